@@ -1,0 +1,190 @@
+"""Settings: one frozen object, checked once, then passed by hand.
+
+Defaults that trade quality, speed or memory name their entry in tests/eval/DECISIONS.md.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from platformdirs import user_data_path
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rag.errors import ConfigError
+from rag.words import Text
+
+ENV_PREFIX = "RAG_"
+DATA_FOLDER = ".rag"
+"""Everything the app derives lives in this folder inside the knowledge folder."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class IngestSettings(_Section):
+    """How PDFs are read."""
+
+    workers: Annotated[int, Field(ge=1, le=64, description="processes that read PDFs")] = 2
+    timeout_s: Annotated[float, Field(gt=0, description="seconds allowed for one document")] = 120
+
+
+class ChunkSettings(_Section):
+    """How documents are cut into passages."""
+
+    tokens: Annotated[
+        int, Field(ge=32, le=8192, description="tokens of the embedder per passage")
+    ] = 230
+    overlap: Annotated[int, Field(ge=0, description="tokens shared by neighbours")] = 0
+
+
+class EmbedderSettings(_Section):
+    """Which model turns text into vectors."""
+
+    model: Annotated[str, Field(description="a name from `rag models list`, or hashing")] = (
+        "multilingual-e5-small"
+    )
+    device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="where it runs")] = "auto"
+    batch: Annotated[int, Field(ge=1, description="passages per batch")] = 16
+
+
+class RetrieveSettings(_Section):
+    """How passages are found."""
+
+    k: Annotated[int, Field(ge=1, le=50, description="passages shown to the model")] = 5
+    candidates: Annotated[int, Field(ge=1, description="passages each leg contributes")] = 50
+    index: Annotated[
+        Literal["chroma", "numpy"], Field(description="vector index of the running app")
+    ] = "chroma"
+    min_relevance: Annotated[
+        float, Field(ge=0, le=1, description="below it the app says: not in your documents")
+    ] = 0.1
+
+
+class GeneratorSettings(_Section):
+    """Which model answers, and how."""
+
+    engine: Annotated[
+        Literal["auto", "llamacpp", "transformers", "echo"],
+        Field(description="auto: what the model needs"),
+    ] = "auto"
+    model: Annotated[
+        str, Field(description="a name from `rag models list`, a folder, a .gguf file, or auto")
+    ] = "auto"
+    quantization: Annotated[
+        Literal["none", "int8", "nf4"], Field(description="transformers engine: weights")
+    ] = "nf4"
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], Field(description="transformers engine: where it runs")
+    ] = "auto"
+    context_tokens: Annotated[
+        int, Field(ge=512, description="window of the model that is used, at most its own")
+    ] = 4096
+    max_tokens: Annotated[int, Field(ge=1, description="longest answer in tokens")] = 512
+    temperature: Annotated[float, Field(ge=0, le=2, description="0 = always the likeliest")] = 0.0
+    threads: Annotated[int, Field(ge=0, description="CPU threads; 0 = all cores")] = 0
+
+
+class ModelSettings(_Section):
+    """Where weights are kept and looked for."""
+
+    folder: Annotated[Path, Field(description="downloaded weights, shared by all libraries")] = (
+        user_data_path("ragdesk", appauthor=False) / "models"
+    )
+    sources: Annotated[
+        tuple[Literal["folder", "hub", "wheels"], ...],
+        Field(description="tried in this order"),
+    ] = ("folder", "hub", "wheels")
+    offline: Annotated[bool, Field(description="never download")] = False
+
+
+class UiSettings(_Section):
+    """The screen."""
+
+    port: Annotated[int, Field(ge=0, le=65535, description="0 = any free port")] = 7860
+    language: Annotated[
+        Literal["auto", "en", "zh"], Field(description="auto: the system's language")
+    ] = "auto"
+
+
+class Settings(_Section):
+    """Everything a user may set."""
+
+    knowledge: Annotated[Path, Field(description="the folder with your PDFs")] = Path("knowledge")
+    ingest: IngestSettings = IngestSettings()
+    chunk: ChunkSettings = ChunkSettings()
+    embedder: EmbedderSettings = EmbedderSettings()
+    retrieve: RetrieveSettings = RetrieveSettings()
+    generator: GeneratorSettings = GeneratorSettings()
+    models: ModelSettings = ModelSettings()
+    ui: UiSettings = UiSettings()
+
+    @property
+    def data(self) -> Path:
+        """Where the app keeps what it derives from the documents."""
+        return self.knowledge / DATA_FOLDER
+
+
+def load_settings(path: Path | None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read TOML, then let ``RAG_SECTION__KEY`` variables override it.
+
+    ``path`` is the file named by the user; ``None`` reads ``ragdesk.toml`` of the working
+    folder where there is one. ``environ`` is ``os.environ`` if ``None``.
+
+    Raises:
+        ConfigError: the file is missing or not TOML, a key is unknown, or a value is out of
+            range.
+    """
+    values = _read_toml(path)
+    for name, value in (os.environ if environ is None else environ).items():
+        if name.startswith(ENV_PREFIX):
+            _override(values, name, value)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            Text(f"Setting {where}: {first['msg']}.", f"设置项 {where} 有误：{first['msg']}。"),
+            hint=Text(
+                "Run `rag settings` to list all keys and their ranges.",
+                "运行 `rag settings` 可列出全部设置项和取值范围。",
+            ),
+        ) from error
+
+
+def _read_toml(path: Path | None) -> dict[str, Any]:
+    chosen = path or Path("ragdesk.toml")
+    if path is None and not chosen.is_file():
+        return {}
+    try:
+        return tomllib.loads(chosen.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(
+            Text(f"{chosen} cannot be read: {error}.", f"无法读取 {chosen}：{error}。"),
+            hint=Text(
+                "Check the path, and that the file is valid TOML.",
+                "请检查路径，并确认文件是有效的 TOML。",
+            ),
+        ) from error
+
+
+def _override(values: dict[str, Any], name: str, value: str) -> None:
+    *sections, key = name.removeprefix(ENV_PREFIX).lower().split("__")
+    node = values
+    for section in sections:
+        node = node.setdefault(section, {})
+        if not isinstance(node, dict):
+            raise ConfigError(
+                Text(
+                    f"{name}: '{section}' is not a section.", f"{name}：“{section}”不是设置分组。"
+                ),
+                hint=Text(
+                    "Run `rag settings` to list all keys.", "运行 `rag settings` 查看设置项。"
+                ),
+            )
+    node[key] = value.split(",") if key == "sources" else value

@@ -1,0 +1,106 @@
+"""Every failure a user can meet, and what they can do about it.
+
+RagError
+├─ ConfigError            a setting or an argument is wrong
+├─ IngestError            one document could not be read (never stops a batch)
+│  └─ UnreadableDocument  damaged, encrypted, empty, or not a PDF; carries a reason code
+├─ StoreError             the library cannot be opened, read or written
+│  ├─ LibraryBusy         another process holds the library
+│  ├─ LibraryTooNew       written by a newer version of this program
+│  └─ UnknownDocument     no such document in the library
+└─ ModelError             a model could not be had, loaded or run
+   ├─ UnknownModel        no such name in the catalogue
+   ├─ ModelMissing        the weights are not on this machine yet
+   ├─ DownloadFailed      no source could deliver the weights
+   ├─ WrongChecksum       the bytes are not the publisher's; set aside, not used
+   ├─ MissingDependency   a package the chosen engine needs is not installed
+   ├─ OutOfMemory         the device ran out of memory
+   └─ PromptTooLong       the question alone exceeds the context window
+"""
+
+from __future__ import annotations
+
+from rag.words import Language, Text
+
+
+class RagError(Exception):
+    """Base class: what happened, and one sentence on what to do, both in two languages."""
+
+    def __init__(self, message: Text, *, hint: Text) -> None:
+        super().__init__(message.en)
+        self.message = message
+        self.hint = hint
+
+    def say(self, language: Language) -> str:
+        """Return ``message``, then ``→ hint``."""
+        return f"{self.message.say(language)}\n  → {self.hint.say(language)}"
+
+    def __str__(self) -> str:
+        return self.say("en")
+
+
+class ConfigError(RagError):
+    """A setting or an argument is wrong."""
+
+
+class IngestError(RagError):
+    """One document could not be read; the batch goes on without it."""
+
+
+class UnreadableDocument(IngestError):
+    """The file is damaged, encrypted, empty, or not a PDF.
+
+    ``reason`` is a key of ``rag.words.REASONS``.
+    """
+
+    def __init__(self, message: Text, *, hint: Text, reason: str) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+
+
+class StoreError(RagError):
+    """The library cannot be opened, read or written."""
+
+
+class LibraryBusy(StoreError):
+    """Another process holds the library for writing."""
+
+
+class LibraryTooNew(StoreError):
+    """The library was written by a newer version of this program."""
+
+
+class UnknownDocument(StoreError):
+    """No such document in the library."""
+
+
+class ModelError(RagError):
+    """A model could not be had, loaded or run."""
+
+
+class UnknownModel(ModelError):
+    """No such name in the catalogue."""
+
+
+class ModelMissing(ModelError):
+    """The weights are not on this machine yet."""
+
+
+class DownloadFailed(ModelError):
+    """No source could deliver the weights."""
+
+
+class WrongChecksum(ModelError):
+    """The bytes are not the publisher's. They are set aside and not used."""
+
+
+class MissingDependency(ModelError):
+    """A package the chosen engine needs is not installed."""
+
+
+class OutOfMemory(ModelError):
+    """The device ran out of memory."""
+
+
+class PromptTooLong(ModelError):
+    """The question alone exceeds the context window."""

@@ -1,0 +1,219 @@
+"""The seams. An engine is any class with these methods; it inherits nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rag.types import (
+        Box,
+        Chunk,
+        Delta,
+        Document,
+        MemoryReading,
+        Message,
+        Passage,
+        SearchResult,
+    )
+
+    Vectors = np.ndarray[tuple[int, int], np.dtype[np.float32]]
+    Vector = np.ndarray[tuple[int], np.dtype[np.float32]]
+
+
+class PageReader(Protocol):
+    """Turns a file into a document. Runs in a worker process."""
+
+    name: str  # libraries and versions, e.g. "pypdfium2/5.15.2"; kept with the document
+
+    def read(self, path: Path, *, document_id: str) -> Document:
+        """Return every physical page in order, each with its state and reason.
+
+        Raises:
+            UnreadableDocument: the file is damaged, encrypted, empty, or of another kind.
+        """
+        ...
+
+
+class PageViewer(Protocol):
+    """Draws pages and says where text stands on them."""
+
+    def boxes(self, path: Path, spans: Sequence[tuple[int, int, int]]) -> list[tuple[Box, ...]]:
+        """Return, for each ``(page, start, end)`` in characters of that page's text, its boxes."""
+        ...
+
+    def render(self, path: Path, *, page: int, width: int) -> bytes:
+        """Return the page as PNG, ``width`` pixels wide."""
+        ...
+
+
+class Chunker(Protocol):
+    """Cuts a document into passages."""
+
+    name: str  # strategy and sizes, e.g. "recursive/230/0"; part of the space
+
+    def split(self, document: Document) -> list[Chunk]:
+        """Return passages in document order, none of them blank, none too long to embed."""
+        ...
+
+
+class Embedder(Protocol):
+    """Maps text to unit vectors, so that a dot product is a cosine."""
+
+    name: str  # model, revision, pooling and prefixes; part of the space
+    dim: int
+    max_tokens: int  # what the model takes, prefix and special tokens included
+
+    def count_tokens(self, text: str) -> int:
+        """Count tokens as ``embed_passages`` would send them, prefix and specials included."""
+        ...
+
+    def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        """Return float32 rows of norm 1, shape ``(len(texts), dim)``, in the given order."""
+        ...
+
+    def embed_query(self, text: str) -> Vector:
+        """Return one float32 vector of norm 1, shape ``(dim,)``."""
+        ...
+
+
+class VectorIndex(Protocol):
+    """Nearest neighbours among the vectors of one space. A cache: the ledger is the truth."""
+
+    def put(self, ids: Sequence[int], vectors: Vectors) -> None:
+        """Insert or replace rows."""
+        ...
+
+    def delete(self, ids: Collection[int]) -> None:
+        """Remove rows; unknown ids are ignored."""
+        ...
+
+    def search(self, query: Vector, *, k: int) -> list[tuple[int, float]]:
+        """Return at most ``k`` ``(id, cosine)`` pairs, best first."""
+        ...
+
+    def ids(self) -> set[int]:
+        """Return the ids of all rows."""
+        ...
+
+    def close(self) -> None:
+        """Write what is pending and let go of the files."""
+        ...
+
+
+class PassageStore(Protocol):
+    """What retrieval reads from the ledger."""
+
+    def passages(self, ids: Sequence[int]) -> dict[int, Passage]:
+        """Return the passages that still exist and belong to a current document."""
+        ...
+
+    def match(
+        self, terms: Sequence[str], *, k: int, documents: Collection[str] | None
+    ) -> list[tuple[int, float]]:
+        """Return at most ``k`` ``(chunk id, BM25 score)`` pairs, best first.
+
+        ``terms`` are analysed; a chunk matches if it holds any of them. ``documents`` limits
+        the search to these document ids; ``None`` searches all.
+        """
+        ...
+
+    def document_frequency(self, terms: Sequence[str]) -> tuple[dict[str, int], int]:
+        """Return in how many chunks each term occurs, and how many chunks there are."""
+        ...
+
+    def analysed(self, ids: Sequence[int]) -> dict[int, str]:
+        """Return each chunk's analysed terms, separated by spaces."""
+        ...
+
+    def vectors(self, documents: Collection[str]) -> tuple[list[int], Vectors]:
+        """Return chunk ids and their rows for these documents in the active space."""
+        ...
+
+
+class LexicalIndex(Protocol):
+    """Finds passages by their words."""
+
+    def search(
+        self, question: str, *, k: int, documents: Collection[str] | None
+    ) -> list[tuple[int, float]]:
+        """Return at most ``k`` ``(chunk id, score)`` pairs, best first."""
+        ...
+
+
+class Retriever(Protocol):
+    """Finds passages for a question."""
+
+    def search(
+        self, question: str, *, k: int, documents: Collection[str] | None = None
+    ) -> SearchResult:
+        """Return at most ``k`` passages, best first; ``documents`` limits to these ids."""
+        ...
+
+
+class Reranker(Protocol):
+    """Orders passages anew by reading question and passage together."""
+
+    name: str
+
+    def rerank(self, question: str, passages: Sequence[Passage]) -> list[Passage]:
+        """Return the same passages, rescored, best first."""
+        ...
+
+
+class TextGenerator(Protocol):
+    """A language model, loaded."""
+
+    name: str
+    context_tokens: int
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Count tokens as ``stream`` would send them, chat template included."""
+        ...
+
+    def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        temperature: float,
+        cancelled: Callable[[], bool],
+    ) -> Iterator[Delta]:
+        """Yield text as it is decoded; the last delta carries ``finish``.
+
+        Stops within one token once ``cancelled()`` is true or the iterator is closed. What
+        the engine raises is raised here.
+
+        Raises:
+            OutOfMemory: the device ran out of memory.
+        """
+        ...
+
+    def memory_bytes(self) -> int | None:
+        """Return device memory held by weights and cache; ``None`` when on the CPU."""
+        ...
+
+    def close(self) -> None:
+        """Free the weights."""
+        ...
+
+
+class GpuReadings(Protocol):
+    """Reads the machine. Every field that cannot be read is ``None``; nothing is raised."""
+
+    def read(self, *, model_bytes: int | None = None) -> MemoryReading:
+        """Return the machine at this moment."""
+        ...
+
+
+class Analyser(Protocol):
+    """Turns text into index terms; one analyser for passages and questions."""
+
+    name: str  # part of the space
+
+    def terms(self, text: str) -> list[str]:
+        """Return terms in order, repeats included; no term holds white space or quotes."""
+        ...

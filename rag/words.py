@@ -1,0 +1,114 @@
+"""What a person reads: every text twice, in English and in Chinese.
+
+The lowest layer: it knows nothing but words. Reasons are kept in the ledger as their
+code and turned into words only when they are shown, so that one library can be read
+in both languages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One sentence in both languages.
+
+    >>> Text("Ready", "就绪").say("zh")
+    '就绪'
+    """
+
+    en: str
+    zh: str
+
+    def say(self, language: Language) -> str:
+        """Return the text in ``language``."""
+        return self.zh if language == "zh" else self.en
+
+    def __str__(self) -> str:
+        return self.en
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a page or file is not searchable, and what the person can do about it."""
+
+    what: Text
+    remedy: Text
+
+    def say(self, language: Language) -> str:
+        """Return both sentences in ``language``."""
+        return f"{self.what.say(language)} {self.remedy.say(language)}"
+
+
+REASONS: dict[str, Reason] = {
+    "no_text": Reason(
+        Text("The page has pictures but no text layer.", "这一页只有图像，没有文字层。"),
+        Text(
+            "Run text recognition (OCR) in another program, then sync again.",
+            "请先用其他程序做文字识别（OCR），再重新同步。",
+        ),
+    ),
+    "blank": Reason(
+        Text("The page is blank.", "这一页是空白页。"), Text("Nothing to do.", "无需处理。")
+    ),
+    "page_failed": Reason(
+        Text("The page could not be read.", "这一页无法读取。"),
+        Text("Open the file in a PDF viewer and save it again.", "请用 PDF 阅读器打开并另存一次。"),
+    ),
+    "encrypted": Reason(
+        Text("The file is protected by a password.", "文件有密码保护。"),
+        Text(
+            "Save a copy without the password in a PDF viewer.",
+            "请用 PDF 阅读器另存一份没有密码的副本。",
+        ),
+    ),
+    "damaged": Reason(
+        Text("The file is damaged or not a PDF.", "文件已损坏，或不是 PDF。"),
+        Text(
+            "Get a fresh copy, or open it in a PDF viewer and save it again.",
+            "请重新获取文件，或用 PDF 阅读器打开并另存一次。",
+        ),
+    ),
+    "empty_file": Reason(
+        Text("The file is empty (0 bytes).", "文件是空的（0 字节）。"),
+        Text("Copy the file again.", "请重新复制该文件。"),
+    ),
+    "no_pages": Reason(
+        Text("The file has no pages.", "文件里没有任何页面。"),
+        Text("Get a fresh copy.", "请重新获取文件。"),
+    ),
+    "timeout": Reason(
+        Text("Reading took too long and was stopped.", "读取时间过长，已停止。"),
+        Text(
+            "Open the file in a PDF viewer and save it again, or raise ingest.timeout_s.",
+            "请用 PDF 阅读器打开并另存一次，或调高 ingest.timeout_s。",
+        ),
+    ),
+    "reader_crashed": Reason(
+        Text("The file made the PDF reader crash.", "该文件使 PDF 读取程序崩溃。"),
+        Text("Open it in a PDF viewer and save it again.", "请用 PDF 阅读器打开并另存一次。"),
+    ),
+    "unreadable": Reason(
+        Text("The file cannot be opened by this user.", "当前用户无法打开该文件。"),
+        Text("Check the file's permissions.", "请检查文件权限。"),
+    ),
+}
+
+
+def reason_text(code: str | None, language: Language) -> str:
+    """Return a reason's words; an unknown code is shown as it is rather than hidden.
+
+    >>> reason_text("blank", "en")
+    'The page is blank. Nothing to do.'
+    >>> reason_text(None, "en")
+    ''
+    """
+    if not code:
+        return ""
+    known = REASONS.get(code.partition(":")[0])
+    return known.say(language) if known else code
