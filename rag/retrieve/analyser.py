@@ -1,0 +1,116 @@
+"""Words of passages and questions, English and Chinese, as index terms.
+
+One analyser serves both sides, so a question and a passage are always cut alike. It knows
+nothing about ranking; which words of a question carry no weight is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import unicodedata
+from functools import lru_cache
+
+import snowballstemmer
+
+CJK = (
+    "\u2e80-\u2fdf\u3005\u3007\u3021-\u3029\u3031-\u3035\u3038-\u303c\u3041-\u3096\u309d-\u309f"
+    "\u30a1-\u30fa\u30fc-\u30ff\u3105-\u312f\u3131-\u318e\u31a0-\u31bf\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U0001b000-\U0001b16f"
+    "\U00020000-\U0003ffff"
+)
+"""The inside of a character class: ideographs, kana, bopomofo and hangul."""
+
+_WORD = rf"[^\W_{CJK}]"
+# Signs that hold a code together when they stand between two word characters: 10-K,
+# ISO/IEC-27001, max_temp, AT&T, 1,234.5, U.S., company's, C:1 (a ratio or a time).
+_TOKENS = re.compile(rf"[{CJK}]+|{_WORD}+(?:[-'’‐‑./,_&@:+]{_WORD}+)*%?")
+_IS_CJK = re.compile(rf"[{CJK}]")
+_NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?(%?)\Z")
+_PARTS = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|[^\W\d_]+")
+_CODE = re.compile(r"[\d_&@]|^[^\W\d_]-")  # the last: e-mail is also written email
+_ACRONYM = re.compile(r"[^\W\d_](?:\.[^\W\d_])+\Z")
+_POSSESSIVE = re.compile(r"['’]s?\Z|['’]s(?=[-./])")
+_CACHED_TOKENS = 1 << 17  # about 30 MB when full; the words of a large English library
+
+_stemmer = snowballstemmer.stemmer("english")
+_stemmer_guard = threading.Lock()  # the stemmer keeps its word in itself
+
+
+class BilingualAnalyser:
+    """Stems English, cuts Chinese into overlapping pairs, keeps numbers and codes whole.
+
+    >>> BilingualAnalyser().terms("The RTX-4090 has 1,234.5 units（显存带宽）")
+    ['the', 'rtx4090', 'rtx', '4090', 'has', '1234.5', 'unit', '显存', '存带', '带宽']
+    """
+
+    name = "bilingual/1"
+
+    def terms(self, text: str) -> list[str]:
+        """Return terms in order, repeats included; no term holds white space or quotes.
+
+        A run of one CJK character gives that character; a longer run gives its pairs.
+        """
+        folded = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+        found: list[str] = []
+        for token in _TOKENS.findall(folded):
+            if _IS_CJK.match(token):
+                found.extend(map(str.__add__, token, token[1:]) if len(token) > 1 else token)
+            else:
+                found.extend(_expand(token))
+        return found
+
+
+@lru_cache(maxsize=_CACHED_TOKENS)
+def _expand(token: str) -> tuple[str, ...]:
+    """Return the terms of one run of word characters and the signs between them."""
+    token = _fold_marks(token)
+    if number := _NUMBER.match(token):
+        return _number_terms(token.rstrip("%").replace(",", ""), percent=bool(number[1]))
+    if token.isalpha():
+        return (_stem(token),)
+    if _ACRONYM.match(token):
+        return (token.replace(".", ""),)
+    token = _POSSESSIVE.sub("", token)
+    parts = _PARTS.findall(token.replace("'", "").replace("’", ""))
+    split = [term for part in parts for term in _part_terms(part)]
+    if _CODE.search(token) and len(parts) > 1:
+        return (_whole(token), *split)
+    return tuple(split)
+
+
+def _whole(code: str) -> str:
+    """Return a code as one term; RTX-4090 and RTX4090 are the same, 2018-03 and 201803 not."""
+    bare = re.sub(r"['’%]", "", code)
+    return re.sub(r"[-‐‑/]", "", bare) if re.search(r"[^\W\d_]", bare) else bare
+
+
+def _part_terms(part: str) -> tuple[str, ...]:
+    if part[0].isdecimal():
+        return _number_terms(part.replace(",", ""), percent=False)
+    return (_stem(part),)
+
+
+def _number_terms(number: str, *, percent: bool) -> tuple[str, ...]:
+    """Return a number as written, without trailing zeros, and with its percent sign."""
+    short = number.rstrip("0").rstrip(".") if "." in number else number
+    forms = (number,) if short == number else (number, short)
+    return (*forms, f"{short}%") if percent else forms
+
+
+def _stem(word: str) -> str:
+    if not word.isascii():
+        return word
+    with _stemmer_guard:
+        stem: str = _stemmer.stemWord(word)
+    return stem
+
+
+def _fold_marks(word: str) -> str:
+    """Take accents off Latin letters (café -> cafe); other scripts keep their marks."""
+    if word.isascii():
+        return word
+    split = unicodedata.normalize("NFD", word)
+    if not any("a" <= letter <= "z" for letter in split):
+        return word
+    return "".join(letter for letter in split if not unicodedata.combining(letter))

@@ -1,0 +1,51 @@
+"""What of a passage is embedded, and what is searched by its words.
+
+Neither text is shown to anybody: the passage itself stays a slice of its document.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from rag.retrieve.analyser import CJK
+from rag.types import Chunk
+
+# A line break between two Chinese characters (or beside full-width punctuation) is an
+# artefact of the page's width; kept, it becomes a token between the two and cuts the pair
+# of characters that the lexical index would have made.
+_WIDE = rf"{CJK}\u3001-\u303f\uff01-\uff65\u201c\u201d\u2018\u2019\u2014\u2026"
+_BROKEN_LINE = re.compile(rf"(?<=[{_WIDE}])[ \t\u3000]*\n[ \t\u3000]*(?=[{_WIDE}])")
+_TITLE_END = "\n"
+
+
+def join_broken_lines(text: str) -> str:
+    r"""Return ``text`` without the line breaks that stand inside Chinese sentences.
+
+    >>> join_broken_lines("显存带\n宽很高\nHigh bandwidth")
+    '显存带宽很高\nHigh bandwidth'
+    """
+    return _BROKEN_LINE.sub("", text)
+
+
+def embedding_text(chunk: Chunk, *, limit: int, count: Callable[[str], int]) -> str:
+    """Return the text to embed: the passage, after as much of its heading as there is room.
+
+    ``limit`` is what the model takes and ``count`` counts as the model does, both in tokens
+    with prefix and special tokens included. The passage itself is never cut; the heading
+    loses its outermost steps first, because the innermost say most about the passage.
+    """
+    body = join_broken_lines(chunk.text).strip()
+    steps = [step for step in chunk.heading.split(" › ") if step.strip()]
+    while steps:
+        text = f"{' › '.join(steps)}{_TITLE_END}{body}"
+        if count(text) <= limit:
+            return text
+        steps.pop(0)
+    return body
+
+
+def lexical_text(chunk: Chunk) -> str:
+    """Return the text whose words are indexed: heading and passage."""
+    body = join_broken_lines(chunk.text)
+    return f"{chunk.heading}{_TITLE_END}{body}" if chunk.heading else body

@@ -1,0 +1,215 @@
+"""Embedding with a sentence-transformers model from a local folder.
+
+Prefixes are put before the text here and nowhere else, so they are applied exactly once.
+No passage is ever truncated: one that is too long is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer
+from transformers.utils import logging as transformers_logging
+
+from rag.errors import ModelError, ModelMissing, OutOfMemory
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.protocols import Vector, Vectors
+
+_BATCH_ITEM_TOKENS = 256  # padded tokens that one passage of ``batch`` stands for
+_CACHED_COUNTS = 1 << 14  # a chunker asks for the same pieces several times
+
+
+class SentenceTransformerEmbedder:
+    """Embeds with the model in ``folder``; nothing is fetched from the network.
+
+    ``batch`` times 256 padded tokens are embedded at once, so short passages share a batch
+    and long ones do not need more memory.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one field of the catalogue's entry
+        self,
+        folder: Path,
+        *,
+        name: str,
+        query_prefix: str = "",
+        passage_prefix: str = "",
+        max_tokens: int = 512,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+        batch: int = 16,
+    ) -> None:
+        """Load the weights.
+
+        Raises:
+            ModelMissing: the folder does not hold a model.
+            ModelError: the model cannot be loaded.
+        """
+        self._device = _choose_device(device)
+        self._model = _load(folder, device=self._device)
+        # A tokenizer of our own: the model's truncates and pads by its own settings, which
+        # are changed in place and so are not safe to share between threads.
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._pad_id = int(self._model.tokenizer.pad_token_id or 0)
+        self._query_prefix = query_prefix
+        self._passage_prefix = passage_prefix
+        self._batch_tokens = batch * _BATCH_ITEM_TOKENS
+        self._count = lru_cache(maxsize=_CACHED_COUNTS)(self._count_uncached)
+        self.max_tokens = min(max_tokens, int(self._model.max_seq_length or max_tokens))
+        self.dim = int(self._model.get_embedding_dimension() or 0)
+        self.name = " ".join(filter(None, (name, query_prefix.strip(), passage_prefix.strip())))
+
+    def count_tokens(self, text: str) -> int:
+        """Count tokens as ``embed_passages`` would send them, prefix and specials included."""
+        return self._count(text)
+
+    def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        """Return float32 rows of norm 1, shape ``(len(texts), dim)``, in the given order.
+
+        Raises:
+            ModelError: a text is longer than the model takes.
+            OutOfMemory: the device ran out of memory.
+        """
+        encodings = self._tokenizer.encode_batch([self._passage_prefix + text for text in texts])
+        for encoding in encodings:
+            if len(encoding) > self.max_tokens:
+                raise _too_long(len(encoding), self.max_tokens)
+        return self._embed([encoding.ids for encoding in encodings])
+
+    def embed_query(self, text: str) -> Vector:
+        """Return one float32 vector of norm 1, shape ``(dim,)``.
+
+        A question longer than the model takes is read in windows and gets their mean.
+        """
+        windows = [self._query_prefix + window for window in self._windows(text)]
+        rows = self._embed([encoding.ids for encoding in self._tokenizer.encode_batch(windows)])
+        mean = rows.mean(axis=0)
+        vector: Vector = (mean / np.linalg.norm(mean)).astype(np.float32)
+        return vector
+
+    def _count_uncached(self, text: str) -> int:
+        return len(self._tokenizer.encode(self._passage_prefix + text))
+
+    def _windows(self, text: str) -> list[str]:
+        """Halve the text until each piece fits."""
+        if len(self._tokenizer.encode(self._query_prefix + text)) <= self.max_tokens:
+            return [text]
+        middle = len(text) // 2
+        return self._windows(text[:middle]) + self._windows(text[middle:])
+
+    def _embed(self, ids: Sequence[Sequence[int]]) -> Vectors:
+        """Return unit rows for token ids, embedding those of like length together."""
+        rows = np.empty((len(ids), self.dim), dtype=np.float32)
+        order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
+        start = 0
+        while start < len(order):
+            size = max(1, self._batch_tokens // len(ids[order[start]]))
+            batch = order[start : start + size]
+            rows[batch] = self._forward([ids[i] for i in batch])
+            start += size
+        unit: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return unit
+
+    def _forward(self, ids: Sequence[Sequence[int]]) -> Vectors:
+        longest = max(map(len, ids))
+        tokens = torch.full((len(ids), longest), self._pad_id, dtype=torch.long)
+        mask = torch.zeros((len(ids), longest), dtype=torch.long)
+        for row, row_ids in enumerate(ids):
+            tokens[row, : len(row_ids)] = torch.tensor(row_ids)
+            mask[row, : len(row_ids)] = 1
+        features = {"input_ids": tokens.to(self._device), "attention_mask": mask.to(self._device)}
+        try:
+            with torch.inference_mode():
+                found = self._model.forward(features)["sentence_embedding"]  # (len(ids), dim)
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemory(
+                Text("The GPU ran out of memory while embedding.", "计算向量时显存不足。"),
+                hint=Text(
+                    "Lower embedder.batch, or set embedder.device to cpu.",
+                    "请调低 embedder.batch，或把 embedder.device 设为 cpu。",
+                ),
+            ) from error
+        rows: Vectors = found.float().cpu().numpy()
+        return rows
+
+
+def _choose_device(device: Literal["auto", "cpu", "cuda"]) -> str:
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
+
+
+def _choose_dtype(device: str) -> torch.dtype:
+    """Return the fastest type that leaves the vectors as they are (cosine above .9999)."""
+    if device == "cuda":
+        return torch.float16
+    # Asked of new versions of torch only; without matrix units bfloat16 is slower than float32.
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return torch.bfloat16 if capabilities.get("amx_bf16") else torch.float32
+
+
+def _load(folder: Path, *, device: str) -> SentenceTransformer:
+    if not (folder / "tokenizer.json").is_file() or not (folder / "config.json").is_file():
+        raise ModelMissing(
+            Text(f"There is no embedding model in {folder}.", f"{folder} 里没有向量模型。"),
+            hint=Text(
+                "Run `rag models pull` with the embedder's name.",
+                "请运行 `rag models pull` 并给出向量模型的名称。",
+            ),
+        )
+    try:
+        with _quiet():
+            model = SentenceTransformer(
+                str(folder),
+                device=device,
+                local_files_only=True,
+                model_kwargs={"dtype": _choose_dtype(device)},
+            )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(
+            Text(
+                f"The embedding model in {folder} cannot be loaded: {error}",
+                f"无法加载 {folder} 里的向量模型：{error}",
+            ),
+            hint=Text(
+                "Delete that folder and pull the model again.", "请删除该文件夹并重新下载模型。"
+            ),
+        ) from error
+    return model.eval()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the library's progress bars and load report off the person's terminal."""
+    before = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(before)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def _too_long(tokens: int, limit: int) -> ModelError:
+    return ModelError(
+        Text(
+            f"A passage has {tokens} tokens, but the embedding model reads only {limit}.",
+            f"有一个段落长 {tokens} 个 token，而向量模型最多只读 {limit} 个。",
+        ),
+        hint=Text(
+            "Lower chunk.tokens and run `rag rebuild`.",
+            "请调低 chunk.tokens 并运行 `rag rebuild`。",
+        ),
+    )
