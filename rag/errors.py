@@ -20,6 +20,8 @@ RagError
 
 from __future__ import annotations
 
+from typing import Any
+
 from rag.words import Language, Text
 
 
@@ -37,6 +39,17 @@ class RagError(Exception):
 
     def __str__(self) -> str:
         return self.say("en")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # errors cross process borders, and the default would call __init__ without the hint
+        return _revive, (type(self), self.__dict__.copy())
+
+
+def _revive(kind: type[RagError], state: dict[str, Any]) -> RagError:
+    error = kind.__new__(kind)
+    error.args = (state["message"].en,)
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigError(RagError):

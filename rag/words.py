@@ -112,3 +112,45 @@ def reason_text(code: str | None, language: Language) -> str:
         return ""
     known = REASONS.get(code.partition(":")[0])
     return known.say(language) if known else code
+
+
+_CJK_RANGES = (
+    (0x4E00, 0x9FFF),  # unified ideographs
+    (0x3400, 0x4DBF),  # extension A
+    (0x20000, 0x3FFFF),  # extensions B and later
+    (0xF900, 0xFAFF),  # compatibility ideographs
+    (0x2E80, 0x2FDF),  # radicals
+)
+
+
+def is_cjk(char: str) -> bool:
+    """Tell whether ``char`` is a Chinese character (ideographs, extensions, radicals).
+
+    >>> is_cjk("文"), is_cjk("a")
+    (True, False)
+    """
+    code = ord(char)
+    return any(first <= code <= last for first, last in _CJK_RANGES)
+
+
+def detect_language(text: str) -> Language:
+    """Return ``zh`` if a person would call the text Chinese, else ``en``.
+
+    One Chinese character says about as much as one English word, so characters are
+    compared with Latin words, not letters.
+
+    >>> detect_language("RTX 4090有多少个CUDA核心？"), detect_language("What is 文?")
+    ('zh', 'en')
+    """
+    chinese = words = 0
+    inside = False
+    for char in text:
+        if is_cjk(char):
+            chinese += 1
+            inside = False
+        elif char.isalpha():
+            words += not inside
+            inside = True
+        elif not (inside and (char.isdigit() or char in "-'’")):
+            inside = False
+    return "zh" if chinese > words else "en"

@@ -1,0 +1,159 @@
+"""Cuts a document into passages with LangChain's recursive splitter.
+
+Sizes are in the embedder's own tokens, prefix and special tokens included, so that no
+passage is ever truncated when it is embedded. The splitter is asked to keep every
+character, which makes offsets exact by counting and needs no search for the text.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from functools import lru_cache
+
+from langchain_text_splitters import RecursiveCharacterTextSplitter
+
+from rag.types import Chunk, Document
+
+# From the strongest border to the weakest: blank line, end of a sentence (Chinese, then
+# Latin), end of a line (table rows), clause, word, character.
+SEPARATORS = (
+    r"\n[ \t]*\n+",
+    r"(?<=[。！？])",
+    r"(?<=[.!?]) +|(?<=[.!?])\n",
+    r"\n",
+    r"(?<=[；;])",
+    r"(?<=[，、：,:]) ?",
+    r" +",
+    "",
+)
+_HEADING_JOIN = " › "
+
+
+class RecursiveChunker:
+    """Satisfies ``Chunker``."""
+
+    def __init__(
+        self, *, tokens: int, overlap: int, max_tokens: int, count: Callable[[str], int]
+    ) -> None:
+        """Cut passages of at most ``tokens``, sharing about ``overlap`` with the one before.
+
+        ``count`` is the embedder's ``count_tokens``; ``max_tokens`` what it takes at most.
+        """
+        self._size = min(tokens, max_tokens)
+        self._overlap = min(overlap, self._size // 2)
+        self.name = f"recursive/{self._size}/{self._overlap}/1"
+        self._count = lru_cache(maxsize=65536)(count)
+        self._splitter = RecursiveCharacterTextSplitter(
+            list(SEPARATORS),
+            keep_separator="end",
+            is_separator_regex=True,
+            chunk_size=self._size - self._overlap,
+            chunk_overlap=0,
+            length_function=self._count,
+            strip_whitespace=False,
+        )
+
+    def split(self, document: Document) -> list[Chunk]:
+        """Return passages in document order, none of them blank, none too long to embed."""
+        text = document.text
+        places = _Places(document)
+        chunks: list[Chunk] = []
+        at = 0
+        for piece in self._splitter.split_text(text):
+            # whatever a splitter does at its borders, the slice below is the document's own
+            begin = text.index(piece, at)
+            at = begin + len(piece)
+            for start, end in self._fitting(text, begin, at):
+                chunks.append(places.chunk(text, start, end, self._count(text[start:end])))
+        return chunks
+
+    def _fitting(self, text: str, start: int, end: int) -> list[tuple[int, int]]:
+        start, end = _strip(text, start, end)
+        if start >= end:
+            return []
+        if self._count(text[start:end]) > self._size:
+            middle = (start + end) // 2
+            return [*self._fitting(text, start, middle), *self._fitting(text, middle, end)]
+        return [(self._extended(text, start, end), end)]
+
+    def _extended(self, text: str, start: int, end: int) -> int:
+        """Move ``start`` back to share up to ``overlap`` tokens with the passage before."""
+        if not self._overlap:
+            return start
+        best = start
+        for candidate in _borders_before(text, start):
+            if self._count(text[candidate:end]) > self._size:
+                break
+            if self._count(text[candidate:start]) > self._overlap:
+                break
+            best = candidate
+        return best
+
+
+def _borders_before(text: str, start: int) -> list[int]:
+    """Return sentence or line starts before ``start``, nearest first."""
+    return [
+        at
+        for at in range(start - 1, max(start - 400, 1), -1)
+        if text[at - 1] in "。！？\n" or (text[at - 1] == " " and text[at - 2] in ".!?")
+    ]
+
+
+def _strip(text: str, start: int, end: int) -> tuple[int, int]:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return start, end
+
+
+class _Places:
+    """Knows the page and the heading of every offset of one document."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._starts = document.page_starts()
+        self._paths: list[str] = []  # heading path from each heading on
+        self._heading_pages = [heading.page for heading in document.headings]
+        open_headings: list[tuple[int, str]] = []
+        for heading in document.headings:
+            while open_headings and open_headings[-1][0] >= heading.level:
+                open_headings.pop()
+            open_headings.append((heading.level, heading.title))
+            titles = [title for _, title in open_headings]
+            self._paths.append(_HEADING_JOIN.join([t for t in [document.title, *titles] if t]))
+        self._title_offsets = self._find_titles()
+
+    def _find_titles(self) -> list[int]:
+        """Return where each heading stands: its title on its page, else the page's start."""
+        offsets: list[int] = []
+        floor = 0
+        for heading in self._document.headings:
+            page_start = self._starts[heading.page - 1]
+            page = self._document.pages[heading.page - 1].text
+            found = page.find(heading.title, max(0, floor - page_start))
+            offset = page_start + max(found, 0)
+            floor = max(floor, offset)
+            offsets.append(floor)
+        return offsets
+
+    def chunk(self, text: str, start: int, end: int, tokens: int) -> Chunk:
+        return Chunk(
+            document_id=self._document.id,
+            start=start,
+            end=end,
+            first_page=self._page(start),
+            last_page=self._page(end - 1),
+            text=text[start:end],
+            heading=self._heading(start, end),
+            tokens=tokens,
+        )
+
+    def _page(self, offset: int) -> int:
+        return self._document.pages[bisect_right(self._starts, offset) - 1].number
+
+    def _heading(self, start: int, end: int) -> str:
+        # a passage that begins with a new heading's own line belongs under that heading
+        index = bisect_right(self._title_offsets, min(start + 2, end - 1)) - 1
+        return self._paths[index] if index >= 0 else self._document.title

@@ -1,0 +1,197 @@
+"""Reads PDFs: PDFium for text, pypdf for labels, outline and metadata.
+
+pypdf is the second reader where PDFium fails, for a page or for a whole file. Both meet
+hostile input: this module runs in worker processes that can be killed.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pypdf
+import pypdfium2
+import pypdfium2.raw as pdfium
+from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError
+
+from rag.errors import UnreadableDocument
+from rag.ingest.page_text import clean
+from rag.types import Document, Heading, Page
+from rag.words import REASONS, Text
+
+# pypdf's own list of what a broken file can raise is open-ended: its manual leaves it to the
+# caller to catch what else comes out of hostile input.
+PYPDF_ERRORS = (
+    PyPdfError, DependencyError, ValueError, KeyError, TypeError, IndexError, AttributeError,
+    RecursionError, OverflowError, AssertionError, NotImplementedError, MemoryError, OSError,
+)  # fmt: skip
+_FIRST_BYTES = 1024  # a PDF's header stands within the first 1024 bytes (ISO 32000-1, annex H)
+_MAX_HEADINGS = 5000
+_WORDS = re.compile(r"[^\W\d_]{2,}")
+
+
+class PdfReader:
+    """Satisfies ``PageReader``."""
+
+    name = f"pypdfium2/{version('pypdfium2')}+pypdf/{version('pypdf')}/1"
+
+    def read(self, path: Path, *, document_id: str) -> Document:
+        """Return every page with its state and reason.
+
+        Raises:
+            UnreadableDocument: neither reader could open the file, and why.
+        """
+        _check_bytes(path)
+        side = _SideReader(path)
+        try:
+            with _opened(path) as pdf:
+                labels = side.labels(len(pdf))
+                pages = tuple(
+                    _read_page(pdf, index, label=labels[index], side=side)
+                    for index in range(len(pdf))
+                )
+        except pypdfium2.PdfiumError as error:
+            pages = side.pages()
+            if not pages:
+                _give_up(path, error, side)
+        if not pages:
+            _refuse(path, "no_pages")
+        return Document(document_id, side.title(), pages, side.headings(len(pages)), self.name)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pypdfium2.PdfDocument]:
+    pdf = pypdfium2.PdfDocument(path)
+    try:
+        yield pdf
+    finally:
+        pdf.close()
+
+
+def _check_bytes(path: Path) -> None:
+    with path.open("rb") as file:
+        first = file.read(_FIRST_BYTES)
+    if not first:
+        _refuse(path, "empty_file")
+
+
+def _read_page(pdf: pypdfium2.PdfDocument, index: int, *, label: str, side: _SideReader) -> Page:
+    try:
+        page = pdf[index]
+    except pypdfium2.PdfiumError:
+        return side.page(index, label=label)
+    try:
+        width, height = page.get_size()
+        try:
+            text_page = page.get_textpage()
+            text = clean(text_page.get_text_range())
+            text_page.close()
+        except pypdfium2.PdfiumError:
+            return side.page(index, label=label)
+        if text.strip():
+            return Page(index + 1, text, label, "text", None, width, height)
+        reason = "no_text" if pdfium.FPDFPage_CountObjects(page) > 0 else "blank"
+        return Page(index + 1, "", label, "empty", reason, width, height)
+    finally:
+        page.close()
+
+
+class _SideReader:
+    """pypdf on the same file. What it cannot read is simply not there."""
+
+    def __init__(self, path: Path) -> None:
+        self.encrypted = False
+        self._reader: pypdf.PdfReader | None = None
+        logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it warns once per odd object
+        try:
+            reader = pypdf.PdfReader(path)
+            self.encrypted = reader.is_encrypted and not reader.decrypt("")
+            self._reader = None if self.encrypted else reader
+        except FileNotDecryptedError:
+            self.encrypted = True
+        except PYPDF_ERRORS:
+            self._reader = None
+
+    def labels(self, count: int) -> list[str]:
+        """Return the printed label of each page, or "" where it is the plain number."""
+        try:
+            found = self._reader.page_labels if self._reader else []
+        except PYPDF_ERRORS:
+            found = []
+        padded = [*found[:count], *[""] * (count - len(found))]
+        return ["" if label == str(i) else label for i, label in enumerate(padded, start=1)]
+
+    def title(self) -> str:
+        """Return the title, or "" if the file's own is no title a person would give."""
+        try:
+            meta = self._reader.metadata if self._reader else None
+            title = " ".join(str(meta.title or "").split()) if meta else ""
+        except PYPDF_ERRORS:
+            return ""
+        looks_made = title.lower().endswith((".doc", ".docx", ".pdf", ".indd", ".tex", ".xls"))
+        return "" if looks_made or not _WORDS.search(title) else title[:200]
+
+    def headings(self, pages: int) -> tuple[Heading, ...]:
+        """Return the outline in document order."""
+        if self._reader is None:
+            return ()
+        try:
+            found = list(self._walk(self._reader.outline, level=0))
+        except PYPDF_ERRORS:
+            return ()
+        kept = [heading for heading in found if 1 <= heading.page <= pages]
+        return tuple(sorted(kept, key=lambda heading: heading.page)[:_MAX_HEADINGS])
+
+    def _walk(self, items: list[Any], *, level: int) -> Iterator[Heading]:
+        assert self._reader is not None
+        for item in items:
+            if isinstance(item, list):
+                yield from self._walk(item, level=level + 1)
+                continue
+            number = self._reader.get_destination_page_number(item)
+            title = " ".join(str(item.title or "").split())
+            if number is not None and title:
+                yield Heading(level, title[:200], number + 1)
+
+    def pages(self) -> tuple[Page, ...]:
+        """Return all pages as pypdf reads them; none if it cannot open the file."""
+        try:
+            count = len(self._reader.pages) if self._reader else 0
+        except PYPDF_ERRORS:
+            return ()
+        labels = self.labels(count)
+        return tuple(self.page(index, label=labels[index]) for index in range(count))
+
+    def page(self, index: int, *, label: str) -> Page:
+        """Return one page as pypdf reads it."""
+        try:
+            if self._reader is None:
+                return Page(index + 1, "", label, "failed", "page_failed")
+            page = self._reader.pages[index]
+            width, height = float(page.mediabox.width), float(page.mediabox.height)
+            text = page.extract_text().replace("\x00", "").rstrip()
+            text = text.encode("utf-8", "ignore").decode("utf-8")
+        except PYPDF_ERRORS:
+            return Page(index + 1, "", label, "failed", "page_failed")
+        if text.strip():
+            return Page(index + 1, text, label, "text", None, width, height)
+        return Page(index + 1, "", label, "empty", "no_text", width, height)
+
+
+def _give_up(path: Path, error: Exception, side: _SideReader) -> NoReturn:
+    encrypted = side.encrypted or "password" in str(error).lower()
+    _refuse(path, "encrypted" if encrypted else "damaged", cause=error)
+
+
+def _refuse(path: Path, reason: str, *, cause: Exception | None = None) -> NoReturn:
+    words = REASONS[reason]
+    raise UnreadableDocument(
+        Text(f"{path.name}: {words.what.en}", f"{path.name}：{words.what.zh}"),
+        hint=words.remedy,
+        reason=reason,
+    ) from cause

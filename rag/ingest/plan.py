@@ -1,0 +1,103 @@
+"""What a sync has to do: the folder compared with what the ledger remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from rag.ingest.folder import FoundFile
+
+
+class KnownFile(Protocol):
+    """What the ledger remembers of a path."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def mtime_ns(self) -> int: ...
+    @property
+    def document_id(self) -> str | None: ...
+    @property
+    def reason(self) -> str | None: ...
+
+
+@dataclass(slots=True)
+class Plan:
+    """Every file is in exactly one of the lists (``touched`` is a part of ``unchanged``)."""
+
+    added: list[FoundFile] = field(default_factory=list)
+    updated: list[FoundFile] = field(default_factory=list)
+    moved: list[FoundFile] = field(default_factory=list)
+    duplicate: list[FoundFile] = field(default_factory=list)
+    unchanged: list[FoundFile] = field(default_factory=list)
+    touched: list[FoundFile] = field(default_factory=list)  # new time stamp, same bytes
+    forgotten: list[FoundFile] = field(default_factory=list)
+    unreadable: list[FoundFile] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    ids: dict[str, str] = field(default_factory=dict)  # path -> content id, where it was hashed
+
+
+def _same(found: FoundFile, known: KnownFile) -> bool:
+    settled = known.document_id is not None or known.reason == "forgotten"
+    return settled and (found.size, found.mtime_ns) == (known.size, known.mtime_ns)
+
+
+def make_plan(
+    found: Iterable[FoundFile],
+    known: Mapping[str, KnownFile],
+    *,
+    forgotten: Collection[str],
+    content_id: Callable[[Path], str],
+) -> Plan:
+    """Stat first; hash only what looks different; identity is content."""
+    plan = Plan()
+    here = list(found)
+    paths = {file.path for file in here}
+    plan.removed = sorted(path for path in known if path not in paths)
+    free = {known[path].document_id for path in plan.removed} - {None}
+    changed: list[FoundFile] = []
+    for file in here:
+        row = known.get(file.path)
+        if row is not None and _same(file, row):
+            plan.unchanged.append(file)
+        else:
+            changed.append(file)
+    present = {known[file.path].document_id for file in plan.unchanged} - {None}
+    for file in changed:
+        try:
+            plan.ids[file.path] = content_id(file.real)
+        except OSError:
+            plan.unreadable.append(file)
+            continue
+        _place(plan, file, known.get(file.path), forgotten, free, present)
+        present.add(plan.ids[file.path])
+    return plan
+
+
+def _place(
+    plan: Plan,
+    file: FoundFile,
+    row: KnownFile | None,
+    forgotten: Collection[str],
+    free: set[str | None],
+    present: set[str | None],
+) -> None:
+    identity = plan.ids[file.path]
+    if identity in forgotten:
+        plan.forgotten.append(file)
+    elif row is not None and row.document_id == identity:
+        plan.unchanged.append(file)
+        plan.touched.append(file)
+    elif row is not None and row.document_id is not None:
+        plan.updated.append(file)
+    elif identity in free:
+        free.discard(identity)
+        plan.moved.append(file)
+    elif identity in present:
+        plan.duplicate.append(file)
+    else:
+        plan.added.append(file)

@@ -1,0 +1,130 @@
+"""Draws pages, and says where a span of text stands on them.
+
+Boxes come from the file itself at the moment they are shown: the offsets of a passage are
+mapped back to PDFium's characters, and their rectangles to the page as it is seen, with its
+rotation and crop box.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pypdfium2
+import pypdfium2.raw as pdfium
+
+from rag.errors import UnreadableDocument
+from rag.ingest.page_text import kept
+from rag.types import Box
+from rag.words import REASONS, Text
+
+_DEVICE = 100_000  # pixels; PageToDevice answers in whole pixels, so the finer the better
+MAX_WIDTH = 4000
+
+
+class PdfViewer:
+    """Satisfies ``PageViewer``. Runs in a worker process."""
+
+    def boxes(self, path: Path, spans: Sequence[tuple[int, int, int]]) -> list[tuple[Box, ...]]:
+        """Return, for each ``(page, start, end)`` in characters of that page's text, its boxes.
+
+        Raises:
+            UnreadableDocument: PDFium cannot open the file.
+        """
+        pdf = _open(path)
+        try:
+            return [_span_boxes(pdf, page, start, end) for page, start, end in spans]
+        finally:
+            pdf.close()
+
+    def render(self, path: Path, *, page: int, width: int) -> bytes:
+        """Return the page as PNG, ``width`` pixels wide.
+
+        Raises:
+            UnreadableDocument: PDFium cannot open the file or the page.
+        """
+        pdf = _open(path)
+        try:
+            leaf = pdf[page - 1]
+            scale = min(width, MAX_WIDTH) / max(leaf.get_width(), 1.0)
+            image = leaf.render(scale=scale).to_pil()
+            buffer = io.BytesIO()
+            image.convert("RGB").save(buffer, "PNG")
+            leaf.close()
+            return buffer.getvalue()
+        except pypdfium2.PdfiumError as error:
+            raise _unreadable(path) from error
+        finally:
+            pdf.close()
+
+
+def _open(path: Path) -> pypdfium2.PdfDocument:
+    try:
+        return pypdfium2.PdfDocument(path)
+    except (pypdfium2.PdfiumError, OSError) as error:
+        raise _unreadable(path) from error
+
+
+def _unreadable(path: Path) -> UnreadableDocument:
+    words = REASONS["damaged"]
+    return UnreadableDocument(
+        Text(f"{path.name}: {words.what.en}", f"{path.name}：{words.what.zh}"),
+        hint=words.remedy,
+        reason="damaged",
+    )
+
+
+def _span_boxes(pdf: pypdfium2.PdfDocument, number: int, start: int, end: int) -> tuple[Box, ...]:
+    try:
+        page = pdf[number - 1]
+        text_page = page.get_textpage()
+    except pypdfium2.PdfiumError:
+        return ()  # pypdf read this page; it gives no positions
+    try:
+        raw = text_page.get_text_range()
+        indices = kept(raw)[start:end]
+        visible = [i for i in indices if not raw[i].isspace()]
+        if not visible:
+            return ()
+        first = _char_index(text_page, raw, visible[0])
+        last = _char_index(text_page, raw, visible[-1])
+        return tuple(_rectangles(page, text_page, number, first, last - first + 1))
+    finally:
+        text_page.close()
+        page.close()
+
+
+def _char_index(text_page: Any, raw: str, index: int) -> int:
+    wide = sum(1 for char in raw[:index] if ord(char) > 0xFFFF)  # noqa: PLR2004 - UTF-16 pairs
+    return int(pdfium.FPDFText_GetCharIndexFromTextIndex(text_page, index + wide))
+
+
+def _rectangles(page: Any, text_page: Any, number: int, first: int, count: int) -> list[Box]:
+    width, height = page.get_size()
+    boxes = []
+    left, top, right, bottom = (ctypes.c_double() for _ in range(4))
+    for row in range(pdfium.FPDFText_CountRects(text_page, first, count)):
+        if not pdfium.FPDFText_GetRect(text_page, row, left, top, right, bottom):
+            continue
+        x0, y0 = _to_view(page, left.value, top.value)
+        x1, y1 = _to_view(page, right.value, bottom.value)
+        box = Box(
+            number,
+            round(min(x0, x1) * width, 2),
+            round(min(y0, y1) * height, 2),
+            round(max(x0, x1) * width, 2),
+            round(max(y0, y1) * height, 2),
+        )
+        if box.x1 > box.x0 and box.y1 > box.y0:
+            boxes.append(box)
+    return boxes
+
+
+def _to_view(page: Any, x: float, y: float) -> tuple[float, float]:
+    """Return the point as shares of the page's width and height as seen, from the top left."""
+    device_x, device_y = ctypes.c_int(), ctypes.c_int()
+    pdfium.FPDF_PageToDevice(page, 0, 0, _DEVICE, _DEVICE, 0, x, y, device_x, device_y)
+    return device_x.value / _DEVICE, device_y.value / _DEVICE

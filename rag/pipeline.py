@@ -1,0 +1,258 @@
+"""Question in, events out: retrieve, gate, fit, generate, cite.
+
+The command line, the screen, the evaluation and the tests all read this one stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from rag.generate.citations import link
+from rag.generate.prompt import fit
+from rag.types import (
+    Answer,
+    Delta,
+    Event,
+    Finished,
+    FinishReason,
+    Message,
+    Passage,
+    Retrieved,
+    SearchResult,
+    Sentence,
+    Usage,
+    Verdict,
+)
+from rag.words import Language, Text, detect_language
+
+if TYPE_CHECKING:
+    from rag.locator import Locator
+    from rag.protocols import Analyser, Embedder, Retriever, TextGenerator
+
+NOT_IN_DOCUMENTS = Text(
+    "Your documents do not hold the answer to this question.",
+    "您的文档中没有这个问题的答案。",
+)
+
+
+def never() -> bool:
+    """Do not cancel."""
+    return False
+
+
+def overall(sentences: Sequence[Sentence]) -> Verdict:
+    """Return the verdict on a whole answer: as good as its sentences are.
+
+    Sentences that only say that the documents are silent count when nothing else is said.
+    """
+    claims = [s.verdict for s in sentences if s.verdict != "not_in_documents"]
+    if not claims:
+        return "not_in_documents" if sentences else "unsupported"
+    if all(verdict == "supported" for verdict in claims):
+        return "supported"
+    return "unsupported" if all(verdict == "unsupported" for verdict in claims) else "weak"
+
+
+@dataclass(frozen=True, slots=True)
+class AskSettings:
+    """What one answer may use."""
+
+    k: int = 5
+    max_tokens: int = 512
+    temperature: float = 0.0
+    min_relevance: float = 0.1
+
+
+class RagPipeline:
+    """Answers questions from an index. Holds no state between questions."""
+
+    def __init__(
+        self,
+        *,
+        retriever: Retriever,
+        generator: Callable[[Callable[[], bool]], TextGenerator | None],
+        locator: Locator,
+        embedder: Embedder,
+        analyser: Analyser,
+        settings: AskSettings,
+    ) -> None:
+        """``generator(cancelled)`` waits until a model is loaded; ``None`` = cancelled."""
+        self._retriever = retriever
+        self._generator = generator
+        self._locator = locator
+        self._embedder = embedder
+        self._analyser = analyser
+        self._settings = settings
+
+    def search(
+        self, question: str, *, k: int, documents: Collection[str] | None = None
+    ) -> SearchResult:
+        """Return passages with their boxes; no model is asked."""
+        found = self._retriever.search(question, k=k, documents=documents)
+        return replace(found, passages=self._locator.placed(found.passages))
+
+    def ask(
+        self,
+        question: str,
+        *,
+        history: Sequence[Message] = (),
+        documents: Collection[str] | None = None,
+        cancelled: Callable[[], bool] = never,
+    ) -> Iterator[Event]:
+        """Yield ``Retrieved`` (again if the budget cut passages), deltas, then ``Finished``."""
+        clock = _Clock()
+        language = detect_language(question)
+        found = self.search(question, k=self._settings.k, documents=documents)
+        clock.retrieved()
+        yield Retrieved(found.passages)
+        if not found.passages or found.relevance < self._settings.min_relevance:
+            yield from self._refuse(found, language, clock)
+            return
+        generator = self._generator(cancelled)
+        if generator is None:
+            yield Finished(self._answer(_Run(found, language, clock, "", finish="cancelled"), ()))
+            return
+        yield from self._generate(
+            generator, _Run(found, language, clock, generator.name), history, cancelled
+        )
+
+    def _refuse(self, found: SearchResult, language: Language, clock: _Clock) -> Iterator[Event]:
+        text = NOT_IN_DOCUMENTS.say(language)
+        yield Delta(text, 0, "stop")
+        run = _Run(found, language, clock, "", text=text)
+        sentences = (Sentence(0, len(text), "not_in_documents"),)
+        yield Finished(self._answer(run, sentences))
+
+    def _generate(
+        self,
+        generator: TextGenerator,
+        run: _Run,
+        history: Sequence[Message],
+        cancelled: Callable[[], bool],
+    ) -> Iterator[Event]:
+        budget = generator.context_tokens - self._settings.max_tokens
+        messages, run.kept, run.dropped = fit(
+            run.found.question,
+            run.found.passages,
+            history=history,
+            budget=budget,
+            count=generator.count_tokens,
+        )
+        if run.dropped:
+            yield Retrieved(run.shown, run.dropped)
+        run.prompt_tokens = generator.count_tokens(messages)
+        run.clock.asked()
+        for delta in generator.stream(
+            messages,
+            max_tokens=self._settings.max_tokens,
+            temperature=self._settings.temperature,
+            cancelled=cancelled,
+        ):
+            run.take(delta)
+            yield delta
+        run.clock.ended()
+        yield self._finished(run)
+
+    def _finished(self, run: _Run) -> Finished:
+        sentences = self._locate(
+            link(
+                run.text,
+                run.shown,
+                terms=self._analyser.terms,
+                embed=self._embedder.embed_passages,
+                page_of=lambda passage, offset: self._locator.page_of(
+                    passage.chunk.document_id, offset
+                ),
+            ),
+            run,
+        )
+        return Finished(self._answer(run, sentences))
+
+    def _locate(self, sentences: Sequence[Sentence], run: _Run) -> tuple[Sentence, ...]:
+        """Return the sentences with boxes for the evidence of each."""
+        spans = [
+            (run.shown[e.passage].chunk.document_id, e.start, e.end)
+            for sentence in sentences
+            for e in sentence.evidence
+        ]
+        boxes = iter(self._locator.boxes(spans))
+        return tuple(
+            replace(s, evidence=tuple(replace(e, boxes=next(boxes)) for e in s.evidence))
+            for s in sentences
+        )
+
+    def _answer(self, run: _Run, sentences: tuple[Sentence, ...]) -> Answer:
+        return Answer(
+            question=run.found.question,
+            text=run.text,
+            language=run.language,
+            verdict=overall(sentences),
+            passages=run.shown,
+            dropped=run.dropped,
+            sentences=sentences,
+            usage=run.clock.usage(run.prompt_tokens, run.tokens),
+            model=run.model,
+            finish=run.finish,
+        )
+
+
+class _Clock:
+    """Stops the times of one answer."""
+
+    def __init__(self) -> None:
+        self._began = perf_counter()
+        self._retrieved = self._asked = self._first = self._ended = 0.0
+
+    def retrieved(self) -> None:
+        self._retrieved = perf_counter()
+
+    def asked(self) -> None:
+        self._asked = perf_counter()
+
+    def first(self) -> None:
+        self._first = self._first or perf_counter()
+
+    def ended(self) -> None:
+        self._ended = perf_counter()
+
+    def usage(self, prompt_tokens: int, completion_tokens: int) -> Usage:
+        ended = self._ended or perf_counter()
+        # a wait for the model to load belongs to no stage of the answer
+        waited = self._asked - self._retrieved if self._asked else 0.0
+        return Usage(
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            retrieve_s=self._retrieved - self._began,
+            first_token_s=(self._first or ended) - self._asked if self._asked else 0.0,
+            total_s=ended - self._began - waited,
+        )
+
+
+@dataclass(slots=True)
+class _Run:
+    """What has become of one question so far."""
+
+    found: SearchResult
+    language: Language
+    clock: _Clock
+    model: str
+    text: str = ""
+    tokens: int = 0
+    prompt_tokens: int = 0
+    finish: FinishReason = "stop"
+    kept: tuple[Passage, ...] | None = None
+    dropped: tuple[Passage, ...] = ()
+
+    @property
+    def shown(self) -> tuple[Passage, ...]:
+        return self.found.passages if self.kept is None else self.kept
+
+    def take(self, delta: Delta) -> None:
+        if delta.tokens:
+            self.clock.first()
+        self.text += delta.text
+        self.tokens += delta.tokens
+        self.finish = delta.finish or self.finish

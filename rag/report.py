@@ -1,0 +1,115 @@
+"""What a sync or rebuild did, and how it is told to people and scripts."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rag.indexer import Pending, StageTimes
+from rag.store.status import document_statuses
+from rag.types import PAGE_STATES, SEARCHABLE, PageState
+from rag.words import reason_text
+
+if TYPE_CHECKING:
+    from rag.ingest.plan import Plan
+    from rag.store.ledger import Ledger
+
+KINDS = ("added", "updated", "moved", "removed", "unchanged", "duplicate")
+
+
+@dataclass(slots=True)
+class SyncReport:
+    """Counts of one run. ``pages`` counts the pages that this run read."""
+
+    times: StageTimes
+    files: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
+    failed: list[dict[str, str]] = field(default_factory=list)
+    pages: dict[PageState, int] = field(default_factory=lambda: dict.fromkeys(PAGE_STATES, 0))
+    chunks: int = 0
+    seconds: float = 0.0
+    gaps: int = 0  # files and pages of the whole library that cannot be searched
+
+    def count(self, plan: Plan) -> None:
+        """Take the plan's numbers; files that fail are counted when they have failed."""
+        self.files = {
+            "added": len(plan.added),
+            "updated": len(plan.updated),
+            "moved": len(plan.moved),
+            "removed": len(plan.removed) - len(plan.moved),
+            "unchanged": len(plan.unchanged) + len(plan.forgotten),
+            "duplicate": len(plan.duplicate),
+        }
+        self.failed += [_failure(file.path, "unreadable") for file in plan.unreadable]
+        self._kinds = {
+            file.path: kind
+            for kind in ("added", "updated", "duplicate")
+            for file in getattr(plan, kind)
+        }
+
+    _kinds: dict[str, str] = field(default_factory=dict)
+
+    def add(self, pending: Pending, passages: int) -> None:
+        """Count a document that has just been committed."""
+        self.chunks += passages
+        if pending.row is None:
+            return
+        for page in pending.document.pages:
+            self.pages[page.state] += 1
+        if pending.row.state == "failed":
+            for file in pending.row.files:
+                if file.path in self._kinds:
+                    self.files[self._kinds[file.path]] -= 1
+                self.failed.append(_failure(file.path, pending.row.reason or ""))
+
+    def finish(self, ledger: Ledger, *, seconds: float) -> SyncReport:
+        """Look at the library as it is now."""
+        self.seconds = seconds
+        self.gaps = count_gaps(ledger)
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that ``--json`` prints."""
+        return {
+            "files": {**self.files, "failed": self.failed},
+            "pages": dict(self.pages),
+            "chunks": self.chunks,
+            "seconds": round(self.seconds, 3),
+            "stages": {key: round(value, 3) for key, value in asdict(self.times).items()},
+            "peak_rss_bytes": peak_rss_bytes(),
+            "gaps": self.gaps,
+        }
+
+
+def _failure(path: str, code: str) -> dict[str, str]:
+    return {"path": path, "reason": reason_text(code, "en"), "code": code}
+
+
+def count_gaps(ledger: Ledger) -> int:
+    """Return how many files and pages cannot be searched although they hold something."""
+    files = sum(
+        1
+        for row in ledger.files().values()
+        if row.document_id is None and row.reason != "forgotten"
+    )
+    failed = sum(
+        1 for status in document_statuses(ledger) if status.id and status.state == "failed"
+    )
+    states = ",".join(f"'{state}'" for state in sorted(SEARCHABLE))
+    pages = ledger.connection.execute(
+        f"SELECT count(*) FROM pages WHERE state NOT IN ({states})"  # noqa: S608 - our own words
+        " AND reason != 'blank'"
+    ).fetchone()[0]
+    return files + failed + int(pages)
+
+
+def peak_rss_bytes() -> int:
+    """Return the most memory this process has held at once."""
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

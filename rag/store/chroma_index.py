@@ -1,0 +1,91 @@
+"""Chroma as an index of ids and vectors, and nothing else.
+
+Never an embedding function: Chroma would otherwise load the one that is named in the
+collection's own configuration, code included (CVE-2026-45829). Never documents or
+metadata: the ledger has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import chromadb
+import numpy as np
+from chromadb.config import Settings as ChromaSettings
+
+if TYPE_CHECKING:
+    from rag.protocols import Vector, Vectors
+
+BATCH = 250  # rows a write; Chroma's own guide names 50 to 250
+HNSW: dict[str, Any] = {
+    "space": "cosine",
+    "ef_construction": 200,
+    "max_neighbors": 32,
+    "ef_search": 200,
+}
+
+
+class ChromaIndex:
+    """One collection in a folder that only this process has open."""
+
+    def __init__(self, folder: Path, *, collection: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._client = chromadb.PersistentClient(
+            path=str(folder), settings=ChromaSettings(anonymized_telemetry=False)
+        )
+        self._collection = self._client.get_or_create_collection(
+            collection, embedding_function=None, configuration={"hnsw": HNSW}
+        )
+
+    def put(self, ids: Sequence[int], vectors: Vectors) -> None:
+        for start in range(0, len(ids), BATCH):
+            self._collection.upsert(
+                ids=[str(i) for i in ids[start : start + BATCH]],
+                embeddings=np.asarray(vectors[start : start + BATCH], dtype=np.float32),
+            )
+
+    def delete(self, ids: Collection[int]) -> None:
+        names = [str(i) for i in ids]
+        for start in range(0, len(names), BATCH):
+            self._collection.delete(ids=names[start : start + BATCH])
+
+    def search(self, query: Vector, *, k: int) -> list[tuple[int, float]]:
+        count = self._collection.count()
+        if count == 0 or k <= 0:
+            return []
+        found = self._collection.query(
+            query_embeddings=[query], n_results=min(k, count), include=["distances"]
+        )
+        pairs = zip(found["ids"][0], found["distances"][0], strict=True)
+        # Chroma's cosine distance is 1 - cosine
+        hits = [(int(name), 1.0 - float(distance)) for name, distance in pairs]
+        return sorted(hits, key=lambda hit: (-hit[1], hit[0]))
+
+    def ids(self) -> set[int]:
+        return set(self._pages())
+
+    def dim(self) -> int | None:
+        """Return the length of the rows; ``None`` while there are none."""
+        sample = self._collection.get(limit=1, include=["embeddings"])["embeddings"]
+        return len(sample[0]) if sample is not None and len(sample) else None
+
+    def _pages(self, size: int = 5000) -> Iterator[int]:
+        for offset in range(0, self._collection.count(), size):
+            for name in self._collection.get(limit=size, offset=offset, include=[])["ids"]:
+                yield int(name)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def delete_collections(folder: Path, *, keep: Collection[str]) -> None:
+    """Delete the collections of spaces that are gone."""
+    client = chromadb.PersistentClient(
+        path=str(folder), settings=ChromaSettings(anonymized_telemetry=False)
+    )
+    for collection in client.list_collections():
+        if collection.name not in keep:
+            client.delete_collection(collection.name)
+    client.close()

@@ -1,0 +1,214 @@
+"""The ledger: which files there are, what became of every page, and every passage.
+
+SQLite in WAL mode is the truth. One document is one transaction: a reader sees all of
+it or nothing. Readers may be many; one process writes (see ``rag.store.owner``).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rag.store import rows
+from rag.store.rows import DocumentRow, FileRow, IndexedChunks
+from rag.store.schema import connect, create_fts, drop_fts, migrate
+from rag.types import Document, Heading, Page, Space
+
+
+class Ledger:
+    """Reads and writes ``library.db``. Each thread gets a connection of its own."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        self._read_only = read_only
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._guard = threading.Lock()
+        if not read_only:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            migrate(self.connection, path)
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection."""
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is None:
+            found = connect(self.path, read_only=self._read_only)
+            self._local.connection = found
+            with self._guard:
+                self._connections.append(found)
+        return found
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        with self._guard:
+            for connection in self._connections:
+                connection.close()
+            self._connections.clear()
+        self._local = threading.local()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing."""
+        connection = self.connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+    # -- meta ------------------------------------------------------------------------------
+
+    def meta(self, key: str) -> str | None:
+        """Return one remembered value."""
+        row = self.connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_meta(self, key: str, value: str | None) -> None:
+        """Remember one value; ``None`` forgets it."""
+        if value is None:
+            self.connection.execute("DELETE FROM meta WHERE key = ?", (key,))
+        else:
+            self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    # -- files -----------------------------------------------------------------------------
+
+    def files(self) -> dict[str, FileRow]:
+        """Return all known paths."""
+        found = self.connection.execute(
+            "SELECT path, size, mtime_ns, document_id, reason FROM files ORDER BY path"
+        )
+        return {row[0]: FileRow(*row) for row in found}
+
+    def put_files(self, files: Iterable[FileRow]) -> list[int]:
+        """Insert or replace paths; documents left without a path go. Return their chunk ids."""
+        with self.transaction() as connection:
+            rows.put_files(connection, files)
+            return rows.sweep(connection)
+
+    def remove_files(self, paths: Iterable[str]) -> list[int]:
+        """Forget paths; documents left without a path go. Return the ids of their chunks."""
+        with self.transaction() as connection:
+            connection.executemany("DELETE FROM files WHERE path = ?", [(p,) for p in paths])
+            return rows.sweep(connection)
+
+    # -- documents -------------------------------------------------------------------------
+
+    def document_ids(self) -> set[str]:
+        """Return the ids of all documents, failed ones included."""
+        return {row[0] for row in self.connection.execute("SELECT id FROM documents")}
+
+    def forgotten(self) -> set[str]:
+        """Return the ids of documents the person asked to forget."""
+        return {row[0] for row in self.connection.execute("SELECT document_id FROM forgotten")}
+
+    def forget(self, document_id: str) -> list[int]:
+        """Remove a document everywhere and keep it out. Return the ids of its chunks."""
+        with self.transaction() as connection:
+            connection.execute("INSERT OR IGNORE INTO forgotten VALUES (?)", (document_id,))
+            connection.execute(
+                "UPDATE files SET document_id = NULL, reason = 'forgotten' WHERE document_id = ?",
+                (document_id,),
+            )
+            return rows.sweep(connection)
+
+    def remember(self, document_ids: Iterable[str]) -> None:
+        """Let forgotten documents in again at the next sync."""
+        with self.transaction() as connection:
+            connection.executemany(
+                "DELETE FROM forgotten WHERE document_id = ?", [(i,) for i in document_ids]
+            )
+
+    def commit_document(
+        self, row: DocumentRow, space: Space, indexed: IndexedChunks
+    ) -> tuple[list[int], list[int]]:
+        """Write one document, its paths and its passages in one transaction.
+
+        Returns:
+            The ids of its chunks, and the ids of chunks that went because a path now holds
+            other bytes.
+        """
+        with self.transaction() as connection:
+            gone = rows.put_document(connection, row)
+            added = rows.put_chunks(connection, space, row.document.id, indexed)
+            return added, gone + rows.sweep(connection)
+
+    def load_document(self, document_id: str) -> Document | None:
+        """Return a document with its pages' text, as it was read."""
+        row = self.connection.execute(
+            "SELECT title, reader FROM documents WHERE id = ?", (document_id,)
+        ).fetchone()
+        if row is None:
+            return None
+        pages = self.connection.execute(
+            "SELECT number, text, label, state, reason, width, height FROM pages"
+            " WHERE document_id = ? ORDER BY number",
+            (document_id,),
+        )
+        headings = self.connection.execute(
+            "SELECT level, title, page FROM headings WHERE document_id = ? ORDER BY position",
+            (document_id,),
+        )
+        return Document(
+            document_id,
+            row[0],
+            tuple(Page(*page) for page in pages),
+            tuple(Heading(*heading) for heading in headings),
+            row[1],
+        )
+
+    # -- spaces ----------------------------------------------------------------------------
+
+    def spaces(self) -> dict[int, Space]:
+        """Return all spaces by id."""
+        found = self.connection.execute("SELECT id, embedder, dim, chunking, analyser FROM spaces")
+        return {row[0]: Space(*row) for row in found}
+
+    def active_space(self) -> Space | None:
+        """Return the space that answers questions."""
+        active = self.meta("active_space")
+        return self.spaces().get(int(active)) if active else None
+
+    def create_space(self, *, embedder: str, dim: int, chunking: str, analyser: str) -> Space:
+        """Add an empty space."""
+        with self.transaction() as connection:
+            cursor = connection.execute(
+                "INSERT INTO spaces (embedder, dim, chunking, analyser, created_at)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (embedder, dim, chunking, analyser, time.time()),
+            )
+            space_id = int(cursor.lastrowid or 0)
+            create_fts(connection, space_id)
+        return Space(space_id, embedder, dim, chunking, analyser)
+
+    def activate(self, space: Space) -> None:
+        """Let ``space`` answer from now on; the one before is kept for a rollback."""
+        with self.transaction():
+            before = self.meta("active_space")
+            if before and int(before) != space.id:
+                self.set_meta("previous_space", before)
+            self.set_meta("active_space", str(space.id))
+
+    def drop_space(self, space: Space) -> None:
+        """Remove a space with its chunks and vectors."""
+        with self.transaction() as connection:
+            connection.execute("DELETE FROM spaces WHERE id = ?", (space.id,))
+            drop_fts(connection, space.id)
+
+    def complete_documents(self, space: Space) -> set[str]:
+        """Return the ids of documents whose passages are all in ``space``."""
+        found = self.connection.execute(
+            "SELECT document_id FROM space_documents WHERE space_id = ?", (space.id,)
+        )
+        return {row[0] for row in found}
+
+    def put_chunks(self, space: Space, document_id: str, indexed: IndexedChunks) -> list[int]:
+        """Write a known document's passages into a space. Return their ids."""
+        with self.transaction() as connection:
+            return rows.put_chunks(connection, space, document_id, indexed)

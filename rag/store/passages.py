@@ -1,0 +1,178 @@
+"""What retrieval reads from the ledger: passages, words and vectors of one space."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from rag.store.schema import fts_table
+from rag.types import PAGE_JOIN, Chunk, Passage, Space
+
+if TYPE_CHECKING:
+    from rag.protocols import Vectors
+    from rag.store.ledger import Ledger
+
+T = TypeVar("T")
+_VARIABLES = 500  # bound variables a statement; SQLite allowed 999 before 3.32
+
+
+def _batches(items: Iterable[T], size: int = _VARIABLES) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _marks(items: Collection[object]) -> str:
+    return ",".join("?" * len(items))
+
+
+class LedgerPassages:
+    """Satisfies ``PassageStore`` for one space."""
+
+    def __init__(self, ledger: Ledger, space: Space) -> None:
+        self._ledger = ledger
+        self._space = space
+        self._fts = fts_table(space.id)
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        return self._ledger.connection
+
+    def passages(self, ids: Sequence[int]) -> dict[int, Passage]:
+        found: dict[int, Passage] = {}
+        for batch in _batches(ids):
+            rows = self._connection.execute(
+                "SELECT c.id, c.document_id, c.start, c.end, c.first_page, c.last_page, c.heading,"
+                " c.tokens, (SELECT min(f.path) FROM files f WHERE f.document_id = c.document_id),"
+                " p.label, p.start FROM chunks c JOIN pages p"
+                " ON p.document_id = c.document_id AND p.number = c.first_page"
+                f" WHERE c.id IN ({_marks(batch)})",
+                batch,
+            ).fetchall()
+            for row in rows:
+                found[row[0]] = self._passage(row)
+        return found
+
+    def _passage(
+        self, row: tuple[int, str, int, int, int, int, str, int, str, str, int]
+    ) -> Passage:
+        (chunk_id, document_id, start, end, first, last, heading, tokens, path, label, at) = row
+        pages = self._connection.execute(
+            "SELECT text FROM pages WHERE document_id = ? AND number BETWEEN ? AND ?"
+            " ORDER BY number",
+            (document_id, first, last),
+        )
+        text = PAGE_JOIN.join(page[0] for page in pages)[start - at : end - at]
+        chunk = Chunk(document_id, start, end, first, last, text, heading, tokens)
+        return Passage(chunk_id, chunk, PurePosixPath(path).name, path, label)
+
+    def match(
+        self, terms: Sequence[str], *, k: int, documents: Collection[str] | None
+    ) -> list[tuple[int, float]]:
+        wanted = list(dict.fromkeys(terms))
+        if not wanted or (documents is not None and not documents):
+            return []
+        within, values = "", [" OR ".join(f'"{term}"' for term in wanted)]
+        if documents is not None:
+            within = (
+                " AND rowid IN (SELECT id FROM chunks WHERE space_id = ?"
+                f" AND document_id IN ({_marks(documents)}))"
+            )
+        rows = self._connection.execute(
+            f"SELECT rowid, -rank FROM {self._fts} WHERE {self._fts} MATCH ?{within}"
+            " ORDER BY rank, rowid LIMIT ?",
+            (*values, *([self._space.id, *documents] if documents is not None else ()), k),
+        )
+        return [(int(row[0]), float(row[1])) for row in rows]
+
+    def document_frequency(self, terms: Sequence[str]) -> tuple[dict[str, int], int]:
+        counts: dict[str, int] = {}
+        for batch in _batches(dict.fromkeys(terms)):
+            rows = self._connection.execute(
+                f"SELECT term, doc FROM {self._fts}_vocab WHERE term IN ({_marks(batch)})",
+                batch,
+            )
+            counts.update({row[0]: int(row[1]) for row in rows})
+        total = self._connection.execute(
+            "SELECT count(*) FROM chunks WHERE space_id = ?", (self._space.id,)
+        ).fetchone()[0]
+        return {term: counts.get(term, 0) for term in terms}, int(total)
+
+    def analysed(self, ids: Sequence[int]) -> dict[int, str]:
+        found: dict[int, str] = {}
+        for batch in _batches(ids):
+            rows = self._connection.execute(
+                f"SELECT rowid, terms FROM {self._fts} WHERE rowid IN ({_marks(batch)})",
+                batch,
+            )
+            found.update({int(row[0]): str(row[1]) for row in rows})
+        return found
+
+    def vectors(self, documents: Collection[str]) -> tuple[list[int], Vectors]:
+        ids: list[int] = []
+        blobs: list[bytes] = []
+        for batch in _batches(documents):
+            rows = self._connection.execute(
+                "SELECT v.chunk_id, v.vector FROM chunks c JOIN vectors v ON v.chunk_id = c.id"
+                f" WHERE c.space_id = ? AND c.document_id IN ({_marks(batch)}) ORDER BY c.id",
+                [self._space.id, *batch],
+            )
+            for row in rows:
+                ids.append(int(row[0]))
+                blobs.append(row[1])
+        return ids, unpack(blobs, dim=self._space.dim)
+
+    def all_vectors(self, *, batch: int = 2000) -> Iterator[tuple[list[int], Vectors]]:
+        """Yield the whole space's chunk ids and rows, in batches, by id."""
+        last = 0
+        while True:
+            rows = self._connection.execute(
+                "SELECT v.chunk_id, v.vector FROM vectors v JOIN chunks c ON c.id = v.chunk_id"
+                " WHERE c.space_id = ? AND v.chunk_id > ? ORDER BY v.chunk_id LIMIT ?",
+                (self._space.id, last, batch),
+            ).fetchall()
+            if not rows:
+                return
+            ids = [int(row[0]) for row in rows]
+            yield ids, unpack([row[1] for row in rows], dim=self._space.dim)
+            last = ids[-1]
+
+    def page_spans(self, document_id: str, start: int, end: int) -> list[tuple[int, int, int]]:
+        """Return the span as ``(page, start, end)``, in characters of each page's own text."""
+        rows = self._connection.execute(
+            "SELECT number, start, length(text) FROM pages WHERE document_id = ?"
+            " AND start < ? AND start + length(text) > ? ORDER BY number",
+            (document_id, end, start),
+        )
+        return [
+            (int(number), max(0, start - at), min(length, end - at)) for number, at, length in rows
+        ]
+
+    def path(self, document_id: str) -> str | None:
+        """Return one path of the document, relative to the knowledge folder."""
+        row = self._connection.execute(
+            "SELECT min(path) FROM files WHERE document_id = ?", (document_id,)
+        ).fetchone()
+        return None if row is None or row[0] is None else str(row[0])
+
+    def chunk_ids(self) -> set[int]:
+        """Return the ids of all chunks of the space."""
+        rows = self._connection.execute(
+            "SELECT id FROM chunks WHERE space_id = ?", (self._space.id,)
+        )
+        return {int(row[0]) for row in rows}
+
+
+def unpack(blobs: Sequence[bytes], *, dim: int) -> Vectors:
+    """Return float32 rows of norm 1, shape ``(len(blobs), dim)``, from the ledger's float16."""
+    rows: Vectors = (
+        np.frombuffer(b"".join(blobs), dtype=np.float16).reshape(-1, dim).astype(np.float32)
+    )
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: Vectors = np.divide(rows, norms, out=rows, where=norms > 0)
+    return unit

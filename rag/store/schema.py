@@ -1,0 +1,192 @@
+"""The ledger's tables, and how an older file becomes a newer one.
+
+``PRAGMA user_version`` counts the migrations that a file has seen. A migration is never
+edited once released; a new one is appended.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from rag.errors import LibraryTooNew, StoreError
+from rag.words import Text
+
+BUSY_TIMEOUT_MS = 30_000
+
+_V1 = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+
+CREATE TABLE documents (
+  id            TEXT PRIMARY KEY,            -- sha256 of the bytes, hex
+  title         TEXT NOT NULL,
+  language      TEXT NOT NULL,
+  state         TEXT NOT NULL CHECK (state IN ('ready', 'partial', 'failed')),
+  reason        TEXT,                        -- a code of rag.words.REASONS
+  reader        TEXT NOT NULL,
+  superseded_by TEXT,
+  added_at      REAL NOT NULL,
+  CHECK (state = 'ready' OR reason IS NOT NULL)
+) STRICT;
+
+CREATE TABLE files (
+  path        TEXT PRIMARY KEY,              -- relative to the knowledge folder, POSIX, NFC
+  size        INTEGER NOT NULL,
+  mtime_ns    INTEGER NOT NULL,
+  document_id TEXT REFERENCES documents (id) DEFERRABLE INITIALLY DEFERRED,
+  reason      TEXT,                          -- why there is no document
+  CHECK (document_id IS NOT NULL OR reason IS NOT NULL)
+) STRICT;
+CREATE INDEX files_document ON files (document_id);
+
+CREATE TABLE forgotten (document_id TEXT PRIMARY KEY) STRICT;
+
+CREATE TABLE pages (
+  document_id TEXT NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+  number      INTEGER NOT NULL CHECK (number >= 1),
+  label       TEXT NOT NULL,
+  state       TEXT NOT NULL
+              CHECK (state IN ('text', 'ocr', 'empty', 'garbled', 'failed', 'skipped')),
+  reason      TEXT,
+  start       INTEGER NOT NULL,              -- offset of the page's text in the document's
+  text        TEXT NOT NULL,
+  width       REAL NOT NULL,
+  height      REAL NOT NULL,
+  PRIMARY KEY (document_id, number),
+  CHECK (state IN ('text', 'ocr') OR reason IS NOT NULL)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE headings (
+  document_id TEXT NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+  position    INTEGER NOT NULL,
+  level       INTEGER NOT NULL,
+  title       TEXT NOT NULL,
+  page        INTEGER NOT NULL,
+  PRIMARY KEY (document_id, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE spaces (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  embedder   TEXT NOT NULL,
+  dim        INTEGER NOT NULL,
+  chunking   TEXT NOT NULL,
+  analyser   TEXT NOT NULL,
+  created_at REAL NOT NULL
+) STRICT;
+
+CREATE TABLE space_documents (               -- a row = the document is complete in the space
+  space_id    INTEGER NOT NULL REFERENCES spaces (id) ON DELETE CASCADE,
+  document_id TEXT NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+  PRIMARY KEY (space_id, document_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE chunks (
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice: the index is keyed by it
+  space_id    INTEGER NOT NULL REFERENCES spaces (id) ON DELETE CASCADE,
+  document_id TEXT NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+  start       INTEGER NOT NULL,
+  end         INTEGER NOT NULL CHECK (end > start),
+  first_page  INTEGER NOT NULL,
+  last_page   INTEGER NOT NULL CHECK (last_page >= first_page),
+  heading     TEXT NOT NULL,
+  tokens      INTEGER NOT NULL,
+  digest      BLOB NOT NULL,                 -- sha256 of what was embedded
+  UNIQUE (space_id, document_id, start, end)
+) STRICT;
+CREATE INDEX chunks_document ON chunks (document_id, space_id);
+CREATE INDEX chunks_digest ON chunks (digest);
+
+CREATE TABLE vectors (
+  chunk_id INTEGER PRIMARY KEY REFERENCES chunks (id) ON DELETE CASCADE,
+  vector   BLOB NOT NULL                     -- float16, dim of the space
+) STRICT;
+
+CREATE TABLE jobs (
+  id           INTEGER PRIMARY KEY AUTOINCREMENT,
+  kind         TEXT NOT NULL,
+  argument     TEXT NOT NULL DEFAULT '{}',   -- JSON
+  state        TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed')),
+  progress     TEXT NOT NULL DEFAULT '{}',   -- JSON
+  result       TEXT,                         -- JSON
+  error        TEXT,                         -- JSON
+  created_at   REAL NOT NULL,
+  heartbeat_at REAL NOT NULL
+) STRICT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_V1,)
+
+# Any ASCII punctuation may stand inside a term ("4-bit", "3.2%"); the analyser alone decides
+# where terms end, so that passages and questions are cut alike.
+_TOKENIZER = r"ascii tokenchars '!#$%&()*+,-./:;<=>?@[\]^_{|}~'"
+
+
+def fts_table(space_id: int) -> str:
+    """Return the name of a space's full-text table."""
+    return f"fts_{int(space_id)}"
+
+
+def create_fts(connection: sqlite3.Connection, space_id: int) -> None:
+    """Create a space's full-text table. One a space, so that statistics never mix."""
+    name = fts_table(space_id)
+    connection.execute(f'CREATE VIRTUAL TABLE {name} USING fts5(terms, tokenize="{_TOKENIZER}")')
+    connection.execute(f"CREATE VIRTUAL TABLE {name}_vocab USING fts5vocab({name}, row)")
+
+
+def drop_fts(connection: sqlite3.Connection, space_id: int) -> None:
+    """Drop a space's full-text table."""
+    name = fts_table(space_id)
+    connection.execute(f"DROP TABLE IF EXISTS {name}_vocab")
+    connection.execute(f"DROP TABLE IF EXISTS {name}")
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """Open the ledger's file with the pragmas every connection needs.
+
+    Raises:
+        StoreError: the file cannot be opened or is no SQLite file.
+    """
+    try:
+        uri = f"{path.absolute().as_uri()}{'?mode=ro' if read_only else ''}"
+        connection = sqlite3.connect(
+            uri, uri=True, isolation_level=None, check_same_thread=False, timeout=30
+        )
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        if not read_only:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        raise StoreError(
+            Text(
+                f"The library {path} cannot be opened: {error}.",
+                f"无法打开资料库 {path}：{error}。",
+            ),
+            hint=Text(
+                "Run `rag doctor`; if it is damaged, move the .rag folder away and sync again.",
+                "运行 `rag doctor`；如已损坏，请移走 .rag 文件夹后重新同步。",
+            ),
+        ) from error
+    return connection
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the file to this program's version, one transaction a step.
+
+    Raises:
+        LibraryTooNew: a newer program wrote the file.
+    """
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        raise LibraryTooNew(
+            Text(
+                f"The library {path} was written by a newer version of RAG Desk.",
+                f"资料库 {path} 由更新版本的 RAG Desk 写入。",
+            ),
+            hint=Text("Update RAG Desk.", "请更新 RAG Desk。"),
+        )
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;"
+        )
