@@ -1,0 +1,119 @@
+"""What the README, the changelog and the guide say about commands and settings is so."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from rag.cli import app
+from rag.cli.settings import list_settings, settings_markdown
+from rag.models.catalogue import load_catalogue
+
+ROOT = Path(__file__).parents[2]
+PAGES = (
+    "README.md",
+    "CHANGELOG.md",
+    "knowledge/README.md",
+    "tests/guide/guide_en.md",
+    "tests/guide/guide_zh.md",
+)
+
+
+def read(page: str) -> str:
+    return (ROOT / page).read_text("utf-8")
+
+
+def commands(page: str) -> list[str]:
+    """Every ``rag …`` that stands between backticks or on a line of a shell block."""
+    text = read(page)
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [line.partition("  #")[0] for block in blocks for line in block.splitlines()]
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    spans = [part for line in lines for part in line.split("&&")] + re.findall(r"`([^`]+)`", prose)
+    return [span.strip() for span in spans if re.match(r"\s*rag\s", span)]
+
+
+def problem(command: str) -> str | None:
+    """Say what is wrong with a command line as documented, ``None`` if nothing is."""
+    node: Any = typer.main.get_command(app)
+    takes_value = False
+    for word in shlex.split(command)[1:]:
+        if takes_value:
+            takes_value = False
+        elif word.startswith("--"):
+            option = next((p for p in node.params if word in p.opts), None)
+            if option is None and word != "--help":
+                return f"{node.name} has no option {word}"
+            takes_value = option is not None and not option.is_flag
+        elif hasattr(node, "commands") and word[0].isalpha():
+            if word not in node.commands:
+                return f"{node.name} has no command {word}"
+            node = node.commands[word]
+    return None
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_and_option_on_the_page_exists(page: str) -> None:
+    found = commands(page)
+    assert found
+    assert [(line, wrong) for line in found if (wrong := problem(line))] == []
+
+
+def test_a_command_or_option_that_does_not_exist_is_noticed() -> None:
+    assert problem("rag fly")
+    assert problem("rag models fly")
+    assert problem("rag status --fly")
+    assert problem("rag --knowledge DIR status --pages") is None
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "tests/guide/guide_en.md", "tests/guide/guide_zh.md"]
+)
+def test_no_command_is_left_out(page: str) -> None:
+    text = read(page)
+    tree: Any = typer.main.get_command(app)
+    names = [name for name, node in tree.commands.items() if not node.hidden]
+    assert [name for name in names if f"rag {name}" not in text] == []
+
+
+def test_the_settings_table_of_the_readme_is_the_one_the_program_prints() -> None:
+    table = re.search(r"<!-- settings -->\n(.*)\n<!-- /settings -->", read("README.md"), re.DOTALL)
+    assert table is not None
+    assert table[1] == settings_markdown()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_setting_named_on_the_page_exists(page: str) -> None:
+    known = {item.key for item in list_settings()}
+    sections = {key.partition(".")[0] for key in known} - {"knowledge"}
+    named = set(re.findall(rf"`((?:{'|'.join(sorted(sections))})\.[a-z_]+)`", read(page)))
+    assert named <= known
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_linked_from_the_page_is_there(page: str) -> None:
+    links = re.findall(r"\]\(<?([^)>]+)>?\)", read(page))
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not (ROOT / link).exists()] == []
+
+
+def test_the_download_sizes_are_those_of_the_catalogue() -> None:
+    readme, guides = read("README.md"), [read(page) for page in PAGES if "guide_" in page]
+    for name in ("Qwen2.5-Coder-1.5B-Instruct-Q4_K_M", "multilingual-e5-small"):
+        entry = load_catalogue().get(name)
+        assert entry.wheels is not None
+        row = next(line for line in readme.splitlines() if line.startswith(f"| {name} |"))
+        sizes = {entry.bytes, entry.wheels.bytes, *(file.bytes for file in entry.wheel_files)}
+        assert [size for size in sizes if f"{size:,}" not in row] == []
+        for guide in guides:
+            shown = next(line for line in guide.splitlines() if line.startswith(f"| {name} |"))
+            assert in_units(entry.bytes) in shown
+
+
+def in_units(size: int) -> str:
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
