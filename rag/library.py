@@ -13,10 +13,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from rag.errors import ConfigError, StoreError, UnknownDocument
+from rag.incoming import Meter, Report, file_row, to_pending
 from rag.indexer import Indexer, Pending, SpaceEngines, StageTimes
 from rag.ingest.folder import FoundFile, content_id, scan
 from rag.ingest.plan import Plan, make_plan
-from rag.incoming import Meter, Report, file_row, to_pending
 from rag.report import SyncReport
 from rag.store.rows import FileRow
 from rag.types import Progress, Space

@@ -44,15 +44,20 @@ class RecursiveChunker:
         self._overlap = min(overlap, self._size // 2)
         self.name = f"recursive/{self._size}/{self._overlap}/1"
         self._count = lru_cache(maxsize=65536)(count)
+        self._overhead = count("")  # prefix and special tokens, once a passage
         self._splitter = RecursiveCharacterTextSplitter(
             list(SEPARATORS),
             keep_separator="end",
             is_separator_regex=True,
-            chunk_size=self._size - self._overlap,
+            chunk_size=max(8, self._size - self._overlap - self._overhead),
             chunk_overlap=0,
-            length_function=self._count,
+            length_function=self._piece_tokens,
             strip_whitespace=False,
         )
+
+    def _piece_tokens(self, piece: str) -> int:
+        # at least 1: the splitter would repeat a piece that costs nothing in the next passage
+        return max(1, self._count(piece) - self._overhead)
 
     def split(self, document: Document) -> list[Chunk]:
         """Return passages in document order, none of them blank, none too long to embed."""
@@ -85,7 +90,7 @@ class RecursiveChunker:
         for candidate in _borders_before(text, start):
             if self._count(text[candidate:end]) > self._size:
                 break
-            if self._count(text[candidate:start]) > self._overlap:
+            if self._piece_tokens(text[candidate:start]) > self._overlap:
                 break
             best = candidate
         return best

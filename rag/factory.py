@@ -1,0 +1,227 @@
+"""The composition root: the only module that names concrete engines.
+
+An engine's module imports its heavy libraries at the top, plainly. It is imported here, by
+name, when a setting asks for it; so ``rag --help`` never loads torch.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag.errors import MissingDependency, StoreError
+from rag.types import Progress, Space
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.config import Settings
+    from rag.ingest.pool import WorkerPool
+    from rag.models.catalogue import Entry
+    from rag.models.store import ModelStore
+    from rag.protocols import (
+        Analyser,
+        Chunker,
+        Embedder,
+        GpuReadings,
+        TextGenerator,
+    )
+    from rag.store.ledger import Ledger
+
+Report = Callable[[Progress], None]
+
+ENGINES = {
+    "hashing": "rag.retrieve.hashing:HashingEmbedder",
+    "sentence-transformers": "rag.retrieve.sentence_transformer:SentenceTransformerEmbedder",
+    "llamacpp": "rag.generate.llamacpp_engine:LlamaCppGenerator",
+    "transformers": "rag.generate.transformers_engine:TransformersGenerator",
+    "echo": "rag.generate.echo:EchoGenerator",
+    "analyser": "rag.retrieve.analyser:BilingualAnalyser",
+    "chunker": "rag.ingest.chunking:RecursiveChunker",
+    "reader": "rag.ingest.pool:WorkerPool",
+    "retriever": "rag.retrieve.retriever:HybridRetriever",
+    "lexical": "rag.retrieve.lexical:BM25Index",
+    "readings": "rag.gpu.readings:MachineReadings",
+}
+HASHING = "hashing"
+ECHO = "echo"
+
+
+def load(engine: str) -> Any:
+    """Return the class behind a name of ``ENGINES``.
+
+    Raises:
+        MissingDependency: a package the engine needs is not installed.
+    """
+    module, _, name = ENGINES[engine].partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.partition(".")[0] in {"rag", "ui"}:
+            raise
+        raise MissingDependency(
+            Text(
+                f"The engine '{engine}' needs the package '{error.name}'.",
+                f"引擎“{engine}”需要软件包“{error.name}”。",
+            ),
+            hint=Text(
+                f"Run `pip install {error.name}`, or choose another engine.",
+                f"请运行 `pip install {error.name}`，或选择其他引擎。",
+            ),
+        ) from error
+
+
+class Factory:
+    """Builds parts from settings, each at most once. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        report: Report = lambda _: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """``report`` and ``cancelled`` are for downloads and loading."""
+        self.settings = settings
+        self._report = report
+        self._cancelled = cancelled
+        self._embedders: dict[str, Embedder] = {}
+        self._pool: WorkerPool | None = None
+        self._guard = threading.RLock()
+        self.analyser: Analyser = load("analyser")()
+
+    # -- models ----------------------------------------------------------------------------
+
+    def model_store(self) -> ModelStore:
+        """Return the place where weights are kept."""
+        from rag.models.store import ModelStore
+
+        models = self.settings.models
+        return ModelStore(models.folder, sources=models.sources, offline=models.offline)
+
+    def _weights(self, name: str) -> Path:
+        return self.model_store().pull(name, progress=self._report, cancelled=self._cancelled)
+
+    def embedder(self, name: str) -> Embedder:
+        """Return the embedder of a catalogue name, loaded; downloaded first if need be."""
+        with self._guard:
+            if name not in self._embedders:
+                self._embedders[name] = self._build_embedder(name)
+            return self._embedders[name]
+
+    def _build_embedder(self, name: str) -> Embedder:
+        if name == HASHING:
+            hashing: Embedder = load(HASHING)()
+            return hashing
+        entry = self.entry(name)
+        folder = self._weights(name)
+        self._report(Progress("load", item=name))
+        engine = load(entry.engine)
+        assert entry.embedding is not None
+        built: Embedder = engine(
+            folder,
+            name=self.embedder_id(entry),
+            query_prefix=entry.embedding.query_prefix,
+            passage_prefix=entry.embedding.passage_prefix,
+            max_tokens=entry.embedding.max_tokens,
+            device=self.settings.embedder.device,
+            batch=self.settings.embedder.batch,
+        )
+        return built
+
+    def entry(self, name: str) -> Entry:
+        """Return the catalogue's entry.
+
+        Raises:
+            UnknownModel: there is none.
+        """
+        from rag.models.catalogue import load_catalogue
+
+        return load_catalogue().get(name)
+
+    def embedder_id(self, entry: Entry) -> str:
+        """Return name and bytes of an installed embedder: weights from another source are another space."""
+        return f"{entry.name}@{self.model_store().fingerprint(entry.name)}"
+
+    def generator(self, cancelled: Callable[[], bool] | None = None) -> TextGenerator:
+        """Load the language model that the settings name; download it first if need be."""
+        generator = self.settings.generator
+        if ECHO in {generator.engine, generator.model}:
+            echo: TextGenerator = load(ECHO)()
+            return echo
+        from rag.models.choice import resolve_generator
+
+        chosen = resolve_generator(self.settings)
+        path = self.model_store().pull(
+            chosen.model, progress=self._report, cancelled=cancelled or self._cancelled
+        )
+        self._report(Progress("load", item=chosen.model))
+        engine = load(chosen.engine).load
+        extra = (
+            {"threads": generator.threads}
+            if chosen.engine == "llamacpp"
+            else {"quantization": generator.quantization, "device": generator.device}
+        )
+        built: TextGenerator = engine(
+            path, name=chosen.model, context_tokens=generator.context_tokens, **extra
+        )
+        return built
+
+    def chunker(self, embedder: Embedder, space: Space | None = None) -> Chunker:
+        """Return the chunker of the settings, or the one that a space was cut with."""
+        chunk = self.settings.chunk
+        tokens, overlap = chunk.tokens, chunk.overlap
+        if space is not None:
+            _, size, shared, *_ = space.chunking.split("/")
+            tokens, overlap = int(size), int(shared)
+        built: Chunker = load("chunker")(
+            tokens=tokens,
+            overlap=overlap,
+            max_tokens=embedder.max_tokens,
+            count=embedder.count_tokens,
+        )
+        return built
+
+    # -- the library -----------------------------------------------------------------------
+
+    def ledger(self, *, read_only: bool = False) -> Ledger:
+        """Open the library's ledger.
+
+        Raises:
+            StoreError: there is none yet (only when reading), or it cannot be opened.
+        """
+        from rag.store.ledger import Ledger
+
+        path = self.settings.data / "library.db"
+        if read_only and not path.is_file():
+            raise StoreError(
+                Text(
+                    f"There is no library in {self.settings.knowledge} yet.",
+                    f"{self.settings.knowledge} 中还没有资料库。",
+                ),
+                hint=Text("Run `rag sync` first.", "请先运行 `rag sync`。"),
+            )
+        return Ledger(path, read_only=read_only)
+
+    def pool(self) -> WorkerPool:
+        """Return the worker processes; they start at their first task."""
+        with self._guard:
+            if self._pool is None:
+                ingest = self.settings.ingest
+                self._pool = load("reader")(workers=ingest.workers, timeout_s=ingest.timeout_s)
+            pool: WorkerPool = self._pool
+            return pool
+
+    def readings(self) -> GpuReadings:
+        """Return what reads the machine's memory and GPU."""
+        built: GpuReadings = load("readings")()
+        return built
+
+    def close(self) -> None:
+        """End the worker processes."""
+        with self._guard:
+            if self._pool is not None:
+                self._pool.close()
+                self._pool = None

@@ -1,0 +1,141 @@
+"""Wires the factory's parts into the use cases: a library to keep, a pipeline to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rag.errors import StoreError
+from rag.factory import HASHING, load
+from rag.types import Space
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.factory import Factory
+    from rag.indexer import SpaceEngines
+    from rag.library import Library
+    from rag.locator import Locator
+    from rag.pipeline import RagPipeline
+    from rag.protocols import Retriever, TextGenerator, VectorIndex
+    from rag.store.ledger import Ledger
+
+
+def space_engines(factory: Factory, ledger: Ledger, space: Space | None) -> SpaceEngines:
+    """Load what a space names; ``None`` makes a new space from the settings."""
+    from rag.indexer import SpaceEngines
+
+    name = space.embedder.partition("@")[0].partition("/")[0] if space else None
+    embedder = factory.embedder(name or factory.settings.embedder.model)
+    chunker = factory.chunker(embedder, space)
+    if space is None:
+        space = ledger.create_space(
+            embedder=embedder.name,
+            dim=embedder.dim,
+            chunking=chunker.name,
+            analyser=factory.analyser.name,
+        )
+    elif (embedder.name, embedder.dim) != (space.embedder, space.dim):
+        raise StoreError(
+            Text(
+                f"The index was made with {space.embedder}, but {embedder.name} is installed.",
+                f"索引由 {space.embedder} 生成，但现在安装的是 {embedder.name}。",
+            ),
+            hint=Text("Run `rag rebuild`.", "请运行 `rag rebuild`。"),
+        )
+    return SpaceEngines(space, embedder, chunker, factory.analyser)
+
+
+def is_wanted(factory: Factory, space: Space) -> bool:
+    """Return whether a space is what the settings ask for; loads no model."""
+    chunk, name = factory.settings.chunk, factory.settings.embedder.model
+    if space.analyser != factory.analyser.name:
+        return False
+    if name == HASHING:
+        limit, known = 512, space.embedder.startswith(f"{HASHING}/")
+    else:
+        entry = factory.entry(name)
+        assert entry.embedding is not None
+        limit = entry.embedding.max_tokens
+        known = space.embedder.split()[0] == factory.embedder_id(entry)
+    size = min(chunk.tokens, limit)
+    return known and space.chunking.startswith(f"recursive/{size}/{min(chunk.overlap, size // 2)}/")
+
+
+def library(
+    factory: Factory, ledger: Ledger, *, index: Callable[[], VectorIndex] | None
+) -> Library:
+    """Wire the use cases; ``index`` opens the vector index when it is first needed."""
+    from rag.library import Library
+
+    return Library(
+        factory.settings.knowledge,
+        ledger,
+        engines=lambda space: space_engines(factory, ledger, space),
+        pool=factory.pool,
+        index=index,
+    )
+
+
+def locator(factory: Factory, ledger: Ledger, space: Space) -> Locator:
+    """Return what finds boxes for offsets."""
+    from rag.locator import Locator
+    from rag.store.passages import LedgerPassages
+
+    return Locator(factory.settings.knowledge, LedgerPassages(ledger, space), factory.pool())
+
+
+def retriever(
+    factory: Factory, ledger: Ledger, engines: SpaceEngines, index: VectorIndex
+) -> Retriever:
+    """Return hybrid retrieval over a space."""
+    from rag.store.passages import LedgerPassages
+
+    store = LedgerPassages(ledger, engines.space)
+    built: Retriever = load("retriever")(
+        store=store,
+        lexical=load("lexical")(store, factory.analyser),
+        index=index,
+        embedder=engines.embedder,
+        candidates=factory.settings.retrieve.candidates,
+    )
+    return built
+
+
+def pipeline(
+    factory: Factory,
+    ledger: Ledger,
+    *,
+    index: VectorIndex,
+    generator: Callable[[Callable[[], bool]], TextGenerator | None],
+) -> RagPipeline:
+    """Wire question answering over the active space.
+
+    Raises:
+        StoreError: nothing has been indexed yet.
+    """
+    from rag.pipeline import AskSettings, RagPipeline
+
+    space = ledger.active_space()
+    if space is None:
+        raise StoreError(
+            Text("Nothing has been indexed yet.", "还没有建立任何索引。"),
+            hint=Text(
+                "Put PDFs into the knowledge folder and run `rag sync`.",
+                "请把 PDF 放入 knowledge 文件夹，然后运行 `rag sync`。",
+            ),
+        )
+    engines = space_engines(factory, ledger, space)
+    settings = factory.settings
+    return RagPipeline(
+        retriever=retriever(factory, ledger, engines, index),
+        generator=generator,
+        locator=locator(factory, ledger, space),
+        embedder=engines.embedder,
+        analyser=factory.analyser,
+        settings=AskSettings(
+            k=settings.retrieve.k,
+            max_tokens=settings.generator.max_tokens,
+            temperature=settings.generator.temperature,
+            min_relevance=settings.retrieve.min_relevance,
+        ),
+    )
