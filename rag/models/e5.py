@@ -17,7 +17,6 @@ Layout, little-endian::
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,9 @@ from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+from rag.models.binary import Malformed, Reader
+from rag.models.e5_tokenizer import Pieces, build_tokenizer, read_pieces
 
 MAGIC = b"E5S1"
 BLOCK = 32
@@ -33,19 +34,12 @@ BLOCK = 32
 BLOCK_BYTES = 18  # float16 scale, then 16 bytes of two weights each
 FLOAT32, BLOCKS = 0, 1
 """Types of a tensor: plain numbers, or blocks of 4-bit weights."""
-MAX_COUNT = 2**31  # far above every count in the file: keeps arithmetic on lengths honest
+MAX_SIZE, MAX_LAYERS = 1 << 20, 128
+"""Far above what the file has: a lie about a size must not make a loop endless."""
 MAX_TOKENS = 512
 QUERY_PREFIX, PASSAGE_PREFIX = "query: ", "passage: "
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
-
-# XLM-R's normaliser leaves these alone where NFKC would not; they pass NFKC disguised as
-# noncharacters, which no text may hold.
-KEPT_CHARACTERS = {"～": "\ufdd0", "🈻": "\ufdd1"}
-
-
-class Malformed(ValueError):
-    """The file is not what its layout promises. A bug or an attack: hashes come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,35 +56,6 @@ class Shape:
     epsilon: float
 
 
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    """The unigram tokenizer: ``pieces[id]`` is ``(text, score)``."""
-
-    pieces: list[tuple[str, float]]
-    bos: int
-    eos: int
-    pad: int
-    unknown: int
-    characters: dict[str, str]  # what its normaliser turns single characters into
-
-
-class _Reader:
-    """A cursor that refuses to run past the end."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = memoryview(data)
-        self.at = 0
-
-    def take(self, count: int) -> memoryview:
-        if not 0 <= count <= len(self.data) - self.at:
-            raise Malformed(f"{count} bytes wanted at {self.at} of {len(self.data)}")
-        self.at += count
-        return self.data[self.at - count : self.at]
-
-    def numbers(self, layout: str) -> tuple[Any, ...]:
-        return struct.unpack("<" + layout, self.take(struct.calcsize("<" + layout)))
-
-
 def unpack(source: Path, folder: Path) -> None:
     """Write ``source`` as a sentence-transformers folder, weights in float32.
 
@@ -100,9 +65,9 @@ def unpack(source: Path, folder: Path) -> None:
     Raises:
         Malformed: a length, an offset or a name in ``source`` is wrong.
     """
-    reader = _Reader(source.read_bytes())
+    reader = Reader(source.read_bytes())
     shape = _read_shape(reader)
-    pieces = _read_pieces(reader)
+    pieces = read_pieces(reader)
     if len(pieces.pieces) > shape.vocabulary:
         raise Malformed(f"{len(pieces.pieces)} pieces, but {shape.vocabulary} rows of weights")
     tokenizer = build_tokenizer(pieces)
@@ -117,90 +82,22 @@ def unpack(source: Path, folder: Path) -> None:
     weights.chmod(0o644)  # safetensors makes it readable for its owner alone
 
 
-def _read_shape(reader: _Reader) -> Shape:
+def _read_shape(reader: Reader) -> Shape:
     if bytes(reader.take(4)) != MAGIC:
         raise Malformed("the file does not begin with E5S1")
     version, *sizes, epsilon, block = reader.numbers("I7ifi")
-    shape = Shape(*sizes, epsilon)
+    hidden, layers, heads, wide, vocabulary, positions, types = sizes
+    shape = Shape(hidden, layers, heads, wide, vocabulary, positions, types, epsilon)
     if version != 1 or block != BLOCK:
         raise Malformed(f"version {version} with blocks of {block} is not known here")
-    if min(sizes) < 1 or max(sizes) > MAX_COUNT or not 0 < epsilon < 1:
+    if min(sizes) < 1 or max(sizes) > MAX_SIZE or layers > MAX_LAYERS or not 0 < epsilon < 1:
         raise Malformed(f"impossible sizes: {shape}")
     if shape.hidden % shape.heads or shape.hidden % BLOCK or shape.feed_forward % BLOCK:
         raise Malformed(f"sizes do not divide: {shape}")
     return shape
 
 
-def _read_pieces(reader: _Reader) -> Pieces:
-    count, *special, blob_bytes = reader.numbers("5iQ")
-    if not 0 < count < MAX_COUNT or not all(0 <= id_ < count for id_ in special):
-        raise Malformed(f"{count} pieces with special ids {special}")
-    offsets = np.frombuffer(reader.take(4 * (count + 1)), "<u4").astype(np.int64)
-    scores = np.frombuffer(reader.take(4 * count), "<f4")
-    blob = bytes(reader.take(blob_bytes))
-    if offsets[0] != 0 or offsets[-1] != blob_bytes or (np.diff(offsets) < 1).any():
-        raise Malformed("the offsets of the pieces do not rise from 0 to the end")
-    if not np.isfinite(scores).all():
-        raise Malformed("a score is not a number")
-    try:
-        texts = [blob[a:b].decode() for a, b in zip(offsets, offsets[1:], strict=False)]
-    except UnicodeDecodeError as error:
-        raise Malformed("a piece is not UTF-8") from error
-    bos, eos, pad, unknown = special
-    pieces = list(zip(texts, map(float, scores), strict=True))
-    return Pieces(pieces, bos, eos, pad, unknown, _read_characters(reader))
-
-
-def _read_characters(reader: _Reader) -> dict[str, str]:
-    count, size = reader.numbers("iI")
-    end = reader.at + size
-    found = {}
-    try:
-        for _ in range(count):
-            source, length = reader.numbers("IB")
-            found[chr(source)] = "".join(map(chr, reader.numbers(f"{length}I")))
-    except (ValueError, OverflowError) as error:
-        raise Malformed("the character map holds no character") from error
-    if reader.at != end:
-        raise Malformed("the character map has another length than it says")
-    return found
-
-
-def build_tokenizer(pieces: Pieces) -> Tokenizer:
-    """Return the tokenizer, after checking that it normalises as the file says.
-
-    Raises:
-        Malformed: it would turn a character into something else.
-    """
-    tokenizer = Tokenizer(models.Unigram(pieces.pieces, unk_id=pieces.unknown))
-    normaliser = normalizers.Sequence(
-        [
-            *(normalizers.Replace(char, mask) for char, mask in KEPT_CHARACTERS.items()),
-            normalizers.Nmt(),
-            normalizers.NFKC(),
-            *(normalizers.Replace(mask, char) for char, mask in KEPT_CHARACTERS.items()),
-        ]
-    )
-    for character, wanted in pieces.characters.items():
-        if normaliser.normalize_str(character) != wanted:
-            raise Malformed(f"U+{ord(character):04X} would not be normalised as the file says")
-    one_space = normalizers.Replace(Regex(" {2,}"), " ")
-    tokenizer.normalizer = normalizers.Sequence([normaliser, one_space])
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer.decoder = decoders.Metaspace()
-    bos, eos, pad, unknown = (
-        pieces.pieces[id_][0] for id_ in (pieces.bos, pieces.eos, pieces.pad, pieces.unknown)
-    )
-    tokenizer.add_special_tokens([bos, pad, eos, unknown, "<mask>"])
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{bos} $A {eos}",
-        pair=f"{bos} $A {eos} {eos} $B {eos}",
-        special_tokens=[(bos, pieces.bos), (eos, pieces.eos)],
-    )
-    return tokenizer
-
-
-def _read_tensors(reader: _Reader, shape: Shape) -> dict[str, Array]:
+def _read_tensors(reader: Reader, shape: Shape) -> dict[str, Array]:
     """Return the weights under the names that transformers' ``BertModel`` gives them."""
     (count,) = reader.numbers("i")
     wanted = dict(_names(shape))

@@ -1,0 +1,220 @@
+"""Downloads from the model hub, resumably, in blocks that can be counted and stopped.
+
+The hub library's own download starts a file anew when it is interrupted (version 2 keeps no
+partial file), so it is asked for addresses, headers and errors, and the bytes are read here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from http.client import PARTIAL_CONTENT
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, get_session, get_token, hf_hub_url, snapshot_download
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import (  # type: ignore[attr-defined]  # exported lazily
+    build_hf_headers,
+    hf_raise_for_status,
+)
+
+from rag.models.catalogue import Entry, File, Hub
+from rag.models.job import BLOCK_BYTES, Job, Meter, hash_into, sha256_of
+from rag.models.local import matching, takes, whole_model
+from rag.models.sources import (
+    Delivered,
+    Delivery,
+    Place,
+    SourceName,
+    SourceUnavailable,
+    Trust,
+)
+from rag.words import Text
+
+REACH_TIMEOUT_S = 5.0
+"""A hub that is silent for so long counts as out of reach; wheels may be nearer."""
+STALL_TIMEOUT_S = 30.0
+RETRIES = 5
+"""Broken connections in a row without a single new byte between them."""
+
+
+class _Cut(Exception):
+    """The connection ended before the file did."""
+
+
+class HubSource:
+    """The model hub, or a mirror of it (``HF_ENDPOINT``)."""
+
+    name: SourceName = "hub"
+
+    def __init__(self, *, endpoint: str | None = None, timeout_s: float = REACH_TIMEOUT_S) -> None:
+        self._endpoint = endpoint
+        self._timeout_s = timeout_s
+
+    def deliver(self, entry: Entry, place: Place, job: Job) -> Delivery:
+        """Return the files of the pinned commit."""
+        hub = entry.hub
+        if hub is None:
+            raise SourceUnavailable(Text("not on the hub", "模型库中没有"))
+        revision = entry.revision(entry.files)
+        if cached := _cached(hub, entry):
+            root, files = cached
+            found = tuple(Delivered(f, p, sha256_of(p, job), _trust(f)) for f, p in files)
+            if all(d.file.sha256 in {"", d.sha256} for d in found):
+                return Delivery("hub", revision, found, root)
+        if job.offline:
+            raise SourceUnavailable(Text("downloads are switched off", "已禁止下载"))
+        if hub.gated and not get_token():
+            raise _gated(hub)
+        files_of_hub = self._listing(hub, entry)
+        job.need(sum(f.bytes - _bytes(place.parts / f.path) for f, _ in files_of_hub), place.folder)
+        delivered = [
+            Delivered(file, place.parts / file.path, self._fetch(hub, file, place, job), trust)
+            for file, trust in files_of_hub
+        ]
+        return Delivery("hub", revision, tuple(delivered))
+
+    def _listing(self, hub: Hub, entry: Entry) -> list[tuple[File, Trust]]:
+        """Return what to download; the hub's hash stands in where the catalogue has none."""
+        with _translated(hub):
+            info = HfApi(endpoint=self._endpoint).model_info(
+                hub.repository, revision=hub.revision, files_metadata=True, timeout=self._timeout_s
+            )
+        pinned = {file.path: file for file in entry.files}
+        names = {s.rfilename: s for s in info.siblings or ()}
+        chosen = [n for n in names if takes(n, hub.patterns)] if hub.patterns else list(pinned)
+        missing = (set(pinned) | set(chosen)) - set(names)
+        if missing or not chosen:
+            what = ", ".join(sorted(missing)) or "files"
+            raise SourceUnavailable(
+                Text(f"{hub.repository} has no {what}", f"{hub.repository} 中没有 {what}")
+            )
+        return [_expected(names[name], pinned.get(name)) for name in sorted(chosen)]
+
+    def _fetch(self, hub: Hub, file: File, place: Place, job: Job) -> str:
+        """Download one file to ``place.parts``; return its sha256."""
+        target = place.parts / file.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        meter = Meter(job, stage="download", item=file.path, total=file.bytes)
+        url = hf_hub_url(hub.repository, file.path, revision=hub.revision, endpoint=self._endpoint)
+        failures, before = 0, -1
+        while True:
+            try:
+                with _translated(hub):
+                    return _read(url, target, file, meter)
+            except SourceUnavailable:
+                failures = failures + 1 if _bytes(target) <= before else 1
+                before = max(before, _bytes(target))
+                if failures > RETRIES or not _bytes(target):
+                    raise
+
+
+def _read(url: str, target: Path, file: File, meter: Meter) -> str:
+    digest, done = sha256(), 0
+    if _bytes(target) > file.bytes:
+        target.unlink()
+    if target.exists():
+        done = hash_into(digest, target, each=lambda _: meter.add(0))
+        meter.to(done)
+    if done == file.bytes and target.exists():
+        return digest.hexdigest()
+    headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
+    if done:
+        headers["Range"] = f"bytes={done}-"
+    with get_session().stream(
+        "GET", url, headers=headers, timeout=STALL_TIMEOUT_S, follow_redirects=True
+    ) as response:
+        hf_raise_for_status(response)
+        if done and response.status_code != PARTIAL_CONTENT:  # the server starts from the beginning
+            digest = sha256()
+            meter.to(0)
+            target.unlink()
+        with target.open("ab") as out:
+            for block in response.iter_bytes(BLOCK_BYTES):
+                out.write(block)
+                digest.update(block)
+                meter.add(len(block))
+    if _bytes(target) < file.bytes:
+        raise _Cut(f"the connection ended after {_bytes(target)} of {file.bytes} bytes")
+    return digest.hexdigest()
+
+
+def _bytes(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _trust(file: File) -> Trust:
+    return "catalogue" if file.sha256 else "first use"
+
+
+def _expected(sibling: Any, pinned: File | None) -> tuple[File, Trust]:
+    if pinned:
+        return pinned, "catalogue"
+    told = sibling.lfs.sha256 if sibling.lfs else ""
+    return File(sibling.rfilename, sibling.size or 0, told), "hub" if told else "first use"
+
+
+def _cached(hub: Hub, entry: Entry) -> tuple[Path, list[tuple[File, Path]]] | None:
+    """Return what another program has put into the hub library's cache, if it is all there."""
+    try:
+        root = Path(snapshot_download(hub.repository, revision=hub.revision, local_files_only=True))
+    except (LocalEntryNotFoundError, OSError, ValueError):
+        return None
+    files = matching(root, hub.patterns, entry.files) if hub.patterns else entry.files
+    if hub.patterns and not whole_model(root):
+        return None
+    paths = [(file, root / file.path) for file in files]
+    return (root, paths) if all(path.is_file() for _, path in paths) else None
+
+
+@contextmanager
+def _translated(hub: Hub) -> Iterator[None]:
+    """Turn the hub library's errors into our own; errors of the disk pass."""
+    try:
+        yield
+    except GatedRepoError as error:
+        raise _gated(hub) from error
+    except OfflineModeIsEnabled as error:
+        raise SourceUnavailable(Text("HF_HUB_OFFLINE is set", "已设置 HF_HUB_OFFLINE")) from error
+    except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
+        raise SourceUnavailable(
+            Text(f"{hub.repository} is not there any more", f"{hub.repository} 已不存在")
+        ) from error
+    except _network_errors() as error:
+        raise SourceUnavailable(
+            Text(f"cannot be reached ({error})", f"无法连接（{error}）")
+        ) from error
+
+
+def _network_errors() -> tuple[type[BaseException], ...]:
+    """Return what a failing connection raises; the HTTP client depends on the hub's version."""
+    client = import_module(type(get_session()).__module__.partition(".")[0])
+    return (_Cut, HfHubHTTPError, client.HTTPError, client.StreamError)
+
+
+def _gated(hub: Hub) -> SourceUnavailable:
+    return SourceUnavailable(
+        Text(
+            f"{hub.repository} is given only to people whom its publisher has admitted",
+            f"{hub.repository} 需要发布者授权才能下载",
+        ),
+        hint=Text(
+            f"Accept the licence on the hub page of {hub.repository} with your account, make an"
+            " access token there and set it as HF_TOKEN. Or choose a model that needs no"
+            " permission: Qwen2.5-7B-Instruct, Qwen2.5-Coder-1.5B-Instruct-Q4_K_M.",
+            f"请用您的账号在模型库页面接受 {hub.repository} 的许可协议，创建访问令牌并设置环境变量"
+            " HF_TOKEN；或改用无需授权的模型：Qwen2.5-7B-Instruct、"
+            "Qwen2.5-Coder-1.5B-Instruct-Q4_K_M。",
+        ),
+    )

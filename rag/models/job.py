@@ -1,0 +1,128 @@
+"""What a download reports, when it stops, and what it needs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag.errors import DownloadFailed
+from rag.types import Progress
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+BLOCK_BYTES = 1 << 20
+REPORT_EVERY_S = 0.2
+SPARE_BYTES = 64 << 20
+"""Disk space that a download leaves to others."""
+
+
+class DownloadCancelled(DownloadFailed):
+    """The person stopped it; what was fetched is kept, and the next pull goes on from there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One pull, as its sources see it."""
+
+    progress: Callable[[Progress], None]
+    cancelled: Callable[[], bool]
+    notify: Callable[[Text], None]  # what a person should know though nothing failed
+    free_bytes: Callable[[Path], int]
+    offline: bool = False
+
+    def check(self) -> None:
+        """Raise ``DownloadCancelled`` once the person asked to stop."""
+        if self.cancelled():
+            raise DownloadCancelled(
+                Text("The download was stopped.", "下载已停止。"),
+                hint=Text(
+                    "Start it again at any time; it goes on where it stopped.",
+                    "可随时重新开始，会从中断处继续。",
+                ),
+            )
+
+    def need(self, count: int, folder: Path) -> None:
+        """Raise ``DownloadFailed`` if ``folder`` has no room for ``count`` more bytes."""
+        free = self.free_bytes(folder)
+        if count + SPARE_BYTES <= free:
+            return
+        raise DownloadFailed(
+            Text(
+                f"Not enough disk space in {folder}: {size(count)} needed, {size(free)} free.",
+                f"{folder} 磁盘空间不足：需要 {size(count)}，可用 {size(free)}。",
+            ),
+            hint=Text(
+                f"Free {size(count + SPARE_BYTES - free)}, or set models.folder to a larger disk.",
+                f"请腾出 {size(count + SPARE_BYTES - free)}，或把 models.folder 设到更大的磁盘。",
+            ),
+        )
+
+
+class Meter:
+    """Counts bytes; reports a few times a second, and stops a cancelled job."""
+
+    def __init__(self, job: Job, *, stage: str, item: str, total: int | None) -> None:
+        self._job, self._stage, self._item, self._total = job, stage, item, total
+        self._done = 0
+        self._begun: tuple[float, int] | None = None
+        self._reported = 0.0
+        self._send(time.monotonic())
+
+    def add(self, count: int) -> None:
+        """Count ``count`` more bytes."""
+        self.to(self._done + count)
+
+    def to(self, done: int) -> None:
+        """Set the count. Cheap: call it for every block."""
+        self._job.check()
+        self._done = done
+        now = time.monotonic()
+        if now - self._reported >= REPORT_EVERY_S or done == self._total:
+            self._send(now)
+
+    def _send(self, now: float) -> None:
+        self._reported = now
+        if self._begun is None and self._done:  # what an earlier try fetched is no speed
+            self._begun = (now, self._done)
+        since, before = self._begun or (now, self._done)
+        rate = (self._done - before) / (now - since) if now > since else 0.0
+        self._job.progress(
+            Progress(self._stage, self._done, self._total, "bytes", self._item, rate)
+        )
+
+
+def hash_into(digest: _Hash, path: Path, *, each: Callable[[int], None]) -> int:
+    """Feed the file to ``digest`` block by block; return its size in bytes."""
+    done = 0
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            digest.update(block)
+            done += len(block)
+            each(len(block))
+    return done
+
+
+def sha256_of(path: Path, job: Job) -> str:
+    """Return the file's sha256, hex."""
+    meter = Meter(job, stage="verify", item=path.name, total=path.stat().st_size)
+    digest = sha256()
+    hash_into(digest, path, each=meter.add)
+    return digest.hexdigest()
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people read it.
+
+    >>> size(1_117_320_768), size(491_400_064), size(2_300)
+    ('1.1 GB', '491 MB', '2 kB')
+    """
+    for unit, limit in (("GB", 10**9), ("MB", 10**6)):
+        if count >= limit:
+            return f"{count / limit:.1f} {unit}" if unit == "GB" else f"{count / limit:.0f} {unit}"
+    return f"{count / 1000:.0f} kB"

