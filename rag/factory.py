@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,15 @@ ENGINES = {
 }
 HASHING = "hashing"
 ECHO = "echo"
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenGenerator:
+    """Which model answers, through which engine; ``path`` if the user named one."""
+
+    model: str
+    engine: str
+    path: Path | None = None
 
 
 def load(engine: str) -> Any:
@@ -98,8 +108,7 @@ class Factory:
         """Return the place where weights are kept."""
         from rag.models.store import ModelStore
 
-        models = self.settings.models
-        return ModelStore(models.folder, sources=models.sources, offline=models.offline)
+        return ModelStore.of(self.settings.models)
 
     def _weights(self, name: str) -> Path:
         return self.model_store().pull(name, progress=self._report, cancelled=self._cancelled)
@@ -142,32 +151,65 @@ class Factory:
         return load_catalogue().get(name)
 
     def embedder_id(self, entry: Entry) -> str:
-        """Return name and bytes of an installed embedder: weights from another source are another space."""
-        return f"{entry.name}@{self.model_store().fingerprint(entry.name)}"
+        """Return an embedder's name and bytes: other bytes make other vectors.
+
+        Only the name while the weights are not on this machine.
+        """
+        installed = self.model_store().installation(entry.name)
+        if installed is None:
+            return entry.name
+        weights = max(installed.files, key=lambda file: file.bytes)
+        return f"{entry.name}@{weights.sha256[:8]}"
 
     def generator(self, cancelled: Callable[[], bool] | None = None) -> TextGenerator:
         """Load the language model that the settings name; download it first if need be."""
         generator = self.settings.generator
-        if ECHO in {generator.engine, generator.model}:
+        chosen = self.chosen_generator()
+        if chosen.engine == ECHO:
             echo: TextGenerator = load(ECHO)()
             return echo
-        from rag.models.choice import resolve_generator
-
-        chosen = resolve_generator(self.settings)
-        path = self.model_store().pull(
+        path = chosen.path or self.model_store().pull(
             chosen.model, progress=self._report, cancelled=cancelled or self._cancelled
         )
         self._report(Progress("load", item=chosen.model))
-        engine = load(chosen.engine).load
-        extra = (
+        extra: dict[str, Any] = (
             {"threads": generator.threads}
             if chosen.engine == "llamacpp"
             else {"quantization": generator.quantization, "device": generator.device}
         )
-        built: TextGenerator = engine(
+        built: TextGenerator = load(chosen.engine).load(
             path, name=chosen.model, context_tokens=generator.context_tokens, **extra
         )
         return built
+
+    def chosen_generator(self) -> ChosenGenerator:
+        """Return which model answers, by the settings and by what this machine is.
+
+        Raises:
+            UnknownModel: the settings name no model and no path.
+        """
+        generator = self.settings.generator
+        if ECHO in {generator.engine, generator.model}:
+            return ChosenGenerator(ECHO, ECHO)
+        name = generator.model
+        if name == "auto":
+            name = self._default_generator()
+        entry = self.model_store().catalogue.find(name)
+        if entry is not None:
+            engine = entry.engine if generator.engine == "auto" else generator.engine
+            return ChosenGenerator(entry.name, engine)
+        path = self.model_store().resolve(name)
+        engine = "llamacpp" if path.is_file() else "transformers"
+        return ChosenGenerator(path.name, engine, path)
+
+    def _default_generator(self) -> str:
+        from rag.models.choice import default_generator
+
+        now = self.readings().read()
+        free = None
+        if now.vram_total_bytes is not None:
+            free = now.vram_total_bytes - (now.vram_used_bytes or 0)
+        return default_generator(free_vram_bytes=free, total_ram_bytes=now.ram_total_bytes)
 
     def chunker(self, embedder: Embedder, space: Space | None = None) -> Chunker:
         """Return the chunker of the settings, or the one that a space was cut with."""

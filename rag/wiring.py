@@ -105,7 +105,7 @@ def pipeline(
     factory: Factory,
     ledger: Ledger,
     *,
-    index: VectorIndex,
+    index: Callable[[Space], VectorIndex],
     generator: Callable[[Callable[[], bool]], TextGenerator | None],
 ) -> RagPipeline:
     """Wire question answering over the active space.
@@ -127,7 +127,7 @@ def pipeline(
     engines = space_engines(factory, ledger, space)
     settings = factory.settings
     return RagPipeline(
-        retriever=retriever(factory, ledger, engines, index),
+        retriever=retriever(factory, ledger, engines, index(space)),
         generator=generator,
         locator=locator(factory, ledger, space),
         embedder=engines.embedder,

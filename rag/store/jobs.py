@@ -16,7 +16,7 @@ from rag.types import Progress
 if TYPE_CHECKING:
     from rag.store.ledger import Ledger
 
-JobKind = Literal["sync", "rebuild", "rollback", "forget"]
+JobKind = Literal["sync", "rebuild", "rollback", "forget", "remember"]
 STALE_S = 15.0  # no heartbeat for so long: nobody is working on it
 
 

@@ -208,6 +208,14 @@ class Ledger:
         )
         return {row[0] for row in found}
 
+    def chunk_count(self, space: Space) -> int:
+        """Return how many passages a space has."""
+        return int(
+            self.connection.execute(
+                "SELECT count(*) FROM chunks WHERE space_id = ?", (space.id,)
+            ).fetchone()[0]
+        )
+
     def put_chunks(self, space: Space, document_id: str, indexed: IndexedChunks) -> list[int]:
         """Write a known document's passages into a space. Return their ids."""
         with self.transaction() as connection:

@@ -1,0 +1,86 @@
+"""The ``rag`` command: thin verbs over the use cases.
+
+Nothing heavy is imported here: each command imports what it needs, so that ``rag --help``
+answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rag.cli import models as models_commands
+from rag.cli.answers import ask, search
+from rag.cli.context import Context, system_language
+from rag.cli.doctor import doctor
+from rag.cli.library import forget, rebuild, sync
+from rag.cli.screen import ui
+from rag.cli.settings import settings
+from rag.cli.status import status
+from rag.config import load_settings
+from rag.errors import RagError
+
+app = typer.Typer(
+    name="rag",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Ask your own PDFs on your own machine. 在自己的电脑上向自己的 PDF 提问。",
+)
+for command in (ui, sync, rebuild, status, forget, ask, search, doctor, settings):
+    app.command()(command)
+app.add_typer(models_commands.app, name="models")
+
+
+@app.callback()
+def main_options(
+    ctx: typer.Context,
+    knowledge: Annotated[
+        Path | None,
+        typer.Option("--knowledge", help="the folder with your PDFs (default: ./knowledge)"),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="a settings file (default: ./ragdesk.toml)")
+    ] = None,
+) -> None:
+    """Read the settings once; every command gets them."""
+    if ctx.invoked_subcommand == "settings":
+        ctx.obj = None  # it explains wrong settings, so it reads them itself
+        ctx.meta["config"] = config
+        return
+    loaded = load_settings(config)
+    if knowledge is not None:
+        loaded = loaded.model_copy(update={"knowledge": knowledge})
+    language = system_language() if loaded.ui.language == "auto" else loaded.ui.language
+    ctx.obj = Context(loaded, language, config)
+
+
+def quiet_libraries() -> None:
+    """Switch off what libraries would send or say by themselves. Before they are imported."""
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("LANGSMITH_TRACING", "false")
+    os.environ.setdefault("LANGCHAIN_TRACING_V2", "false")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+
+
+def main() -> None:
+    """Run the command; our own errors are shown as text, bugs keep their traceback."""
+    quiet_libraries()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    try:
+        app()
+    except RagError as error:
+        if os.environ.get("RAG_TRACEBACK"):
+            raise
+        language = os.environ.get("RAG_UI__LANGUAGE", "auto")
+        shown = error.say(system_language() if language not in {"en", "zh"} else language)  # type: ignore[arg-type]
+        typer.secho(shown, fg="red", err=True)
+        raise SystemExit(1) from None

@@ -1,0 +1,156 @@
+"""``rag ask`` and ``rag search``: questions from the command line.
+
+They read the library and never write it, so they work while the app is open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rag.cli.context import Context, JsonOption, print_json, progress_bar
+from rag.cli.library import run_sync
+from rag.cli.shapes import answer_json, search_json
+from rag.errors import UnknownDocument
+from rag.types import Answer, Delta, Finished, Passage
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.factory import Factory
+    from rag.pipeline import RagPipeline
+    from rag.store.ledger import Ledger
+
+Question = Annotated[str, typer.Argument(help="in English or Chinese")]
+InDocument = Annotated[
+    str | None, typer.Option("--document", help="only in this document (file name or path)")
+]
+_SHOWN = 300  # characters of a passage printed to a terminal
+
+
+def ask(
+    ctx: typer.Context,
+    question: Question,
+    *,
+    document: InDocument = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer one question, streamed, with sources."""
+    context: Context = ctx.obj
+    answer: Answer | None = None
+    with _opened(context, with_model=True) as (factory, ledger, pipeline):
+        documents = _only(ledger, document)
+        for event in pipeline.ask(question, documents=documents):
+            if isinstance(event, Delta) and not as_json:
+                typer.echo(event.text, nl=False)
+            if isinstance(event, Finished):
+                answer = replace(event.answer, memory=factory.readings().read())
+    assert answer is not None, "a stream of events ends with Finished"
+    if as_json:
+        print_json(answer_json(answer))
+        return
+    typer.echo("\n")
+    _print_sources(context, answer)
+
+
+def search(
+    ctx: typer.Context,
+    question: Question,
+    *,
+    k: Annotated[int, typer.Option("--k", min=1, max=100, help="how many passages")] = 5,
+    document: InDocument = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find passages; no model is asked."""
+    context: Context = ctx.obj
+    with _opened(context, with_model=False) as (_, ledger, pipeline):
+        result = pipeline.search(question, k=k, documents=_only(ledger, document))
+    if as_json:
+        print_json(search_json(result))
+        return
+    for number, passage in enumerate(result.passages, start=1):
+        typer.secho(f"{number}. {_place(context, passage)}", bold=True)
+        typer.echo(f"   {' '.join(passage.chunk.text.split())[:_SHOWN]}\n")
+    if not result.passages:
+        typer.echo(context.say(Text("Nothing was found.", "没有找到。")))
+
+
+@contextmanager
+def _opened(context: Context, *, with_model: bool) -> Iterator[tuple[Factory, Ledger, RagPipeline]]:
+    """Open the library for reading; the first time, fill it from the folder."""
+    from rag import wiring
+    from rag.factory import Factory
+    from rag.store.keeper import exact_index
+
+    if not (context.settings.data / "library.db").is_file():
+        run_sync(context)
+    with progress_bar(context) as report:
+        factory = Factory(context.settings, report=report)
+        ledger = factory.ledger(read_only=True)
+        generator = factory.generator() if with_model else None
+        pipeline = wiring.pipeline(
+            factory,
+            ledger,
+            index=lambda space: exact_index(ledger, space),
+            generator=lambda _: generator,
+        )
+    try:
+        yield factory, ledger, pipeline
+    finally:
+        if generator is not None:
+            generator.close()
+        factory.close()
+        ledger.close()
+
+
+def _only(ledger: Ledger, document: str | None) -> list[str] | None:
+    if document is None:
+        return None
+    wanted = document.replace("\\", "/")
+    found = {
+        row.document_id
+        for row in ledger.files().values()
+        if row.document_id and (row.path == wanted or Path(row.path).name == Path(wanted).name)
+    }
+    if not found:
+        raise UnknownDocument(
+            Text(f"The library has no document {document}.", f"资料库中没有文档 {document}。"),
+            hint=Text("`rag status` lists all documents.", "`rag status` 可列出所有文档。"),
+        )
+    return sorted(found)
+
+
+def _place(context: Context, passage: Passage) -> str:
+    page = passage.chunk.first_page
+    heading = f" · {passage.chunk.heading}" if passage.chunk.heading else ""
+    return context.say(
+        Text(
+            f"{passage.document}, page {page}{heading}",
+            f"{passage.document}，第 {page} 页{heading}",
+        )
+    )
+
+
+def _print_sources(context: Context, answer: Answer) -> None:
+    cited = {e.passage: e for s in answer.sentences for e in s.evidence}
+    for number, evidence in sorted(cited.items()):
+        typer.secho(f"[{number + 1}] {_place(context, answer.passages[number])}", bold=True)
+        typer.echo(f"    {' '.join(evidence.quote.split())[:_SHOWN]}")
+    usage = answer.usage
+    if usage.completion_tokens:
+        typer.secho(
+            context.say(
+                Text(
+                    f"{answer.model} · first token {usage.first_token_s:.1f} s · "
+                    f"{usage.tokens_per_second:.1f} tokens/s",
+                    f"{answer.model} · 首字 {usage.first_token_s:.1f} 秒 · "
+                    f"{usage.tokens_per_second:.1f} 词元/秒",
+                )
+            ),
+            dim=True,
+            err=True,
+        )

@@ -1,0 +1,119 @@
+"""What every command needs: the settings, the language, and how to talk to a person."""
+
+from __future__ import annotations
+
+import json
+import locale
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rag.words import Language, Text
+
+if TYPE_CHECKING:
+    from rag.config import Settings
+    from rag.types import Progress
+
+STAGES: dict[str, Text] = {
+    "scan": Text("looking at the folder", "查看文件夹"),
+    "read": Text("reading", "读取"),
+    "embed": Text("embedding", "计算向量"),
+    "write": Text("indexed", "已索引"),
+    "check": Text("checking", "检查"),
+    "download": Text("downloading", "下载"),
+    "verify": Text("verifying", "校验"),
+    "load": Text("loading", "加载"),
+}
+GAPS = 3  # exit code: done, but something cannot be searched
+JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+_UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Carried by typer to every command."""
+
+    settings: Settings
+    language: Language
+    config_path: Path | None
+
+    def say(self, text: Text) -> str:
+        """Return ``text`` in the person's language."""
+        return text.say(self.language)
+
+
+def system_language() -> Language:
+    """Return the language of the person's system."""
+    named = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG")
+    code = named or locale.getlocale()[0] or ""
+    return "zh" if code.lower().startswith(("zh", "chinese")) else "en"
+
+
+def print_json(value: object) -> None:
+    """Print one JSON object on stdout."""
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+def readable_bytes(count: float) -> str:
+    """Return a size as people write it.
+
+    >>> readable_bytes(1_117_320_768), readable_bytes(12)
+    ('1.12 GB', '12 B')
+    """
+    for unit, size in _UNITS:
+        if count >= size:
+            return f"{count / size:.2f} {unit}" if unit == "GB" else f"{count / size:.0f} {unit}"
+    return f"{count:.0f} B"
+
+
+@contextmanager
+def progress_bar(context: Context) -> Iterator[Callable[[Progress], None]]:
+    """Show progress on stderr; the function it gives takes every new state."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.fields[stage]}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[count]}"),
+        TextColumn("{task.fields[item]}", markup=False),
+        TimeElapsedColumn(),
+    )
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None, stage="", count="", item="", visible=False)
+
+        def show(progress: Progress) -> None:
+            bar.update(task, visible=True, **describe(progress, context.language))
+
+        yield show
+
+
+def describe(progress: Progress, language: Language) -> dict[str, Any]:
+    """Return what a progress bar shows: stage, share, counts with units, item."""
+    stage = STAGES.get(progress.stage)
+    if progress.unit == "bytes":
+        count = readable_bytes(progress.done)
+        if progress.total:
+            count += f" / {readable_bytes(progress.total)}"
+        if progress.per_second:
+            count += f", {readable_bytes(progress.per_second)}/s"
+    elif progress.total:
+        count = f"{progress.done}/{progress.total}"
+        if progress.per_second:
+            count += f", {progress.per_second:.1f} " + ("pages/s" if language == "en" else "页/秒")
+    else:
+        count = str(progress.done) if progress.done else ""
+    return {
+        "total": progress.total,
+        "completed": progress.done,
+        "stage": stage.say(language) if stage else progress.stage,
+        "count": count,
+        "item": progress.item,
+    }

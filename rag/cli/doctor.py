@@ -1,0 +1,190 @@
+"""``rag doctor``: is everything as it should be, and if not, what to do."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+import typer
+
+from rag.cli.context import Context, JsonOption, print_json, readable_bytes
+from rag.errors import RagError
+from rag.words import Text
+
+_PACKAGES = (
+    "torch", "transformers", "bitsandbytes", "sentence-transformers", "chromadb", "gradio",
+    "langchain-text-splitters", "pypdf", "pypdfium2", "xllamacpp",
+)  # fmt: skip
+_LOW_DISK_BYTES = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    state: Literal["ok", "warning", "error"]
+    what: Text
+    remedy: Text | None = None
+
+
+def doctor(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
+    """Check the installation, the library, the index, the models and the GPU."""
+    context: Context = ctx.obj
+    findings = [*_installation(), *_machine(context), *_models(context), *_library(context)]
+    if as_json:
+        print_json(
+            {
+                "findings": [
+                    {
+                        "state": finding.state,
+                        "what": finding.what.en,
+                        "remedy": finding.remedy.en if finding.remedy else None,
+                    }
+                    for finding in findings
+                ]
+            }
+        )
+    else:
+        marks = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
+        for finding in findings:
+            mark, colour = marks[finding.state]
+            typer.secho(f"{mark} {context.say(finding.what)}", fg=colour)
+            if finding.remedy:
+                typer.echo(f"  → {context.say(finding.remedy)}")
+    raise typer.Exit(1 if any(finding.state == "error" for finding in findings) else 0)
+
+
+def _installation() -> Iterator[Finding]:
+    yield _ok(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}")
+    for package in _PACKAGES:
+        try:
+            yield _ok(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            yield Finding(
+                "error",
+                Text(f"{package} is not installed.", f"未安装 {package}。"),
+                Text(
+                    "Run `pip install -c constraints.txt -e .` again.",
+                    "请重新运行 `pip install -c constraints.txt -e .`。",
+                ),
+            )
+
+
+def _machine(context: Context) -> Iterator[Finding]:
+    from rag.factory import Factory
+
+    reading = Factory(context.settings).readings().read()
+    total = readable_bytes(reading.ram_total_bytes)
+    yield Finding("ok", Text(f"memory: {total}", f"内存：{total}"))
+    if reading.gpu_name is None:
+        yield Finding(
+            "ok",
+            Text("no NVIDIA GPU; the CPU does the work", "没有 NVIDIA GPU，由 CPU 运行"),
+        )
+    else:
+        vram = f"{readable_bytes(reading.vram_used_bytes or 0)} / "
+        vram += readable_bytes(reading.vram_total_bytes or 0)
+        yield _ok(f"{reading.gpu_name}, {vram}")
+    folder = context.settings.knowledge
+    if folder.exists():
+        free = shutil.disk_usage(folder).free
+        yield Finding(
+            "ok" if free > _LOW_DISK_BYTES else "warning",
+            Text(f"disk: {readable_bytes(free)} free", f"磁盘：剩余 {readable_bytes(free)}"),
+            None if free > _LOW_DISK_BYTES else Text("Make room.", "请清理磁盘空间。"),
+        )
+
+
+def _models(context: Context) -> Iterator[Finding]:
+    from rag.factory import Factory
+
+    factory = Factory(context.settings)
+    store = factory.model_store()
+    try:
+        wanted = [factory.chosen_generator().model, context.settings.embedder.model]
+        for name in wanted:
+            if store.catalogue.find(name) is None:
+                continue
+            if store.installed(name) is not None:
+                yield Finding("ok", Text(f"model {name} is installed", f"模型 {name} 已安装"))
+            else:
+                yield Finding(
+                    "warning",
+                    Text(f"model {name} is not downloaded yet", f"模型 {name} 尚未下载"),
+                    Text(
+                        f"It comes by itself at the first use, or run `rag models pull {name}`.",
+                        f"首次使用时会自动下载，也可运行 `rag models pull {name}`。",
+                    ),
+                )
+    except RagError as error:
+        yield Finding("error", error.message, error.hint)
+
+
+def _library(context: Context) -> Iterator[Finding]:
+    from rag.factory import Factory
+    from rag.store.status import broken_invariants
+
+    folder = context.settings.knowledge
+    if not folder.is_dir():
+        yield Finding(
+            "error",
+            Text(f"There is no folder {folder}.", f"文件夹 {folder} 不存在。"),
+            Text(
+                "Create it, or name another with --knowledge.", "请创建它，或用 --knowledge 指定。"
+            ),
+        )
+        return
+    try:
+        ledger = Factory(context.settings).ledger(read_only=True)
+    except RagError as error:
+        yield Finding("warning", error.message, error.hint)
+        return
+    try:
+        broken = broken_invariants(ledger)
+        for problem in broken:
+            yield Finding(
+                "error",
+                Text(f"library: {problem}", f"资料库：{problem}"),
+                Text("Run `rag rebuild --all`.", "请运行 `rag rebuild --all`。"),
+            )
+        if not broken:
+            yield Finding("ok", Text("the library holds together", "资料库完整无误"))
+        yield from _index(context, ledger)
+    finally:
+        ledger.close()
+
+
+def _index(context: Context, ledger: object) -> Iterator[Finding]:
+    from rag.store.keeper import collection_name, is_clean
+    from rag.store.ledger import Ledger
+
+    assert isinstance(ledger, Ledger)
+    space = ledger.active_space()
+    chroma = context.settings.data / "chroma"
+    if space is None or not chroma.exists():
+        return
+    if is_clean(ledger, space):
+        yield Finding(
+            "ok",
+            Text(
+                f"vector index {collection_name(space)} was closed in order",
+                f"向量索引 {collection_name(space)} 已正常关闭",
+            ),
+        )
+    else:
+        yield Finding(
+            "ok",
+            Text(
+                "the vector index is open, or was not closed in order; it mends itself at the "
+                "next start",
+                "向量索引正在使用，或上次未正常关闭；下次启动时会自动修复",
+            ),
+        )
+
+
+def _ok(words: str) -> Finding:
+    return Finding("ok", Text(words, words))

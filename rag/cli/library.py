@@ -1,0 +1,185 @@
+"""``rag sync``, ``rebuild``, ``status``, ``forget``: the documents.
+
+Whoever owns the library does the work: this process if nobody else has it, else the open
+app, which is asked through a job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rag.cli.context import GAPS, Context, JsonOption, print_json
+from rag.cli.owned import owned
+from rag.types import SEARCHABLE, Progress
+from rag.words import Text, reason_text
+
+if TYPE_CHECKING:
+    from rag.factory import Factory
+    from rag.library import Library
+
+
+def sync(
+    ctx: typer.Context,
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="go on until Ctrl+C")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the index equal to the folder."""
+    context: Context = ctx.obj
+    result = run_sync(context)
+    _print_report(context, result, as_json=as_json)
+    if watch:
+        from watchfiles import watch as changes
+
+        from rag.worker import only_pdfs
+
+        folder = context.settings.knowledge.resolve()
+        for _ in changes(folder, watch_filter=only_pdfs(folder), raise_interrupt=False):
+            _print_report(context, run_sync(context), as_json=as_json)
+    raise typer.Exit(GAPS if result["gaps"] else 0)
+
+
+def run_sync(context: Context) -> dict[str, Any]:
+    """Sync here or in the open app; return the report."""
+    return owned(
+        context, "sync", {}, lambda library, _, report: library.sync(report=report).to_json()
+    )
+
+
+def rebuild(
+    ctx: typer.Context,
+    *,
+    everything: Annotated[
+        bool, typer.Option("--all", help="everything, not only what is stale")
+    ] = False,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="go back to the index before the last rebuild")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Rebuild what is stale beside the live index, then swap."""
+    context: Context = ctx.obj
+    if rollback:
+        done = owned(
+            context,
+            "rollback",
+            {},
+            lambda library, _, _r: {"space": library.rollback().embedder},
+        )
+        if as_json:
+            print_json(done)
+        else:
+            typer.echo(
+                context.say(
+                    Text(
+                        f"Back to the index of {done['space']}.",
+                        f"已回退到 {done['space']} 的索引。",
+                    )
+                )
+            )
+        return
+
+    def work(
+        library: Library, factory: Factory, report: Callable[[Progress], None]
+    ) -> dict[str, Any]:
+        from rag import wiring
+
+        return library.rebuild(
+            everything=everything,
+            wanted=lambda space: wiring.is_wanted(factory, space),
+            report=report,
+        ).to_json()
+
+    result = owned(context, "rebuild", {"all": everything}, work)
+    _print_report(context, result, as_json=as_json)
+    raise typer.Exit(GAPS if result["gaps"] else 0)
+
+
+def forget(
+    ctx: typer.Context,
+    path: Annotated[str, typer.Argument(help="the document's name or path")] = "",
+    *,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="let all forgotten documents in again at the next sync")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove a document from everything the app derived; the file itself stays."""
+    context: Context = ctx.obj
+    if undo:
+        owned(context, "remember", {}, _remember)
+        typer.echo(
+            context.say(Text("Run `rag sync` to read them again.", "运行 `rag sync` 重新读取。"))
+        )
+        return
+    done = owned(
+        context,
+        "forget",
+        {"path": path},
+        lambda library, _, _r: {"forgotten": library.forget(path)},
+    )
+    if as_json:
+        print_json(done)
+    else:
+        typer.echo(
+            context.say(
+                Text(
+                    f"{path} is forgotten. The file stays where it is; `rag forget --undo` lets "
+                    "it in again.",
+                    f"已忘记 {path}。文件仍在原处；`rag forget --undo` 可重新收录。",
+                )
+            )
+        )
+
+
+def _remember(library: Library, _: Factory, _report: Callable[[Progress], None]) -> dict[str, Any]:
+    library.remember()
+    return {}
+
+
+def _print_report(context: Context, result: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(result)
+        return
+    files, pages = result["files"], result["pages"]
+    counts = {kind: count for kind, count in files.items() if kind != "failed" and count}
+    shown = ", ".join(
+        f"{count} {_KINDS[kind].say(context.language)}" for kind, count in counts.items()
+    )
+    searchable = sum(pages[state] for state in SEARCHABLE)
+    read = sum(pages.values())
+    typer.echo(
+        context.say(
+            Text(
+                f"Files: {shown or 'none'}. Pages read: {read}, of which {searchable} can be "
+                f"searched. Passages: {result['chunks']}. {result['seconds']:.1f} s",
+                f"文件：{shown or '无'}。读取页数：{read}，其中可检索 {searchable} 页。"
+                f"段落：{result['chunks']}。{result['seconds']:.1f} 秒",
+            )
+        )
+    )
+    for failure in files["failed"]:
+        typer.echo(f"  {failure['path']}: {reason_text(failure['code'], context.language)}")
+    if result["gaps"]:
+        typer.echo(
+            context.say(
+                Text(
+                    f"{result['gaps']} files or pages cannot be searched; `rag status --pages` "
+                    "says why.",
+                    f"有 {result['gaps']} 个文件或页面无法检索；`rag status --pages` 会说明原因。",
+                )
+            )
+        )
+
+
+_KINDS: dict[str, Text] = {
+    "added": Text("added", "新增"),
+    "updated": Text("updated", "更新"),
+    "moved": Text("moved", "移动"),
+    "removed": Text("removed", "移除"),
+    "unchanged": Text("unchanged", "未变"),
+    "duplicate": Text("duplicate", "重复"),
+}

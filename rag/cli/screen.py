@@ -1,0 +1,73 @@
+"""``rag ui``: the desktop app."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import webbrowser
+from typing import Annotated
+
+import typer
+
+from rag.cli.context import Context
+from rag.words import Text
+
+
+def ui(
+    ctx: typer.Context,
+    *,
+    port: Annotated[int | None, typer.Option(help="port on 127.0.0.1 (default: 7860)")] = None,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="open the page in your browser")
+    ] = True,
+    window: Annotated[
+        bool, typer.Option("--window", help="open in a window of its own, without tabs")
+    ] = False,
+) -> None:
+    """Open the desktop app: syncs the folder, watches it, loads the model in the background."""
+    context: Context = ctx.obj
+    from rag.desk import Desk
+    from ui.app import serve
+
+    desk = Desk.open(context.settings)
+
+    def ready(address: str) -> None:
+        typer.echo(
+            context.say(
+                Text(
+                    f"RAG Desk is open at {address} (Ctrl+C ends it)",
+                    f"RAG Desk 已在 {address} 打开（按 Ctrl+C 结束）",
+                )
+            ),
+            err=True,
+        )
+        if window:
+            open_window(address)
+        desk.start()
+
+    try:
+        serve(
+            desk,
+            port=context.settings.ui.port if port is None else port,
+            open_browser=browser and not window,
+            ready=ready,
+        )
+    finally:
+        desk.close()
+
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge", "brave-browser")
+
+
+def open_window(address: str) -> None:
+    """Open the page in a browser window without tabs; in a tab where no browser can."""
+    found = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        webbrowser.open(address)
+        return
+    subprocess.Popen(  # noqa: S603 - a browser from the person's own path
+        [found, f"--app={address}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )

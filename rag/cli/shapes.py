@@ -1,0 +1,83 @@
+"""Passages and answers as the JSON that scripts read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from rag.types import Answer, Box, Passage, SearchResult
+
+
+def box_json(box: Box) -> list[float]:
+    """Return ``[page, x0, y0, x1, y1]`` in points from the page's top left."""
+    return [box.page, box.x0, box.y0, box.x1, box.y1]
+
+
+def passage_json(passage: Passage) -> dict[str, Any]:
+    """Return one passage."""
+    chunk = passage.chunk
+    return {
+        "document": passage.document,
+        "path": passage.path,
+        "page": chunk.first_page,
+        "last_page": chunk.last_page,
+        "label": passage.label or str(chunk.first_page),
+        "heading": chunk.heading,
+        "text": chunk.text,
+        "start": chunk.start,
+        "end": chunk.end,
+        "score": round(passage.score, 6),
+        "ranks": asdict(passage.ranks),
+        "boxes": [box_json(box) for box in passage.boxes],
+    }
+
+
+def search_json(result: SearchResult) -> dict[str, Any]:
+    """Return what ``rag search --json`` prints."""
+    return {
+        "question": result.question,
+        "passages": [passage_json(passage) for passage in result.passages],
+        "relevance": round(result.relevance, 4),
+        "seconds": {stage: round(value, 4) for stage, value in asdict(result.seconds).items()},
+    }
+
+
+def answer_json(answer: Answer) -> dict[str, Any]:
+    """Return what ``rag ask --json`` prints."""
+    usage = answer.usage
+    return {
+        "question": answer.question,
+        "answer": answer.text,
+        "language": answer.language,
+        "mode": "passages",
+        "verdict": answer.verdict,
+        "finish": answer.finish,
+        "sentences": [
+            {
+                "text": answer.text[sentence.start : sentence.end],
+                "verdict": sentence.verdict,
+                "evidence": [
+                    {
+                        "document": evidence.document,
+                        "page": evidence.page,
+                        "quote": evidence.quote,
+                        "boxes": [box_json(box) for box in evidence.boxes],
+                    }
+                    for evidence in sentence.evidence
+                ],
+            }
+            for sentence in answer.sentences
+        ],
+        "passages": [passage_json(passage) for passage in answer.passages],
+        "dropped": [passage_json(passage) for passage in answer.dropped],
+        "usage": {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "retrieve_s": round(usage.retrieve_s, 4),
+            "first_token_s": round(usage.first_token_s, 4),
+            "total_s": round(usage.total_s, 4),
+            "tokens_per_second": round(usage.tokens_per_second, 2),
+        },
+        "memory": asdict(answer.memory) if answer.memory else None,
+        "model": answer.model,
+    }

@@ -1,0 +1,120 @@
+"""``rag status``: what became of every document and page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rag.cli.context import GAPS, Context, JsonOption, print_json
+from rag.types import PAGE_STATES, SEARCHABLE, DocumentStatus
+from rag.words import Text, reason_text
+
+if TYPE_CHECKING:
+    from rag.factory import Factory
+    from rag.store.ledger import Ledger
+
+
+def status(
+    ctx: typer.Context,
+    *,
+    pages: Annotated[bool, typer.Option("--pages", help="every page, not only documents")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show coverage: every document and page with its state and reason."""
+    context: Context = ctx.obj
+    from rag.factory import Factory
+    from rag.report import count_gaps
+    from rag.store.status import document_statuses
+
+    factory = Factory(context.settings)
+    ledger = factory.ledger(read_only=True)
+    try:
+        documents = document_statuses(ledger, with_pages=pages)
+        gaps = count_gaps(ledger)
+        if as_json:
+            print_json(_status_json(factory, ledger, documents, with_pages=pages))
+        else:
+            _print_status(context, documents)
+    finally:
+        ledger.close()
+    raise typer.Exit(GAPS if gaps else 0)
+
+
+def _status_json(
+    factory: Factory, ledger: Ledger, documents: list[DocumentStatus], *, with_pages: bool
+) -> dict[str, Any]:
+    from rag import wiring
+
+    totals = {state: sum(d.pages.get(state, 0) for d in documents) for state in PAGE_STATES}
+    space = ledger.active_space()
+    return {
+        "documents": [_document_json(d, with_pages=with_pages) for d in documents],
+        "space": None
+        if space is None
+        else {
+            "embedder": space.embedder,
+            "dim": space.dim,
+            "chunker": space.chunking,
+            "analyser": space.analyser,
+            "chunks": ledger.chunk_count(space),
+            "stale": 0 if wiring.is_wanted(factory, space) else len(documents),
+        },
+        "totals": {
+            "documents": len(documents),
+            "files": sum(len(d.paths) for d in documents),
+            "pages": totals,
+        },
+    }
+
+
+def _document_json(document: DocumentStatus, *, with_pages: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "id": document.id,
+        "paths": list(document.paths),
+        "title": document.title,
+        "language": document.language,
+        "pages": {state: document.pages.get(state, 0) for state in PAGE_STATES},
+        "state": document.state,
+        "reason": reason_text(document.reason, "en") or None,
+    }
+    if with_pages:
+        found["page_states"] = [
+            {
+                "number": page.number,
+                "label": page.label or str(page.number),
+                "state": page.state,
+                "reason": reason_text(page.reason, "en") or None,
+            }
+            for page in document.page_states
+        ]
+    return found
+
+
+def _print_status(context: Context, documents: list[DocumentStatus]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in (Text("document", "文档"), Text("pages", "页"), Text("why", "原因")):
+        table.add_column(context.say(heading), overflow="fold")
+    for document in documents:
+        share = f"{document.searchable_pages}/{document.total_pages}"
+        name = "\n".join(document.paths)
+        table.add_row(name, share, reason_text(document.reason, context.language))
+        for page in document.page_states:
+            if page.state not in SEARCHABLE:
+                why = reason_text(page.reason, context.language)
+                number = context.say(Text(f"  page {page.number}", f"  第 {page.number} 页"))
+                table.add_row(number, page.state, why)
+    Console().print(table)
+    searchable = sum(d.searchable_pages for d in documents)
+    total = sum(d.total_pages for d in documents)
+    typer.echo(
+        context.say(
+            Text(
+                f"{len(documents)} documents, {searchable} of {total} pages can be searched.",
+                f"{len(documents)} 个文档，{total} 页中有 {searchable} 页可检索。",
+            )
+        )
+    )

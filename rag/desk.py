@@ -1,0 +1,282 @@
+"""The running app: it owns the library, keeps it equal to the folder, holds the model.
+
+Opening is fast and loads nothing; ``start`` begins the slow work in threads of its own.
+The screen only draws what it finds here.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from rag import wiring
+from rag.errors import RagError, StoreError, UnknownDocument
+from rag.factory import Factory
+from rag.ingest.uploads import Added, add_file
+from rag.store.jobs import Jobs
+from rag.store.live_index import LiveIndex
+from rag.store.owner import Owner
+from rag.store.status import document_statuses, page_states
+from rag.types import DocumentStatus, Event, Finished, MemoryReading, Message, Progress, Usage
+from rag.words import Text
+from rag.worker import LibraryWorker, WorkerHooks
+
+if TYPE_CHECKING:
+    from rag.config import Settings
+    from rag.pipeline import RagPipeline
+    from rag.protocols import TextGenerator
+
+logger = logging.getLogger(__name__)
+ModelState = Literal["none", "downloading", "loading", "ready", "failed"]
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class DeskState:
+    """The app at one moment. Cheap to take; the screen asks once a second."""
+
+    model_state: ModelState
+    model_name: str
+    model_progress: Progress | None
+    model_note: Text | None
+    sync_progress: Progress | None
+    sync_note: Text | None
+    documents_revision: int
+    memory: MemoryReading
+    last_usage: Usage | None
+
+
+class Desk:
+    """One library, one model, any number of browser tabs."""
+
+    def __init__(self, settings: Settings, owner: Owner) -> None:
+        self.settings = settings
+        self._owner = owner
+        self._stopping = threading.Event()
+        self._factory = Factory(settings, report=self._loading, cancelled=self._stopping.is_set)
+        self._ledger = self._factory.ledger()
+        self._readings = self._factory.readings()
+        self._model_state: ModelState = "none"
+        self._model_name = ""
+        self._model_progress: Progress | None = None
+        self._model_note: Text | None = None
+        self._model_error: RagError | None = None
+        self._generator: TextGenerator | None = None
+        self._model_ready = threading.Event()
+        self._last_usage: Usage | None = None
+        self._index = LiveIndex(
+            self._ledger, settings.data / "chroma", engine=settings.retrieve.index
+        )
+        self._asking = 0
+        self._threads: list[threading.Thread] = []
+        library = wiring.library(self._factory, self._ledger, index=self._index.for_writing)
+        self._worker = LibraryWorker(
+            library,
+            Jobs(self._ledger),
+            settings.knowledge,
+            hooks=WorkerHooks(
+                wanted=lambda space: wiring.is_wanted(self._factory, space),
+                prepare=self._open_index,
+                give_way=self._give_way,
+            ),
+            stopping=self._stopping,
+        )
+
+    @classmethod
+    def open(cls, settings: Settings) -> Desk:
+        """Take the library.
+
+        Raises:
+            LibraryBusy: another process holds it.
+            StoreError: it cannot be opened.
+        """
+        settings.knowledge.mkdir(parents=True, exist_ok=True)
+        owner = Owner(settings.data)
+        try:
+            return cls(settings, owner)
+        except BaseException:
+            owner.release()
+            raise
+
+    def start(self) -> None:
+        """Load the model, sync the folder and watch it, all in the background."""
+        for name, work in (
+            ("model", self._load_model),
+            ("library", self._worker.run),
+            ("watch", self._worker.watch),
+        ):
+            thread = threading.Thread(target=work, name=f"desk-{name}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def close(self) -> None:
+        """Stop the background work and let go of everything."""
+        self._stopping.set()
+        self._worker.wake()
+        for thread in self._threads:
+            thread.join(timeout=30)
+        self._index.close()
+        if self._generator is not None:
+            self._generator.close()
+        self._factory.close()
+        self._ledger.close()
+        self._owner.release()
+
+    # -- what the screen reads -------------------------------------------------------------
+
+    def state(self) -> DeskState:
+        """Return the app as it is now."""
+        generator = self._generator
+        return DeskState(
+            model_state=self._model_state,
+            model_name=self._model_name,
+            model_progress=self._model_progress,
+            model_note=self._model_note,
+            sync_progress=self._worker.progress,
+            sync_note=self._worker.note,
+            documents_revision=self._worker.revision,
+            memory=self._readings.read(model_bytes=generator.memory_bytes() if generator else None),
+            last_usage=self._last_usage,
+        )
+
+    def documents(self) -> list[DocumentStatus]:
+        """Return all documents with what became of them, sorted by path."""
+        return document_statuses(self._ledger)
+
+    def page_image(self, document_id: str, *, page: int, width: int) -> bytes:
+        """Return a page as PNG.
+
+        Raises:
+            UnknownDocument: the library has no such document or page.
+            UnreadableDocument: the file cannot be drawn.
+        """
+        self.page_size(document_id, page)
+        path = next(
+            (r.path for r in self._ledger.files().values() if r.document_id == document_id), None
+        )
+        if path is None:
+            raise _no_page(document_id, page)
+        return self._factory.pool().render(self.settings.knowledge / path, page=page, width=width)
+
+    def page_size(self, document_id: str, page: int) -> tuple[float, float]:
+        """Return width and height of a page in points, as shown.
+
+        Raises:
+            UnknownDocument: the library has no such document or page.
+        """
+        pages = page_states(self._ledger, document_id)
+        if not 1 <= page <= len(pages):
+            raise _no_page(document_id, page)
+        return pages[page - 1].width, pages[page - 1].height
+
+    # -- what the screen asks for ----------------------------------------------------------
+
+    def add_files(self, files: Sequence[tuple[str, Path]]) -> list[Added]:
+        """Copy dropped files into the knowledge folder, and sync soon."""
+        added = [add_file(self.settings.knowledge, name, path) for name, path in files]
+        self.sync_soon()
+        return added
+
+    def sync_soon(self) -> None:
+        """Ask for a sync; returns at once."""
+        self._worker.sync_soon()
+
+    def ask(
+        self,
+        question: str,
+        *,
+        history: Sequence[Message] = (),
+        documents: Collection[str] | None = None,
+        cancelled: Callable[[], bool],
+    ) -> Iterator[Event]:
+        """Yield the events of one answer. Waits for the model if it is still loading.
+
+        Raises:
+            RagError: nothing is indexed, or the model cannot be loaded or run.
+        """
+        with self._question():
+            for event in self._pipeline().ask(
+                question, history=history, documents=documents, cancelled=cancelled
+            ):
+                if isinstance(event, Finished):
+                    self._last_usage = event.answer.usage
+                yield event
+
+    @contextmanager
+    def _question(self) -> Iterator[None]:
+        self._asking += 1
+        try:
+            yield
+        finally:
+            self._asking -= 1
+
+    def _open_index(self) -> None:
+        if self._ledger.active_space() is not None:
+            self._index.for_writing()
+
+    def _give_way(self) -> None:
+        """Called between two batches of indexing: a question goes first."""
+        while self._asking > 0 and not self._stopping.is_set():
+            time.sleep(_POLL_S)
+
+    def _pipeline(self) -> RagPipeline:
+        if self._ledger.active_space() is None:
+            raise StoreError(
+                Text("Nothing has been indexed yet.", "还没有建立任何索引。"),
+                hint=Text(
+                    "Add a PDF, or wait until the first one is read.",
+                    "请添加 PDF，或等待第一个文档读取完成。",
+                ),
+            )
+        return wiring.pipeline(
+            self._factory,
+            self._ledger,
+            index=lambda _: self._index.for_reading(),
+            generator=self._wait_for_model,
+        )
+
+    def _wait_for_model(self, cancelled: Callable[[], bool]) -> TextGenerator | None:
+        while not self._model_ready.wait(_POLL_S):
+            if cancelled() or self._stopping.is_set():
+                return None
+        if self._model_error is not None:
+            raise self._model_error
+        return self._generator
+
+    # -- background ------------------------------------------------------------------------
+
+    def _loading(self, progress: Progress) -> None:
+        self._model_progress = progress
+        if self._model_state not in {"ready", "failed"}:
+            self._model_state = "loading" if progress.stage == "load" else "downloading"
+
+    def _load_model(self) -> None:
+        try:
+            chosen = self._factory.chosen_generator()
+            self._model_name = chosen.model
+            self._generator = self._factory.generator(self._stopping.is_set)
+            self._model_name = self._generator.name
+            self._model_state = "ready"
+        except RagError as error:
+            self._model_error = error
+            self._model_state = "failed"
+            self._model_note = Text(error.say("en"), error.say("zh"))
+        finally:
+            self._model_progress = None
+            self._model_ready.set()
+
+
+def _no_page(document_id: str, page: int) -> UnknownDocument:
+    return UnknownDocument(
+        Text(
+            f"The library has no page {page} of {document_id[:12]}.",
+            f"资料库中没有 {document_id[:12]} 的第 {page} 页。",
+        ),
+        hint=Text("It may have been removed; ask again.", "它可能已被移除，请重新提问。"),
+    )

@@ -1,0 +1,191 @@
+"""The thread that keeps the running app's library equal to its folder.
+
+It is the only one that writes: it syncs when files change, when somebody asks, and now and
+then (network drives send no events), and does the jobs that the command line files.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from watchfiles import watch
+
+from rag.errors import RagError
+from rag.types import Progress, Space
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from watchfiles import Change
+
+    from rag.library import Library
+    from rag.store.jobs import Job, Jobs
+
+logger = logging.getLogger(__name__)
+RESCAN_S = 30.0
+_POLL_S = 0.5
+_BEAT_S = 1.0
+
+
+def only_pdfs(folder: Path) -> Callable[[Change, str], bool]:
+    """Return a filter: PDFs and folders, and nothing that the app itself writes."""
+    root = folder.resolve()
+
+    def wanted(_: Change, path: str) -> bool:
+        try:
+            parts = Path(path).relative_to(root).parts
+        except ValueError:
+            return False
+        if any(part.startswith(".") for part in parts):
+            return False
+        return path.lower().endswith(".pdf") or not Path(path).suffix
+
+    return wanted
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerHooks:
+    """What the worker asks of the app around it."""
+
+    wanted: Callable[[Space], bool]  # is this space what the settings ask for?
+    prepare: Callable[[], None]  # before the first sync, e.g. open the vector index
+    give_way: Callable[[], None]  # between two batches: returns when no question runs
+
+
+class LibraryWorker:
+    """Runs until ``stopping`` is set."""
+
+    def __init__(
+        self,
+        library: Library,
+        jobs: Jobs,
+        folder: Path,
+        *,
+        hooks: WorkerHooks,
+        stopping: threading.Event,
+    ) -> None:
+        self._library = library
+        self._jobs = jobs
+        self._folder = folder
+        self._hooks = hooks
+        self._stopping = stopping
+        self._wake = threading.Event()
+        self._asked = True  # the first sync
+        self._job: int | None = None
+        self._beaten = 0.0
+        self.progress: Progress | None = None
+        self.note: Text | None = None
+        self.revision = 0
+
+    def sync_soon(self) -> None:
+        """Ask for a sync."""
+        self._asked = True
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Look at once whether it is time to stop."""
+        self._wake.set()
+
+    def watch(self) -> None:
+        """Ask for a sync whenever a PDF in the folder changes."""
+        try:
+            folder = self._folder.resolve()
+            for _ in watch(folder, watch_filter=only_pdfs(folder), stop_event=self._stopping):
+                self.sync_soon()
+        except (OSError, RuntimeError) as error:
+            logger.warning("the folder cannot be watched (%s); it is scanned instead", error)
+
+    def run(self) -> None:
+        """Sync and do jobs until told to stop."""
+        self._jobs.give_up()
+        self._guarded(self._hooks.prepare)
+        synced = 0.0
+        while not self._stopping.is_set():
+            if self._asked or time.monotonic() - synced > RESCAN_S:
+                self._asked = False
+                self._guarded(self._sync)
+                synced = time.monotonic()
+            job = self._jobs.next_queued()
+            if job is not None:
+                self._do(job)
+                continue
+            self._wake.wait(_POLL_S)
+            self._wake.clear()
+
+    def _guarded(self, work: Callable[[], object]) -> None:
+        """Whatever happens to one sync, the next one comes."""
+        try:
+            work()
+        except RagError as error:
+            self.note = Text(error.say("en"), error.say("zh"))
+        except Exception as error:  # the thread must outlive a bug in one sync
+            logger.exception("sync failed")
+            self.note = Text(
+                f"Reading the folder failed: {error}. It will be tried again.",
+                f"读取文件夹失败：{error}。稍后会自动重试。",
+            )
+        finally:
+            self.progress = None
+
+    def _sync(self) -> dict[str, Any]:
+        result = self._library.sync(report=self._report, cancelled=self._stopping.is_set)
+        self.note = None
+        found = result.to_json()
+        files = found["files"]
+        if files["failed"] or any(files[k] for k in files if k not in {"unchanged", "failed"}):
+            self.revision += 1
+        return found
+
+    def _report(self, progress: Progress) -> None:
+        if progress.stage == "write":
+            self.revision += 1
+        if progress.stage != "scan":
+            self.progress = progress
+        now = time.monotonic()
+        if self._job is not None and now - self._beaten > _BEAT_S:
+            self._beaten = now
+            self._jobs.beat(self._job, progress)
+        self._hooks.give_way()
+
+    def _do(self, job: Job) -> None:
+        self._job = job.id
+        self._jobs.beat(job.id, None)
+        try:
+            self._jobs.finish(job.id, self._result(job))
+        except RagError as error:
+            self._jobs.fail(
+                job.id,
+                {
+                    "en": error.message.en,
+                    "zh": error.message.zh,
+                    "hint_en": error.hint.en,
+                    "hint_zh": error.hint.zh,
+                },
+            )
+        finally:
+            self._job = None
+            self.progress = None
+            self.revision += 1
+
+    def _result(self, job: Job) -> dict[str, Any]:
+        if job.kind == "sync":
+            return self._sync()
+        if job.kind == "rebuild":
+            result = self._library.rebuild(
+                everything=bool(job.argument.get("all")),
+                wanted=self._hooks.wanted,
+                report=self._report,
+                cancelled=self._stopping.is_set,
+            )
+            return result.to_json()
+        if job.kind == "rollback":
+            return {"space": self._library.rollback().embedder}
+        if job.kind == "remember":
+            self._library.remember()
+            return {}
+        return {"forgotten": self._library.forget(str(job.argument["path"]))}
