@@ -1,0 +1,81 @@
+"""Draws the list of models so that it can be read at 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text as Styled
+
+from rag.cli.context import readable_bytes
+from rag.words import Language, Text
+
+KINDS = {
+    "generator": Text("Answering", "回答"),
+    "embedder": Text("Finding passages (embedding)", "检索段落（嵌入）"),
+    "reranker": Text("Reordering passages", "重排段落"),
+}
+HEADERS = (Text("model", "模型"), Text("languages", "语言"), Text("size", "大小"), Text("", ""))
+WIDTHS = (46, 9, 8, 9)
+USED, CHOSEN, HERE = (
+    Text("in use", "使用中"),
+    Text("chosen", "已选用"),
+    Text("installed", "已安装"),
+)
+NO_CARD, TOO_BIG = Text("no NVIDIA card", "无 NVIDIA 显卡"), Text("too big", "内存不足")
+
+
+def table(rows: Sequence[dict[str, Any]], folder: Path, *, language: Language) -> RenderableType:
+    """Return the models by kind; below each name its licence, need and description."""
+    drawn = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for header, width in zip(HEADERS, WIDTHS, strict=True):
+        drawn.add_column(header.say(language), width=width, overflow="fold")
+    for kind, title in KINDS.items():
+        drawn.add_row(Styled(title.say(language), style="bold underline"))
+        drawn.add_row()
+        for row in rows:
+            if row["kind"] == kind:
+                drawn.add_row(*_cells(row, language))
+                drawn.add_row()
+    where = Text(f"Folder: {folder}", f"文件夹：{folder}").say(language)
+    return Group(drawn, Styled(where, style="dim", overflow="fold"))
+
+
+def _cells(row: dict[str, Any], language: Language) -> tuple[Styled, str, str, Styled]:
+    name = Styled(row["name"], style="bold")
+    name.append(f"\n{_needs(row).say(language)}\n", style="not bold")
+    name.append(row["description"][language], style="not bold dim")
+    languages = ", ".join("50+" if code == "multilingual" else code for code in row["languages"])
+    state, style = _state(row)
+    said = Styled(state.say(language) if state else "", style=style)
+    return name, languages, readable_bytes(row["bytes"]), said
+
+
+def _state(row: dict[str, Any]) -> tuple[Text | None, str]:
+    """Return the one word that matters most, and its colour."""
+    if not row["fits"]:
+        return (NO_CARD if row["no_card"] else TOO_BIG), "yellow"
+    if row["installed"]:
+        return (USED if row["in_use"] else HERE), "green"
+    return (CHOSEN if row["in_use"] else None), ""
+
+
+def _needs(row: dict[str, Any]) -> Text:
+    """Return licence and need in one line; why a model does not fit is part of it."""
+    need = readable_bytes(row["needs_bytes"])
+    memory = (
+        Text(f"NVIDIA card with {need}", f" NVIDIA 显卡，显存 {need}")
+        if row["needs"] == "vram"
+        else Text(f"{need} of memory", f"内存 {need}")
+    )
+    gated = (
+        Text("; ask the publisher first", "；需先获得发布者授权") if row["gated"] else Text("", "")
+    )
+    return Text(
+        f"{row['licence']}; needs {memory.en}{gated.en}",
+        f"{row['licence']}；需要{memory.zh}{gated.zh}",
+    )
