@@ -29,6 +29,7 @@ AUTOSPACE = 0.16  # em between Chinese and Latin; a full space would be about 0.
 CODE_SPACE = 0.24  # em between code and what it touches, to leave room for its ground
 SHORT_COMMAND = 28  # characters; shorter ones stay on one line
 SHORT_LAST_LINE = 0.1  # of the full line
+MOST_STRETCH = 0.15  # em; a line that needs more (a long name follows it) is left ragged
 STROKE = 0.022  # em; the font has no bold face, so its outline is drawn as well
 
 
@@ -290,4 +291,5 @@ class TextFlow(Flowable):  # type: ignore[misc]  # ReportLab has no types
 
     def _stretch(self, line: list[Piece]) -> float:
         gaps = sum(piece.elastic for piece in line[1:])
-        return max(0.0, (self.width - line_width(line)) / max(1, gaps))
+        wanted = (self.width - line_width(line)) / max(1, gaps)
+        return wanted if 0 < wanted <= MOST_STRETCH * self.style.size else 0.0

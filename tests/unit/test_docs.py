@@ -12,7 +12,9 @@ import typer
 
 from rag.cli import app
 from rag.cli.settings import list_settings, settings_markdown
+from rag.config import Settings
 from rag.models.catalogue import load_catalogue
+from rag.models.choice import CPU_GENERATOR, GPU_GENERATOR, SMALL_GENERATOR
 
 ROOT = Path(__file__).parents[2]
 PAGES = (
@@ -104,15 +106,18 @@ def test_every_file_linked_from_the_page_is_there(page: str) -> None:
 
 def test_the_download_sizes_are_those_of_the_catalogue() -> None:
     readme, guides = read("README.md"), [read(page) for page in PAGES if "guide_" in page]
-    for name in ("Qwen2.5-Coder-1.5B-Instruct-Q4_K_M", "multilingual-e5-small"):
+    for name in (CPU_GENERATOR, GPU_GENERATOR, Settings().embedder.model):
         entry = load_catalogue().get(name)
-        assert entry.wheels is not None
         row = next(line for line in readme.splitlines() if line.startswith(f"| {name} |"))
-        sizes = {entry.bytes, entry.wheels.bytes, *(file.bytes for file in entry.wheel_files)}
+        sizes = {entry.bytes, *(file.bytes for file in entry.wheel_files)}
+        sizes |= {entry.wheels.bytes} if entry.wheels else set()
+        assert entry.licence in row
         assert [size for size in sizes if f"{size:,}" not in row] == []
         for guide in guides:
             shown = next(line for line in guide.splitlines() if line.startswith(f"| {name} |"))
             assert in_units(entry.bytes) in shown
+            assert entry.licence in shown
+            assert SMALL_GENERATOR in guide
 
 
 def in_units(size: int) -> str:
