@@ -18,6 +18,8 @@ from rag.errors import ConfigError
 from rag.words import Text
 
 ENV_PREFIX = "RAG_"
+NOT_SETTINGS = ("RAG_TRACEBACK", "RAG_EVAL_SETS", "RAG_TEST")
+"""Variables that begin so belong to the command's rim and to the tests."""
 DATA_FOLDER = ".rag"
 """Everything the app derives lives in this folder inside the knowledge folder."""
 
@@ -141,7 +143,7 @@ def load_settings(path: Path | None, environ: Mapping[str, str] | None = None) -
     """
     values = _read_toml(path)
     for name, value in (os.environ if environ is None else environ).items():
-        if name.startswith(ENV_PREFIX):
+        if name.startswith(ENV_PREFIX) and not name.startswith(NOT_SETTINGS):
             _override(values, name, value)
     try:
         return Settings.model_validate(values)

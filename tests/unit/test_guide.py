@@ -15,6 +15,7 @@ import pypdfium2
 import pytest
 
 from rag.types import PAGE_STATES
+from tests.conftest import skip_or_fail
 from tests.guide.source import Block, Figure, Grid, Heading, Paragraph, read_source
 
 ROOT = Path(__file__).parents[2]
@@ -185,7 +186,7 @@ def reason_for_other_bytes() -> str | None:
 @guides
 def test_typesetting_the_source_again_gives_the_file_that_ships(name: str) -> None:
     if reason := reason_for_other_bytes():
-        pytest.skip(reason)
+        skip_or_fail(reason)
     from tests.guide.build_guide import FONT, GUIDES, build
 
     guide = next(guide for guide in GUIDES if guide.file == name)
