@@ -1,0 +1,64 @@
+"""Merging what the two legs found into one ranking.
+
+Each leg's list is put on its own scale, from 0 to 1, so that neither BM25 scores nor
+cosines of any particular model are compared with each other; then the lists are added with
+weights. Plain reciprocal rank fusion treats both legs alike and loses up to a third of the
+hits where one of them is poor; tests/eval/DECISIONS.md, "Fusion", has the figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rag.types import Ranks
+
+Found = Sequence[tuple[int, float]]
+"""``(chunk id, score)`` pairs of one leg, best first."""
+
+WORDS_IN_LANGUAGE = 0.8
+"""Weight of the lexical leg when question and passages are in one language."""
+WORDS_ACROSS_LANGUAGES = 0.25
+"""Its weight when they are not: only names, numbers and codes can match then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """One chunk in the merged ranking. ``score`` lies between 0 and 1."""
+
+    id: int
+    score: float
+    ranks: Ranks
+
+
+def fuse(lexical: Found, dense: Found, *, lexical_weight: float) -> list[Fused]:
+    """Return every chunk of either leg once, best first, ties by id.
+
+    A lexical score counts as its share of the best one; a cosine by its place between the
+    last and the best candidate, because cosines of unrelated texts are far from 0. A chunk
+    that a leg did not find gets nothing from that leg.
+    """
+    scores: dict[int, float] = {}
+    for weight, shares in (
+        (lexical_weight, _shares(lexical, floor=0.0)),
+        (1 - lexical_weight, _shares(dense, floor=dense[-1][1] if dense else 0.0)),
+    ):
+        for chunk_id, share in shares.items():
+            scores[chunk_id] = scores.get(chunk_id, 0.0) + weight * share
+    lexical_ranks = {chunk_id: rank for rank, (chunk_id, _) in enumerate(lexical, start=1)}
+    dense_ranks = {chunk_id: rank for rank, (chunk_id, _) in enumerate(dense, start=1)}
+    fused = [
+        Fused(i, score, Ranks(dense=dense_ranks.get(i), lexical=lexical_ranks.get(i)))
+        for i, score in scores.items()
+    ]
+    return sorted(fused, key=lambda item: (-item.score, item.id))
+
+
+def _shares(found: Found, *, floor: float) -> dict[int, float]:
+    """Return each score's place between ``floor`` (0) and the best one (1)."""
+    if not found:
+        return {}
+    span = found[0][1] - floor
+    if span <= 0:  # all alike
+        return {chunk_id: 1.0 for chunk_id, _ in found}
+    return {chunk_id: (score - floor) / span for chunk_id, score in found}

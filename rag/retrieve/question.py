@@ -1,0 +1,37 @@
+"""Which words of a question say what it is about.
+
+Words that every question has ("what", "多少") are rare in documents, so a ranking by
+rarity would look for passages that happen to hold them. They stay in the index, because
+there they may be part of a name; only the question loses them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rag.protocols import Analyser
+
+# Not here: may (a month), us (U.S.), it (IT), will (a document).
+_ENGLISH = (
+    "a an the of in on at to for from by with and or as is are was were be been do does did has "
+    "have had its this that these those what which who whom whose when where why how many "
+    "much there their they he she his her i you we our your my me can could would should "
+    "shall might must according"
+)
+_CHINESE = re.compile(
+    "请问|是什么|为什么|什么时候|什么样|什么|哪些|哪个|哪一|哪里|哪年|哪儿|哪位|哪|多少|多大|多久|多长"
+    "|如何|怎么样|怎样|怎么|是否|有没有|是谁|谁|几个|几年|几|吗|呢"
+)
+
+
+def content_terms(question: str, analyser: Analyser) -> list[str]:
+    """Return the question's terms that carry weight, each once, in order.
+
+    A question of nothing but such words keeps them all.
+    """
+    asked = dict.fromkeys(analyser.terms(_CHINESE.sub(" ", question)))
+    idle = set(analyser.terms(_ENGLISH))
+    kept = [term for term in asked if term not in idle]
+    return kept or list(dict.fromkeys(analyser.terms(question)))
