@@ -20,7 +20,7 @@ KINDS = {
     "reranker": Text("Reordering passages", "重排段落"),
 }
 HEADERS = (Text("model", "模型"), Text("languages", "语言"), Text("size", "大小"), Text("", ""))
-WIDTHS = (46, 9, 8, 9)
+WIDTHS = (42, 10, 8, 11)
 USED, CHOSEN, HERE = (
     Text("in use", "使用中"),
     Text("chosen", "已选用"),

@@ -6,6 +6,7 @@ partial file), so it is asked for addresses, headers and errors, and the bytes a
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -30,7 +31,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # exported la
 )
 
 from rag.models.catalogue import Entry, File, Hub
-from rag.models.job import BLOCK_BYTES, Job, Meter, hash_into, sha256_of
+from rag.models.job import Job, Meter, hash_into, sha256_of
 from rag.models.local import matching, takes, whole_model
 from rag.models.sources import (
     Delivered,
@@ -58,9 +59,17 @@ class HubSource:
 
     name: SourceName = "hub"
 
-    def __init__(self, *, endpoint: str | None = None, timeout_s: float = REACH_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        *,
+        endpoint: str | None = None,
+        timeout_s: float = REACH_TIMEOUT_S,
+        pause_s: float = 1.0,
+    ) -> None:
+        """``endpoint`` is the hub's address, ``None`` the library's; ``pause_s`` before a retry."""
         self._endpoint = endpoint
         self._timeout_s = timeout_s
+        self._pause_s = pause_s
 
     def deliver(self, entry: Entry, place: Place, job: Job) -> Delivery:
         """Return the files of the pinned commit."""
@@ -118,6 +127,7 @@ class HubSource:
                 before = max(before, _bytes(target))
                 if failures > RETRIES or not _bytes(target):
                     raise
+                time.sleep(self._pause_s)
 
 
 def _read(url: str, target: Path, file: File, meter: Meter) -> str:
@@ -141,7 +151,7 @@ def _read(url: str, target: Path, file: File, meter: Meter) -> str:
             meter.to(0)
             target.unlink()
         with target.open("ab") as out:
-            for block in response.iter_bytes(BLOCK_BYTES):
+            for block in response.iter_bytes():  # as it comes: nothing waits in a buffer
                 out.write(block)
                 digest.update(block)
                 meter.add(len(block))
@@ -192,8 +202,9 @@ def _translated(hub: Hub) -> Iterator[None]:
             Text(f"{hub.repository} is not there any more", f"{hub.repository} 已不存在")
         ) from error
     except _network_errors() as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
         raise SourceUnavailable(
-            Text(f"cannot be reached ({error})", f"无法连接（{error}）")
+            Text(f"cannot be reached ({first})", f"无法连接（{first}）")
         ) from error
 
 

@@ -1,0 +1,52 @@
+"""Which model a machine gets by itself, and whether a model fits it."""
+
+from __future__ import annotations
+
+import pytest
+
+from rag.models.catalogue import load_catalogue
+from rag.models.choice import (
+    CPU_GENERATOR,
+    GPU_GENERATOR,
+    SMALL_GENERATOR,
+    default_generator,
+    fits,
+    needs_bytes,
+)
+
+GB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("free_vram", "ram", "wanted"),
+    [
+        (None, 16 * GB, CPU_GENERATOR),
+        (None, 4 * GB, CPU_GENERATOR),
+        (None, 4 * GB - 1, SMALL_GENERATOR),
+        (2 * GB, 16 * GB, CPU_GENERATOR),
+        (2 * GB, 2 * GB, SMALL_GENERATOR),
+        (8_000_000_000, 16 * GB, GPU_GENERATOR),
+        (24 * GB, 64 * GB, GPU_GENERATOR),
+    ],
+)
+def test_the_default_follows_the_machine(free_vram: int | None, ram: int, wanted: str) -> None:
+    assert default_generator(free_vram_bytes=free_vram, total_ram_bytes=ram) == wanted
+
+
+def test_the_model_for_a_card_fits_into_what_the_choice_asks_for() -> None:
+    from rag.models.choice import GPU_BYTES
+
+    assert needs_bytes(load_catalogue().get(GPU_GENERATOR)) <= GPU_BYTES
+
+
+def test_a_13b_model_in_4_bit_fits_a_24_gb_card_but_no_computer_without_one() -> None:
+    llama = load_catalogue().get("Llama-2-13b-chat")
+    assert fits(llama, ram_bytes=16 * GB, vram_bytes=24 * GB)
+    assert not fits(llama, ram_bytes=16 * GB, vram_bytes=8 * GB)
+    assert not fits(llama, ram_bytes=1024 * GB, vram_bytes=None)
+
+
+def test_a_longer_context_needs_more_memory_but_never_more_than_the_model_can_use() -> None:
+    llama = load_catalogue().get("Llama-2-13b-chat")
+    assert needs_bytes(llama, context_tokens=2048) < needs_bytes(llama, context_tokens=4096)
+    assert needs_bytes(llama, context_tokens=9999) == needs_bytes(llama, context_tokens=4096)
