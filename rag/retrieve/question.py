@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 # Not here: may (a month), us (U.S.), it (IT), will (a document).
 _ENGLISH = (
     "a an the of in on at to for from by with and or as is are was were be been do does did has "
-    "have had its this that these those what which who whom whose when where why how many "
+    "have had this that these those what which who whom whose when where why how many "
     "much there their they he she his her i you we our your my me can could would should "
     "shall might must according"
 )
 _CHINESE = re.compile(
-    "请问|是什么|为什么|什么时候|什么样|什么|哪些|哪个|哪一|哪里|哪年|哪儿|哪位|哪|多少|多大|多久|多长"
+    "请问|是什么|是多少|为什么|什么时候|什么样|什么|哪些|哪个|哪一|哪里|哪年|哪儿|哪位|哪|多少|多大|多久|多长"
     "|如何|怎么样|怎样|怎么|是否|有没有|是谁|谁|几个|几年|几|吗|呢"
 )
 
