@@ -1,0 +1,303 @@
+"""The folder and the ledger: what a sync does to every kind of file. Real PDFs, no model."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rag import wiring
+from rag.config import Settings
+from rag.errors import ConfigError, UnknownDocument
+from rag.factory import Factory
+from rag.library import Library
+from rag.report import SyncReport
+from rag.store.ledger import Ledger
+from rag.store.live_index import LiveIndex
+from rag.store.passages import LedgerPassages
+from rag.store.status import broken_invariants, document_statuses
+from tests.factories import settings
+from tests.pdfs import lines, write_pdf
+
+
+@dataclass
+class Home:
+    """A knowledge folder with its library, closed and opened like a program would."""
+
+    folder: Path
+    settings: Settings
+    factory: Factory
+    ledger: Ledger
+    index: LiveIndex
+    library: Library
+
+    def sync(self) -> SyncReport:
+        report = self.library.sync()
+        assert broken_invariants(self.ledger) == []
+        if self.ledger.active_space() is not None:
+            assert self.index.for_reading().ids() == self.passages.chunk_ids()
+        return report
+
+    @property
+    def passages(self) -> LedgerPassages:
+        space = self.ledger.active_space()
+        assert space is not None
+        return LedgerPassages(self.ledger, space)
+
+    def finds(self, word: str) -> list[str]:
+        """Return the names of documents that hold the word."""
+        ids = [i for i, _ in self.passages.match([word], k=50, documents=None)]
+        return sorted({p.document for p in self.passages.passages(ids).values()})
+
+
+@pytest.fixture
+def open_home(tmp_path: Path) -> Iterator[Callable[..., Home]]:
+    opened: list[Home] = []
+
+    def make(**environment: str) -> Home:
+        folder = tmp_path / "knowledge"
+        folder.mkdir(exist_ok=True)
+        chosen = settings(folder, RAG_RETRIEVE__INDEX="numpy", **environment)
+        factory = Factory(chosen)
+        ledger = factory.ledger()
+        index = LiveIndex(ledger, chosen.data / "chroma", engine=chosen.retrieve.index)
+        library = wiring.library(factory, ledger, index=index.for_writing)
+        opened.append(Home(folder, chosen, factory, ledger, index, library))
+        return opened[-1]
+
+    yield make
+    for home in opened:
+        home.index.close()
+        home.factory.close()
+        home.ledger.close()
+
+
+@pytest.fixture
+def home(open_home: Callable[..., Home]) -> Home:
+    return open_home()
+
+
+def test_every_file_and_page_is_accounted_for(home: Home) -> None:
+    write_pdf(home.folder / "contract.pdf", ["alpha clause", "", "#"])
+    write_pdf(home.folder / "深" / "中文.pdf", ["显存带宽很高"])
+    write_pdf(home.folder / "locked.pdf", ["secret"], password="pw")
+    (home.folder / "broken.pdf").write_bytes(b"%PDF-1.4 nothing")
+    (home.folder / "empty.pdf").write_bytes(b"")
+    (home.folder / "notes.txt").write_text("not a PDF")
+    report = home.sync()
+    assert report.files["added"] == 2
+    assert {f["path"]: f["code"] for f in report.failed} == {
+        "locked.pdf": "encrypted", "broken.pdf": "damaged", "empty.pdf": "empty_file",
+    }  # fmt: skip
+    assert report.pages == {
+        "text": 2, "ocr": 0, "empty": 2, "garbled": 0, "failed": 0, "skipped": 0,
+    }  # fmt: skip
+    assert report.gaps == 4  # three files and one picture; a blank page is no gap
+    states = {d.paths[0]: (d.state, d.reason) for d in document_statuses(home.ledger)}
+    assert states["contract.pdf"] == ("partial", "no_text")
+    assert states["深/中文.pdf"] == ("ready", None)
+    assert states["empty.pdf"] == ("failed", "empty_file")
+    assert home.finds("显存") == ["中文.pdf"]
+
+
+def test_a_second_sync_changes_nothing(home: Home) -> None:
+    write_pdf(home.folder / "a.pdf", ["alpha"])
+    (home.folder / "broken.pdf").write_bytes(b"%PDF-1.4 nothing")
+    home.sync()
+    before = list(home.ledger.connection.iterdump())
+    report = home.sync()
+    assert report.files["unchanged"] == 2
+    assert sum(report.files.values()) == 2
+    assert report.failed == []
+    assert list(home.ledger.connection.iterdump()) == before
+
+
+def test_a_renamed_file_is_moved_and_not_read_again(home: Home) -> None:
+    write_pdf(home.folder / "old.pdf", ["alpha"])
+    home.sync()
+    ids = home.passages.chunk_ids()
+    (home.folder / "sub").mkdir()
+    (home.folder / "old.pdf").rename(home.folder / "sub" / "new.pdf")
+    report = home.sync()
+    assert (report.files["moved"], report.files["added"], report.files["removed"]) == (1, 0, 0)
+    assert sum(report.pages.values()) == 0
+    assert home.passages.chunk_ids() == ids
+    assert home.finds("alpha") == ["new.pdf"]
+
+
+def test_the_same_bytes_under_two_names_are_one_document(home: Home) -> None:
+    write_pdf(home.folder / "a.pdf", ["alpha"])
+    shutil.copy(home.folder / "a.pdf", home.folder / "b.pdf")
+    report = home.sync()
+    assert (report.files["added"], report.files["duplicate"]) == (1, 1)
+    (status,) = document_statuses(home.ledger)
+    assert status.paths == ("a.pdf", "b.pdf")
+    assert len(home.passages.chunk_ids()) == 1
+    (home.folder / "a.pdf").unlink()
+    assert home.sync().files["removed"] == 1
+    assert home.finds("alpha") == ["b.pdf"]
+
+
+def test_a_removed_file_is_findable_nowhere(home: Home) -> None:
+    write_pdf(home.folder / "a.pdf", ["alpha"])
+    write_pdf(home.folder / "b.pdf", ["beta"])
+    home.sync()
+    (home.folder / "a.pdf").unlink()
+    assert home.sync().files["removed"] == 1
+    assert home.finds("alpha") == []
+    assert home.finds("beta") == ["b.pdf"]
+    assert len(document_statuses(home.ledger)) == 1
+
+
+def test_a_changed_file_replaces_what_it_was(home: Home) -> None:
+    write_pdf(home.folder / "a.pdf", ["alpha"])
+    home.sync()
+    write_pdf(home.folder / "a.pdf", ["gamma", "more"])
+    report = home.sync()
+    assert report.files["updated"] == 1
+    assert home.finds("alpha") == []
+    assert home.finds("gamma") == ["a.pdf"]
+    assert len(document_statuses(home.ledger)) == 1
+
+
+def test_a_new_time_stamp_on_the_same_bytes_is_no_change(home: Home) -> None:
+    write_pdf(home.folder / "a.pdf", ["alpha"])
+    home.sync()
+    os.utime(home.folder / "a.pdf", (1, 1))
+    report = home.sync()
+    assert report.files["unchanged"] == 1
+    assert report.files["updated"] == 0
+    assert home.ledger.files()["a.pdf"].mtime_ns == 10**9
+
+
+def test_a_repaired_file_becomes_searchable(home: Home) -> None:
+    (home.folder / "a.pdf").write_bytes(b"%PDF-1.4 half copi")
+    assert len(home.sync().failed) == 1
+    write_pdf(home.folder / "a.pdf", ["alpha"])
+    report = home.sync()
+    assert report.files["updated"] == 1
+    assert report.gaps == 0
+    assert home.finds("alpha") == ["a.pdf"]
+
+
+def test_a_link_that_leaves_the_folder_is_not_followed(home: Home, tmp_path: Path) -> None:
+    outside = write_pdf(tmp_path / "private" / "diary.pdf", ["private"])
+    (home.folder / "link.pdf").symlink_to(outside)
+    (home.folder / "linked").symlink_to(outside.parent)
+    assert sum(home.sync().files.values()) == 0
+
+
+def test_a_forgotten_document_stays_out_until_it_is_remembered(home: Home) -> None:
+    path = write_pdf(home.folder / "a.pdf", ["alpha"])
+    write_pdf(home.folder / "b.pdf", ["beta"])
+    home.sync()
+    home.library.forget("a.pdf")
+    assert home.finds("alpha") == []
+    assert path.is_file()
+    home.sync()
+    shutil.copy(path, home.folder / "again.pdf")
+    home.sync()
+    assert home.finds("alpha") == []
+    home.library.remember()
+    home.sync()
+    assert home.finds("alpha") == ["a.pdf"]
+
+
+def test_forgetting_what_is_not_there_says_what_to_do(home: Home) -> None:
+    with pytest.raises(UnknownDocument, match="rag status"):
+        home.library.forget("no.pdf")
+
+
+def test_a_missing_folder_says_what_to_do(home: Home) -> None:
+    shutil.rmtree(home.folder)
+    with pytest.raises(ConfigError, match="--knowledge"):
+        home.library.sync()
+
+
+def test_a_document_that_takes_too_long_does_not_stop_the_rest(
+    open_home: Callable[..., Home],
+) -> None:
+    home = open_home(RAG_INGEST__TIMEOUT_S="0.001")
+    write_pdf(home.folder / "a.pdf", [lines("slow page", repeat=40)] * 200)
+    report = home.sync()
+    assert [f["code"] for f in report.failed] == ["timeout"]
+
+
+def test_progress_names_what_is_done(home: Home) -> None:
+    write_pdf(home.folder / "a.pdf", ["alpha"])
+    write_pdf(home.folder / "b.pdf", ["beta"])
+    seen = []
+    home.library.sync(report=seen.append)
+    assert [p.stage for p in seen][0] == "scan"
+    assert [(p.done, p.total, p.item) for p in seen if p.stage == "write"] == [
+        (1, 2, "a.pdf"), (2, 2, "b.pdf"),
+    ]  # fmt: skip
+
+
+def test_a_rebuild_with_other_sizes_swaps_and_rolls_back(open_home: Callable[..., Home]) -> None:
+    home = open_home()
+    write_pdf(home.folder / "a.pdf", [lines("the alpha clause says much", repeat=40)])
+    home.sync()
+    before = home.ledger.active_space()
+    home.index.close()
+    other = open_home(RAG_CHUNK__TOKENS="64")
+    wanted = lambda space: wiring.is_wanted(other.factory, space)  # noqa: E731
+    assert before is not None
+    assert not wanted(before)
+    other.library.rebuild(wanted=wanted)
+    after = other.ledger.active_space()
+    assert after is not None
+    assert wanted(after)
+    assert other.ledger.chunk_count(after) > other.ledger.chunk_count(before)
+    assert broken_invariants(other.ledger) == []
+    assert other.library.rollback() == before
+    assert other.ledger.active_space() == before
+    assert other.library.rollback() == after
+
+
+def test_an_interrupted_rebuild_goes_on_and_the_old_space_answers(
+    open_home: Callable[..., Home],
+) -> None:
+    home = open_home()
+    for name in "abc":
+        write_pdf(home.folder / f"{name}.pdf", [lines(f"{name}word is here", repeat=45)] * 12)
+    home.sync()
+    home.index.close()
+    other = open_home(RAG_CHUNK__TOKENS="32")
+    wanted = lambda space: wiring.is_wanted(other.factory, space)  # noqa: E731
+    done: list[str] = []
+
+    def stop_after_one(progress) -> None:
+        if progress.stage == "write":
+            done.append(progress.item)
+
+    before = other.ledger.active_space()
+    other.library.rebuild(wanted=wanted, report=stop_after_one, cancelled=lambda: len(done) >= 1)
+    assert other.ledger.active_space() == before
+    assert other.finds("bword") == ["b.pdf"]
+    half = [s for s in other.ledger.spaces().values() if s != before]
+    assert len(half) == 1
+    finished = len(other.ledger.complete_documents(half[0]))
+    assert 1 <= finished < 3
+    seen = []
+    other.library.rebuild(wanted=wanted, report=seen.append)
+    assert other.ledger.active_space() == half[0]
+    assert len([p for p in seen if p.stage == "write"]) == 3 - finished
+
+
+def test_a_rebuild_without_a_change_does_nothing(home: Home) -> None:
+    write_pdf(home.folder / "a.pdf", ["alpha"])
+    home.sync()
+    before = home.ledger.active_space()
+    home.library.rebuild(wanted=lambda space: wiring.is_wanted(home.factory, space))
+    assert home.ledger.active_space() == before
+    assert len(home.ledger.spaces()) == 1
+
+
+def test_rolling_back_with_nothing_to_go_back_to_says_so(home: Home) -> None:
+    with pytest.raises(ConfigError, match="earlier index"):
+        home.library.rollback()
