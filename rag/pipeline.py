@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 NOT_IN_DOCUMENTS = Text(
     "Your documents do not hold the answer to this question.",
-    "您的文档中没有这个问题的答案。",
+    "你的文档中没有这个问题的答案。",
 )
 
 

@@ -93,6 +93,10 @@ REASONS: dict[str, Reason] = {
         Text("The file made the PDF reader crash.", "该文件使 PDF 读取程序崩溃。"),
         Text("Open it in a PDF viewer and save it again.", "请用 PDF 阅读器打开并另存一次。"),
     ),
+    "forgotten": Reason(
+        Text("You asked to forget this document.", "你已要求忘记此文档。"),
+        Text("`rag forget --undo` lets it in again.", "`rag forget --undo` 可重新收录。"),
+    ),
     "unreadable": Reason(
         Text("The file cannot be opened by this user.", "当前用户无法打开该文件。"),
         Text("Check the file's permissions.", "请检查文件权限。"),

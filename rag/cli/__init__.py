@@ -21,7 +21,6 @@ from rag.cli.library import forget, rebuild, sync
 from rag.cli.screen import ui
 from rag.cli.settings import settings
 from rag.cli.status import status
-from rag.config import load_settings
 from rag.errors import RagError
 
 app = typer.Typer(
@@ -49,9 +48,9 @@ def main_options(
 ) -> None:
     """Read the settings once; every command gets them."""
     if ctx.invoked_subcommand == "settings":
-        ctx.obj = None  # it explains wrong settings, so it reads them itself
-        ctx.meta["config"] = config
-        return
+        return  # it explains wrong settings, so it reads them itself
+    from rag.config import load_settings
+
     loaded = load_settings(config)
     if knowledge is not None:
         loaded = loaded.model_copy(update={"knowledge": knowledge})

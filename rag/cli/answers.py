@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,15 +14,14 @@ import typer
 
 from rag.cli.context import Context, JsonOption, print_json, progress_bar
 from rag.cli.library import run_sync
-from rag.cli.shapes import answer_json, search_json
 from rag.errors import UnknownDocument
-from rag.types import Answer, Delta, Finished, Passage
 from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.factory import Factory
     from rag.pipeline import RagPipeline
     from rag.store.ledger import Ledger
+    from rag.types import Answer, Passage
 
 Question = Annotated[str, typer.Argument(help="in English or Chinese")]
 InDocument = Annotated[
@@ -40,6 +38,11 @@ def ask(
     as_json: JsonOption = False,
 ) -> None:
     """Answer one question, streamed, with sources."""
+    from dataclasses import replace
+
+    from rag.cli.shapes import answer_json
+    from rag.types import Delta, Finished
+
     context: Context = ctx.obj
     answer: Answer | None = None
     with _opened(context, with_model=True) as (factory, ledger, pipeline):
@@ -66,6 +69,8 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Find passages; no model is asked."""
+    from rag.cli.shapes import search_json
+
     context: Context = ctx.obj
     with _opened(context, with_model=False) as (_, ledger, pipeline):
         result = pipeline.search(question, k=k, documents=_only(ledger, document))

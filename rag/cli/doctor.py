@@ -6,7 +6,6 @@ import platform
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 import typer
@@ -59,6 +58,8 @@ def doctor(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
 
 
 def _installation() -> Iterator[Finding]:
+    from importlib.metadata import PackageNotFoundError, version
+
     yield _ok(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}")
     for package in _PACKAGES:
         try:

@@ -13,12 +13,12 @@ import typer
 
 from rag.cli.context import GAPS, Context, JsonOption, print_json
 from rag.cli.owned import owned
-from rag.types import SEARCHABLE, Progress
 from rag.words import Text, reason_text
 
 if TYPE_CHECKING:
     from rag.factory import Factory
     from rag.library import Library
+    from rag.types import Progress
 
 
 def sync(
@@ -144,6 +144,8 @@ def _print_report(context: Context, result: dict[str, Any], *, as_json: bool) ->
     if as_json:
         print_json(result)
         return
+    from rag.types import SEARCHABLE
+
     files, pages = result["files"], result["pages"]
     counts = {kind: count for kind, count in files.items() if kind != "failed" and count}
     shown = ", ".join(

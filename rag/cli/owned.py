@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from rag.cli.context import Context, progress_bar
 from rag.errors import LibraryBusy, StoreError
-from rag.types import Progress
 from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.factory import Factory
     from rag.library import Library
     from rag.store.jobs import JobKind
+    from rag.types import Progress
 
 _POLL_S = 0.2
-Work = Callable[["Library", "Factory", Callable[[Progress], None]], dict[str, Any]]
+Work = Callable[["Library", "Factory", Callable[["Progress"], None]], dict[str, Any]]
 
 
 def owned(context: Context, kind: JobKind, argument: dict[str, Any], work: Work) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag.cli.context import GAPS, Context, JsonOption, print_json
-from rag.types import PAGE_STATES, SEARCHABLE, DocumentStatus
 from rag.words import Text, reason_text
 
 if TYPE_CHECKING:
     from rag.factory import Factory
     from rag.store.ledger import Ledger
+    from rag.types import DocumentStatus
 
 
 def status(
@@ -45,6 +45,7 @@ def _status_json(
     factory: Factory, ledger: Ledger, documents: list[DocumentStatus], *, with_pages: bool
 ) -> dict[str, Any]:
     from rag import wiring
+    from rag.types import PAGE_STATES
 
     totals = {state: sum(d.pages.get(state, 0) for d in documents) for state in PAGE_STATES}
     space = ledger.active_space()
@@ -69,6 +70,8 @@ def _status_json(
 
 
 def _document_json(document: DocumentStatus, *, with_pages: bool) -> dict[str, Any]:
+    from rag.types import PAGE_STATES
+
     found: dict[str, Any] = {
         "id": document.id,
         "paths": list(document.paths),
@@ -94,6 +97,8 @@ def _document_json(document: DocumentStatus, *, with_pages: bool) -> dict[str, A
 def _print_status(context: Context, documents: list[DocumentStatus]) -> None:
     from rich.console import Console
     from rich.table import Table
+
+    from rag.types import SEARCHABLE
 
     table = Table(box=None, pad_edge=False)
     for heading in (Text("document", "文档"), Text("pages", "页"), Text("why", "原因")):

@@ -232,7 +232,7 @@ def test_progress_names_what_is_done(home: Home) -> None:
     write_pdf(home.folder / "b.pdf", ["beta"])
     seen = []
     home.library.sync(report=seen.append)
-    assert [p.stage for p in seen][0] == "scan"
+    assert next(p.stage for p in seen) == "scan"
     assert [(p.done, p.total, p.item) for p in seen if p.stage == "write"] == [
         (1, 2, "a.pdf"), (2, 2, "b.pdf"),
     ]  # fmt: skip

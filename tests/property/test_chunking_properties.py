@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -58,7 +60,7 @@ def test_no_character_is_lost(tokens: int, overlap: int, texts: list[str]) -> No
 @given(pages)
 def test_without_overlap_no_two_passages_share_a_character(texts: list[str]) -> None:
     chunks = chunker(20, 0).split(document(*texts))
-    assert all(a.end <= b.start for a, b in zip(chunks, chunks[1:], strict=False))
+    assert all(a.end <= b.start for a, b in itertools.pairwise(chunks))
 
 
 def test_a_passage_knows_the_headings_above_it() -> None:

@@ -1,0 +1,222 @@
+"""The command line as scripts use it: real processes, real PDFs, no model."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pdfs import write_pdf
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+class Shell:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("RAG_", "LC_", "LANG"))},
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUTF8": "1",
+            "RAG_KNOWLEDGE": str(folder),
+            "RAG_EMBEDDER__MODEL": "hashing",
+            "RAG_GENERATOR__ENGINE": "echo",
+            "RAG_INGEST__WORKERS": "1",
+            "RAG_RETRIEVE__INDEX": "numpy",
+        }
+
+    def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "rag", *words],
+            cwd=self.folder.parent, env={**self.environment, **environment},
+            capture_output=True, text=True, encoding="utf-8", timeout=120, check=False,
+        )  # fmt: skip
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        done = self.run(*words, "--json")
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    folder = tmp_path / "knowledge"
+    write_pdf(folder / "lease.pdf", ["The monthly rent is 950 euros.", "", "Pets are not allowed."])
+    write_pdf(folder / "手册.pdf", ["显存带宽是每秒1008GB。", "功耗是450瓦。"], title="显卡手册")
+    return Shell(folder)
+
+
+def test_sync_prints_the_object_of_the_contract(shell: Shell) -> None:
+    found = shell.json("sync")
+    assert found["files"] == {
+        "added": 2, "updated": 0, "moved": 0, "removed": 0, "unchanged": 0, "duplicate": 0,
+        "failed": [],
+    }  # fmt: skip
+    assert found["pages"] == {
+        "text": 4, "ocr": 0, "empty": 1, "garbled": 0, "failed": 0, "skipped": 0,
+    }  # fmt: skip
+    assert set(found["stages"]) == {"read_s", "parse_s", "ocr_s", "chunk_s", "embed_s", "write_s"}
+    assert found["chunks"] > 0
+    assert found["seconds"] > 0
+    assert found["peak_rss_bytes"] > 10**7
+    assert shell.json("sync")["files"]["unchanged"] == 2
+
+
+def test_a_gap_is_told_by_the_exit_code(shell: Shell) -> None:
+    (shell.folder / "broken.pdf").write_bytes(b"%PDF-1.4 nothing")
+    found = shell.json("sync", code=3)
+    (failed,) = found["files"]["failed"]
+    assert failed["path"] == "broken.pdf"
+    assert "damaged" in failed["reason"]
+    assert shell.run("status").returncode == 3
+
+
+def test_status_accounts_for_every_page(shell: Shell) -> None:
+    shell.json("sync")
+    found = shell.json("status", "--pages")
+    lease = next(d for d in found["documents"] if d["paths"] == ["lease.pdf"])
+    assert lease["pages"]["text"] == 2
+    assert [(p["number"], p["state"]) for p in lease["page_states"]] == [
+        (1, "text"), (2, "empty"), (3, "text"),
+    ]  # fmt: skip
+    assert "blank" in lease["page_states"][1]["reason"]
+    assert found["space"]["stale"] == 0
+    assert found["space"]["chunks"] > 0
+    assert found["totals"]["pages"]["text"] == 4
+    assert "page_states" not in shell.json("status")["documents"][0]
+
+
+def test_search_prints_the_object_of_the_contract(shell: Shell) -> None:
+    shell.json("sync")
+    found = shell.json("search", "monthly rent", "--k", "2")
+    best = found["passages"][0]
+    assert best["document"] == best["path"] == "lease.pdf"
+    assert (best["page"], best["label"]) == (1, "1")
+    assert "950 euros" in best["text"]
+    assert best["ranks"]["lexical"] == 1
+    assert best["boxes"]
+    assert all(len(box) == 5 for box in best["boxes"])
+    assert set(found["seconds"]) == {"embed", "dense", "lexical", "fuse", "rerank"}
+    assert len(found["passages"]) <= 2
+
+
+def test_search_can_be_limited_to_one_document(shell: Shell) -> None:
+    shell.json("sync")
+    found = shell.json("search", "rent", "--document", "手册.pdf")
+    assert {p["document"] for p in found["passages"]} == {"手册.pdf"}
+    wrong = shell.run("search", "rent", "--document", "no.pdf")
+    assert wrong.returncode == 1
+    assert "no.pdf" in wrong.stderr
+    assert "→" in wrong.stderr
+
+
+def test_ask_streams_an_answer_with_its_source(shell: Shell) -> None:
+    done = shell.run("ask", "What is the monthly rent?")
+    assert done.returncode == 0, done.stderr
+    assert "950 euros" in done.stdout
+    assert "lease.pdf, page 1" in done.stdout
+    assert (shell.folder / ".rag" / "library.db").is_file()  # the first question syncs by itself
+
+
+def test_ask_prints_the_object_of_the_contract(shell: Shell) -> None:
+    shell.json("sync")
+    found = shell.json("ask", "What is the monthly rent?")
+    assert found["language"] == "en"
+    assert found["verdict"] in {"supported", "weak"}
+    assert found["model"] == "echo"
+    sentence = found["sentences"][0]
+    assert sentence["evidence"][0]["document"] == "lease.pdf"
+    assert sentence["evidence"][0]["page"] == 1
+    assert sentence["evidence"][0]["boxes"]
+    assert found["usage"]["completion_tokens"] > 0
+    assert found["memory"]["process_bytes"] > 0
+
+
+def test_what_is_not_there_is_said_in_the_language_of_the_question(shell: Shell) -> None:
+    shell.json("sync")
+    found = shell.json("ask", "西班牙的首都在哪里？")
+    assert found["verdict"] == "not_in_documents"
+    assert found["language"] == "zh"
+    assert found["usage"]["completion_tokens"] == 0
+    assert found["model"] == ""
+
+
+def test_forget_removes_and_undo_brings_back(shell: Shell) -> None:
+    shell.json("sync")
+    shell.json("forget", "lease.pdf")
+    names = {p["document"] for p in shell.json("search", "monthly rent")["passages"]}
+    assert "lease.pdf" not in names
+    assert (shell.folder / "lease.pdf").is_file()
+    assert shell.run("forget", "--undo").returncode == 0
+    shell.json("sync")
+    assert shell.json("search", "monthly rent")["passages"][0]["document"] == "lease.pdf"
+
+
+def test_rebuild_with_another_size_and_back(shell: Shell) -> None:
+    shell.json("sync")
+    shell.environment["RAG_CHUNK__TOKENS"] = "32"
+    assert shell.json("status")["space"]["stale"] == 2
+    shell.json("rebuild")
+    assert "recursive/32/" in shell.json("status")["space"]["chunker"]
+    shell.json("rebuild", "--rollback")
+    assert "recursive/32/" not in shell.json("status")["space"]["chunker"]
+
+
+def test_without_a_library_reading_commands_say_what_to_do(shell: Shell) -> None:
+    for words in (["status"],):
+        done = shell.run(*words)
+        assert done.returncode == 1
+        assert "rag sync" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_errors_are_told_in_chinese_to_a_chinese_system(shell: Shell) -> None:
+    done = shell.run("status", LANG="zh_CN.UTF-8")
+    assert "还没有资料库" in done.stderr
+
+
+def test_a_wrong_setting_names_the_key(shell: Shell) -> None:
+    done = shell.run("status", RAG_CHUNK__TOKENS="-3")
+    assert done.returncode == 1
+    assert "chunk.tokens" in done.stderr
+
+
+def test_an_unknown_option_is_a_usage_error(shell: Shell) -> None:
+    assert shell.run("sync", "--no-such-option").returncode == 2
+
+
+def test_doctor_finds_nothing_wrong(shell: Shell) -> None:
+    shell.json("sync")
+    found = shell.json("doctor")
+    assert all(f["state"] != "error" for f in found["findings"])
+    assert any("library holds together" in f["what"] for f in found["findings"])
+
+
+def test_help_names_every_command_and_loads_no_heavy_library(shell: Shell) -> None:
+    done = shell.run("--help")
+    for command in (
+        "ui",
+        "sync",
+        "rebuild",
+        "status",
+        "forget",
+        "ask",
+        "search",
+        "models",
+        "doctor",
+    ):
+        assert command in done.stdout
+    heavy = {
+        "torch", "transformers", "chromadb", "gradio", "langchain_core", "numpy", "pydantic",
+        "pypdfium2", "xllamacpp", "sentence_transformers", "sqlite3",
+    }  # fmt: skip
+    code = "import rag.cli, sys; print(*sys.modules)"
+    loaded = subprocess.check_output(
+        [sys.executable, "-c", code], env=shell.environment, text=True
+    ).split()
+    assert heavy.isdisjoint(loaded)
