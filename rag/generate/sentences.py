@@ -27,7 +27,7 @@ _NUMBERED = (
 )
 _NEVER_LAST = frozenset(_TITLES.split())
 _BEFORE_NUMBERS = frozenset(_NUMBERED.split())
-_LAST_WORD = re.compile(r"[^\W\d_](?:[\w.]*\w)?\Z|\d+\Z")
+_LAST_WORD = re.compile(r"(?<![\w.])[^\W\d_](?:[\w.]*\w)?\Z")
 _LIST_MARKER = re.compile(r"\s*(?:[-*+•·]\s+)?(?:\(?[0-9]{1,3}|\(?[a-zA-Z])\Z")
 
 

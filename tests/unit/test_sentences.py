@@ -27,6 +27,7 @@ def cut(text):
         ("等等……后来呢？", ["等等……", "后来呢？"]),
         ("In 2018. Revenue rose.", ["In 2018.", "Revenue rose."]),
         ("No. See No. 5 of Sec. 3. Yes.", ["No.", "See No. 5 of Sec. 3.", "Yes."]),
+        ("It draws 350W. It is hot.", ["It draws 350W.", "It is hot."]),
         ("", []),
         (" \n ", []),
     ],
