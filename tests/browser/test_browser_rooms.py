@@ -1,0 +1,206 @@
+"""The rooms around the conversation: documents, scope, files, language, theme, strip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from rag.types import DocumentStatus, Progress
+from tests.browser.conftest import OpenPage, ServeApp
+from tests.fake_pdf import typeset
+from tests.fake_script import HOSTILE
+from tests.fakes import GPU, FakeDesk
+
+pytestmark = pytest.mark.browser
+
+
+def ask(page: Page, question: str) -> None:
+    page.fill("#question textarea", question)
+    page.press("#question textarea", "Enter")
+    expect(page.locator("#turns .turn")).to_have_count(1)
+
+
+def test_a_chosen_file_lands_in_the_folder_and_in_the_list(
+    browser_page: Page, desk: FakeDesk, tmp_path: Path
+) -> None:
+    pdf = tmp_path / "合同（最终版）#1.pdf"
+    pdf.write_bytes(typeset(("A contract.",)).data)
+    text = tmp_path / "notes.pdf"
+    text.write_text("no PDF at all")
+    browser_page.set_input_files('#left input[type="file"]', [pdf, text])
+    said = browser_page.locator(".added")
+    expect(said).to_contain_text("合同（最终版）#1.pdf was added.")
+    expect(said).to_contain_text("notes.pdf was not added. It is not a PDF.")
+    assert (desk.folder / "合同（最终版）#1.pdf").read_bytes() == pdf.read_bytes()
+    expect(browser_page.locator('.row[data-name="合同（最终版）#1.pdf"]')).to_be_visible()
+    assert not [f for f in (desk.folder / ".rag" / "uploads").rglob("*") if f.is_file()]
+
+
+def test_files_may_be_dropped_anywhere_but_only_pdfs_are_taken(
+    browser_page: Page, desk: FakeDesk
+) -> None:
+    data = [*typeset(("Dropped.",)).data]
+    transfer = browser_page.evaluate_handle(
+        """bytes => {
+          const data = new DataTransfer();
+          data.items.add(new File([new Uint8Array(bytes)], "dropped.pdf"));
+          data.items.add(new File(["x"], "photo.jpg"));
+          return data;
+        }""",
+        data,
+    )
+    browser_page.dispatch_event("#talk", "dragenter", {"dataTransfer": transfer})
+    expect(browser_page.locator("#drop")).to_be_visible()
+    browser_page.dispatch_event("#talk", "drop", {"dataTransfer": transfer})
+    expect(browser_page.locator("#drop")).to_be_hidden()
+    expect(browser_page.locator(".added")).to_contain_text("dropped.pdf was added.")
+    expect(browser_page.locator("#sync")).to_contain_text("photo.jpg")
+    assert (desk.folder / "dropped.pdf").is_file()
+
+
+def test_picked_documents_limit_the_question(browser_page: Page, desk: FakeDesk) -> None:
+    row = browser_page.locator(".row", has_text="使用指南")
+    row.locator(".pick").click()
+    expect(browser_page.locator("#scope")).to_have_text("Searching 1 document")
+    ask(browser_page, "How do I add documents?")
+    assert desk.asked[0][2] == {desk.files["RAG Desk 使用指南.pdf"].id}
+    browser_page.click("#scope")
+    expect(browser_page.locator("#scope")).to_have_text("Searching all documents")
+
+
+def test_a_document_that_cannot_be_read_says_why_and_what_to_do(
+    browser_page: Page, desk: FakeDesk
+) -> None:
+    desk.statuses.append(
+        DocumentStatus("a" * 64, ("locked.pdf",), "locked", "en", {}, "failed", "encrypted")
+    )
+    desk.statuses.append(
+        DocumentStatus(
+            "b" * 64, ("scan.pdf",), "scan", "en", {"text": 7, "empty": 5}, "partial", "no_text"
+        )
+    )
+    desk.change()
+    locked = browser_page.locator(".row.failed")
+    expect(locked).to_contain_text("protected by a password")
+    expect(locked).to_contain_text("Save a copy without the password")
+    scan = browser_page.locator(".row.partial")
+    expect(scan.locator(".reason")).to_be_hidden()
+    scan.locator(".why").click()
+    expect(scan.locator(".reason")).to_contain_text("5 blank or without text")
+
+
+def test_a_running_sync_is_counted_and_does_not_hinder_a_question(
+    browser_page: Page, desk: FakeDesk
+) -> None:
+    desk.change(sync_progress=Progress("read", 37, 120, "pages", "合同.pdf", 14.2))
+    sync = browser_page.locator(".sync")
+    expect(sync).to_contain_text("Reading")
+    expect(sync).to_contain_text("37 / 120 pages · 14 pages/s")
+    expect(browser_page.locator("#strip .word")).to_have_text("Indexing")
+    ask(browser_page, "How do I add documents?")
+    desk.change(sync_progress=None)
+    expect(sync).to_have_count(0)
+
+
+def test_language_and_theme_switch_at_once_and_are_remembered(
+    browser_page: Page, desk: FakeDesk
+) -> None:
+    ask(browser_page, "How do I add documents?")
+    browser_page.click("#strip .language")
+    expect(browser_page.locator("#new")).to_have_text("新对话")
+    expect(browser_page.locator(".foot")).to_contain_text("4 句中 2 句有依据")
+    expect(browser_page.locator("#strip .word")).to_have_text("就绪")
+    expect(browser_page.locator("#evidence h2")).to_have_text("依据")
+    expect(browser_page.locator("#question textarea")).to_have_attribute(
+        "placeholder", "向你的文档提问…"
+    )
+    browser_page.click("#strip .theme")
+    paper = "getComputedStyle(document.body).backgroundColor"
+    assert browser_page.evaluate(paper) == "rgb(21, 24, 27)"
+    browser_page.reload()
+    expect(browser_page.locator("#new")).to_have_text("新对话")
+    assert browser_page.evaluate(paper) == "rgb(21, 24, 27)"
+
+
+def test_a_chinese_browser_gets_chinese(
+    desk: FakeDesk, serve_app: ServeApp, open_page: OpenPage
+) -> None:
+    page = open_page(serve_app(desk), locale="zh-CN")
+    expect(page.locator(".hello h1")).to_have_text("向你的文档提问")
+    assert page.evaluate("document.documentElement.lang") == "zh-CN"
+
+
+def test_the_strip_tells_the_graphics_card_or_that_there_is_none(
+    browser_page: Page, desk: FakeDesk
+) -> None:
+    strip = browser_page.locator("#strip-readings")
+    expect(strip).to_contain_text("no NVIDIA GPU")
+    expect(strip).to_contain_text("6.2 / 16.0 GB")
+    expect(strip).to_contain_text("CPU 37 %")
+    desk.change(memory=GPU)
+    expect(strip).to_contain_text("13.1 / 24.0 GB")
+    expect(strip).to_contain_text("61 °C")
+    expect(strip).to_contain_text("287 W")
+    expect(strip).to_contain_text("GPU 74 %")
+    ask(browser_page, "How do I add documents?")
+    expect(strip).to_contain_text("12 tokens/s · first 0.4 s")
+
+
+def test_hostile_text_from_a_document_and_a_model_stays_text(
+    browser_page: Page, desk: FakeDesk
+) -> None:
+    pdf = desk.files[HOSTILE]
+    desk.statuses.append(
+        DocumentStatus(pdf.id, (f"x/{HOSTILE}.pdf",), HOSTILE, "en", {"text": 1}, "ready", HOSTILE)
+    )
+    desk.change(sync_progress=Progress("read", 1, 2, "pages", HOSTILE))
+    ask(browser_page, f"hostile {HOSTILE}")
+    expect(browser_page.locator("#turns .a")).to_contain_text("<script>window.hacked = 1</script>")
+    expect(browser_page.locator("#library-list")).to_contain_text("<script>")
+    expect(browser_page.locator(".sync")).to_contain_text("<img src=http://attacker")
+    browser_page.click("#evidence-list .card")
+    browser_page.click("#strip .language")
+    expect(browser_page.locator("#new")).to_have_text("新对话")
+    assert browser_page.evaluate("window.hacked") is None
+    rooms = "#turns :is(img, script, a, iframe), #evidence-list :is(img, script, a, iframe)"
+    assert browser_page.locator(rooms).count() == 0
+    assert browser_page.locator("#library-list :is(img, script, a)").count() == 0
+
+
+def test_a_narrow_window_keeps_the_evidence_in_a_drawer(
+    desk: FakeDesk, serve_app: ServeApp, open_page: OpenPage
+) -> None:
+    page = open_page(serve_app(desk), width=1000, height=760)
+    ask(page, "How do I add documents?")
+    expect(page.locator("#right")).to_be_hidden()
+    page.click(".n.supported button >> nth=0")
+    expect(page.locator("#viewer-page .hl")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#right")).to_be_hidden()
+
+
+def test_the_page_says_when_the_program_has_ended(browser_page: Page, desk: FakeDesk) -> None:
+    browser_page.route("**/desk/state*", lambda route: route.abort())
+    expect(browser_page.locator("#banner")).to_contain_text("start it again with `rag ui`")
+    browser_page.unroute("**/desk/state*")
+    expect(browser_page.locator("#banner")).to_be_hidden()
+    browser_page.watch.wrong.clear()  # type: ignore[attr-defined]  # the lost requests
+
+
+def test_nothing_is_wider_than_the_window(
+    desk: FakeDesk, serve_app: ServeApp, open_page: OpenPage
+) -> None:
+    long = "Ein_sehr_langer_Dateiname_" * 8
+    desk.statuses += [
+        DocumentStatus(f"{n:064x}", (f"{long}{n}.pdf",), long, "de", {"text": n}, "ready", None)
+        for n in range(60)
+    ]
+    address = serve_app(desk)
+    for width in (1920, 1280, 1000, 640):
+        page = open_page(address, width=width, height=800)
+        ask(page, f"How do I {'wordwithoutend' * 40}")
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        talk = page.locator("#talk").evaluate("node => node.scrollWidth - node.clientWidth")
+        assert talk <= 0, width

@@ -1,0 +1,240 @@
+"""A desk without models: the same seam, real PDFs, and answers from a script."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from pathlib import Path
+from threading import Event as Flag
+from threading import Lock
+
+import pypdfium2
+
+from rag.config import Settings
+from rag.errors import RagError, UnknownDocument
+from rag.types import (
+    Answer,
+    Chunk,
+    Delta,
+    DocumentStatus,
+    Event,
+    Evidence,
+    Finished,
+    MemoryReading,
+    Message,
+    Passage,
+    Ranks,
+    Retrieved,
+    Sentence,
+    Usage,
+)
+from rag.words import Text
+from tests.fake_pdf import Typeset, guide_en, guide_zh, typeset
+from tests.fake_script import EN, HOSTILE, SCRIPT_ABSENT, SCRIPTS, ZH, Script
+from ui.seam import Added, DeskState
+
+GIB = 1024**3
+NO_GPU = MemoryReading(int(1.9 * GIB), int(6.2 * GIB), 16 * GIB, cpu_percent=37)
+GPU = MemoryReading(
+    int(3.1 * GIB),
+    int(14.8 * GIB),
+    64 * GIB,
+    cpu_percent=12,
+    gpu_name="NVIDIA GeForce RTX 4090",
+    vram_used_bytes=int(13.1 * GIB),
+    vram_total_bytes=24 * GIB,
+    vram_model_bytes=int(9.2 * GIB),
+    temperature_c=61,
+    power_w=287,
+    gpu_percent=74,
+)
+MODEL = "Qwen2.5-Coder-1.5B-Instruct Q4_K_M"
+_PDFIUM = Lock()  # PDFium may be entered by one thread at a time
+
+
+@dataclass
+class FakeDesk:
+    """The desk's seam over real small PDFs. Everything a test wants to see can be set."""
+
+    folder: Path
+    scripts: dict[str, Script] = field(default_factory=lambda: dict(SCRIPTS))
+    memory: MemoryReading = NO_GPU
+    pace_s: float = 0.0  # between two pieces of an answer
+    hold_after: int | None = None  # pieces; then wait for ``go`` or a cancel
+    error: RagError | None = None
+    deaf: bool = False  # does not notice a cancel while it holds
+
+    def __post_init__(self) -> None:
+        self.settings = Settings(knowledge=self.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.go, self.was_cancelled = Flag(), Flag()
+        self.cancelled_after, self.started = -1, 0
+        self.asked: list[tuple[str, tuple[Message, ...], frozenset[str]]] = []
+        self.now = DeskState("ready", MODEL, None, None, None, None, 1, self.memory, None)
+        self.files: dict[str, Typeset] = {}
+        self.statuses: list[DocumentStatus] = []
+        self._put(EN, guide_en())
+        self._put(ZH, guide_zh())
+        hostile = typeset((HOSTILE,))
+        self.files[HOSTILE] = hostile  # not in the list unless a test puts it there
+
+    def _put(self, name: str, pdf: Typeset) -> None:
+        (self.folder / name).write_bytes(pdf.data)
+        self.files[name] = pdf
+        self.statuses.append(
+            DocumentStatus(pdf.id, (name,), name[:-4], "en", {"text": pdf.pages}, "ready", None)
+        )
+
+    def change(self, **values: object) -> None:
+        """Replace parts of the state, and tell the page that the list may differ."""
+        revision = self.now.documents_revision + 1
+        self.now = replace(self.now, documents_revision=revision, **values)  # type: ignore[arg-type]
+
+    def state(self) -> DeskState:
+        return self.now
+
+    def documents(self) -> list[DocumentStatus]:
+        return sorted(self.statuses, key=lambda status: status.paths)
+
+    def start(self) -> None:
+        self.started += 1
+
+    def close(self) -> None:
+        self.go.set()
+
+    def sync_soon(self) -> None:
+        self.change()
+
+    def add_files(self, files: Sequence[tuple[str, Path]]) -> list[Added]:
+        added = [self._add(name, path) for name, path in files]
+        self.change()
+        return added
+
+    def _add(self, name: str, path: Path) -> Added:
+        data = path.read_bytes()
+        if not data.startswith(b"%PDF"):
+            return Added(name, None, Text("It is not a PDF.", "它不是 PDF。"))
+        landed = name
+        if (self.folder / name).exists():
+            landed = f"{name[:-4]} (2).pdf"
+        pages = len(pypdfium2.PdfDocument(data))
+        self._put(landed, replace(typeset((landed,)), data=data, pages=pages))
+        note = Text("The name was taken.", "名称已被占用。") if landed != name else None
+        return Added(name, landed, note)
+
+    def ask(
+        self,
+        question: str,
+        *,
+        history: Sequence[Message] = (),
+        documents: Collection[str] | None = None,
+        cancelled: Callable[[], bool],
+    ) -> Iterator[Event]:
+        self.asked.append((question, tuple(history), frozenset(documents or ())))
+        while self.now.model_state in {"downloading", "loading"} and not cancelled():
+            self.go.wait(0.01)
+        if self.error:
+            raise self.error
+        script = next(
+            (s for key, s in self.scripts.items() if key in question.lower()), SCRIPT_ABSENT
+        )
+        passages = tuple(self._passage(n, spec) for n, spec in enumerate(script.passages))
+        dropped = tuple(self._passage(n, spec) for n, spec in enumerate(script.dropped))
+        yield Retrieved(passages, dropped)
+        text = ""
+        for count, piece in enumerate(_pieces(script.text)):
+            while count == self.hold_after and not self.go.wait(0.01):
+                if cancelled() and not self.deaf:
+                    break
+            if cancelled():
+                self.cancelled_after = count
+                self.was_cancelled.set()
+                break
+            self.go.wait(self.pace_s)
+            text += piece
+            yield Delta(piece, 1)
+        yield Finished(self._answer(question, script, text, passages, dropped))
+
+    def _answer(
+        self,
+        question: str,
+        script: Script,
+        text: str,
+        passages: tuple[Passage, ...],
+        dropped: tuple[Passage, ...],
+    ) -> Answer:
+        usage = Usage(812, 46, retrieve_s=0.018, first_token_s=0.42, total_s=4.3)
+        self.now = replace(self.now, last_usage=usage)
+        return Answer(
+            question,
+            text,
+            script.language,
+            script.verdict if passages else "not_in_documents",
+            passages,
+            dropped,
+            tuple(self._sentences(script, len(text), passages)) if passages else (),
+            usage,
+            MODEL,
+            "stop" if text == script.text else "cancelled",
+            self.memory,
+        )
+
+    def _sentences(
+        self, script: Script, written: int, passages: tuple[Passage, ...]
+    ) -> Iterator[Sentence]:
+        at = 0
+        for index, said in enumerate(script.sentences):
+            start = at + (len(said.before) if index else 0)
+            at = start + len(said.text)
+            if at > written:
+                return
+            evidence = []
+            for number, line in said.lines:
+                passage = passages[number]
+                box = self.files[passage.document].lines[line]
+                evidence.append(
+                    Evidence(number, passage.document, box.page, line, 0, len(line), 0.9, (box,))
+                )
+            yield Sentence(start, at, said.verdict, tuple(evidence))
+
+    def _passage(self, number: int, spec: tuple[str, tuple[str, ...]]) -> Passage:
+        name, lines = spec
+        pdf = self.files[name]
+        boxes = tuple(pdf.lines[line] for line in lines)
+        text = "\n".join(lines)
+        heading = f"{name[:-4]} › {'Adding documents' if number == 0 else 'What is searchable'}"
+        chunk = Chunk(
+            pdf.id, 0, len(text), boxes[0].page, boxes[-1].page, text, heading, len(text) // 4
+        )
+        ranks = Ranks(dense=number + 1, lexical=2 * number + 1 if number < 2 else None)
+        label = {1: "i", 2: "2"}.get(boxes[0].page, "")
+        return Passage(number + 1, chunk, name, name, label, 0.91 - 0.17 * number, ranks, boxes)
+
+    def _open(self, document_id: str) -> pypdfium2.PdfDocument:
+        for pdf in self.files.values():
+            if pdf.id == document_id:
+                return pypdfium2.PdfDocument(pdf.data)
+        raise UnknownDocument(
+            Text("There is no such document.", "没有这份文档。"),
+            hint=Text("Sync again.", "请重新同步。"),
+        )
+
+    def page_size(self, document_id: str, page: int) -> tuple[float, float]:
+        with _PDFIUM:
+            width, height = self._open(document_id)[page - 1].get_size()
+            return float(width), float(height)
+
+    def page_image(self, document_id: str, *, page: int, width: int) -> bytes:
+        with _PDFIUM:
+            shown = self._open(document_id)[page - 1]
+            picture = shown.render(scale=width / shown.get_width()).to_pil()
+        buffer = BytesIO()
+        picture.save(buffer, "PNG")
+        return buffer.getvalue()
+
+
+def _pieces(text: str) -> list[str]:
+    """Cut as a tokenizer would: words in Latin script, two characters in Chinese."""
+    return re.findall(r"\s*[^\W\u3000-\u9fff]+|[\u3000-\u9fff]{1,2}|\s*[^\w\s]|\s+", text)

@@ -1,0 +1,7 @@
+"""Stand-ins behind the seams, shared by all tests."""
+
+from __future__ import annotations
+
+from tests.fake_desk import GPU, NO_GPU, FakeDesk
+
+__all__ = ["GPU", "NO_GPU", "FakeDesk"]

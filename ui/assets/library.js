@@ -1,0 +1,163 @@
+// The left room: the list, which documents are searched, and files dropped on the window.
+"use strict";
+
+(() => {
+  const desk = window.ragdesk;
+  const FIND_FROM = 10; // documents; a shorter list needs no search field
+  desk.picked = new Set();
+  let revision = null;
+  let loading = false;
+
+  // -- the list
+
+  const load = async () => {
+    if (loading) return;
+    loading = true;
+    try {
+      const find = desk.find("#find").value;
+      const got = await desk.fetch("library", { find });
+      revision = got.revision;
+      desk.find("#library-list").innerHTML = got.html;
+      desk.find("#totals").textContent = got.totals;
+      desk.find("#totals").title = got.totals_title;
+      desk.find("#find").hidden = got.documents < FIND_FROM && !find;
+      document.body.dataset.documents = got.documents;
+      if (!find) forgetMissing();
+      mark();
+    } catch {
+      revision = null; // the next state asks again
+    } finally {
+      loading = false;
+    }
+  };
+
+  const rows = () => [...document.querySelectorAll("#library-list .row")];
+
+  const forgetMissing = () => {
+    const here = new Set(rows().map((row) => row.dataset.id));
+    for (const id of desk.picked) if (!here.has(id)) desk.picked.delete(id);
+  };
+
+  const mark = () => {
+    for (const row of rows()) {
+      const on = desk.picked.has(row.dataset.id);
+      row.classList.toggle("on", on);
+      row.querySelector(".pick").setAttribute("aria-checked", on);
+    }
+    const count = desk.picked.size;
+    const key = count === 0 ? "scope_all" : count === 1 ? "scope_one" : "scope_some";
+    const scope = desk.find("#scope");
+    scope.classList.toggle("limited", count > 0);
+    scope.disabled = count === 0;
+    scope.querySelector("span").textContent = desk.say(key, { count });
+    scope.title = count ? desk.say("all_documents") : desk.say("pick_title");
+  };
+
+  document.addEventListener("click", (event) => {
+    const row = event.target.closest("#library-list .pick")?.closest(".row");
+    if (!row) return;
+    const id = row.dataset.id;
+    if (!desk.picked.delete(id)) desk.picked.add(id);
+    mark();
+  });
+
+  desk.actions["all-documents"] = () => {
+    desk.picked.clear();
+    mark();
+  };
+  desk.actions.why = (button) => {
+    const reason = button.closest(".row").querySelector(".reason");
+    reason.hidden = !reason.hidden;
+    button.setAttribute("aria-expanded", !reason.hidden);
+  };
+  desk.actions.dismiss = (button) => button.closest(".added").remove();
+  desk.actions["open-library"] = () => document.body.classList.toggle("library-open");
+
+  desk.onFrame.push((element) => {
+    if (!element.querySelector("#library-list")) return;
+    let wait;
+    desk.find("#find").addEventListener("input", () => {
+      clearTimeout(wait);
+      wait = setTimeout(load, 150);
+    });
+    load();
+  });
+  desk.onState.push((now) => {
+    const sync = desk.find("#sync");
+    if (sync.innerHTML !== now.sync) sync.innerHTML = now.sync;
+    if (now.revision !== revision) load();
+  });
+  desk.onLanguage.push(load);
+
+  // -- files dropped anywhere
+
+  const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+  let depth = 0;
+  const over = (on) => {
+    const drop = desk.find("#drop");
+    drop.hidden = !on;
+    drop.querySelector("b").textContent = desk.say("client.drop");
+    if (!on) depth = 0;
+  };
+
+  const filesIn = async (entry) => {
+    if (entry.isFile) return [await new Promise((done, no) => entry.file(done, no))];
+    const reader = entry.createReader();
+    const found = [];
+    for (;;) {
+      const some = await new Promise((done, no) => reader.readEntries(done, no));
+      if (!some.length) return found;
+      for (const inner of some) found.push(...(await filesIn(inner)));
+    }
+  };
+
+  const dropped = async (data) => {
+    const entries = [...data.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+    if (!entries.length) return [...data.files];
+    return (await Promise.all(entries.map(filesIn))).flat();
+  };
+
+  const note = (text) => {
+    const item = document.createElement("p");
+    item.className = "warn";
+    item.textContent = text;
+    desk.find("#sync").prepend(item);
+  };
+
+  const handOver = (files) => {
+    const pdfs = files.filter((file) => file.name.toLowerCase().endsWith(".pdf"));
+    const others = files.filter((file) => !pdfs.includes(file)).map((file) => file.name);
+    if (others.length) note(desk.say("client.only_pdf", { names: others.join(", ") }));
+    if (!pdfs.length) return;
+    const transfer = new DataTransfer();
+    for (const file of pdfs) transfer.items.add(file);
+    const input = desk.find('#left input[type="file"]');
+    input.files = transfer.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+
+  window.addEventListener("dragenter", (event) => {
+    if (!hasFiles(event)) return;
+    depth += 1;
+    over(true);
+  });
+  window.addEventListener("dragleave", (event) => {
+    if (!hasFiles(event)) return;
+    depth -= 1;
+    if (depth <= 0) over(false);
+  });
+  window.addEventListener("dragover", (event) => {
+    if (hasFiles(event)) event.preventDefault();
+  });
+  window.addEventListener(
+    "drop",
+    async (event) => {
+      if (!hasFiles(event)) return;
+      event.preventDefault();
+      event.stopPropagation();
+      over(false);
+      handOver(await dropped(event.dataTransfer));
+    },
+    true, // before Gradio's own drop targets see it
+  );
+})();

@@ -1,0 +1,56 @@
+"""The fixed parts of the rooms. Their words are named in ``data-word`` and put in by the page.
+
+Each frame has holes that the page's script fills: ``#library-list``, ``#sync``,
+``#evidence-list``, ``#viewer-page``, ``#strip-readings``.
+"""
+
+from __future__ import annotations
+
+from ui.views import icon
+
+
+def _tool(do: str, words: str, drawing: str) -> str:
+    return (
+        f'<button type="button" class="tool {do}" data-do="{do}" data-word-title="{words}">'
+        f"{icon(drawing)}</button>"
+    )
+
+
+BRAND = '<div class="brand"><i class="logo"></i>RAG Desk</div>'
+
+LIBRARY = (
+    '<div class="room-line"><h2 data-word="documents"></h2><span id="totals"></span></div>'
+    '<div id="sync"></div>'
+    '<input id="find" type="search" autocomplete="off" spellcheck="false" hidden '
+    'data-word-placeholder="find_document">'
+    '<div id="library-list" role="group" data-word-title="pick_title"></div>'
+)
+
+TOP = (
+    f'<div class="top">{_tool("open-library", "documents", "menu")}'
+    '<h1 id="title" data-word="new_chat"></h1>'
+    '<button type="button" id="scope" class="chip" data-do="all-documents">'
+    f"<span></span>{icon('close')}</button>"
+    f'<button type="button" class="chip open-evidence" data-do="open-evidence">{icon("page")}'
+    '<span data-word="evidence"></span></button></div>'
+)
+
+EVIDENCE = (
+    '<header class="room-head"><h2 data-word="evidence"></h2><span id="evidence-summary"></span>'
+    f"{_tool('close-evidence', 'close', 'close')}</header>"
+    '<div id="evidence-list"></div>'
+    '<p id="evidence-none" data-word="evidence_none"></p>'
+    '<section id="viewer" hidden><div id="viewer-scroll"><div id="viewer-page"></div></div>'
+    f'<nav id="viewer-bar">{_tool("prev", "prev", "left")}<span id="viewer-where"></span>'
+    f'{_tool("next", "next", "right")}<span class="gap"></span>'
+    f"{_tool('zoom-out', 'zoom_out', 'minus')}{_tool('zoom-fit', 'zoom_fit', 'fit')}"
+    f"{_tool('zoom-in', 'zoom_in', 'plus')}</nav></section>"
+)
+
+STRIP = (
+    '<div class="strip"><div id="strip-readings"></div>'
+    '<button type="button" class="language" data-do="language" data-word="language_short" '
+    'data-word-title="language"></button>'
+    f"{_tool('theme', 'theme', 'theme')}</div>"
+    '<div id="banner" role="alert" hidden></div><div id="drop" hidden><b></b></div>'
+)

@@ -1,0 +1,205 @@
+"""Turn what the desk says into screens. No Gradio here, so that plain tests can read it.
+
+A screen is a value: the finished turns and, while an answer is under way, the live one.
+Handlers take one and give the next; the layout puts them into ``gr.State`` and draws them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from time import monotonic
+
+from rag.errors import RagError
+from rag.types import Answer, Delta, Event, Finished, Passage, Retrieved
+from rag.words import Text
+from ui.pump import pumped
+from ui.screen import LAST, PageSizes, Problem, Screen, Turn, history_of, passage_of
+from ui.seam import DeskLike
+from ui.sessions import Ticket
+from ui.words import WORDS
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 0.05  # how soon Stop is noticed, and the shortest time between two redraws
+MODEL_LOOK_S = 0.5  # how often the progress of a download is read while a question waits
+STOP_GRACE_S = 1.5  # after Stop, the engine may still hand over the checked partial answer
+
+
+def respond(
+    desk: DeskLike,
+    screen: Screen,
+    question: str,
+    *,
+    documents: Collection[str],
+    ticket: Ticket,
+) -> Iterator[Screen]:
+    """Yield a screen for every change until the answer is done, stopped or failed.
+
+    ``documents`` limits the search; empty searches all. ``ticket`` is the right to ask: it
+    says when the desk is free and when the person pressed Stop. While text streams, at most
+    one screen per ``TICK_S`` is drawn.
+    """
+    turn = Turn(question, scope=len(documents))
+    yield replace(screen, live=turn)
+    try:
+        while not ticket.stopped() and not ticket.wait(TICK_S):
+            if turn.stage != "queued":
+                turn = replace(turn, stage="queued")
+                yield replace(screen, live=turn)
+        for grown in _turns(desk, screen, turn, documents=documents, ticket=ticket):
+            turn = grown
+            if turn.stage not in LAST:
+                yield replace(screen, live=turn)
+    except RagError as error:
+        turn = replace(turn, stage="failed", problem=Problem(error.message, error.hint))
+    except Exception as error:  # the rim: a bug ends in words, not in a spinner
+        logger.exception("answering failed")
+        turn = replace(turn, stage="failed", problem=_inside(error))
+    finally:
+        ticket.release()
+    yield Screen(turns=(*screen.turns, turn))
+
+
+def _inside(error: Exception) -> Problem:
+    kind = type(error).__name__
+    words = WORDS["error_inside"]
+    return Problem(
+        Text(words.en.format(kind=kind), words.zh.format(kind=kind)), WORDS["error_inside_hint"]
+    )
+
+
+def _turns(
+    desk: DeskLike, screen: Screen, turn: Turn, *, documents: Collection[str], ticket: Ticket
+) -> Iterator[Turn]:
+    """Yield the live turn as it grows; the last one is ``done`` or ``stopped``."""
+
+    def ask() -> Iterator[Event]:
+        return desk.ask(
+            turn.question,
+            history=history_of(screen.turns),
+            documents=documents or None,
+            cancelled=ticket.stopped,
+        )
+
+    if ticket.stopped():
+        yield replace(turn, stage="stopped")
+        return
+    pace = _Pace()
+    yield (turn := replace(turn, stage="searching"))
+    with closing(pumped(ask, tick_s=TICK_S)) as events:
+        for event in events:
+            turn = _next(desk, turn, event, ticket=ticket, pace=pace)
+            if turn.stage == "done" or pace.stopped_for(turn) > STOP_GRACE_S:
+                break
+            if pace.due(turn):
+                yield turn
+    yield turn if turn.stage == "done" else replace(turn, stage="stopped")
+
+
+def _next(desk: DeskLike, turn: Turn, event: Event | None, *, ticket: Ticket, pace: _Pace) -> Turn:
+    """Return the turn after ``event``, or after a moment without one (``None``)."""
+    if ticket.stopped() and not isinstance(event, Finished):
+        return replace(turn, stage="stopping")  # what still comes in is not shown any more
+    if event is None:
+        return _while_waiting(desk, turn, pace)
+    return _after(desk, turn, event)
+
+
+class _Pace:
+    """When to redraw, and when to look at things that cost something."""
+
+    def __init__(self) -> None:
+        self._drawn: Turn | None = None
+        self._drawn_at = self._looked_at = 0.0
+        self._stopped_at: float | None = None
+
+    def due(self, turn: Turn) -> bool:
+        """Say whether ``turn`` shall be drawn now; a new stage always is."""
+        changed_stage = self._drawn is None or self._drawn.stage != turn.stage
+        rested = monotonic() - self._drawn_at >= TICK_S
+        if turn == self._drawn or not (changed_stage or rested):
+            return False
+        self._drawn, self._drawn_at = turn, monotonic()
+        return True
+
+    def look(self) -> bool:
+        """Say at most every ``MODEL_LOOK_S`` that it is time to look."""
+        if monotonic() - self._looked_at < MODEL_LOOK_S:
+            return False
+        self._looked_at = monotonic()
+        return True
+
+    def stopped_for(self, turn: Turn) -> float:
+        """Return the seconds since ``turn`` was first seen to be stopping."""
+        if turn.stage != "stopping":
+            return 0.0
+        self._stopped_at = self._stopped_at or monotonic()
+        return monotonic() - self._stopped_at
+
+
+def _after(desk: DeskLike, turn: Turn, event: Event) -> Turn:
+    match event:
+        case Retrieved(passages=passages, dropped=dropped):
+            sizes = _page_sizes(desk, (*passages, *dropped))
+            return replace(
+                turn, stage="reading", passages=passages, dropped=dropped, page_sizes=sizes
+            )
+        case Delta(text=piece):
+            return replace(turn, stage="writing", text=turn.text + piece) if piece else turn
+        case Finished(answer=answer):
+            sizes = _page_sizes(desk, (*answer.passages, *answer.dropped), answer)
+            return replace(
+                turn,
+                stage="done",
+                text=answer.text,
+                answer=answer,
+                passages=answer.passages,
+                dropped=answer.dropped,
+                page_sizes=sizes,
+            )
+
+
+def _while_waiting(desk: DeskLike, turn: Turn, pace: _Pace) -> Turn:
+    """Say that the model is being fetched or loaded where that is why nothing happens."""
+    if turn.stage not in {"searching", "model", "reading"} or not pace.look():
+        return turn
+    state = desk.state()
+    if state.model_state in {"downloading", "loading"}:
+        return replace(turn, stage="model", progress=state.model_progress)
+    if turn.stage == "model":
+        return replace(turn, stage="reading" if turn.passages else "searching", progress=None)
+    return turn
+
+
+def _page_sizes(
+    desk: DeskLike, passages: Iterable[Passage], answer: Answer | None = None
+) -> PageSizes:
+    """Return the size of every page that something may be marked on.
+
+    A page whose size cannot be had is left out; the viewer then says that its place is not
+    known.
+    """
+    sizes: dict[tuple[str, int], tuple[float, float]] = {}
+    for document, page in sorted(_pages(passages, answer)):
+        try:
+            sizes[document, page] = desk.page_size(document, page)
+        except RagError as error:
+            logger.info("no size of page %d of %.12s: %s", page, document, error.message)
+    return sizes
+
+
+def _pages(passages: Iterable[Passage], answer: Answer | None) -> set[tuple[str, int]]:
+    pages: set[tuple[str, int]] = set()
+    for passage in passages:
+        document = passage.chunk.document_id
+        pages |= {(document, passage.chunk.first_page)}
+        pages |= {(document, box.page) for box in passage.boxes}
+    for sentence in answer.sentences if answer else ():
+        for item in sentence.evidence:
+            cited = passage_of(answer.passages if answer else (), item)
+            if cited:
+                pages |= {(cited.chunk.document_id, box.page) for box in item.boxes}
+    return pages

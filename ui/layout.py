@@ -1,0 +1,218 @@
+"""The screen in Gradio: which components there are, and which handler each event calls.
+
+No logic lives here: handlers give screens, views draw them. What the page knows by itself
+(language, picked documents) is the first input of each event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from rag.words import Language
+from ui import frames
+from ui.handlers import respond
+from ui.screen import Screen, client_of
+from ui.seam import DeskLike
+from ui.sessions import Sessions
+from ui.uploads import take, upload_folder
+from ui.views_chat import live_html, talk_html
+from ui.views_library import added_html, landing_html
+from ui.words import say
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+MAX_QUESTION = 8000  # characters; what the model can take is checked, and told, by the desk
+FRAME_JS = "ragdesk.frame(element)"
+DRAWN_JS = "ragdesk.watch(element, watch)"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The components that events read or write."""
+
+    client: Any
+    screen: Any
+    new: Any
+    added: Any
+    upload: Any
+    landing: Any
+    talk: Any
+    live: Any
+    question: Any
+    send: Any
+    stop: Any
+    switch: Any
+
+
+def build(desk: DeskLike) -> gr.Blocks:
+    """Return the whole page for ``desk``."""
+    with gr.Blocks(title="RAG Desk", analytics_enabled=False, fill_width=True) as page:
+        parts = _parts()
+        _wire(page, parts, _Events(desk))
+    return page
+
+
+def _html(value: str = "", *, name: str, script: str | None = None) -> Any:
+    return gr.HTML(value, elem_id=name, js_on_load=script, apply_default_css=False)
+
+
+def _parts() -> Parts:
+    client, screen = gr.JSON(visible=False), gr.State(Screen())
+    switch = gr.Button("", elem_id="switch-language", visible="hidden")
+    with gr.Column(elem_id="left", min_width=0):
+        _html(frames.BRAND, name="brand")
+        new = gr.Button("", elem_id="new")
+        _html(frames.LIBRARY, name="library", script=FRAME_JS)
+        added = _html(name="added")
+        upload = gr.UploadButton("", file_types=[".pdf"], file_count="multiple", elem_id="upload")
+        landing = _html(name="landing")
+    with gr.Column(elem_id="middle", min_width=0):
+        _html(frames.TOP, name="top", script=FRAME_JS)
+        with gr.Column(elem_id="talk", min_width=0):
+            talk = _html(name="turns", script=DRAWN_JS)
+            live = _html(name="live", script=DRAWN_JS)
+        with gr.Row(elem_id="ask"):
+            question = gr.Textbox(
+                elem_id="question",
+                max_lines=8,
+                max_length=MAX_QUESTION,
+                show_label=False,
+                container=False,
+            )
+            send = gr.Button("", elem_id="send", min_width=0)
+            stop = gr.Button("", elem_id="stop", min_width=0)
+    with gr.Column(elem_id="right", min_width=0):
+        _html(frames.EVIDENCE, name="evidence", script=FRAME_JS)
+    _html(frames.STRIP, name="strip", script=FRAME_JS)
+    return Parts(
+        client, screen, new, added, upload, landing, talk, live, question, send, stop, switch
+    )
+
+
+def _wire(page: gr.Blocks, parts: Parts, events: _Events) -> None:
+    conversation = [parts.screen, parts.talk, parts.live, parts.question]
+    asked = parts.send.click(
+        events.answer,
+        [parts.client, parts.question, parts.screen],
+        conversation,
+        js=_with_client(3),
+        # answers take turns in handlers.respond, where waiting is seen and can be stopped
+        concurrency_limit=None,
+        **QUIET,
+    )
+    # Not by ``cancels``: closing a generator that is inside the engine holds a lock of
+    # Gradio's for as long as the engine is busy; ours ends by itself within ``TICK_S``.
+    parts.stop.click(events.stop, None, None, queue=False, **QUIET)
+    parts.new.click(
+        events.fresh,
+        [parts.client],
+        conversation,
+        js=_with_client(1),
+        queue=False,
+        cancels=[asked],
+        **QUIET,
+    )
+    parts.upload.upload(
+        events.add,
+        [parts.client, parts.upload],
+        [parts.added],
+        js=_with_client(2),
+        preprocess=False,  # keeps the name the person gave; Gradio's own drops characters
+        concurrency_limit=None,
+        **QUIET,
+    )
+    spoken = [parts.new, parts.upload, parts.landing, parts.question, parts.send, parts.stop]
+    for listen in (page.load, parts.switch.click):
+        listen(
+            events.speak,
+            [parts.client, parts.screen],
+            [*spoken, parts.talk, parts.live, parts.added],
+            js=_with_client(2),
+            queue=False,
+            **QUIET,
+        )
+    page.unload(events.leave)
+
+
+def _with_client(count: int) -> str:
+    """Return the script that fills the first of ``count`` inputs with the page's own state."""
+    return f"(...sent) => [ragdesk.client(), ...sent.slice(1, {count})]"
+
+
+class _Events:
+    """What happens on each event. Holds nothing that belongs to one tab."""
+
+    def __init__(self, desk: DeskLike) -> None:
+        self._desk = desk
+        self._sessions = Sessions()
+        self._uploads = upload_folder(desk.settings)
+
+    def answer(
+        self, sent: object, text: str, now: Screen, request: gr.Request
+    ) -> Iterator[tuple[object, ...]]:
+        """Stream screens; the question's field is cleared by the first of them."""
+        skip = gr.skip()
+        if not text.strip():
+            yield now, skip, skip, skip
+            return
+        session = str(request.session_hash)
+        ticket = self._sessions.ticket(session)
+        now = Screen(now.turns)  # an answer that was cut off by a lost connection is dropped
+        shown, field = None, ""
+        try:
+            for after in respond(
+                self._desk,
+                now,
+                text.strip(),
+                documents=client_of(sent).documents,
+                ticket=ticket,
+            ):
+                if ticket.discarded:
+                    return
+                language = self._sessions.language(session)
+                talk = skip if after.turns == shown else talk_html(after, language)
+                yield after, talk, live_html(after, language), field
+                shown, field = after.turns, skip
+        finally:
+            ticket.stop()
+
+    def stop(self, request: gr.Request) -> None:
+        """Stop what this tab is asking."""
+        self._sessions.stop(str(request.session_hash))
+
+    def fresh(self, sent: object, request: gr.Request) -> tuple[object, ...]:
+        """Begin a new conversation."""
+        self._sessions.discard(str(request.session_hash))
+        empty = Screen()
+        return empty, talk_html(empty, client_of(sent).language), "", ""
+
+    def add(self, sent: object, files: object, request: gr.Request) -> str:
+        """Hand dropped files to the desk and say what became of each."""
+        language = client_of(sent).language
+        self._sessions.speak(str(request.session_hash), language)
+        return added_html(take(self._desk, files, folder=self._uploads), language)
+
+    def speak(self, sent: object, now: Screen, request: gr.Request) -> tuple[object, ...]:
+        """Say everything in the page's language."""
+        language: Language = client_of(sent).language
+        self._sessions.speak(str(request.session_hash), language)
+        folder = Path(self._desk.settings.knowledge)
+        return (
+            gr.update(value=say("new_chat", language)),
+            gr.update(label=say("choose_files", language)),
+            landing_html(folder, language),
+            gr.update(placeholder=say("ask_placeholder", language)),
+            gr.update(value=say("send", language)),
+            gr.update(value=say("stop", language)),
+            talk_html(now, language),
+            live_html(now, language),
+            "",
+        )
+
+    def leave(self, request: gr.Request) -> None:
+        """Stop working for a tab that was closed."""
+        self._sessions.close(str(request.session_hash))

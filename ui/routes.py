@@ -1,0 +1,105 @@
+"""Our own addresses beside Gradio's: page images, the state, the list, words and assets.
+
+The state is polled here rather than through Gradio's timer: one small request a second that
+passes no queue, stops while the tab is hidden, and notices when the program has ended.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path as File
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Path, Query, Response
+from starlette.staticfiles import StaticFiles
+
+from rag.errors import IngestError, RagError, UnknownDocument
+from rag.words import Language
+from ui.seam import DeskLike
+from ui.views_library import library, sync_html, totals_words
+from ui.views_strip import state_word, strip_html
+from ui.words import for_page
+
+ASSETS = File(__file__).parent / "assets"
+SCRIPTS = ("words.js", "state.js", "evidence.js", "library.js", "chat.js")
+STYLES = ("style.css", "rooms.css", "chat.css", "evidence.css")
+MAX_WIDTH = 2400  # pixels; a page at three times its size on a large screen
+LONG = "private, max-age=86400, immutable"  # an id names bytes, so its pages never change
+
+DocumentId = Annotated[str, Path(pattern=r"^[0-9a-f]{8,64}$")]
+Page = Annotated[int, Path(ge=1, le=1_000_000)]
+Width = Annotated[int, Query(ge=64, le=MAX_WIDTH)]
+
+
+def assets() -> StaticFiles:
+    """Return what serves scripts, styles and the icon."""
+    return StaticFiles(directory=ASSETS)
+
+
+def desk_router(desk: DeskLike) -> APIRouter:
+    """Return the routes below ``/desk``; none of them waits for the model."""
+    router = APIRouter(prefix="/desk")
+    boot = secrets.token_hex(8)  # tells a page that the program was restarted
+
+    @router.get("/page/{document_id}/{page}.png")
+    def page_image(document_id: DocumentId, page: Page, width: Width = 900) -> Response:
+        try:
+            image = desk.page_image(document_id, page=page, width=width)
+        except (UnknownDocument, IngestError) as error:
+            raise HTTPException(404, str(error.message)) from error
+        return Response(image, media_type="image/png", headers={"Cache-Control": LONG})
+
+    @router.get("/state")
+    def state(language: Language = "en") -> dict[str, object]:
+        now = desk.state()
+        return {
+            "boot": boot,
+            "revision": now.documents_revision,
+            "kind": state_word(now, language)[0],
+            "strip": strip_html(now, language),
+            "sync": sync_html(now, language),
+        }
+
+    @router.get("/library")
+    def documents(
+        language: Language = "en", find: Annotated[str, Query(max_length=200)] = ""
+    ) -> dict[str, object]:
+        revision = desk.state().documents_revision  # read first: a change in between is seen later
+        try:
+            shown = library(desk.documents(), find=find, language=language)
+        except RagError as error:
+            raise HTTPException(503, error.say(language)) from error
+        short, long = totals_words(shown, language)
+        return {
+            "revision": revision,
+            "html": shown.html,
+            "documents": shown.documents,
+            "totals": short if shown.documents else "",
+            "totals_title": long,
+        }
+
+    @router.get("/words.js")
+    def words() -> Response:
+        script = f"window.ragdeskWords = {json.dumps(for_page(), ensure_ascii=False)};"
+        return Response(script, media_type="text/javascript; charset=utf-8")
+
+    return router
+
+
+def head_html(language: str) -> str:
+    """Return the tags for the top of the page; ``language`` is ``auto``, ``en`` or ``zh``."""
+    stamp = max(int(file.stat().st_mtime) for file in ASSETS.iterdir())
+    settings = json.dumps({"language": language})
+    styles = "".join(
+        f'<link rel="stylesheet" href="/desk/assets/{name}?{stamp}">' for name in STYLES
+    )
+    sources = [
+        "/desk/words.js" if name == "words.js" else f"/desk/assets/{name}" for name in SCRIPTS
+    ]
+    scripts = "".join(f'<script defer src="{source}?{stamp}"></script>' for source in sources)
+    return (
+        '<link rel="icon" href="/desk/assets/icon.svg" type="image/svg+xml">'
+        f"<script>window.ragdeskSettings = {settings};</script>"
+        f'<script src="/desk/assets/first.js?{stamp}"></script>{styles}{scripts}'
+    )

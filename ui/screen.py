@@ -1,0 +1,86 @@
+"""What one tab shows, as values: the layout keeps them in ``gr.State``, the views draw them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rag.types import Answer, Evidence, Message, Passage, Progress
+from rag.words import Language, Text
+
+Stage = Literal[
+    "queued", "searching", "model", "reading", "writing", "stopping", "done", "stopped", "failed"
+]
+LAST: frozenset[Stage] = frozenset({"done", "stopped", "failed"})
+PageSizes = Mapping[tuple[str, int], tuple[float, float]]
+DOCUMENT_ID = re.compile(r"[0-9a-f]{8,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong and what to do. The error itself cannot be copied into a session."""
+
+    message: Text
+    hint: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One question and what became of it."""
+
+    question: str
+    stage: Stage = "searching"
+    text: str = ""
+    passages: tuple[Passage, ...] = ()
+    dropped: tuple[Passage, ...] = ()
+    answer: Answer | None = None
+    problem: Problem | None = None
+    progress: Progress | None = None  # of the model, while the question waits for it
+    scope: int = 0  # how many documents were picked; 0 = all were searched
+    page_sizes: PageSizes | None = None  # (document id, page) -> (width, height) in points
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Everything that belongs to one tab."""
+
+    turns: tuple[Turn, ...] = ()
+    live: Turn | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What the page tells about itself with each event."""
+
+    language: Language = "en"
+    documents: frozenset[str] = frozenset()
+
+
+def client_of(sent: object) -> Client:
+    """Read what the page sent; anything unexpected counts as not sent."""
+    values: Mapping[str, Any] = sent if isinstance(sent, dict) else {}
+    picked = values.get("documents")
+    return Client(
+        language="zh" if values.get("language") == "zh" else "en",
+        documents=frozenset(
+            item
+            for item in (picked if isinstance(picked, list) else ())
+            if isinstance(item, str) and DOCUMENT_ID.fullmatch(item)
+        ),
+    )
+
+
+def history_of(turns: Iterable[Turn]) -> list[Message]:
+    """Return the conversation as the model should see it: only turns that were answered."""
+    messages: list[Message] = []
+    for turn in turns:
+        if turn.text:
+            messages += [Message("user", turn.question), Message("assistant", turn.text)]
+    return messages
+
+
+def passage_of(passages: Sequence[Passage], evidence: Evidence) -> Passage | None:
+    """Return the passage that ``evidence`` points to; ``None`` if there is no such passage."""
+    return passages[evidence.passage] if 0 <= evidence.passage < len(passages) else None

@@ -1,0 +1,46 @@
+"""Files that were dropped onto the page: from Gradio's temporary folder to the desk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rag.config import Settings
+from rag.errors import RagError
+from rag.words import Text
+from ui.seam import Added, DeskLike
+
+
+def upload_folder(settings: Settings) -> Path:
+    """Return where files wait between the browser and the knowledge folder."""
+    return settings.data / "uploads"
+
+
+def take(desk: DeskLike, sent: object, *, folder: Path) -> list[Added]:
+    """Give the files in Gradio's ``sent`` to the desk under the names the person sees.
+
+    The temporary copies are deleted whatever becomes of them: the knowledge folder is the
+    only place where a document stays. What does not lie in ``folder`` is none of ours and is
+    left alone, whatever the request says.
+    """
+    files = list(_files(sent, folder.resolve()))
+    try:
+        return desk.add_files(files)
+    except RagError as error:
+        note = Text(f"{error.message.en} {error.hint.en}", f"{error.message.zh}{error.hint.zh}")
+        return [Added(name, None, note) for name, _ in files]
+    finally:
+        for _, path in files:
+            with suppress(OSError):
+                path.unlink()
+                path.parent.rmdir()  # Gradio makes one folder for each file
+
+
+def _files(sent: object, folder: Path) -> Iterator[tuple[str, Path]]:
+    for item in sent if isinstance(sent, list) else []:
+        values: Mapping[str, Any] = item if isinstance(item, dict) else {}
+        path = Path(str(values.get("path") or "")).resolve()
+        if path.is_file() and path.is_relative_to(folder):
+            yield str(values.get("orig_name") or path.name), path

@@ -1,0 +1,134 @@
+"""The right room as HTML: the passages of one answer, and where they stand on their pages.
+
+The page's script copies these cards into the room and draws the boxes; all it needs stands
+in ``data-`` attributes: places as ``[{"page", "w", "h", "boxes": [[left, top, width,
+height]]}]``, sizes in points, boxes in percent of the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from rag.types import Box, Evidence, Passage, Sentence
+from rag.words import Language
+from ui.screen import PageSizes, Turn, passage_of
+from ui.views import attribute, page_words, word
+from ui.words import say
+
+EXCERPT_CHARS = 420
+
+
+def places(
+    document: str, first_page: int, boxes: Iterable[Box], sizes: PageSizes | None
+) -> list[dict[str, object]]:
+    """Return the places ``boxes`` mark, page by page; without any, the page alone."""
+    by_page: dict[int, list[Box]] = {}
+    for box in boxes:
+        by_page.setdefault(box.page, []).append(box)
+    return [
+        _place(page, by_page.get(page, []), (sizes or {}).get((document, page)))
+        for page in sorted(by_page) or [first_page]
+    ]
+
+
+def _place(page: int, boxes: Iterable[Box], size: tuple[float, float] | None) -> dict[str, object]:
+    if not size or not (size[0] > 0 and size[1] > 0):
+        return {"page": page, "boxes": []}
+    width, height = size
+    percent = [
+        [
+            round(100 * value, 3)
+            for value in (
+                box.x0 / width,
+                box.y0 / height,
+                (box.x1 - box.x0) / width,
+                (box.y1 - box.y0) / height,
+            )
+        ]
+        for box in boxes
+    ]
+    return {"page": page, "w": round(width, 2), "h": round(height, 2), "boxes": percent}
+
+
+def sentence_places(turn: Turn, sentence: Sentence) -> list[dict[str, object]]:
+    """Return where the evidence of a sentence stands: passage number, document, places."""
+    found: list[dict[str, object]] = []
+    for item in sentence.evidence:
+        passage = passage_of(turn.passages, item)
+        if passage:
+            found.append(
+                {
+                    "n": item.passage + 1,
+                    "doc": passage.chunk.document_id,
+                    "places": _evidence_places(passage, item, turn.page_sizes),
+                }
+            )
+    return found
+
+
+def _evidence_places(
+    passage: Passage, item: Evidence, sizes: PageSizes | None
+) -> list[dict[str, object]]:
+    return places(passage.chunk.document_id, item.page, item.boxes, sizes)
+
+
+def evidence_html(turn: Turn, language: Language) -> str:
+    """Return the cards of one turn, numbered as in the prompt; hidden until copied."""
+    if not turn.passages:
+        return ""
+    cited = _cited(turn)
+    cards = [
+        _card(turn, passage, number, language, cited=number in cited)
+        for number, passage in enumerate(turn.passages, start=1)
+    ]
+    dropped = ""
+    if turn.dropped:
+        rest = "".join(_card(turn, passage, 0, language, cited=False) for passage in turn.dropped)
+        words = say("dropped", language, count=len(turn.dropped))
+        dropped = f'<details class="dropped"><summary>{escape(words)}</summary>{rest}</details>'
+    documents = len({passage.chunk.document_id for passage in turn.passages})
+    key = "evidence_summary" if documents > 1 else "evidence_summary_one"
+    summary = say(key, language, passages=len(turn.passages), documents=documents)
+    return (
+        f'<div class="evidence" hidden data-summary="{escape(summary)}">'
+        f"{''.join(cards)}{dropped}</div>"
+    )
+
+
+def _cited(turn: Turn) -> set[int]:
+    sentences = turn.answer.sentences if turn.answer else ()
+    return {item.passage + 1 for sentence in sentences for item in sentence.evidence}
+
+
+def _card(turn: Turn, passage: Passage, number: int, language: Language, *, cited: bool) -> str:
+    chunk = passage.chunk
+    spots = places(chunk.document_id, chunk.first_page, passage.boxes, turn.page_sizes)
+    ranks = say(
+        "ranks",
+        language,
+        lexical=passage.ranks.lexical or "–",
+        dense=passage.ranks.dense or "–",
+    )
+    heading = f'<span class="path">{escape(chunk.heading)}</span>' if chunk.heading else ""
+    return (
+        f'<article class="card{" cited" if cited else ""}" tabindex="0" role="button" '
+        f'data-n="{number}" data-doc="{escape(chunk.document_id)}" '
+        f'data-name="{escape(passage.document)}" data-places="{attribute(spots)}">'
+        f'<b class="num">{number or "+"}</b>'
+        f'<b class="doc" title="{escape(passage.path or passage.document)}">'
+        f"{escape(passage.document)}</b>"
+        f'<span class="ranks" title="{word("ranks_title", language)}">'
+        f"{escape(ranks)}</span>"
+        f'<span class="where">{escape(page_words(passage, language))}'
+        f'<span class="score" title="{word("score_title", language)}"> · '
+        f"{word('score', language, value=f'{passage.score:.2f}')}</span></span>"
+        f"{heading}"
+        f'<blockquote dir="auto">{escape(_excerpt(chunk.text))}</blockquote>'
+        "</article>"
+    )
+
+
+def _excerpt(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= EXCERPT_CHARS else words[:EXCERPT_CHARS].rstrip() + "…"

@@ -1,0 +1,168 @@
+"""The left room as HTML: what I have, how much of it can be found, and why not the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from rag.types import PAGE_STATES, SEARCHABLE, DocumentStatus
+from rag.words import Language, reason_text
+from ui.seam import Added, DeskState
+from ui.views import bar_html, icon, progress_words, stage_words, word
+from ui.words import say
+
+SHOWN = 300  # rows drawn at once; the rest is found by name
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """The list as shown: the rows that match, and the totals of everything."""
+
+    html: str
+    documents: int
+    searchable: int
+    pages: int
+
+
+def library(documents: Sequence[DocumentStatus], *, find: str = "", language: Language) -> Library:
+    """Return the rows of the documents whose name or path holds ``find``."""
+    wanted = find.strip().casefold()
+    matching = [d for d in documents if not wanted or wanted in _names(d).casefold()]
+    rows = "".join(_row(document, language) for document in matching[:SHOWN])
+    if not documents:
+        rows = f'<p class="none">{word("library_empty", language)}</p>'
+    elif not matching:
+        rows = f'<p class="none">{word("library_no_match", language)}</p>'
+    elif len(matching) > SHOWN:
+        more = say("library_more", language, count=f"{len(matching) - SHOWN:,}")
+        rows += f'<p class="none">{escape(more)}</p>'
+    return Library(
+        rows,
+        len(documents),
+        sum(document.searchable_pages for document in documents),
+        sum(document.total_pages for document in documents),
+    )
+
+
+def totals_words(shown: Library, language: Language) -> tuple[str, str]:
+    """Return the totals as a short text and as a sentence."""
+    values = {"done": f"{shown.searchable:,}", "total": f"{shown.pages:,}"}
+    return (
+        say("pages_searchable", language, **values),
+        say("pages_searchable_title", language, **values),
+    )
+
+
+def name_of(document: DocumentStatus) -> str:
+    """Return the file's name; a document without a path is named by its title."""
+    return document.paths[0].rpartition("/")[2] if document.paths else document.title
+
+
+def _names(document: DocumentStatus) -> str:
+    return "\n".join((*document.paths, document.title))
+
+
+def _row(document: DocumentStatus, language: Language) -> str:
+    failed = document.state == "failed"
+    lacking = document.searchable_pages < document.total_pages
+    state = "failed" if failed else "partial" if lacking else "ready"
+    count = (
+        say("state_failed", language)
+        if failed
+        else f"{document.searchable_pages:,}/{document.total_pages:,}"
+    )
+    name = escape(name_of(document))
+    hover = escape("\n".join((*document.paths, _pages_words(document, language))).strip())
+    pick = (
+        f'<button type="button" class="pick" role="checkbox" aria-checked="false" '
+        f'title="{hover}"{" disabled" if failed else ""}><i class="box"></i>'
+        f"<b>{name}</b></button>"
+    )
+    why = _why(document, language)
+    reason = escape(reason_text(document.reason, language))
+    if why:
+        label = word("why", language)
+        count_html = (
+            f'<button type="button" class="why" aria-expanded="{"true" if failed else "false"}" '
+            f'title="{label} {reason}" data-do="why">{escape(count)}</button>'
+        )
+    else:
+        count_html = f"<small>{escape(count)}</small>"
+    return (
+        f'<div class="row {state}" data-id="{escape(document.id)}" '
+        f'data-pages="{document.total_pages}" data-name="{name}">{pick}{count_html}{why}</div>'
+    )
+
+
+def _why(document: DocumentStatus, language: Language) -> str:
+    """Return what became of the pages and why; failed documents show it at once."""
+    parts = []
+    if document.reason:
+        parts.append(reason_text(document.reason, language))
+    if document.state != "failed" and document.searchable_pages < document.total_pages:
+        parts.append(_pages_words(document, language))
+    if not parts:
+        return ""
+    hidden = "" if document.state == "failed" else " hidden"
+    return f'<p class="reason"{hidden}>{"<br>".join(map(escape, parts))}</p>'
+
+
+def _pages_words(document: DocumentStatus, language: Language) -> str:
+    states = [s for s in PAGE_STATES if document.pages.get(s) and (s != "text" or _mixed(document))]
+    words = [say(f"left_{state}", language, count=document.pages[state]) for state in states]
+    also = document.paths[1:]
+    if also:
+        words.append(say("also_at", language, paths=", ".join(also)))
+    return " ".join(words)
+
+
+def _mixed(document: DocumentStatus) -> bool:
+    return any(count and state not in SEARCHABLE for state, count in document.pages.items())
+
+
+def sync_html(state: DeskState, language: Language) -> str:
+    """Return what a running sync does and how far it is; a failed one says why."""
+    progress = state.sync_progress
+    if progress is None:
+        if state.sync_note is None:
+            return ""
+        return f'<p class="warn" role="alert">{escape(state.sync_note.say(language))}</p>'
+    item = f'<span class="item">{escape(progress.item)}</span>' if progress.item else ""
+    return (
+        f'<div class="sync" role="status"><b>{escape(stage_words(progress, language))}</b>{item}'
+        f'<span class="amount">{escape(progress_words(progress, language))}</span>'
+        f"{bar_html(progress)}</div>"
+    )
+
+
+def added_html(added: Sequence[Added], language: Language) -> str:
+    """Return what became of each file that was dropped."""
+    if not added:
+        return ""
+    items = "".join(_added_item(one, language) for one in added)
+    close = word("dismiss", language)
+    return (
+        f'<div class="added" role="status"><ul>{items}</ul>'
+        '<button type="button" class="tool" data-do="dismiss" '
+        f'aria-label="{close}" title="{close}">{icon("close")}</button></div>'
+    )
+
+
+def _added_item(one: Added, language: Language) -> str:
+    if one.path is None:
+        words, kind = say("refused", language, name=one.name), "no"
+    elif one.path.rpartition("/")[2] == one.name:
+        words, kind = say("added", language, name=one.name), "yes"
+    else:
+        words, kind = say("added_as", language, name=one.name, path=one.path), "yes"
+    note = f" {one.note.say(language)}" if one.note else ""
+    return f'<li class="{kind}">{escape(words + note)}</li>'
+
+
+def landing_html(folder: Path, language: Language) -> str:
+    """Return where dropped files go."""
+    name = f'<b title="{escape(str(folder.absolute()))}">{escape(folder.name or str(folder))}</b>'
+    before, _, after = say("where_files_land", language).partition("{folder}")
+    return f"<p>{escape(before)}{name}{escape(after)}</p>"

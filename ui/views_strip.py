@@ -1,0 +1,115 @@
+"""The strip as HTML: what the machine is doing, in one line of honest numbers."""
+
+from __future__ import annotations
+
+from html import escape
+
+from rag.types import MemoryReading, Usage
+from rag.words import Language
+from ui.seam import DeskState
+from ui.views import gib, progress_words, share, word
+from ui.views_chat import speed
+from ui.words import say
+
+
+def state_word(state: DeskState, language: Language) -> tuple[str, str]:
+    """Return the state as ``(kind, word)``; the kind is one of the dot's colours."""
+    progress = state.model_progress
+    if state.model_state in {"downloading", "loading"}:
+        part = share(progress) if progress else None
+        percent = f" {part * 100:.0f} %" if part is not None else ""
+        return "busy", say(f"word_{state.model_state}", language) + percent
+    if state.model_state in {"failed", "none"}:
+        return "bad", say(f"word_{state.model_state}", language)
+    if state.sync_progress:
+        return "busy", say("word_indexing", language)
+    return "good", say("word_ready", language)
+
+
+def strip_html(state: DeskState, language: Language) -> str:
+    """Return the strip's readings, left to right."""
+    kind, word = state_word(state, language)
+    progress = progress_words(state.model_progress, language) if state.model_progress else ""
+    note = state.model_note.say(language) if state.model_note else ""
+    hover = escape(" ".join(filter(None, (progress, note))))
+    shown = f'<span class="note">{escape(note)}</span>' if kind == "bad" and note else ""
+    memory = state.memory
+    readings = _gpu(memory, language) if memory.vram_total_bytes else _no_gpu(memory, language)
+    return (
+        f'<span class="word {kind}" title="{hover}"><i class="dot"></i><b>{escape(word)}</b></span>'
+        f"{shown}{readings}{_last(state.last_usage, language)}"
+        f'<span class="model" title="{escape(state.model_name)}">{escape(state.model_name)}</span>'
+    )
+
+
+def _gpu(memory: MemoryReading, language: Language) -> str:
+    total = memory.vram_total_bytes or 0
+    used = min(memory.vram_used_bytes or 0, total)
+    model = min(memory.vram_model_bytes or 0, used)
+    title = say("vram_title", language, model=gib(model), other=gib(used - model), total=gib(total))
+    name = escape(memory.gpu_name or "")
+    return (
+        f'<span class="reading" title="{name}">{word("vram", language)} '
+        f"<b>{gib(used)}</b> / {gib(total)} GB</span>"
+        f"{_meter(model / total, (used - model) / total, title)}"
+        f'<span class="reading share">{word("model_share", language, value=gib(model))}</span>'
+        f"{_value(memory.temperature_c, '°C', 'temperature', language)}"
+        f"{_value(memory.power_w, 'W', 'power', language)}"
+        f"{_load(memory.gpu_percent, 'gpu_load', language)}"
+    )
+
+
+def _no_gpu(memory: MemoryReading, language: Language) -> str:
+    total = max(memory.ram_total_bytes, 1)
+    used = min(memory.ram_used_bytes, total)
+    process = min(memory.process_bytes, used)
+    title = say(
+        "ram_title", language, process=gib(process), other=gib(used - process), total=gib(total)
+    )
+    return (
+        f'<span class="reading quiet">{word("no_gpu", language)}</span>'
+        f'<span class="reading">{word("memory", language)} '
+        f"<b>{gib(used)}</b> / {gib(total)} GB</span>"
+        f"{_meter(process / total, (used - process) / total, title)}"
+        '<span class="reading share">'
+        f"{word('process_share', language, value=gib(process))}</span>"
+        f"{_load(memory.cpu_percent, 'cpu_load', language)}"
+    )
+
+
+def _meter(ours: float, others: float, title: str) -> str:
+    words = escape(title)
+    return (
+        f'<span class="meter" role="img" title="{words}" aria-label="{words}">'
+        f'<i class="ours" style="width:{ours * 100:.1f}%"></i>'
+        f'<i class="others" style="width:{others * 100:.1f}%"></i></span>'
+    )
+
+
+def _value(value: float | None, unit: str, title: str, language: Language) -> str:
+    if value is None:
+        return ""
+    words = word(title, language)
+    return f'<span class="reading" title="{words}"><b>{value:.0f}</b> {unit}</span>'
+
+
+def _load(value: float | None, key: str, language: Language) -> str:
+    if value is None:
+        return ""
+    words = word("load", language)
+    return (
+        f'<span class="reading" title="{words}">{word(key, language, value=f"{value:.0f}")}</span>'
+    )
+
+
+def _last(usage: Usage | None, language: Language) -> str:
+    if not usage or not usage.completion_tokens:
+        return ""
+    words = " · ".join(
+        (
+            say("speed", language, value=speed(usage)),
+            say("first_token", language, seconds=f"{usage.first_token_s:.1f}"),
+        )
+    )
+    title = word("last_answer", language)
+    return f'<span class="reading last" title="{title}">{escape(words)}</span>'

@@ -1,0 +1,240 @@
+"""Every word of the screen in both languages.
+
+``WORDS`` is keyed by a name; the page's own script gets the ones under ``client.`` and the
+frames name theirs in ``data-word``. Values in braces are filled in by ``say``.
+"""
+
+from __future__ import annotations
+
+from rag.words import Language, Text
+
+WORDS: dict[str, Text] = {
+    # -- left room: what I have
+    "new_chat": Text("New chat", "新对话"),
+    "documents": Text("Documents", "文档"),
+    "pages_searchable": Text("{done} / {total} pages", "{done} / {total} 页"),
+    "pages_searchable_title": Text(
+        "{done} of {total} pages can be searched", "共 {total} 页，其中 {done} 页可检索"
+    ),
+    "library_empty": Text(
+        "No documents yet. Drop PDFs anywhere on this window.",
+        "还没有文档。把 PDF 拖到窗口任意处即可。",
+    ),
+    "library_no_match": Text("No document has that name.", "没有这个名称的文档。"),
+    "library_more": Text(
+        "{count} more; type a part of the name above.",
+        "另有 {count} 份；可在上方输入部分名称查找。",
+    ),
+    "find_document": Text("Find a document", "查找文档"),
+    "all_documents": Text("All documents", "全部文档"),
+    "pick_title": Text("Search only in the documents you pick", "只在选中的文档里检索"),
+    "state_failed": Text("cannot be read", "无法读取"),
+    "why": Text("Why?", "原因"),
+    "left_text": Text("{count} pages can be searched.", "{count} 页可检索。"),
+    "left_ocr": Text("{count} pages read by text recognition.", "{count} 页由文字识别读取。"),
+    "left_empty": Text("{count} blank or without text.", "{count} 页空白或没有文字。"),
+    "left_garbled": Text("{count} with unreadable text.", "{count} 页文字无法辨认。"),
+    "left_failed": Text("{count} could not be read.", "{count} 页无法读取。"),
+    "left_skipped": Text("{count} skipped.", "{count} 页已跳过。"),
+    "also_at": Text("Also stored as {paths}.", "同一文件还有：{paths}。"),
+    "choose_files": Text("Drop PDFs here or choose files", "拖入 PDF，或点此选择文件"),
+    "where_files_land": Text(
+        "Copied to {folder}. Nothing leaves this computer.", "复制到 {folder}，不会离开这台电脑。"
+    ),
+    "added": Text("{name} was added.", "已添加 {name}。"),
+    "added_as": Text("{name} was added as {path}.", "已添加 {name}，保存为 {path}。"),
+    "refused": Text("{name} was not added.", "未添加 {name}。"),
+    "dismiss": Text("Dismiss", "关闭"),
+    # -- sync and download, by stage
+    "stage_scan": Text("Looking through the folder", "正在查看文件夹"),
+    "stage_read": Text("Reading", "正在读取"),
+    "stage_embed": Text("Indexing", "正在建立索引"),
+    "stage_write": Text("Saving", "正在保存"),
+    "stage_check": Text("Checking", "正在检查"),
+    "stage_download": Text("Downloading", "正在下载"),
+    "stage_verify": Text("Verifying", "正在校验"),
+    "stage_load": Text("Loading", "正在载入"),
+    "unit_pages": Text("pages", "页"),
+    "unit_passages": Text("passages", "段"),
+    "unit_documents": Text("documents", "份文档"),
+    "per_second": Text("{value} {unit}/s", "{value} {unit}/秒"),
+    # -- middle room: what I ask
+    "scope_all": Text("Searching all documents", "范围：全部文档"),
+    "scope_some": Text("Searching {count} documents", "范围：{count} 份文档"),
+    "scope_one": Text("Searching 1 document", "范围：1 份文档"),
+    "ask_placeholder": Text("Ask your documents…", "向你的文档提问…"),
+    "ask_label": Text("Your question", "你的问题"),
+    "send": Text("Send", "发送"),
+    "stop": Text("Stop", "停止"),
+    "send_hint": Text("Enter sends · Shift+Enter starts a new line", "回车发送 · Shift+回车换行"),
+    "hello": Text("Ask your documents", "向你的文档提问"),
+    "hello_more": Text(
+        "Answers stream in here. Every sentence leads to the place on the page that supports it.",
+        "回答会逐字出现在这里，每一句都能点到文档中支持它的位置。",
+    ),
+    "hello_empty": Text(
+        "Drop a PDF anywhere on this window to begin, or try the guide that came along:",
+        "把 PDF 拖到窗口任意处即可开始，也可以先问问随附的使用指南：",
+    ),
+    "example_en": Text("How do I add documents?", "How do I add documents?"),
+    "example_zh": Text("如何添加文档？", "如何添加文档？"),
+    "searching": Text("Searching your documents", "正在检索文档"),
+    "queued": Text(
+        "Another question is being answered; this one is next", "正在回答另一个问题，随后轮到这个"
+    ),
+    "reading_passages": Text("Reading {count} passages", "正在阅读 {count} 段原文"),
+    "stopping": Text("Stopped", "已停止"),
+    "stopped_note": Text("Stopped before the end.", "回答未完成就停止了。"),
+    "cut_note": Text(
+        "The answer reached its longest length (setting generator.max_tokens).",
+        "回答已达到最大长度（设置项 generator.max_tokens）。",
+    ),
+    "model_downloading": Text(
+        "Your question waits: the model is being downloaded", "问题已排队：正在下载模型"
+    ),
+    "model_loading": Text(
+        "Your question waits: the model is being loaded", "问题已排队：正在载入模型"
+    ),
+    "not_in_documents": Text("Not in your documents", "你的文档里没有答案"),
+    "not_in_documents_scope": Text(
+        "Only {count} of your documents were searched.", "本次只检索了 {count} 份文档。"
+    ),
+    "sentences_supported": Text(
+        "{done} of {total} sentences supported", "{total} 句中 {done} 句有依据"
+    ),
+    "sentences_weak": Text("{count} weak", "{count} 句依据较弱"),
+    "sentences_unsupported": Text("{count} unsupported", "{count} 句没有依据"),
+    "verdict_supported": Text(
+        "Supported by passage {number}, {page}", "依据第 {number} 段，{page}"
+    ),
+    "verdict_weak": Text(
+        "Weakly supported by passage {number}, {page}", "第 {number} 段可作较弱依据，{page}"
+    ),
+    "verdict_unsupported": Text(
+        "Nothing in the passages supports this sentence", "所引段落中没有支持这一句的内容"
+    ),
+    "first_token": Text("first {seconds} s", "首字 {seconds} 秒"),
+    "speed": Text("{value} tokens/s", "{value} 词元/秒"),
+    "retrieval": Text("search {value} ms", "检索 {value} 毫秒"),
+    "usage_title": Text(
+        "{prompt} tokens read, {completion} written, {seconds} s in all",
+        "读入 {prompt} 词元，写出 {completion} 词元，共 {seconds} 秒",
+    ),
+    "copy": Text("Copy", "复制"),
+    "error_inside": Text(
+        "Something went wrong inside RAG Desk ({kind}).", "RAG Desk 内部出错（{kind}）。"
+    ),
+    "error_inside_hint": Text(
+        "Ask again; if it comes back, the terminal shows the details.",
+        "请再问一次；若仍出错，终端里有详细信息。",
+    ),
+    # -- right room: what proves it
+    "evidence": Text("Evidence", "依据"),
+    "evidence_none": Text(
+        "The passages an answer rests on appear here, with the page they stand on.",
+        "回答所依据的段落和所在页面会显示在这里。",
+    ),
+    "evidence_nothing_found": Text("No passage was found.", "没有找到相关段落。"),
+    "evidence_summary": Text(
+        "{passages} passages · {documents} documents", "{passages} 段 · {documents} 份文档"
+    ),
+    "evidence_summary_one": Text("{passages} passages · 1 document", "{passages} 段 · 1 份文档"),
+    "page_label": Text("p. {label}", "第 {label} 页"),
+    "pdf_page": Text("PDF page {number}", "PDF 第 {number} 页"),
+    "pdf_pages": Text("PDF pages {first}–{last}", "PDF 第 {first}–{last} 页"),
+    "ranks": Text("words {lexical} · meaning {dense}", "词 {lexical} · 义 {dense}"),
+    "ranks_title": Text(
+        "Rank in the search by words (BM25) and in the search by meaning (embeddings); "
+        "– means that this search did not find it",
+        "按词语检索（BM25）和按含义检索（向量）的名次；– 表示该检索没有找到",
+    ),
+    "score": Text("score {value}", "得分 {value}"),
+    "score_title": Text(
+        "Relevance after both searches are combined; higher is better",
+        "两种检索合并后的相关度，越高越好",
+    ),
+    "dropped": Text(
+        "{count} more found, but there was no room for them", "另找到 {count} 段，因篇幅未交给模型"
+    ),
+    "prev": Text("Previous", "上一处"),
+    "next": Text("Next", "下一处"),
+    "zoom_in": Text("Larger", "放大"),
+    "zoom_out": Text("Smaller", "缩小"),
+    "zoom_fit": Text("Fit the width", "适合宽度"),
+    "close": Text("Close", "关闭"),
+    # -- the strip: what the machine is doing
+    "word_ready": Text("Ready", "就绪"),
+    "word_downloading": Text("Downloading", "下载中"),
+    "word_loading": Text("Loading", "载入中"),
+    "word_failed": Text("No model", "模型不可用"),
+    "word_none": Text("No model", "没有模型"),
+    "word_indexing": Text("Indexing", "索引中"),
+    "memory": Text("Memory", "内存"),
+    "vram": Text("VRAM", "显存"),
+    "vram_title": Text(
+        "Graphics memory: {model} GB by this model, {other} GB by everything else, "
+        "{total} GB in all (1 GB = 1024³ bytes)",
+        "显存：本模型 {model} GB，其他 {other} GB，共 {total} GB（1 GB = 1024³ 字节）",
+    ),
+    "ram_title": Text(
+        "Main memory: {process} GB by RAG Desk, {other} GB by other programs, "
+        "{total} GB in all (1 GB = 1024³ bytes)",
+        "内存：RAG Desk {process} GB，其他程序 {other} GB，共 {total} GB（1 GB = 1024³ 字节）",
+    ),
+    "model_share": Text("model {value}", "模型 {value}"),
+    "process_share": Text("RAG Desk {value}", "RAG Desk {value}"),
+    "no_gpu": Text("no NVIDIA GPU", "没有 NVIDIA 显卡"),
+    "gpu_load": Text("GPU {value} %", "GPU {value} %"),
+    "cpu_load": Text("CPU {value} %", "CPU {value} %"),
+    "temperature": Text("Temperature of the graphics card", "显卡温度"),
+    "power": Text("Power drawn by the graphics card", "显卡功耗"),
+    "load": Text("Load", "负载"),
+    "last_answer": Text(
+        "The last answer: tokens per second, and seconds to its first word",
+        "上一次回答：每秒词元数，以及出现首字的秒数",
+    ),
+    "theme": Text("Light or dark", "浅色或深色"),
+    "language": Text("切换到中文", "Switch to English"),
+    "language_short": Text("中文", "EN"),
+    # -- said by the page itself
+    "client.answering": Text("Answering", "回答中"),
+    "client.copied": Text("Copied", "已复制"),
+    "client.copy_failed": Text("Could not copy", "无法复制"),
+    "client.only_pdf": Text("Only PDF files can be added: {names}", "只能添加 PDF 文件：{names}"),
+    "client.drop": Text("Drop PDFs to add them to your documents", "松开即可把 PDF 添加到文档"),
+    "client.uploading": Text("Copying {count} files…", "正在复制 {count} 个文件…"),
+    "client.gone": Text(
+        "RAG Desk is not answering. If you closed it, start it again with `rag ui`.",
+        "RAG Desk 没有响应。如果已关闭，请用 `rag ui` 重新启动。",
+    ),
+    "client.restarted": Text(
+        "RAG Desk was restarted. Load the page anew.", "RAG Desk 已重新启动，请重新载入页面。"
+    ),
+    "client.reload": Text("Reload", "重新载入"),
+    "client.no_image": Text(
+        "This page cannot be shown. The document may have been moved or removed.",
+        "无法显示这一页。文档可能已移动或删除。",
+    ),
+    "client.page_of": Text("PDF page {page} / {pages}", "PDF 第 {page} / {pages} 页"),
+    "client.page": Text("PDF page {page}", "PDF 第 {page} 页"),
+    "client.unmarked": Text("The place on this page is not known.", "无法标出在这一页上的位置。"),
+    "client.image_alt": Text("Page {page} of {name}", "{name} 第 {page} 页"),
+}
+
+
+def say(key: str, language: Language, **values: object) -> str:
+    """Return the words for ``key`` in ``language``, braces filled with ``values``.
+
+    >>> say("left_empty", "en", count=3)
+    '3 blank or without text.'
+    """
+    words = WORDS[key].say(language)
+    return words.format(**values) if values else words
+
+
+def for_page() -> dict[str, dict[str, str]]:
+    """Return every word by language, for the page's own script."""
+    return {
+        "en": {key: text.en for key, text in WORDS.items()},
+        "zh": {key: text.zh for key, text in WORDS.items()},
+    }
