@@ -165,7 +165,7 @@ class Catalogue:
                 f"Did you mean {meant}? `rag models list` shows all."
                 if meant
                 else "`rag models list` shows all names.",
-                f"您是否想要：{meant}？运行 `rag models list` 查看全部。"
+                f"你是否想要：{meant}？运行 `rag models list` 查看全部。"
                 if meant
                 else "运行 `rag models list` 查看全部名称。",
             ),

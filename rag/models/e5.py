@@ -128,6 +128,8 @@ def _numbers(data: memoryview, kind: int, dims: tuple[int, ...]) -> Array:
     elif kind == BLOCKS and dims[-1] % BLOCK == 0 and len(data) == count // BLOCK * BLOCK_BYTES:
         layout = np.dtype([("scale", "<f2"), ("pairs", "u1", BLOCK // 2)])
         blocks = np.frombuffer(data, layout)
+        if not np.isfinite(blocks["scale"]).all():
+            raise Malformed("a scale is not a number")
         nibbles = np.concatenate((blocks["pairs"] & 15, blocks["pairs"] >> 4), axis=1)
         values = nibbles.astype(np.float32)
         values -= 8

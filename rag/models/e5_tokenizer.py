@@ -59,7 +59,9 @@ def _read_characters(reader: Reader) -> dict[str, str]:
     try:
         for _ in range(count):
             source, length = reader.numbers("IB")
-            found[chr(source)] = "".join(map(chr, reader.numbers(f"{length}I")))
+            target = "".join(map(chr, reader.numbers(f"{length}I")))
+            (chr(source) + target).encode()  # half of a surrogate pair is no character
+            found[chr(source)] = target
     except (ValueError, OverflowError) as error:
         raise Malformed("the character map holds no character") from error
     if reader.at != end:

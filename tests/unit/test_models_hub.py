@@ -36,54 +36,55 @@ class FakeHub:
     url: str = ""
 
 
-def handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path.startswith("/api/models/"):
-                self.info()
-            else:
-                self.file(self.path.partition(f"/resolve/{COMMIT}/")[2])
+class Handler(BaseHTTPRequestHandler):
+    @property
+    def hub(self) -> FakeHub:
+        return self.server.hub  # type: ignore[attr-defined, no-any-return]
 
-        def info(self) -> None:
-            siblings = [
-                {"rfilename": name, "size": len(data)}
-                | ({"lfs": {"sha256": digest(data), "size": len(data), "pointerSize": 1}}
-                   if name in hub.lfs else {})
-                for name, data in hub.files.items()
-            ]  # fmt: skip
-            found = COMMIT in self.path
-            body = {"id": REPOSITORY, "sha": COMMIT, "siblings": siblings}
-            self.answer(200 if found else 404, json.dumps(body).encode())
+    def do_GET(self) -> None:
+        if self.path.startswith("/api/models/"):
+            self.info()
+        else:
+            self.file(self.path.partition(f"/resolve/{COMMIT}/")[2])
 
-        def file(self, name: str) -> None:
-            wanted = self.headers.get("Range", "")
-            hub.asked.append((name, wanted))
-            if hub.gated:
-                self.send_response(401)
-                self.send_header("X-Error-Code", "GatedRepo")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            data, status = hub.files[name], 200
-            if wanted and hub.ranges:
-                data, status = data[int(wanted.removeprefix("bytes=").rstrip("-")) :], 206
-            self.answer(status, data)
+    def info(self) -> None:
+        siblings = [
+            {"rfilename": name, "size": len(data)}
+            | ({"lfs": {"sha256": digest(data), "size": len(data), "pointerSize": 1}}
+               if name in self.hub.lfs else {})
+            for name, data in self.hub.files.items()
+        ]  # fmt: skip
+        found = COMMIT in self.path
+        body = {"id": REPOSITORY, "sha": COMMIT, "siblings": siblings}
+        self.answer(200 if found else 404, json.dumps(body).encode())
 
-        def answer(self, status: int, data: bytes) -> None:
-            self.send_response(status)
-            if status == 404:
-                self.send_header("X-Error-Code", "RevisionNotFound")
-            self.send_header("Content-Length", str(len(data)))
+    def file(self, name: str) -> None:
+        wanted = self.headers.get("Range", "")
+        self.hub.asked.append((name, wanted))
+        if self.hub.gated:
+            self.send_response(401)
+            self.send_header("X-Error-Code", "GatedRepo")
+            self.send_header("Content-Length", "0")
             self.end_headers()
-            if hub.cut_after and status != 404 and not self.path.startswith("/api"):
-                data, hub.cut_after = data[: hub.cut_after], 0
-                self.close_connection = True
-            self.wfile.write(data)
+            return
+        data, status = self.hub.files[name], 200
+        if wanted and self.hub.ranges:
+            data, status = data[int(wanted.removeprefix("bytes=").rstrip("-")) :], 206
+        self.answer(status, data)
 
-        def log_message(self, *_: object) -> None:
-            """Keep quiet."""
+    def answer(self, status: int, data: bytes) -> None:
+        self.send_response(status)
+        if status == 404:
+            self.send_header("X-Error-Code", "RevisionNotFound")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if self.hub.cut_after and status != 404 and not self.path.startswith("/api"):
+            data, self.hub.cut_after = data[: self.hub.cut_after], 0
+            self.close_connection = True
+        self.wfile.write(data)
 
-    return Handler
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
 
 
 @pytest.fixture
@@ -94,7 +95,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
     fake = FakeHub({"tiny.gguf": WEIGHTS, "README.md": b"words"})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler(fake)) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.hub = fake  # type: ignore[attr-defined]
         fake.url = f"http://127.0.0.1:{server.server_address[1]}"
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
