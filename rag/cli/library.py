@@ -63,23 +63,7 @@ def rebuild(
     """Rebuild what is stale beside the live index, then swap."""
     context: Context = ctx.obj
     if rollback:
-        done = owned(
-            context,
-            "rollback",
-            {},
-            lambda library, _, _r: {"space": library.rollback().embedder},
-        )
-        if as_json:
-            print_json(done)
-        else:
-            typer.echo(
-                context.say(
-                    Text(
-                        f"Back to the index of {done['space']}.",
-                        f"已回退到 {done['space']} 的索引。",
-                    )
-                )
-            )
+        _roll_back(context, as_json=as_json)
         return
 
     def work(
@@ -96,6 +80,20 @@ def rebuild(
     result = owned(context, "rebuild", {"all": everything}, work)
     _print_report(context, result, as_json=as_json)
     raise typer.Exit(GAPS if result["gaps"] else 0)
+
+
+def _roll_back(context: Context, *, as_json: bool) -> None:
+    done = owned(
+        context,
+        "rollback",
+        {},
+        lambda library, _, _r: {"space": library.rollback().embedder},
+    )
+    if as_json:
+        print_json(done)
+        return
+    space = done["space"]
+    typer.echo(context.say(Text(f"Back to the index of {space}.", f"已回退到 {space} 的索引。")))
 
 
 def forget(

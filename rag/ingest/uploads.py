@@ -53,45 +53,37 @@ def add_file(folder: Path, name: str, source: Path) -> Added:
     Raises:
         OSError: the folder cannot be written.
     """
-    if not name.lower().endswith(".pdf"):
-        return Added(
-            name,
-            None,
-            Text(f"{name} is not a PDF and was not added.", f"{name} 不是 PDF，未添加。"),
-        )
-    with source.open("rb") as file:
-        if b"%PDF" not in file.read(_HEADER_BYTES):
-            return Added(
-                name,
-                None,
-                Text(
-                    f"{name} is called .pdf but holds something else; it was not added.",
-                    f"{name} 虽以 .pdf 结尾，但内容不是 PDF，未添加。",
-                ),
-            )
+    if refusal := _refusal(name, source):
+        return Added(name, None, refusal)
     identity = content_id(source)
     wanted = safe_name(name)
     target = folder / wanted
     number = 1
     while target.exists():
         if target.is_file() and content_id(target) == identity:
-            return Added(
-                name,
-                target.name,
-                Text(f"{name} is already there.", f"{name} 已经在库中。"),
-            )
+            already = Text(f"{name} is already there.", f"{name} 已经在库中。")
+            return Added(name, target.name, already)
         number += 1
         target = folder / f"{Path(wanted).stem} ({number}){Path(wanted).suffix}"
     _place(source, target)
     if number == 1:
         return Added(name, target.name)
-    return Added(
-        name,
-        target.name,
-        Text(
-            f"Another file is called {wanted}; this one was added as {target.name}.",
-            f"已有同名文件 {wanted}，此文件已另存为 {target.name}。",
-        ),
+    renamed = Text(
+        f"Another file is called {wanted}; this one was added as {target.name}.",
+        f"已有同名文件 {wanted}，此文件已另存为 {target.name}。",
+    )
+    return Added(name, target.name, renamed)
+
+
+def _refusal(name: str, source: Path) -> Text | None:
+    if not name.lower().endswith(".pdf"):
+        return Text(f"{name} is not a PDF and was not added.", f"{name} 不是 PDF，未添加。")
+    with source.open("rb") as file:
+        if b"%PDF" in file.read(_HEADER_BYTES):
+            return None
+    return Text(
+        f"{name} is called .pdf but holds something else; it was not added.",
+        f"{name} 虽以 .pdf 结尾，但内容不是 PDF，未添加。",
     )
 
 

@@ -1,0 +1,74 @@
+"""The house keeps its shape: sizes, layers, rooms, and no work at import."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+SOURCES = sorted([*ROOT.glob("rag/**/*.py"), *ROOT.glob("ui/**/*.py")])
+MODULE_LINES = 300
+FUNCTION_LINES = 40
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_a_module_can_be_read_in_one_sitting(path: Path) -> None:
+    assert len(path.read_text("utf-8").splitlines()) <= MODULE_LINES
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_a_function_fits_on_a_screen(path: Path) -> None:
+    long = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno:
+            docstring = ast.get_docstring(node, clean=False)
+            lines = node.end_lineno - node.lineno + 1
+            lines -= len(docstring.splitlines()) if docstring else 0
+            if lines > FUNCTION_LINES:
+                long.append(f"{node.name}: {lines}")
+    assert long == []
+
+
+@pytest.mark.parametrize("folder", sorted({p.parent for p in SOURCES}), ids=name)
+def test_every_room_says_what_lives_there(folder: Path) -> None:
+    docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8")))
+    assert docstring
+    assert len(docstring.splitlines()) >= 2
+
+
+def test_layers_point_downwards_and_heavy_libraries_have_one_home() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_wiring_imports_no_engine() -> None:
+    heavy = {"torch", "transformers", "chromadb", "gradio", "langchain_core", "pypdfium2"}
+    code = "import rag.desk, rag.wiring, ui, sys; print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).split()
+    assert heavy.isdisjoint(loaded)
+
+
+def test_the_project_names_no_place_of_its_makers() -> None:
+    listed = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
+    if not listed:
+        pytest.skip("not a git checkout")
+    words = ("/" + "work/", "pypi" + ".org", "file://" + "/opt", "/ro" + "ot/")
+    found = []
+    for line in listed:
+        path = ROOT / line
+        if path.suffix in {".pdf", ".png", ".woff2"} or not path.is_file():
+            continue
+        text = path.read_text("utf-8", errors="ignore")
+        found += [f"{line}: {word}" for word in words if word in text]
+    assert found == []
