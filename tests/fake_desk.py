@@ -13,7 +13,9 @@ from threading import Lock
 import pypdfium2
 
 from rag.config import Settings
+from rag.desk import DeskState
 from rag.errors import RagError, UnknownDocument
+from rag.ingest.uploads import Added
 from rag.types import (
     Answer,
     Chunk,
@@ -33,7 +35,6 @@ from rag.types import (
 from rag.words import Text
 from tests.fake_pdf import Typeset, guide_en, guide_zh, typeset
 from tests.fake_script import EN, HOSTILE, SCRIPT_ABSENT, SCRIPTS, ZH, Script
-from ui.seam import Added, DeskState
 
 GIB = 1024**3
 NO_GPU = MemoryReading(int(1.9 * GIB), int(6.2 * GIB), 16 * GIB, cpu_percent=37)
@@ -70,7 +71,7 @@ class FakeDesk:
         self.settings = Settings(knowledge=self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.go, self.was_cancelled = Flag(), Flag()
-        self.cancelled_after, self.started = -1, 0
+        self.cancelled_after = -1
         self.asked: list[tuple[str, tuple[Message, ...], frozenset[str]]] = []
         self.now = DeskState("ready", MODEL, None, None, None, None, 1, self.memory, None)
         self.files: dict[str, Typeset] = {}
@@ -98,9 +99,6 @@ class FakeDesk:
     def documents(self) -> list[DocumentStatus]:
         return sorted(self.statuses, key=lambda status: status.paths)
 
-    def start(self) -> None:
-        self.started += 1
-
     def close(self) -> None:
         self.go.set()
 
@@ -115,13 +113,19 @@ class FakeDesk:
     def _add(self, name: str, path: Path) -> Added:
         data = path.read_bytes()
         if not data.startswith(b"%PDF"):
-            return Added(name, None, Text("It is not a PDF.", "它不是 PDF。"))
+            return Added(
+                name,
+                None,
+                Text(f"{name} is not a PDF and was not added.", f"{name} 不是 PDF，未添加。"),
+            )
         landed = name
         if (self.folder / name).exists():
             landed = f"{name[:-4]} (2).pdf"
         pages = len(pypdfium2.PdfDocument(data))
         self._put(landed, replace(typeset((landed,)), data=data, pages=pages))
-        note = Text("The name was taken.", "名称已被占用。") if landed != name else None
+        note = (
+            Text(f"It was added as {landed}.", f"已另存为 {landed}。") if landed != name else None
+        )
         return Added(name, landed, note)
 
     def ask(

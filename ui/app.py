@@ -67,8 +67,8 @@ def create_app(desk: DeskLike, *, language: Literal["auto", "en", "zh"]) -> Fast
 def serve(desk: DeskLike, *, port: int, open_browser: bool, ready: Callable[[str], None]) -> None:
     """Serve until interrupted; ``ready`` gets the address as soon as it can be opened.
 
-    A taken ``port`` is replaced by the next free one; 0 takes any. ``desk.start()`` is called
-    once the page can be opened, so that loading the model does not delay it.
+    A taken ``port`` is replaced by the next free one; 0 takes any. ``ready`` runs in a thread
+    of its own and is the place to start slow work: earlier, it would delay the page.
 
     Raises:
         ConfigError: no free port was found.
@@ -87,7 +87,6 @@ def serve(desk: DeskLike, *, port: int, open_browser: bool, ready: Callable[[str
         ready(address)
         if open_browser:
             webbrowser.open(address)
-        desk.start()
 
     server = _Server(config, opened)
     with listener:

@@ -46,10 +46,15 @@ def pumped(source: Callable[[], Iterator[T]], *, tick_s: float) -> Generator[T |
 
 def _pull(source: Callable[[], Iterator[T]], items: SimpleQueue[object], abandoned: Flag) -> None:
     try:
-        for item in source():
-            items.put(item)
-            if abandoned.is_set():
-                break
+        given = source()
+        try:
+            for item in given:
+                items.put(item)
+                if abandoned.is_set():
+                    break
+        finally:
+            if isinstance(given, Generator):
+                given.close()
     except BaseException as error:  # noqa: BLE001  # handed over and raised where it is awaited
         items.put(_Failed(error))
     else:

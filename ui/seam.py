@@ -1,41 +1,16 @@
-"""What the screen needs of the engine room, so that both can be tested alone."""
+"""What the screen needs of the desk, so that both can be tested alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from rag.config import Settings
-from rag.types import DocumentStatus, Event, MemoryReading, Message, Progress, Usage
-from rag.words import Text
-
-ModelState = Literal["none", "downloading", "loading", "ready", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class DeskState:
-    """One cheap snapshot of everything that changes by itself."""
-
-    model_state: ModelState
-    model_name: str
-    model_progress: Progress | None  # while downloading or loading
-    model_note: Text | None  # why it failed, or a hint
-    sync_progress: Progress | None  # while a sync runs
-    sync_note: Text | None  # why the last sync failed
-    documents_revision: int  # changes whenever documents() would differ
-    memory: MemoryReading
-    last_usage: Usage | None  # of the last answer
-
-
-@dataclass(frozen=True, slots=True)
-class Added:
-    """What became of one file that was dropped onto the screen."""
-
-    name: str  # as the person named it
-    path: str | None  # where it landed, relative to the folder, POSIX; None if refused
-    note: Text | None  # renamed, already there, or refused
+if TYPE_CHECKING:
+    from rag.config import Settings
+    from rag.desk import DeskState
+    from rag.ingest.uploads import Added
+    from rag.types import DocumentStatus, Event, Message
 
 
 class DeskLike(Protocol):
@@ -85,8 +60,4 @@ class DeskLike(Protocol):
         Raises:
             UnknownDocument: no such document or page.
         """
-        ...
-
-    def start(self) -> None:
-        """Load the model, sync and watch the folder, all in the background."""
         ...

@@ -9,8 +9,9 @@ from typing import Any
 
 from rag.config import Settings
 from rag.errors import RagError
+from rag.ingest.uploads import Added
 from rag.words import Text
-from ui.seam import Added, DeskLike
+from ui.seam import DeskLike
 
 
 def upload_folder(settings: Settings) -> Path:
@@ -25,17 +26,30 @@ def take(desk: DeskLike, sent: object, *, folder: Path) -> list[Added]:
     only place where a document stays. What does not lie in ``folder`` is none of ours and is
     left alone, whatever the request says.
     """
-    files = list(_files(sent, folder.resolve()))
+    return [one for name, path in _files(sent, folder.resolve()) for one in _take(desk, name, path)]
+
+
+def _take(desk: DeskLike, name: str, path: Path) -> list[Added]:
     try:
-        return desk.add_files(files)
+        return desk.add_files([(name, path)])
     except RagError as error:
-        note = Text(f"{error.message.en} {error.hint.en}", f"{error.message.zh}{error.hint.zh}")
-        return [Added(name, None, note) for name, _ in files]
+        return [Added(name, None, Text(error.say("en"), error.say("zh")))]
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        return [
+            Added(
+                name,
+                None,
+                Text(
+                    f"{name} was not added, the folder could not be written: {reason}.",
+                    f"未添加 {name}，文件夹无法写入：{reason}。",
+                ),
+            )
+        ]
     finally:
-        for _, path in files:
-            with suppress(OSError):
-                path.unlink()
-                path.parent.rmdir()  # Gradio makes one folder for each file
+        with suppress(OSError):
+            path.unlink()
+            path.parent.rmdir()  # Gradio makes one folder for each file
 
 
 def _files(sent: object, folder: Path) -> Iterator[tuple[str, Path]]:

@@ -157,7 +157,7 @@ def _foot(turn: Turn, language: Language) -> str:
         f"{icon('copy')}<span>{copy}</span></button>"
     )
     costs = _costs(turn.answer.usage, language) if turn.answer else ""
-    return f'<footer class="foot">{_counts(turn, language)}{costs}{button}</footer>'
+    return f'<footer class="foot"><div>{_counts(turn, language)}{costs}</div>{button}</footer>'
 
 
 def _counts(turn: Turn, language: Language) -> str:

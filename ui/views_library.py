@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rag.types import PAGE_STATES, SEARCHABLE, DocumentStatus
 from rag.words import Language, reason_text
-from ui.seam import Added, DeskState
 from ui.views import bar_html, icon, progress_words, stage_words, word
 from ui.words import say
 
+if TYPE_CHECKING:
+    from rag.desk import DeskState
+    from rag.ingest.uploads import Added
+
+LONG, TAIL = 24, 9  # characters
 SHOWN = 300  # rows drawn at once; the rest is found by name
 
 
@@ -60,6 +65,13 @@ def name_of(document: DocumentStatus) -> str:
     return document.paths[0].rpartition("/")[2] if document.paths else document.title
 
 
+def _name_html(name: str) -> str:
+    """Return the name so that a long one loses its middle: volumes differ at their end."""
+    if len(name) <= LONG:
+        return f"<b>{escape(name)}</b>"
+    return f"<b>{escape(name[:-TAIL])}</b><b class='tail'>{escape(name[-TAIL:])}</b>"
+
+
 def _names(document: DocumentStatus) -> str:
     return "\n".join((*document.paths, document.title))
 
@@ -78,7 +90,7 @@ def _row(document: DocumentStatus, language: Language) -> str:
     pick = (
         f'<button type="button" class="pick" role="checkbox" aria-checked="false" '
         f'title="{hover}"{" disabled" if failed else ""}><i class="box"></i>'
-        f"<b>{name}</b></button>"
+        f"{_name_html(name_of(document))}</button>"
     )
     why = _why(document, language)
     reason = escape(reason_text(document.reason, language))
@@ -151,14 +163,9 @@ def added_html(added: Sequence[Added], language: Language) -> str:
 
 
 def _added_item(one: Added, language: Language) -> str:
-    if one.path is None:
-        words, kind = say("refused", language, name=one.name), "no"
-    elif one.path.rpartition("/")[2] == one.name:
-        words, kind = say("added", language, name=one.name), "yes"
-    else:
-        words, kind = say("added_as", language, name=one.name, path=one.path), "yes"
-    note = f" {one.note.say(language)}" if one.note else ""
-    return f'<li class="{kind}">{escape(words + note)}</li>'
+    kind = "no" if one.path is None else "yes"
+    words = one.note.say(language) if one.note else say("added", language, name=one.name)
+    return f'<li class="{kind}">{escape(words)}</li>'
 
 
 def landing_html(folder: Path, language: Language) -> str:

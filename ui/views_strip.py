@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from html import escape
+from typing import TYPE_CHECKING
 
 from rag.types import MemoryReading, Usage
 from rag.words import Language
-from ui.seam import DeskState
 from ui.views import gib, progress_words, share, word
 from ui.views_chat import speed
 from ui.words import say
+
+if TYPE_CHECKING:
+    from rag.desk import DeskState
 
 
 def state_word(state: DeskState, language: Language) -> tuple[str, str]:

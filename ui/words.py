@@ -42,8 +42,6 @@ WORDS: dict[str, Text] = {
         "Copied to {folder}. Nothing leaves this computer.", "复制到 {folder}，不会离开这台电脑。"
     ),
     "added": Text("{name} was added.", "已添加 {name}。"),
-    "added_as": Text("{name} was added as {path}.", "已添加 {name}，保存为 {path}。"),
-    "refused": Text("{name} was not added.", "未添加 {name}。"),
     "dismiss": Text("Dismiss", "关闭"),
     # -- sync and download, by stage
     "stage_scan": Text("Looking through the folder", "正在查看文件夹"),
@@ -59,9 +57,9 @@ WORDS: dict[str, Text] = {
     "unit_documents": Text("documents", "份文档"),
     "per_second": Text("{value} {unit}/s", "{value} {unit}/秒"),
     # -- middle room: what I ask
-    "scope_all": Text("Searching all documents", "范围：全部文档"),
-    "scope_some": Text("Searching {count} documents", "范围：{count} 份文档"),
-    "scope_one": Text("Searching 1 document", "范围：1 份文档"),
+    "scope_all": Text("Scope: all documents", "范围：全部文档"),
+    "scope_some": Text("Scope: {count} documents", "范围：{count} 份文档"),
+    "scope_one": Text("Scope: 1 document", "范围：1 份文档"),
     "ask_placeholder": Text("Ask your documents…", "向你的文档提问…"),
     "ask_label": Text("Your question", "你的问题"),
     "send": Text("Send", "发送"),
@@ -73,8 +71,8 @@ WORDS: dict[str, Text] = {
         "回答会逐字出现在这里，每一句都能点到文档中支持它的位置。",
     ),
     "hello_empty": Text(
-        "Drop a PDF anywhere on this window to begin, or try the guide that came along:",
-        "把 PDF 拖到窗口任意处即可开始，也可以先问问随附的使用指南：",
+        "Drop a PDF anywhere on this window to begin.",
+        "把 PDF 拖到窗口任意处即可开始。",
     ),
     "example_en": Text("How do I add documents?", "How do I add documents?"),
     "example_zh": Text("如何添加文档？", "如何添加文档？"),

@@ -32,7 +32,7 @@ def test_a_chosen_file_lands_in_the_folder_and_in_the_list(
     browser_page.set_input_files('#left input[type="file"]', [pdf, text])
     said = browser_page.locator(".added")
     expect(said).to_contain_text("合同（最终版）#1.pdf was added.")
-    expect(said).to_contain_text("notes.pdf was not added. It is not a PDF.")
+    expect(said).to_contain_text("notes.pdf is not a PDF and was not added.")
     assert (desk.folder / "合同（最终版）#1.pdf").read_bytes() == pdf.read_bytes()
     expect(browser_page.locator('.row[data-name="合同（最终版）#1.pdf"]')).to_be_visible()
     assert not [f for f in (desk.folder / ".rag" / "uploads").rglob("*") if f.is_file()]
@@ -63,11 +63,11 @@ def test_files_may_be_dropped_anywhere_but_only_pdfs_are_taken(
 def test_picked_documents_limit_the_question(browser_page: Page, desk: FakeDesk) -> None:
     row = browser_page.locator(".row", has_text="使用指南")
     row.locator(".pick").click()
-    expect(browser_page.locator("#scope")).to_have_text("Searching 1 document")
+    expect(browser_page.locator("#scope")).to_have_text("Scope: 1 document")
     ask(browser_page, "How do I add documents?")
     assert desk.asked[0][2] == {desk.files["RAG Desk 使用指南.pdf"].id}
     browser_page.click("#scope")
-    expect(browser_page.locator("#scope")).to_have_text("Searching all documents")
+    expect(browser_page.locator("#scope")).to_have_text("Scope: all documents")
 
 
 def test_a_document_that_cannot_be_read_says_why_and_what_to_do(
