@@ -17,7 +17,7 @@ from tests.model_files import e5_file
 WHOLE, _ = e5_file()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     at=st.integers(0, len(WHOLE) - 1),
     byte=st.integers(0, 255),
