@@ -5,15 +5,11 @@ from __future__ import annotations
 import pytest
 
 from rag.retrieve.passage_text import embedding_text, join_broken_lines, lexical_text
-from tests.passages import passage
+from tests.factories import chunk
 
 
 def words(text):
     return len(text.split())
-
-
-def chunk(text, heading=""):
-    return passage(text, heading=heading).chunk
 
 
 @pytest.mark.parametrize(
@@ -34,7 +30,7 @@ def test_only_line_breaks_inside_chinese_sentences_go(text, joined):
 
 
 def test_the_heading_stands_before_the_passage():
-    found = chunk("The text.", "Guide › Part one")
+    found = chunk("The text.", heading="Guide › Part one")
     assert embedding_text(found, limit=99, count=words) == "Guide › Part one\nThe text."
     assert lexical_text(found) == "Guide › Part one\nThe text."
 
@@ -45,7 +41,7 @@ def test_a_passage_without_heading_is_embedded_alone():
 
 
 def test_the_heading_loses_its_outermost_steps_when_there_is_little_room():
-    found = chunk("one two three", "Title › Chapter › Section")
+    found = chunk("one two three", heading="Title › Chapter › Section")
     assert embedding_text(found, limit=8, count=words).startswith("Title › Chapter › Section\n")
     assert embedding_text(found, limit=6, count=words) == "Chapter › Section\none two three"
     assert embedding_text(found, limit=5, count=words) == "Section\none two three"
@@ -53,4 +49,6 @@ def test_the_heading_loses_its_outermost_steps_when_there_is_little_room():
 
 
 def test_the_passage_itself_is_never_cut():
-    assert embedding_text(chunk("one two three", "T"), limit=1, count=words) == "one two three"
+    assert (
+        embedding_text(chunk("one two three", heading="T"), limit=1, count=words) == "one two three"
+    )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from rag.measure import scoring
-from tests.passages import passage
+from tests.factories import passage
 
+TWO_PAGES = passage("b", document_id="guide", page=1)
 FOUND = [
-    passage("a", document="other.pdf", first_page=3),
-    passage("b", document="guide.pdf", first_page=1, last_page=2),
-    passage("c", document="guide.pdf", first_page=3),
+    passage("a", document_id="other", page=3),
+    replace(TWO_PAGES, chunk=replace(TWO_PAGES.chunk, last_page=2)),
+    passage("c", document_id="guide", page=3),
 ]
 
 
