@@ -1,0 +1,174 @@
+"""Measures page retrieval over an existing library: each leg alone, and both fused.
+
+    python -m tests.eval.measure_retrieval --library DIR [--sets ohr_finance,ohr_law] [--legs]
+
+The library must hold the sets' PDFs (``rag sync``). Nothing is written to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from rag import wiring
+from rag.config import load_settings
+from rag.factory import Factory, load
+from rag.measure.scoring import first_hit, hit_at
+from rag.measure.sets import Question, load_sets
+from rag.store.keeper import exact_index
+from rag.store.passages import LedgerPassages
+from rag.types import Passage
+
+if TYPE_CHECKING:
+    from rag.protocols import Embedder, LexicalIndex, Retriever, Vector, Vectors
+    from rag.store.numpy_index import NumpyIndex
+
+Mode = Literal["shared", "single"]
+Leg = Literal["lexical", "dense", "fused"]
+DEPTH = 10
+PAGE_SETS = ("seed_zh", "financebench", "mmlongbench", "ohr_finance", "ohr_law", "zh_pdf_cmrc")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How one leg did on one set in one mode. ``ranks`` has one entry a question."""
+
+    set: str
+    mode: Mode
+    leg: Leg
+    ranks: tuple[int | None, ...]
+
+    def hit(self, k: int) -> float:
+        return hit_at(self.ranks, k)
+
+
+class RememberingEmbedder:
+    """Embeds a question once, though it is asked in several modes and legs."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._queries: dict[str, Vector] = {}
+        self.name, self.dim, self.max_tokens = embedder.name, embedder.dim, embedder.max_tokens
+
+    def count_tokens(self, text: str) -> int:
+        return self._embedder.count_tokens(text)
+
+    def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        return self._embedder.embed_passages(texts)
+
+    def embed_query(self, text: str) -> Vector:
+        if text not in self._queries:
+            self._queries[text] = self._embedder.embed_query(text)
+        return self._queries[text]
+
+
+class Bench:
+    """A library opened for measuring: exact vector search, so that no index adds its errors."""
+
+    def __init__(self, knowledge: Path) -> None:
+        settings = load_settings(None, {**os.environ, "RAG_KNOWLEDGE": str(knowledge)})
+        self._factory = Factory(settings)
+        self._ledger = self._factory.ledger(read_only=True)
+        space = self._ledger.active_space()
+        if space is None:
+            raise SystemExit(f"{knowledge} has no index yet; run rag sync first")
+        engines = wiring.space_engines(self._factory, self._ledger, space)
+        engines = replace(engines, embedder=RememberingEmbedder(engines.embedder))
+        self.store = LedgerPassages(self._ledger, space)
+        self.embedder: Embedder = engines.embedder
+        self.index: NumpyIndex = exact_index(self._ledger, space)
+        self.lexical: LexicalIndex = load("lexical")(self.store, self._factory.analyser)
+        self.retriever: Retriever = wiring.retriever(
+            self._factory, self._ledger, engines, self.index
+        )
+        self._documents = {
+            Path(path).name: row.document_id
+            for path, row in self._ledger.files().items()
+            if row.document_id
+        }
+
+    def close(self) -> None:
+        self._factory.close()
+        self._ledger.close()
+
+    def documents(self, question: Question) -> list[str]:
+        """Return the ids of the question's first document; empty if the library lacks it."""
+        found = self._documents.get(question.documents[0])
+        return [found] if found else []
+
+    def search(
+        self, question: str, leg: Leg, *, documents: Collection[str] | None
+    ) -> Sequence[Passage]:
+        """Return the first passages of one leg, or of both fused."""
+        if leg == "fused":
+            return self.retriever.search(question, k=DEPTH, documents=documents).passages
+        if leg == "lexical":
+            found = self.lexical.search(question, k=DEPTH, documents=documents)
+        elif documents is None:
+            found = self.index.search(self.embedder.embed_query(question), k=DEPTH)
+        else:
+            ids, rows = self.store.vectors(documents)
+            cosines = rows @ self.embedder.embed_query(question)
+            order = np.argsort(-cosines, kind="stable")[:DEPTH]
+            found = [(ids[i], float(cosines[i])) for i in order]
+        known = self.store.passages([chunk_id for chunk_id, _ in found])
+        return [known[chunk_id] for chunk_id, _ in found if chunk_id in known]
+
+
+def measure(
+    bench: Bench, sets: Path, *, names: Collection[str], legs: Sequence[Leg]
+) -> Iterator[Row]:
+    """Yield a row for each set, mode and leg."""
+    for found in load_sets(sets):
+        if found.name not in names:
+            continue
+        ranks: dict[tuple[Mode, Leg], list[int | None]] = defaultdict(list)
+        for question in found.with_pages():
+            own = bench.documents(question)
+            scopes: dict[Mode, list[str] | None] = {"shared": None, "single": own}
+            for mode, documents in scopes.items():
+                for leg in legs:
+                    passages = bench.search(question.text, leg, documents=documents)
+                    rank = first_hit(passages, document=question.documents[0], pages=question.pages)
+                    ranks[mode, leg].append(rank)
+        for (mode, leg), values in ranks.items():
+            yield Row(found.name, mode, leg, tuple(values))
+
+
+def eval_folder() -> Path:
+    """Return the folder of evaluation sets; RAG_EVAL_SETS names it."""
+    root = Path(__file__).resolve().parents[2]
+    return Path(os.environ.get("RAG_EVAL_SETS", root.parent / "shared" / "eval"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--library", type=Path, required=True, help="a synced knowledge folder")
+    parser.add_argument("--sets", default=",".join(PAGE_SETS), help="comma-separated names")
+    parser.add_argument("--legs", action="store_true", help="also each leg alone")
+    arguments = parser.parse_args()
+    legs: list[Leg] = ["lexical", "dense", "fused"] if arguments.legs else ["fused"]
+    bench = Bench(arguments.library)
+    try:
+        names = arguments.sets.split(",")
+        sys.stdout.write(f"{'set':14} {'mode':7} {'leg':8}     n  hit@1  hit@5 hit@10\n")
+        for row in measure(bench, eval_folder(), names=names, legs=legs):
+            figures = "  ".join(f"{row.hit(k):.3f}" for k in (1, 5, 10))
+            sys.stdout.write(
+                f"{row.set:14} {row.mode:7} {row.leg:8} {len(row.ranks):5}  {figures}\n"
+            )
+            sys.stdout.flush()
+    finally:
+        bench.close()
+
+
+if __name__ == "__main__":
+    main()
