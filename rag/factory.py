@@ -6,6 +6,7 @@ name, when a setting asks for it; so ``rag --help`` never loads torch.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.errors import MissingDependency, StoreError
+from rag.errors import DownloadFailed, MissingDependency, StoreError
 from rag.types import Progress, Space
 from rag.words import Text
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     )
     from rag.store.ledger import Ledger
 
+logger = logging.getLogger(__name__)
 Report = Callable[[Progress], None]
 
 ENGINES = {
@@ -168,9 +170,7 @@ class Factory:
         if chosen.engine == ECHO:
             echo: TextGenerator = load(ECHO)()
             return echo
-        path = chosen.path or self.model_store().pull(
-            chosen.model, progress=self._report, cancelled=cancelled or self._cancelled
-        )
+        chosen, path = self._generator_weights(chosen, cancelled or self._cancelled)
         self._report(Progress("load", item=chosen.model))
         extra: dict[str, Any] = (
             {"threads": generator.threads}
@@ -181,6 +181,28 @@ class Factory:
             path, name=chosen.model, context_tokens=generator.context_tokens, **extra
         )
         return built
+
+    def _generator_weights(
+        self, chosen: ChosenGenerator, cancelled: Callable[[], bool]
+    ) -> tuple[ChosenGenerator, Path]:
+        """Download what is missing. What nobody chose by name gives way to what can be had."""
+        from rag.models.choice import CPU_GENERATOR
+        from rag.models.job import DownloadCancelled
+
+        if chosen.path is not None:
+            return chosen, chosen.path
+        store = self.model_store()
+        try:
+            path = store.pull(chosen.model, progress=self._report, cancelled=cancelled)
+        except DownloadCancelled:
+            raise
+        except DownloadFailed:
+            if self.settings.generator.model != "auto" or chosen.model == CPU_GENERATOR:
+                raise
+            logger.warning("%s cannot be downloaded; using %s", chosen.model, CPU_GENERATOR)
+            chosen = ChosenGenerator(CPU_GENERATOR, store.catalogue.get(CPU_GENERATOR).engine)
+            path = store.pull(chosen.model, progress=self._report, cancelled=cancelled)
+        return chosen, path
 
     def chosen_generator(self) -> ChosenGenerator:
         """Return which model answers, by the settings and by what this machine is.

@@ -120,7 +120,37 @@ def _rectangles(page: Any, text_page: Any, number: int, first: int, count: int) 
         )
         if box.x1 > box.x0 and box.y1 > box.y0:
             boxes.append(box)
-    return boxes
+    return merged(boxes)
+
+
+def merged(boxes: Sequence[Box]) -> list[Box]:
+    """Join boxes that stand side by side on one line: PDFium gives one for each run of a font.
+
+    Two belong together if they share at least half of the lower one's height and the gap is
+    at most one line height, which keeps columns and the cells of wide tables apart.
+    """
+    lines: list[Box] = []
+    for box in boxes:
+        last = lines[-1] if lines else None
+        if last is not None and _beside(last, box):
+            lines[-1] = Box(
+                box.page,
+                min(last.x0, box.x0),
+                min(last.y0, box.y0),
+                max(last.x1, box.x1),
+                max(last.y1, box.y1),
+            )
+        else:
+            lines.append(box)
+    return lines
+
+
+def _beside(left: Box, right: Box) -> bool:
+    low = min(left.y1 - left.y0, right.y1 - right.y0)
+    shared = min(left.y1, right.y1) - max(left.y0, right.y0)
+    gap = max(left.x0, right.x0) - min(left.x1, right.x1)
+    height = max(left.y1 - left.y0, right.y1 - right.y0)
+    return left.page == right.page and shared >= low / 2 and gap <= height
 
 
 def _to_view(page: Any, x: float, y: float) -> tuple[float, float]:
