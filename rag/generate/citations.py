@@ -8,7 +8,7 @@ choose and stands in for words when answer and passage are in different language
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from rag.generate.refusal import is_refusal
 from rag.generate.sentences import split_sentences
 from rag.generate.spans import Rarity, Span, Terms, candidate_spans, numbers
 from rag.types import Evidence, Passage, Sentence, Verdict
-from rag.words import detect_language, is_cjk
+from rag.words import Language, detect_language, is_cjk
 
 if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors
@@ -30,6 +30,7 @@ WEAK = 0.25
 """Support below which nothing is shown as evidence."""
 _SHORTLIST = 8  # candidates by words whose meaning is compared as well
 _MEANING = 0.3  # what the nearest meaning adds when candidates are ordered
+_CHINESE_LETTERS = 0.15  # share of the letters from which a passage counts as Chinese
 _ACROSS_SUPPORT = 0.3  # support by meaning alone; numbers and names must add the rest
 # What a model adds around its claims: list marks, citation marks, emphasis.
 _MARKUP = re.compile(r"^\s*(?:[-*+•]|\(?\d{1,2}[.)、])\s+|\[\d{1,3}\]|[*_`#|]+")
@@ -64,8 +65,7 @@ def link(
     an offset into the passage's document; ``embed`` maps texts to unit rows, and ``None``
     leaves it to words. Pieces without a word, such as rules and brackets, are left out.
     """
-    spans = candidate_spans(passages, terms)
-    linker = _Linker(spans, embed)
+    linker = _Linker(passages, terms, embed)
     found: list[Sentence] = []
     for start, end in split_sentences(answer):
         text = _MARKUP.sub(" ", answer[start:end])
@@ -89,8 +89,12 @@ def link(
 class _Linker:
     """Finds the best span for a claim; embeds each span at most once."""
 
-    def __init__(self, spans: Sequence[Span], embed: Embed | None) -> None:
-        self._spans = spans
+    def __init__(self, passages: Sequence[Passage], terms: Terms, embed: Embed | None) -> None:
+        self._spans = spans = candidate_spans(passages, terms)
+        self._around = [
+            frozenset(terms(f"{p.document}\n{p.chunk.heading}\n{p.chunk.text}")) for p in passages
+        ]
+        self._languages = [_language(passage.chunk.text) for passage in passages]
         self._rarity = Rarity(spans)
         self._embed = embed
         self._rows: dict[str, Vector] = {}
@@ -100,18 +104,17 @@ class _Linker:
         if not self._spans:
             return None
         ranked = sorted(self._spans, key=lambda span: -self._overlap(claim, span))
-        if self._is_foreign(claim, ranked[0]):
-            return self._best_across(claim)
+        asked = detect_language(claim.text)
+        if self._embed is not None and self._languages[ranked[0].passage] != asked:
+            foreign = [span for span in ranked if self._languages[span.passage] != asked]
+            return self._best_across(foreign, claim)
         shortlist = ranked[:_SHORTLIST]
         nearness = self._nearness(claim, shortlist)
         chosen = max(
             range(len(shortlist)),
             key=lambda i: self._overlap(claim, shortlist[i]) + _MEANING * nearness[i],
         )
-        return _Match(shortlist[chosen], self._coverage(claim, shortlist[chosen]))
-
-    def _coverage(self, claim: _Claim, span: Span) -> float:
-        return self._rarity.share(claim.terms & span.terms, claim.terms)
+        return _Match(shortlist[chosen], self._held(claim.terms, shortlist[chosen]))
 
     def _overlap(self, claim: _Claim, span: Span) -> float:
         """Return the share of the claim that the span holds, a little less for long spans."""
@@ -119,24 +122,26 @@ class _Linker:
         precision = self._rarity.share(shared, span.terms)
         return 0.85 * self._rarity.share(shared, claim.terms) + 0.15 * precision
 
-    def _is_foreign(self, claim: _Claim, best: Span) -> bool:
-        return self._embed is not None and detect_language(claim.text) != detect_language(best.text)
+    def _held(self, wanted: frozenset[str], span: Span) -> float:
+        """Return the share of the terms that the span holds; the rest of its passage counts half.
 
-    def _best_across(self, claim: _Claim) -> _Match:
+        What a table's row is about stands in its header, what a sentence is about in its title.
+        """
+        inside = self._rarity.share(wanted & span.terms, wanted)
+        around = self._rarity.share(wanted & (span.terms | self._around[span.passage]), wanted)
+        return (inside + around) / 2
+
+    def _best_across(self, spans: Sequence[Span], claim: _Claim) -> _Match:
         """Choose by meaning, and by the names and numbers that survive translation."""
-        nearness = self._nearness(claim, self._spans)
-        fixed = frozenset(term for term in claim.terms if self._survives_translation(term))
-
-        def support(i: int) -> float:
-            shared = self._rarity.share(fixed & self._spans[i].terms, fixed)
-            return _ACROSS_SUPPORT * nearness[i] + (1 - _ACROSS_SUPPORT) * shared
-
-        chosen = max(range(len(self._spans)), key=support)
-        return _Match(self._spans[chosen], support(chosen))
-
-    def _survives_translation(self, term: str) -> bool:
-        """Say whether a term is alike in both languages: a number, a code, a name in Latin."""
-        return not is_cjk(term[0]) and (term in self._rarity or any(c.isdigit() for c in term))
+        nearness = self._nearness(claim, spans)
+        known = frozenset().union(*(span.terms for span in spans))
+        fixed = frozenset(term for term in claim.terms if _survives(term, known))
+        support = [
+            _ACROSS_SUPPORT * near + (1 - _ACROSS_SUPPORT) * self._held(fixed, span)
+            for near, span in zip(nearness, spans, strict=True)
+        ]
+        chosen = max(range(len(spans)), key=support.__getitem__)
+        return _Match(spans[chosen], support[chosen])
 
     def _nearness(self, claim: _Claim, spans: Sequence[Span]) -> list[float]:
         """Return each span's place between the farthest (0) and the nearest (1) in meaning."""
@@ -149,6 +154,18 @@ class _Linker:
         cosines = [float(self._rows[span.text] @ asked) for span in spans]
         low, high = min(cosines), max(cosines)
         return [(c - low) / (high - low) if high > low else 0.0 for c in cosines]
+
+
+def _language(passage: str) -> Language:
+    """Return the language of a passage, which may be a table: units and codes are no words."""
+    chinese = sum(map(is_cjk, passage))
+    letters = sum(letter.isalpha() for letter in passage)
+    return "zh" if chinese and chinese >= _CHINESE_LETTERS * letters else "en"
+
+
+def _survives(term: str, known: Collection[str]) -> bool:
+    """Say whether a term is alike in both languages: a number, a code, a name in Latin."""
+    return not is_cjk(term[0]) and (term in known or any(letter.isdigit() for letter in term))
 
 
 def _verdict(claim: _Claim, match: _Match, passages: Sequence[Passage]) -> Verdict:

@@ -76,9 +76,6 @@ class Rarity:
         self._total = len(spans)
         self._spans = Counter(term for span in spans for term in span.terms)
 
-    def __contains__(self, term: str) -> bool:
-        return term in self._spans
-
     def weight(self, term: str) -> float:
         """Return ln(1 + (N - n + .5) / (n + .5)) for a term of n of the N spans.
 
