@@ -1,0 +1,79 @@
+"""The pipeline of this project: a sync into an empty library, as ``rag sync`` does it."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from rag.config import EmbedderSettings, Settings, load_settings
+from rag.factory import Factory
+from tests.bench.child import finish, folder_argument, since_start_s
+
+if TYPE_CHECKING:
+    from rag.report import SyncReport
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pdfs", type=folder_argument, required=True)
+    parser.add_argument("--embedder", required=True)
+    arguments = parser.parse_args()
+    finish(index(arguments.pdfs, embedder=arguments.embedder))
+
+
+def index(folder: Path, *, embedder: str) -> dict[str, Any]:
+    """Sync the folder with the default settings; the embedder is loaded before the clock runs."""
+    # imported by the plain reference before its clock runs, so here as well
+    import rag.store.chroma_index  # noqa: F401
+
+    settings = Settings(
+        knowledge=folder,
+        embedder=EmbedderSettings(model=embedder),
+        models=load_settings(None).models,  # RAG_MODELS__FOLDER says where the weights are
+    )
+    factory = Factory(settings)
+    factory.embedder(embedder)
+    load_s = since_start_s()
+    began = perf_counter()
+    report = _sync(settings, factory)
+    seconds = perf_counter() - began
+    times = asdict(report.times)
+    stages = {
+        "read": times["read_s"] + times["parse_s"],
+        "chunk": times["chunk_s"],
+        "embed": times["embed_s"],
+        "write": times["write_s"],
+    }
+    return {
+        "pages": sum(report.pages.values()),
+        "passages": report.chunks,
+        "failed": len(report.failed),
+        "load_s": load_s,
+        "seconds": seconds,
+        "stages": {**stages, "other": seconds - sum(stages.values())},
+    }
+
+
+def _sync(settings: Settings, factory: Factory) -> SyncReport:
+    """Do what ``rag sync`` does, from taking the library to letting it go."""
+    from rag import wiring
+    from rag.store.live_index import LiveIndex
+    from rag.store.owner import Owner
+
+    owner = Owner(settings.data)
+    ledger = factory.ledger()
+    live = LiveIndex(ledger, settings.data / "chroma", engine=settings.retrieve.index)
+    try:
+        return wiring.library(factory, ledger, index=live.for_writing).sync()
+    finally:
+        live.close()
+        ledger.close()
+        factory.close()
+        owner.release()
+
+
+if __name__ == "__main__":
+    main()
