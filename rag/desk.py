@@ -136,7 +136,7 @@ class Desk:
         return DeskState(
             model_state=self._model_state,
             model_name=self._model_name,
-            model_progress=self._model_progress,
+            model_progress=None if self._model_ready.is_set() else self._model_progress,
             model_note=self._model_note,
             sync_progress=self._worker.progress,
             sync_note=self._worker.note,
@@ -258,6 +258,8 @@ class Desk:
 
     def _load_model(self) -> None:
         try:
+            # the small one first: syncing and searching wait for it
+            self._factory.embedder(self.settings.embedder.model)
             chosen = self._factory.chosen_generator()
             self._model_name = chosen.model
             self._generator = self._factory.generator(self._stopping.is_set)
@@ -268,7 +270,6 @@ class Desk:
             self._model_state = "failed"
             self._model_note = Text(error.say("en"), error.say("zh"))
         finally:
-            self._model_progress = None
             self._model_ready.set()
 
 

@@ -101,7 +101,8 @@ class Factory:
         self._cancelled = cancelled
         self._embedders: dict[str, Embedder] = {}
         self._pool: WorkerPool | None = None
-        self._guard = threading.RLock()
+        self._guard = threading.Lock()  # of the pool; pages are drawn while a model loads
+        self._embedder_guard = threading.Lock()
         self.analyser: Analyser = load("analyser")()
 
     # -- models ----------------------------------------------------------------------------
@@ -117,7 +118,7 @@ class Factory:
 
     def embedder(self, name: str) -> Embedder:
         """Return the embedder of a catalogue name, loaded; downloaded first if need be."""
-        with self._guard:
+        with self._embedder_guard:
             if name not in self._embedders:
                 self._embedders[name] = self._build_embedder(name)
             return self._embedders[name]
