@@ -21,7 +21,7 @@ import xllamacpp
 from rag.generate.failures import cannot_load, failed, prompt_too_long, unloaded
 from rag.generate.gguf_check import check_gguf, why_not_loaded
 from rag.generate.loopback import Loopback
-from rag.generate.streaming import OneAtATime, iterate
+from rag.generate.streaming import OneAtATime, Stopped, iterate
 from rag.generate.templates import LLAMA2_CHAT, plain_turns
 from rag.types import Delta, FinishReason, Message
 
@@ -39,7 +39,6 @@ _LLAMA2_VOCABULARY = 32_000
 _CHATML = "<|im_start|>"
 
 Emit = Callable[[Delta], None]
-Stopped = Callable[[], bool]
 
 
 class LlamaCppGenerator:

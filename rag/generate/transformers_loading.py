@@ -1,0 +1,243 @@
+"""Loads a causal language model with transformers: in full precision, 8 or 4 bits."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    GenerationConfig,
+)
+from transformers.utils import logging as transformers_logging
+
+from rag.errors import MissingDependency, ModelError, ModelMissing
+from rag.generate.failures import cannot_load
+from rag.generate.templates import LLAMA2_CHAT
+from rag.generate.torch_memory import is_out_of_memory, let_go, out_of_memory
+from rag.words import Text
+
+Quantization = Literal["none", "int8", "nf4"]
+Device = Literal["auto", "cpu", "cuda"]
+
+LLAMA2_VOCABULARY = 32_000
+TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>")
+"""Tokens with which templates close a turn; some checkpoints name only another as their end."""
+
+_UNREADABLE = (OSError, ValueError, LookupError, RuntimeError, MemoryError, SafetensorError)
+"""What transformers raises for missing, damaged and unknown files, by kind of damage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model ready to answer."""
+
+    model: Any
+    tokenizer: Any
+    template: str | None  # ours; None where the checkpoint brings its own
+    window: int  # tokens
+
+
+def load_model(
+    source: Path | str, *, quantization: Quantization, device: Device, local_files_only: bool
+) -> Loaded:
+    """Load weights from a folder, or from the hub's cache by a repository's name.
+
+    Only safetensors are read, and no code of the checkpoint is run.
+
+    Raises:
+        ModelMissing: there is no such folder.
+        MissingDependency: the precision needs a package that is not installed.
+        OutOfMemory: the device is too small.
+        ModelError: there is no such device; or the checkpoint is damaged, incomplete, of an
+            unknown kind, or not made for conversations.
+    """
+    path = Path(source)
+    if isinstance(source, Path) and not path.is_dir():
+        raise _missing(path)
+    place = _place(device)
+    _quiet()
+    failure: ModelError
+    try:
+        return _load(source, quantization=quantization, place=place, local=local_files_only)
+    except ImportError as error:
+        raise _needs_package(path, error) from error
+    except _UNREADABLE as error:
+        if not is_out_of_memory(error):
+            raise _unreadable(path, error) from error
+        failure = out_of_memory(
+            Text(f"loading {path.name}", f"加载 {path.name}"), device=place, hint=_SMALLER
+        )
+        let_go(error)
+    raise failure  # out here, where nothing refers to the half-loaded weights any more
+
+
+def _load(source: Path | str, *, quantization: Quantization, place: Any, local: bool) -> Loaded:
+    common = {"local_files_only": local, "trust_remote_code": False}
+    config = AutoConfig.from_pretrained(source, **common)
+    tokenizer = AutoTokenizer.from_pretrained(source, **common)
+    template = _template(Path(source), config, tokenizer)
+    dtype = compute_dtype(place)
+    quantized = getattr(config, "quantization_config", None) is not None
+    model, report = AutoModelForCausalLM.from_pretrained(
+        source,
+        config=config,
+        dtype=dtype,
+        quantization_config=None if quantized else _precision(quantization, dtype),
+        device_map={"": place},
+        attn_implementation="sdpa",
+        use_safetensors=True,
+        output_loading_info=True,
+        **common,
+    )
+    if absent := sorted(report["missing_keys"]):  # they would be random numbers
+        raise cannot_load(
+            Path(source),
+            Text(f"{len(absent)} of its weights are missing.", f"缺少 {len(absent)} 个权重。"),
+            hint=_AGAIN,
+        )
+    model.generation_config = _plain_generation(model, tokenizer, template)
+    window = config.get_text_config(decoder=True).max_position_embeddings
+    return Loaded(model.eval(), tokenizer, template, int(window))
+
+
+def _precision(quantization: Quantization, dtype: torch.dtype) -> BitsAndBytesConfig | None:
+    if quantization == "none":
+        return None
+    # its notes, several for each token, would go to stderr; and it has to be told before
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    importlib.import_module("bitsandbytes")
+    if quantization == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    # NF4 and double quantization: QLoRA, Dettmers et al. 2023, section 3. transformers' own
+    # defaults are FP4 and float32.
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def compute_dtype(place: torch.device) -> torch.dtype:
+    """Return bfloat16 where the hardware multiplies it, else what the device is good at.
+
+    A CPU without such units takes several times longer in bfloat16 than in float32.
+    """
+    if place.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float16
+    tell = getattr(torch.cpu, "get_capabilities", None)  # torch before 2.13 does not
+    able: dict[str, Any] = tell() if tell else {}
+    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
+
+
+def _place(device: Device) -> torch.device:
+    present = torch.cuda.is_available()
+    if device == "cuda" and not present:
+        raise ModelError(
+            Text(
+                "There is no CUDA GPU here that PyTorch can use.", "没有 PyTorch 可用的 CUDA 显卡。"
+            ),
+            hint=Text(
+                "Install the NVIDIA driver and a PyTorch built for CUDA, or set "
+                'generator.device = "cpu".',
+                '请安装 CUDA 版 PyTorch 和 NVIDIA 驱动，或设置 generator.device = "cpu"。',
+            ),
+        )
+    return torch.device("cuda", 0) if present and device != "cpu" else torch.device("cpu")
+
+
+def _template(path: Path, config: Any, tokenizer: Any) -> str | None:
+    if tokenizer.chat_template is not None:
+        return None
+    if config.model_type == "llama" and config.vocab_size == LLAMA2_VOCABULARY:
+        return LLAMA2_CHAT
+    raise cannot_load(
+        path,
+        Text("it has no chat template.", "它没有对话模板。"),
+        hint=Text(
+            "Choose a model made for conversations; its name often ends in Chat or Instruct.",
+            "请选择用于对话的模型，其名称多以 Chat 或 Instruct 结尾。",
+        ),
+    )
+
+
+def _plain_generation(model: Any, tokenizer: Any, template: str | None) -> GenerationConfig:
+    """Return a config that only knows where an answer ends.
+
+    A checkpoint's own sampling habits are left out: a repetition penalty, for one, punishes
+    quoting the passages.
+    """
+    named = model.generation_config.eos_token_id
+    ends = set(named if isinstance(named, list) else [named]) | {tokenizer.eos_token_id}
+    known = tokenizer.get_vocab()
+    used = template or str(tokenizer.chat_template)
+    ends |= {known[end] for end in TURN_ENDS if end in used and end in known}
+    ends.discard(None)
+    pad = tokenizer.pad_token_id
+    return GenerationConfig(
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=sorted(ends) or None,
+        pad_token_id=pad if pad is not None else min(ends, default=0),
+    )
+
+
+def _quiet() -> None:
+    """Keep progress bars and advice for developers off the user's terminal."""
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+
+
+_AGAIN = Text(
+    "Delete it and download it again, with `rag models pull` if it is in the list.",
+    "请删除后重新下载；列表中的模型可用 `rag models pull` 下载。",
+)
+_SMALLER = Text(
+    'Set generator.quantization = "nf4", choose a smaller model, or close other programs.',
+    '请设置 generator.quantization = "nf4"、选择更小的模型，或关闭其他程序。',
+)
+
+
+def _missing(path: Path) -> ModelMissing:
+    return ModelMissing(
+        Text(f"There is no folder {path}.", f"文件夹 {path} 不存在。"),
+        hint=Text(
+            "Run `rag models pull` to download the model.", "请运行 `rag models pull` 下载模型。"
+        ),
+    )
+
+
+def _needs_package(path: Path, error: ImportError) -> MissingDependency:
+    detail = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+    package = error.name.partition(".")[0] if error.name else None
+    return MissingDependency(
+        Text(
+            f"{path.name} in this precision needs a package that is not installed: {detail}",
+            f"以此精度加载 {path.name} 缺少软件包：{detail}",
+        ),
+        hint=Text(
+            f"Run `pip install {package}`, or choose another generator.quantization or model."
+            if package
+            else "Install it, or choose another generator.quantization or model.",
+            f"请运行 `pip install {package}`，或更换 generator.quantization 或模型。"
+            if package
+            else "请安装该软件包，或更换 generator.quantization 或模型。",
+        ),
+    )
+
+
+def _unreadable(path: Path, error: Exception) -> ModelError:
+    if isinstance(error, SafetensorError):
+        why = Text("a file of weights is damaged or incomplete.", "权重文件已损坏或不完整。")
+        return cannot_load(path, why, hint=_AGAIN)
+    detail = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+    return cannot_load(path, Text(detail, detail), hint=_AGAIN)
