@@ -65,6 +65,8 @@ class FakeDesk:
     pace_s: float = 0.0  # between two pieces of an answer
     hold_after: int | None = None  # pieces; then wait for ``go`` or a cancel
     error: RagError | None = None
+    sizeless: str = ""  # the id of a document whose pages have no size
+    full: bool = False  # no room for another file
     deaf: bool = False  # does not notice a cancel while it holds
 
     def __post_init__(self) -> None:
@@ -106,6 +108,8 @@ class FakeDesk:
         self.change()
 
     def add_files(self, files: Sequence[tuple[str, Path]]) -> list[Added]:
+        if self.full:
+            raise OSError(28, "No space left on device")
         added = [self._add(name, path) for name, path in files]
         self.change()
         return added
@@ -218,7 +222,7 @@ class FakeDesk:
 
     def _open(self, document_id: str) -> pypdfium2.PdfDocument:
         for pdf in self.files.values():
-            if pdf.id == document_id:
+            if pdf.id == document_id != self.sizeless:
                 return pypdfium2.PdfDocument(pdf.data)
         raise UnknownDocument(
             Text("There is no such document.", "没有这份文档。"),

@@ -2,48 +2,67 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
 import threading
 import webbrowser
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import uvicorn
-from fastapi import FastAPI
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from rag.config import Settings
 from rag.errors import ConfigError
 from rag.words import Text
 from ui.guard import HOSTS, SameOrigin, Shell
-from ui.lean import without_stubs
-from ui.routes import assets, desk_router, head_html
+from ui.head import assets, head_html
+from ui.lean import lean_import
+from ui.opening import Opening
 from ui.seam import DeskLike
 from ui.uploads import upload_folder
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
 logger = logging.getLogger(__name__)
 
 ADDRESS = "127.0.0.1"
 PORTS_TRIED = 20
-SHUTDOWN_S = 2  # open event streams never end by themselves
+SHUTDOWN_S = 2  # an answer under way is not waited for
 
 
 def create_app(desk: DeskLike, *, language: Literal["auto", "en", "zh"]) -> FastAPI:
     """Return the application; ``auto`` is the language of the browser.
 
-    The first call imports Gradio, which takes a second or two.
+    FastAPI and Gradio are imported here, which takes a second or two, so that ``serve`` can
+    answer before.
     """
     _private(desk.settings)
-    with without_stubs():
-        import gradio as gr
+    from fastapi import FastAPI
 
-        from ui.layout import build
+    from ui.routes import desk_router
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(desk_router(desk))
     app.mount("/desk/assets", assets())
+    _in_a_loop(lambda: _mount(app, desk))
+    app.state.end_streams = app.routes[-1].app.stop_event.set  # type: ignore[attr-defined]
+    app.add_middleware(Shell, head=head_html(language))
+    app.add_middleware(SameOrigin)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False)
+    return app
+
+
+def _mount(app: FastAPI, desk: DeskLike) -> None:
+    with lean_import():
+        import gradio as gr
+
+        from ui.layout import build
+
     gr.mount_gradio_app(
         app,
         build(desk),
@@ -58,56 +77,77 @@ def create_app(desk: DeskLike, *, language: Literal["auto", "en", "zh"]) -> Fast
         show_error=False,
         app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
     )
-    app.add_middleware(Shell, head=head_html(language))
-    app.add_middleware(SameOrigin)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False)
-    return app
+
+
+def _in_a_loop(make: Callable[[], None]) -> None:
+    """Call ``make`` while an event loop runs.
+
+    Where none does, Gradio makes one for each of its locks and never closes them.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+
+        async def inside() -> None:  # the loop around it is all that is wanted
+            make()
+
+        asyncio.run(inside())
+    else:
+        make()
 
 
 def serve(desk: DeskLike, *, port: int, open_browser: bool, ready: Callable[[str], None]) -> None:
-    """Serve until interrupted; ``ready`` gets the address as soon as it can be opened.
+    """Serve until interrupted; ``ready`` gets the address as soon as the screen is there.
 
-    A taken ``port`` is replaced by the next free one; 0 takes any. ``ready`` runs in a thread
-    of its own and is the place to start slow work: earlier, it would delay the page.
+    A taken ``port`` is replaced by the next free one; 0 takes any. The browser is opened at
+    once and shows an empty screen until then. ``ready`` runs in a thread of its own and is
+    the place to start slow work: earlier, it would delay the screen.
 
     Raises:
         ConfigError: no free port was found.
     """
     listener = listen(port)
     address = f"http://{ADDRESS}:{listener.getsockname()[1]}"
-    app = create_app(desk, language=desk.settings.ui.language)
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=SHUTDOWN_S,
-    )
 
-    def opened() -> None:
-        ready(address)
-        if open_browser:
-            webbrowser.open(address)
+    def made() -> None:
+        if opening.failure:
+            server.should_exit = True
+        else:
+            threading.Thread(target=ready, args=(address,), name="ready", daemon=True).start()
 
-    server = _Server(config, opened)
+    language = desk.settings.ui.language
+    opening = Opening(lambda: create_app(desk, language=language), language=language, made=made)
+    server = Server(opening, end_streams=opening.end_streams)
+    if open_browser:
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     with listener:
         server.run(sockets=[listener])
+    if opening.failure:
+        raise opening.failure
 
 
-class _Server(uvicorn.Server):
-    """Tells when it can be reached."""
+class Server(uvicorn.Server):
+    """A web server on this machine that ends promptly."""
 
-    def __init__(self, config: uvicorn.Config, opened: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._opened = opened
+    def __init__(self, app: ASGIApp, *, end_streams: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=SHUTDOWN_S,
+            )
+        )
+        self._end_streams = end_streams
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            threading.Thread(target=self._opened, name="opened", daemon=True).start()
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop; each open tab holds a stream that would not end by itself."""
+        self._end_streams()
+        await super().shutdown(sockets)
 
 
 def listen(port: int) -> socket.socket:
-    """Return a socket on ``port`` of this machine, or on the next free one.
+    """Return a socket that listens on ``port`` of this machine, or on the next free one.
 
     Raises:
         ConfigError: neither ``port`` nor the ones after it are free.
@@ -117,6 +157,7 @@ def listen(port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((ADDRESS, candidate))
+            listener.listen()
         except (OSError, OverflowError):
             listener.close()
             continue

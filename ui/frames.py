@@ -1,6 +1,6 @@
 """The fixed parts of the rooms. Their words are named in ``data-word`` and put in by the page.
 
-Each frame has holes that the page's script fills: ``#library-list``, ``#sync``,
+Each frame has holes that the page's script fills: ``#library-list``, ``#sync``, ``#notes``,
 ``#evidence-list``, ``#viewer-page``, ``#strip-readings``.
 """
 
@@ -20,7 +20,7 @@ BRAND = '<div class="brand"><i class="logo"></i>RAG Desk</div>'
 
 LIBRARY = (
     '<div class="room-line"><h2 data-word="documents"></h2><span id="totals"></span></div>'
-    '<div id="sync"></div>'
+    '<div id="sync"></div><div id="notes" role="status"></div>'
     '<input id="find" type="search" autocomplete="off" spellcheck="false" hidden '
     'data-word-placeholder="find_document">'
     '<div id="library-list" role="group" data-word-title="pick_title"></div>'

@@ -84,7 +84,8 @@ class Shell:
     """Puts our own tags at the top of Gradio's page, so that the first paint is ours.
 
     Gradio adds ``css`` and ``head`` by script after it has started, half a second after
-    the first paint: long enough for a white flash in a dark room.
+    the first paint: long enough for a white flash in a dark room. Nothing is compressed:
+    between two programs on one machine that only costs time.
     """
 
     def __init__(self, app: ASGIApp, *, head: str) -> None:
@@ -93,6 +94,9 @@ class Shell:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; only the page itself is touched."""
+        if scope["type"] == "http":
+            plain = [(k, v) for k, v in scope["headers"] if k.lower() != b"accept-encoding"]
+            scope = {**scope, "headers": plain}
         if scope["type"] != "http" or scope["path"] != "/" or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
@@ -104,6 +108,9 @@ class Shell:
             if message["type"] == "http.response.start":
                 start = message
                 return
+            if message["type"] != "http.response.body":
+                await send(message)
+                return
             body.extend(message.get("body", b""))
             if not message.get("more_body"):
                 page = bytes(body).replace(b"<head>", b"<head>" + self._head, 1)
@@ -111,6 +118,4 @@ class Shell:
                 await send(start)
                 await send({"type": "http.response.body", "body": page})
 
-        # the page must arrive as text, not compressed, to be changed
-        plain = [(k, v) for k, v in scope["headers"] if k.lower() != b"accept-encoding"]
-        await self._app({**scope, "headers": plain}, receive, collect)
+        await self._app(scope, receive, collect)

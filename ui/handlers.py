@@ -38,6 +38,8 @@ def respond(
 ) -> Iterator[Screen]:
     """Yield a screen for every change until the answer is done, stopped or failed.
 
+    The last one is empty if the conversation was left meanwhile.
+
     ``documents`` limits the search; empty searches all. ``ticket`` is the right to ask: it
     says when the desk is free and when the person pressed Stop. While text streams, at most
     one screen per ``TICK_S`` is drawn.
@@ -59,8 +61,8 @@ def respond(
         logger.exception("answering failed")
         turn = replace(turn, stage="failed", problem=_inside(error))
     finally:
-        ticket.release()
-    yield Screen(turns=(*screen.turns, turn))
+        left = ticket.release()
+    yield Screen() if left else Screen(turns=(*screen.turns, turn))
 
 
 def _inside(error: Exception) -> Problem:
@@ -92,7 +94,7 @@ def _turns(
     with closing(pumped(ask, tick_s=TICK_S)) as events:
         for event in events:
             turn = _next(desk, turn, event, ticket=ticket, pace=pace)
-            if turn.stage == "done" or pace.stopped_for(turn) > STOP_GRACE_S:
+            if turn.stage == "done" or ticket.discarded or pace.stopped_for(turn) > STOP_GRACE_S:
                 break
             if pace.due(turn):
                 yield turn

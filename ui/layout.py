@@ -67,7 +67,7 @@ def _parts() -> Parts:
         _html(frames.BRAND, name="brand")
         new = gr.Button("", elem_id="new")
         _html(frames.LIBRARY, name="library", script=FRAME_JS)
-        added = _html(name="added")
+        added = _html(name="added", script=DRAWN_JS)
         upload = gr.UploadButton("", file_types=[".pdf"], file_count="multiple", elem_id="upload")
         landing = _html(name="landing")
     with gr.Column(elem_id="middle", min_width=0):
@@ -95,13 +95,14 @@ def _parts() -> Parts:
 
 def _wire(page: gr.Blocks, parts: Parts, events: _Events) -> None:
     conversation = [parts.screen, parts.talk, parts.live, parts.question]
-    asked = parts.send.click(
+    parts.send.click(
         events.answer,
         [parts.client, parts.question, parts.screen],
         conversation,
         js=_with_client(3),
         # answers take turns in handlers.respond, where waiting is seen and can be stopped
         concurrency_limit=None,
+        trigger_mode="multiple",  # "once" would lose a question asked right after New chat
         **QUIET,
     )
     # Not by ``cancels``: closing a generator that is inside the engine holds a lock of
@@ -113,7 +114,6 @@ def _wire(page: gr.Blocks, parts: Parts, events: _Events) -> None:
         conversation,
         js=_with_client(1),
         queue=False,
-        cancels=[asked],
         **QUIET,
     )
     parts.upload.upload(
@@ -171,12 +171,11 @@ class _Events:
                 documents=client_of(sent).documents,
                 ticket=ticket,
             ):
-                if ticket.discarded:
-                    return
                 language = self._sessions.language(session)
-                talk = skip if after.turns == shown else talk_html(after, language)
+                drawn = (after.turns, after.live is None)
+                talk = skip if drawn == shown else talk_html(after, language)
                 yield after, talk, live_html(after, language), field
-                shown, field = after.turns, skip
+                shown, field = drawn, skip
         finally:
             ticket.stop()
 
@@ -185,8 +184,9 @@ class _Events:
         self._sessions.stop(str(request.session_hash))
 
     def fresh(self, sent: object, request: gr.Request) -> tuple[object, ...]:
-        """Begin a new conversation."""
-        self._sessions.discard(str(request.session_hash))
+        """Begin a new conversation; an answer under way ends with an empty screen by itself."""
+        if self._sessions.discard(str(request.session_hash)):
+            return (gr.skip(),) * 4
         empty = Screen()
         return empty, talk_html(empty, client_of(sent).language), "", ""
 
@@ -205,7 +205,9 @@ class _Events:
             gr.update(value=say("new_chat", language)),
             gr.update(label=say("choose_files", language)),
             landing_html(folder, language),
-            gr.update(placeholder=say("ask_placeholder", language)),
+            gr.update(
+                placeholder=say("ask_placeholder", language), label=say("ask_label", language)
+            ),
             gr.update(value=say("send", language)),
             gr.update(value=say("stop", language)),
             talk_html(now, language),

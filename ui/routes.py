@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import secrets
-from pathlib import Path as File
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Query, Response
-from starlette.staticfiles import StaticFiles
 
 from rag.errors import IngestError, RagError, UnknownDocument
 from rag.words import Language
@@ -21,20 +19,12 @@ from ui.views_library import library, sync_html, totals_words
 from ui.views_strip import state_word, strip_html
 from ui.words import for_page
 
-ASSETS = File(__file__).parent / "assets"
-SCRIPTS = ("words.js", "state.js", "evidence.js", "library.js", "chat.js")
-STYLES = ("style.css", "rooms.css", "chat.css", "evidence.css")
 MAX_WIDTH = 2400  # pixels; a page at three times its size on a large screen
 LONG = "private, max-age=86400, immutable"  # an id names bytes, so its pages never change
 
 DocumentId = Annotated[str, Path(pattern=r"^[0-9a-f]{8,64}$")]
 Page = Annotated[int, Path(ge=1, le=1_000_000)]
 Width = Annotated[int, Query(ge=64, le=MAX_WIDTH)]
-
-
-def assets() -> StaticFiles:
-    """Return what serves scripts, styles and the icon."""
-    return StaticFiles(directory=ASSETS)
 
 
 def desk_router(desk: DeskLike) -> APIRouter:
@@ -49,6 +39,10 @@ def desk_router(desk: DeskLike) -> APIRouter:
         except (UnknownDocument, IngestError) as error:
             raise HTTPException(404, str(error.message)) from error
         return Response(image, media_type="image/png", headers={"Cache-Control": LONG})
+
+    @router.get("/opening")
+    def opening() -> Response:
+        return Response(status_code=204)  # a page that was opened too early may load anew
 
     @router.get("/state")
     def state(language: Language = "en") -> dict[str, object]:
@@ -85,21 +79,3 @@ def desk_router(desk: DeskLike) -> APIRouter:
         return Response(script, media_type="text/javascript; charset=utf-8")
 
     return router
-
-
-def head_html(language: str) -> str:
-    """Return the tags for the top of the page; ``language`` is ``auto``, ``en`` or ``zh``."""
-    stamp = max(int(file.stat().st_mtime) for file in ASSETS.iterdir())
-    settings = json.dumps({"language": language})
-    styles = "".join(
-        f'<link rel="stylesheet" href="/desk/assets/{name}?{stamp}">' for name in STYLES
-    )
-    sources = [
-        "/desk/words.js" if name == "words.js" else f"/desk/assets/{name}" for name in SCRIPTS
-    ]
-    scripts = "".join(f'<script defer src="{source}?{stamp}"></script>' for source in sources)
-    return (
-        '<link rel="icon" href="/desk/assets/icon.svg" type="image/svg+xml">'
-        f"<script>window.ragdeskSettings = {settings};</script>"
-        f'<script src="/desk/assets/first.js?{stamp}"></script>{styles}{scripts}'
-    )

@@ -13,8 +13,8 @@ class Ticket:
     def __init__(self, desk: Lock) -> None:
         self._desk = desk
         self._stopped = Event()
-        self._held = False
-        self.discarded = False  # the conversation was left; nothing of it may be shown
+        self._changing = Lock()
+        self._held = self._released = self._discarded = False
 
     def wait(self, seconds: float) -> bool:
         """Wait at most ``seconds`` for the desk to be free; true once it is ours."""
@@ -26,15 +26,33 @@ class Ticket:
         self._stopped.set()
 
     def stopped(self) -> bool:
-        """Say whether Stop was pressed or the tab was closed."""
+        """Say whether Stop was pressed or the conversation was left."""
         return self._stopped.is_set()
 
-    def release(self) -> None:
-        """Stop, and let the next question have the desk."""
+    def discard(self) -> bool:
+        """Stop, and have nothing of the conversation shown any more.
+
+        False if the answer was over before; then its last screen has been drawn already.
+        """
+        with self._changing:
+            self._discarded = not self._released
         self._stopped.set()
+        return self._discarded
+
+    @property
+    def discarded(self) -> bool:
+        """Say whether the conversation was left."""
+        return self._discarded
+
+    def release(self) -> bool:
+        """Let the next question have the desk; say whether the conversation was left."""
+        self._stopped.set()
+        with self._changing:
+            self._released = True
         if self._held:
             self._held = False
             self._desk.release()
+        return self._discarded
 
 
 class Sessions:
@@ -51,18 +69,15 @@ class Sessions:
         ticket = self._tickets[session] = Ticket(self._desk)
         return ticket
 
-    def stop(self, session: str) -> Ticket | None:
-        """Stop what this tab is asking, if anything, and return its ticket."""
-        ticket = self._tickets.pop(session, None)
-        if ticket:
+    def stop(self, session: str) -> None:
+        """Stop what this tab is asking, if anything."""
+        if ticket := self._tickets.pop(session, None):
             ticket.stop()
-        return ticket
 
-    def discard(self, session: str) -> None:
-        """Stop what this tab is asking and show nothing of it any more."""
-        ticket = self.stop(session)
-        if ticket:
-            ticket.discarded = True
+    def discard(self, session: str) -> bool:
+        """Stop what this tab is asking and show nothing of it; false if nothing was asked."""
+        ticket = self._tickets.pop(session, None)
+        return ticket is not None and ticket.discard()
 
     def close(self, session: str) -> None:
         """Forget a tab that was closed."""

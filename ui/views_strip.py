@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 def state_word(state: DeskState, language: Language) -> tuple[str, str]:
     """Return the state as ``(kind, word)``; the kind is one of the dot's colours."""
     progress = state.model_progress
-    if state.model_state in {"downloading", "loading"}:
+    if state.model_state in {"downloading", "loading", "none"}:
         part = share(progress) if progress else None
         percent = f" {part * 100:.0f} %" if part is not None else ""
         return "busy", say(f"word_{state.model_state}", language) + percent
-    if state.model_state in {"failed", "none"}:
-        return "bad", say(f"word_{state.model_state}", language)
+    if state.model_state == "failed":
+        return "bad", say("word_failed", language)
     if state.sync_progress:
         return "busy", say("word_indexing", language)
     return "good", say("word_ready", language)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from rag.words import Language, Text
 
 WORDS: dict[str, Text] = {
+    "opening": Text("Opening…", "正在打开…"),
     # -- left room: what I have
     "new_chat": Text("New chat", "新对话"),
     "documents": Text("Documents", "文档"),
@@ -132,7 +133,6 @@ WORDS: dict[str, Text] = {
         "The passages an answer rests on appear here, with the page they stand on.",
         "回答所依据的段落和所在页面会显示在这里。",
     ),
-    "evidence_nothing_found": Text("No passage was found.", "没有找到相关段落。"),
     "evidence_summary": Text(
         "{passages} passages · {documents} documents", "{passages} 段 · {documents} 份文档"
     ),
@@ -165,7 +165,7 @@ WORDS: dict[str, Text] = {
     "word_downloading": Text("Downloading", "下载中"),
     "word_loading": Text("Loading", "载入中"),
     "word_failed": Text("No model", "模型不可用"),
-    "word_none": Text("No model", "没有模型"),
+    "word_none": Text("Starting", "启动中"),
     "word_indexing": Text("Indexing", "索引中"),
     "memory": Text("Memory", "内存"),
     "vram": Text("VRAM", "显存"),
@@ -200,7 +200,7 @@ WORDS: dict[str, Text] = {
     "client.copy_failed": Text("Could not copy", "无法复制"),
     "client.only_pdf": Text("Only PDF files can be added: {names}", "只能添加 PDF 文件：{names}"),
     "client.drop": Text("Drop PDFs to add them to your documents", "松开即可把 PDF 添加到文档"),
-    "client.uploading": Text("Copying {count} files…", "正在复制 {count} 个文件…"),
+    "client.uploading": Text("Copying {count} files", "正在复制 {count} 个文件"),
     "client.gone": Text(
         "RAG Desk is not answering. If you closed it, start it again with `rag ui`.",
         "RAG Desk 没有响应。如果已关闭，请用 `rag ui` 重新启动。",

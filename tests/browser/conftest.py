@@ -7,16 +7,15 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from tests.conftest import skip_or_fail
 from tests.fakes import FakeDesk
-from ui.app import create_app, listen
+from ui.app import Server, create_app, listen
 from ui.seam import DeskLike
 
 CHROMIUM = "RAG_TEST_CHROMIUM"
@@ -32,6 +31,8 @@ ARGUMENTS = (
 )
 ARTEFACTS = Path(__file__).parent.parent / "artefacts"
 WAIT_MS = 20_000  # this long may pass on a busy machine before something is on the page
+
+READY = ("#send", "#turns .hello", "#strip .word")
 
 ServeApp = Callable[[DeskLike], str]
 OpenPage = Callable[..., Page]
@@ -53,20 +54,15 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def serve_app() -> Iterator[ServeApp]:
     """Return a function that serves a desk on a free port and gives the address."""
-    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+    running: list[tuple[Server, threading.Thread]] = []
 
     def serve(desk: DeskLike) -> str:
         listener = listen(0)
-        config = uvicorn.Config(
-            create_app(desk, language=desk.settings.ui.language),
-            log_level="warning",
-            timeout_graceful_shutdown=1,
-        )
-        server = _Server(config)
+        app = create_app(desk, language=desk.settings.ui.language)
+        server = Server(app, end_streams=app.state.end_streams)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         running.append((server, thread))
-        assert server.up.wait(30), "the server did not start"
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
     yield serve
@@ -74,16 +70,6 @@ def serve_app() -> Iterator[ServeApp]:
         server.should_exit = True
         thread.join(20)
         assert not thread.is_alive(), "the server did not stop"
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = threading.Event()
-
-    async def startup(self, sockets: Any = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
 
 
 class Watch:
@@ -123,6 +109,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
         height: int = 900,
         locale: str = "en-GB",
         theme: Literal["light", "dark"] = "light",
+        ready: str = "",
     ) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": height},
@@ -135,9 +122,8 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
         page.watch = Watch(page)  # type: ignore[attr-defined]
         pages.append(page)
         page.goto(address)
-        page.wait_for_selector("#send")
-        page.wait_for_selector("#turns .hello")
-        page.wait_for_selector("#strip .word")
+        for selector in [ready] if ready else READY:
+            page.wait_for_selector(selector)
         return page
 
     yield open_

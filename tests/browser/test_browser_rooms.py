@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from playwright.sync_api import Page, expect
 
 from rag.types import DocumentStatus, Progress
@@ -12,6 +15,8 @@ from tests.browser.conftest import OpenPage, ServeApp
 from tests.fake_pdf import typeset
 from tests.fake_script import HOSTILE
 from tests.fakes import GPU, FakeDesk
+from ui.app import Server, create_app, listen
+from ui.opening import Opening
 
 pytestmark = pytest.mark.browser
 
@@ -56,7 +61,8 @@ def test_files_may_be_dropped_anywhere_but_only_pdfs_are_taken(
     browser_page.dispatch_event("#talk", "drop", {"dataTransfer": transfer})
     expect(browser_page.locator("#drop")).to_be_hidden()
     expect(browser_page.locator(".added")).to_contain_text("dropped.pdf was added.")
-    expect(browser_page.locator("#sync")).to_contain_text("photo.jpg")
+    expect(browser_page.locator("#notes")).to_contain_text("photo.jpg")
+    expect(browser_page.locator("#notes .uploading")).to_have_count(0)
     assert (desk.folder / "dropped.pdf").is_file()
 
 
@@ -204,3 +210,28 @@ def test_nothing_is_wider_than_the_window(
         assert page.evaluate("document.documentElement.scrollWidth") == width
         talk = page.locator("#talk").evaluate("node => node.scrollWidth - node.clientWidth")
         assert talk <= 0, width
+
+
+def test_the_screen_can_be_opened_before_it_is_made(
+    desk: FakeDesk, open_page: OpenPage, keep: Callable[[Page, str], None]
+) -> None:
+    listener, go, made = listen(0), threading.Event(), threading.Event()
+
+    def make() -> FastAPI:
+        assert go.wait(30)
+        return create_app(desk, language="auto")
+
+    opening = Opening(make, language="zh", made=made.set)
+    server = Server(opening, end_streams=opening.end_streams)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    page = open_page(f"http://127.0.0.1:{listener.getsockname()[1]}", ready=".opening p")
+    expect(page.locator(".opening")).to_have_text("正在打开…")
+    keep(page, "opening")
+    go.set()
+    expect(page.locator("#turns .hello")).to_be_visible()
+    assert made.is_set()
+    server.should_exit = True
+    thread.join(20)
+    assert not thread.is_alive()
+    page.watch.wrong.clear()  # type: ignore[attr-defined]  # polls that found nobody

@@ -80,11 +80,17 @@
     const talk = desk.find("#talk");
     if (talk && readingAlong) talk.scrollTop = talk.scrollHeight;
   });
-  desk.onLanguage.push(showTitle);
+  const showHints = () => {
+    showTitle();
+    if (desk.find("#send")) desk.find("#send").title = desk.say("send_hint");
+  };
+  desk.onLanguage.push(showHints);
   desk.onFrame.push((element) => {
     if (!element.querySelector("#title")) return;
-    showTitle();
-    requestAnimationFrame(() => field()?.focus());
+    requestAnimationFrame(() => {
+      showHints();
+      field()?.focus();
+    });
   });
   document.addEventListener(
     "scroll",

@@ -117,17 +117,22 @@
     return (await Promise.all(entries.map(filesIn))).flat();
   };
 
-  const note = (text) => {
+  const note = (text, kind) => {
     const item = document.createElement("p");
-    item.className = "warn";
+    item.className = kind;
     item.textContent = text;
-    desk.find("#sync").prepend(item);
+    desk.find("#notes").append(item);
+    return item;
   };
 
   const handOver = (files) => {
     const pdfs = files.filter((file) => file.name.toLowerCase().endsWith(".pdf"));
     const others = files.filter((file) => !pdfs.includes(file)).map((file) => file.name);
-    if (others.length) note(desk.say("client.only_pdf", { names: others.join(", ") }));
+    desk.find("#notes").replaceChildren();
+    if (others.length) {
+      const names = others.slice(0, 5).join(", ") + (others.length > 5 ? " …" : "");
+      note(desk.say("client.only_pdf", { names }), "warn");
+    }
     if (!pdfs.length) return;
     const transfer = new DataTransfer();
     for (const file of pdfs) transfer.items.add(file);
@@ -135,6 +140,16 @@
     input.files = transfer.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
   };
+
+  document.addEventListener("change", (event) => {
+    const input = event.target;
+    if (!input.matches('#left input[type="file"]') || !input.files.length) return;
+    note(desk.say("client.uploading", { count: input.files.length }), "uploading");
+  }, true);
+  desk.onDrawn.push((element) => {
+    if (!element.querySelector(".added")) return;
+    for (const item of document.querySelectorAll("#notes .uploading")) item.remove();
+  });
 
   window.addEventListener("dragenter", (event) => {
     if (!hasFiles(event)) return;

@@ -1,0 +1,234 @@
+"""The application around the screen: who may ask, what is answered, what is kept private."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.testclient import TestClient
+
+from rag.desk import Desk
+from rag.errors import ConfigError
+from rag.types import DocumentStatus
+from tests.fake_script import EN, HOSTILE
+from tests.fakes import FakeDesk
+from ui.app import PORTS_TRIED, create_app, listen
+from ui.routes import MAX_WIDTH
+from ui.seam import DeskLike
+from ui.uploads import take
+
+HOME = "http://127.0.0.1:7860"
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> FakeDesk:
+    return FakeDesk(tmp_path_factory.mktemp("desk") / "knowledge")
+
+
+@pytest.fixture(scope="module")
+def client(desk: FakeDesk) -> Iterator[TestClient]:
+    with TestClient(create_app(desk, language="auto"), base_url=HOME) as client:
+        yield client
+
+
+def test_the_real_desk_has_what_the_screen_needs() -> None:
+    if TYPE_CHECKING:  # that the signatures match, too, is for mypy to say
+
+        def accepted(desk: Desk) -> DeskLike:
+            return desk
+
+    needed = [name for name in vars(DeskLike) if not name.startswith("_")]
+    assert {"ask", "page_image", "state"} <= set(needed)
+    assert [name for name in needed if not hasattr(Desk, name)] == []
+
+
+def test_the_page_comes_with_our_own_head_before_everything_else(client: TestClient) -> None:
+    page = client.get("/")
+    assert page.status_code == 200
+    head = page.text.partition("<head>")[2]
+    assert head.startswith('<link rel="icon" href="/desk/assets/icon.svg"')
+    assert '{"language": "auto"}' in head
+    assert page.headers["content-length"] == str(len(page.content))
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "rag.localhost.evil:7860", ""]
+)
+def test_another_host_name_is_refused(client: TestClient, host: str) -> None:
+    for path in ("/", "/desk/state", "/gradio_api/info"):
+        assert client.get(path, headers={"Host": host}).status_code == 400
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:7860", "localhost:7860", "[::1]:7860"])
+def test_the_names_of_this_machine_are_accepted(client: TestClient, host: str) -> None:
+    assert client.get("/desk/state", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:9999"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"},
+    ],
+)
+def test_pages_of_other_sites_can_ask_for_nothing(
+    client: TestClient, headers: dict[str, str]
+) -> None:
+    for path in ("/gradio_api/upload", "/gradio_api/queue/join"):
+        assert client.post(path, headers=headers, files={"files": b"x"}).status_code == 403
+    assert client.get("/desk/state", headers=headers).status_code == 403
+
+
+def test_our_own_page_may_ask_and_a_link_may_lead_here(client: TestClient) -> None:
+    ours = {"Origin": HOME, "Sec-Fetch-Site": "same-origin"}
+    assert client.get("/desk/state", headers=ours).status_code == 200
+    link = {
+        "Sec-Fetch-Site": "cross-site",
+        "Sec-Fetch-Mode": "navigate",
+        "Sec-Fetch-Dest": "document",
+    }
+    assert client.get("/", headers=link).status_code == 200
+
+
+def test_every_answer_carries_the_content_policy(client: TestClient) -> None:
+    for path in ("/", "/desk/state", "/desk/assets/style.css", "/nothing/here"):
+        headers = client.get(path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'self'" in policy
+        assert "img-src 'self' data: blob:" in policy
+        assert "connect-src 'self'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "http" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_page_image_is_drawn_and_kept_by_the_browser_alone(
+    client: TestClient, desk: FakeDesk
+) -> None:
+    answer = client.get(f"/desk/page/{desk.files[EN].id}/2.png", params={"width": 300})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "image/png"
+    assert answer.headers["cache-control"].startswith("private")
+    assert int.from_bytes(answer.content[16:20], "big") == 300
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/desk/page/{id}/0.png", 422),
+        ("/desk/page/{id}/x.png", 422),
+        ("/desk/page/{id}/1.png?width=999999", 422),
+        (f"/desk/page/{{id}}/1.png?width={MAX_WIDTH + 1}", 422),
+        ("/desk/page/..%2F..%2Fetc%2Fpasswd/1.png", 404),
+        ("/desk/page/xyz/1.png", 422),
+        ("/desk/page/ABCDEF0123456789/1.png", 422),
+        (f"/desk/page/{'0' * 64}/1.png", 404),
+    ],
+)
+def test_only_pages_of_known_documents_are_drawn(
+    client: TestClient, desk: FakeDesk, path: str, status: int
+) -> None:
+    assert client.get(path.format(id=desk.files[EN].id)).status_code == status
+
+
+def test_the_state_speaks_both_languages(client: TestClient) -> None:
+    assert "Ready" in client.get("/desk/state").json()["strip"]
+    assert "就绪" in client.get("/desk/state", params={"language": "zh"}).json()["strip"]
+    assert client.get("/desk/state", params={"language": "fr"}).status_code == 422
+
+
+def test_the_list_can_be_searched(client: TestClient, desk: FakeDesk) -> None:
+    desk.statuses.append(
+        DocumentStatus("f" * 64, (HOSTILE,), "x", "en", {"text": 1}, "ready", None)
+    )
+    found = client.get("/desk/library", params={"find": "guide"}).json()
+    assert "RAG Desk guide.pdf" in found["html"]
+    assert "script" not in found["html"]
+    assert found["documents"] == 3
+    assert found["totals"] == "4 / 4 pages"
+
+
+def test_gradio_offers_no_endpoint_and_keeps_no_record(client: TestClient) -> None:
+    info = client.get("/gradio_api/info").json()
+    assert info["named_endpoints"] == {}
+    assert info["unnamed_endpoints"] == {}
+    config = client.get("/config").json()
+    assert not config["analytics_enabled"]
+    assert not config.get("footer_links")
+    assert not config.get("run_history")
+    assert client.get("/monitoring").status_code in {401, 403, 404}
+    for page in ("/docs", "/openapi.json", "/redoc"):
+        assert "openapi" not in client.get(page).text
+
+
+def test_uploads_wait_in_the_data_folder_and_telemetry_is_off(
+    client: TestClient, desk: FakeDesk
+) -> None:
+    sent = client.post("/gradio_api/upload", files={"files": ("a.pdf", b"%PDF-1.4")})
+    (path,) = sent.json()
+    assert Path(path).is_relative_to((desk.folder / ".rag" / "uploads").resolve())
+    assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
+    assert os.environ["HF_HUB_DISABLE_TELEMETRY"] in {"1", "True"}
+
+
+def test_a_file_outside_of_the_upload_folder_is_left_alone(desk: FakeDesk, tmp_path: Path) -> None:
+    outside = tmp_path / "secret.pdf"
+    outside.write_bytes(b"%PDF-1.4")
+    folder = tmp_path / "uploads"
+    (folder / "x").mkdir(parents=True)
+    (folder / "link.pdf").symlink_to(outside)
+    sent = [
+        {"path": str(outside), "orig_name": "secret.pdf"},
+        {"path": str(folder / ".." / "secret.pdf")},
+        {"path": str(folder / "link.pdf")},
+        {"path": None},
+        "nonsense",
+    ]
+    assert take(desk, sent, folder=folder) == []
+    assert outside.exists()
+    assert take(desk, None, folder=folder) == []
+
+
+def test_a_folder_that_cannot_be_written_is_told_and_the_copy_is_gone(
+    desk: FakeDesk, tmp_path: Path
+) -> None:
+    desk.full = True
+    copy = tmp_path / "hash" / "a.pdf"
+    copy.parent.mkdir()
+    copy.write_bytes(b"%PDF-1.4")
+    (one,) = take(desk, [{"path": str(copy), "orig_name": "合同.pdf"}], folder=tmp_path)
+    assert one.path is None
+    assert one.note is not None
+    assert "合同.pdf was not added" in one.note.en
+    assert "No space left" in one.note.en
+    assert not copy.parent.exists()
+    desk.full = False
+
+
+def test_a_taken_port_gives_the_next_one_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    with listen(0) as taken:
+        port = taken.getsockname()[1]
+        with listen(port) as other:
+            assert port < other.getsockname()[1] < port + PORTS_TRIED
+            assert other.getsockname()[0] == "127.0.0.1"
+        assert f"port {port} is taken" in caplog.text
+
+
+def test_no_free_port_is_an_error_with_a_remedy() -> None:
+    with ExitStack() as taken:
+        base = taken.enter_context(listen(0)).getsockname()[1]
+        for port in range(base + 1, base + PORTS_TRIED):
+            other = taken.enter_context(socket.socket())
+            with suppress(OSError):  # then somebody else has it, which is as good
+                other.bind(("127.0.0.1", port))
+        with pytest.raises(ConfigError, match="all taken") as caught:
+            listen(base)
+    assert "--port" in caught.value.hint.en

@@ -1,0 +1,300 @@
+"""What a person sees, event by event, without a browser and without Gradio."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from subprocess import run
+from threading import Event, Thread
+
+import pytest
+
+from rag.errors import ModelError
+from rag.types import Progress
+from rag.words import Text
+from tests.fake_script import EN, SCRIPT_EN, ZH
+from tests.fakes import FakeDesk
+from ui.handlers import respond
+from ui.pump import pumped
+from ui.screen import Client, Screen, Turn, client_of, history_of
+from ui.sessions import Sessions
+
+QUESTION = "How do I add documents?"
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> FakeDesk:
+    return FakeDesk(tmp_path / "knowledge")
+
+
+def answer(desk: FakeDesk, question: str = QUESTION, *, turns: Sequence[Turn] = ()) -> list[Screen]:
+    ticket = Sessions().ticket("tab")
+    screen = Screen(tuple(turns))
+    return list(respond(desk, screen, question, documents=(), ticket=ticket))
+
+
+def last(screens: Sequence[Screen]) -> Turn:
+    assert screens[-1].live is None
+    return screens[-1].turns[-1]
+
+
+def test_the_question_is_shown_first_then_passages_then_text_then_the_verdict(
+    desk: FakeDesk,
+) -> None:
+    desk.hold_after = 3
+    ticket = Sessions().ticket("tab")
+    screens = respond(desk, Screen(), QUESTION, documents=(), ticket=ticket)
+    stages = []
+    for screen in screens:
+        turn = screen.live or screen.turns[-1]
+        assert turn.question == QUESTION
+        stages.append(turn.stage)
+        if turn.stage == "writing":
+            assert turn.passages
+            desk.go.set()
+    assert [s for n, s in enumerate(stages) if s not in stages[:n]] == [
+        "searching",
+        "reading",
+        "writing",
+        "done",
+    ]
+
+
+def test_a_finished_turn_keeps_the_answer_with_its_evidence(desk: FakeDesk) -> None:
+    turn = last(answer(desk))
+    assert turn.text == SCRIPT_EN.text
+    assert turn.answer is not None
+    assert [sentence.verdict for sentence in turn.answer.sentences] == [
+        "supported",
+        "supported",
+        "weak",
+        "unsupported",
+    ]
+    assert turn.page_sizes
+    for size in turn.page_sizes.values():
+        assert size == pytest.approx((595.2756, 841.8898), abs=0.01)
+
+
+def test_a_page_without_a_size_is_left_out_and_the_answer_still_shown(desk: FakeDesk) -> None:
+    desk.sizeless = desk.files[EN].id
+    turn = last(answer(desk))
+    assert turn.stage == "done"
+    assert turn.page_sizes is not None
+    assert {document for document, _ in turn.page_sizes} == {desk.files[ZH].id}
+
+
+def test_a_stopped_answer_keeps_what_was_written(desk: FakeDesk) -> None:
+    desk.hold_after = 4
+    sessions = Sessions()
+    ticket = sessions.ticket("tab")
+    screens = []
+    for screen in respond(desk, Screen(), QUESTION, documents=(), ticket=ticket):
+        screens.append(screen)
+        if screen.live and screen.live.text:
+            sessions.stop("tab")
+    turn = last(screens)
+    assert turn.answer is not None
+    assert turn.answer.finish == "cancelled"
+    assert SCRIPT_EN.text.startswith(turn.text)
+    assert turn.text
+
+
+def test_an_engine_that_does_not_hear_stop_is_not_waited_for(desk: FakeDesk) -> None:
+    desk.hold_after, desk.deaf = 4, True
+    sessions = Sessions()
+    ticket = sessions.ticket("tab")
+    stages = []
+    for screen in respond(desk, Screen(), QUESTION, documents=(), ticket=ticket):
+        turn = screen.live or screen.turns[-1]
+        stages.append(turn.stage)
+        if turn.text:
+            sessions.stop("tab")
+    assert stages[-2:] == ["stopping", "stopped"]
+    desk.go.set()
+
+
+def test_stop_before_the_answer_begins_asks_nothing(desk: FakeDesk) -> None:
+    sessions = Sessions()
+    ticket = sessions.ticket("tab")
+    sessions.stop("tab")
+    screens = list(respond(desk, Screen(), QUESTION, documents=(), ticket=ticket))
+    assert last(screens).stage == "stopped"
+    assert not desk.asked
+
+
+def test_one_answer_at_a_time_and_the_one_who_waits_is_told(desk: FakeDesk) -> None:
+    desk.hold_after = 4
+    sessions = Sessions()
+    first = respond(desk, Screen(), QUESTION, documents=(), ticket=sessions.ticket("a"))
+    while not (next(first).live or Turn("")).text:
+        pass
+    second = respond(desk, Screen(), QUESTION, documents=(), ticket=sessions.ticket("b"))
+    stages = [(next(second).live or Turn("")).stage for _ in range(2)]
+    assert stages == ["searching", "queued"]
+    assert len(desk.asked) == 1
+    desk.go.set()
+    assert last(list(first)).stage == "done"
+    assert last(list(second)).stage == "done"
+
+
+def test_an_abandoned_answer_is_cancelled_and_frees_the_desk(desk: FakeDesk) -> None:
+    desk.hold_after = 4
+    sessions = Sessions()
+    screens = respond(desk, Screen(), QUESTION, documents=(), ticket=sessions.ticket("a"))
+    while not (next(screens).live or Turn("")).text:
+        pass
+    screens.close()  # type: ignore[attr-defined]  # it is a generator
+    assert desk.was_cancelled.wait(10)
+    assert sessions.ticket("b").wait(10)
+
+
+def test_our_errors_become_a_sentence_with_a_remedy(desk: FakeDesk) -> None:
+    desk.error = ModelError(Text("No model.", "没有模型。"), hint=Text("Get one.", "请下载。"))
+    turn = last(answer(desk))
+    assert turn.stage == "failed"
+    assert turn.problem is not None
+    assert turn.problem.message.zh == "没有模型。"
+    assert turn.problem.hint.en == "Get one."
+
+
+def test_a_bug_becomes_a_sentence_too_and_its_traceback_is_logged(
+    desk: FakeDesk, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.scripts = None  # type: ignore[assignment]
+    turn = last(answer(desk))
+    assert turn.problem is not None
+    assert "AttributeError" in turn.problem.message.en
+    assert "Traceback" in caplog.text
+
+
+def test_while_the_model_is_fetched_the_turn_says_how_far_it_is(desk: FakeDesk) -> None:
+    progress = Progress("download", 1, 2, "bytes")
+    desk.change(model_state="downloading", model_progress=progress)
+    seen = []
+    ticket = Sessions().ticket("tab")
+    turn = Turn("")
+    for screen in respond(desk, Screen(), QUESTION, documents=(), ticket=ticket):
+        turn = screen.live or screen.turns[-1]
+        if turn.stage == "model":
+            seen.append(turn.progress)
+            desk.change(model_state="ready", model_progress=None)
+    assert seen == [progress]
+    assert turn.stage == "done"
+
+
+def test_a_screen_can_be_copied_into_a_session(desk: FakeDesk) -> None:
+    desk.error = ModelError(Text("a", "b"), hint=Text("c", "d"))
+    screen = answer(desk)[-1]
+    assert copy.deepcopy(screen) == screen
+
+
+def test_the_model_hears_only_turns_that_were_answered(desk: FakeDesk) -> None:
+    turns = (Turn("a?", "done", "A."), Turn("b?", "failed"), Turn("c?", "stopped", "C"))
+    assert [message.content for message in history_of(turns)] == ["a?", "A.", "c?", "C"]
+    answer(desk, turns=turns)
+    assert len(desk.asked[0][1]) == 4
+
+
+def test_what_the_page_sends_is_checked() -> None:
+    good = "ab" * 32
+    sent = {"language": "zh", "documents": [good, "../../etc", 7, None, "AB" * 32]}
+    assert client_of(sent) == Client("zh", frozenset({good}))
+    odd: list[object] = [None, [], "x", {"language": ["zh"], "documents": "abc"}]
+    for nonsense in odd:
+        assert client_of(nonsense) == Client()
+
+
+def test_a_pump_ticks_while_it_waits_and_passes_errors_on() -> None:
+    go = Event()
+
+    def source() -> Iterator[int]:
+        yield 1
+        go.wait()
+        raise ValueError("from the thread")
+
+    items = pumped(source, tick_s=0.001)
+    assert next(items) == 1
+    assert next(items) is None
+    go.set()
+    with pytest.raises(ValueError, match="from the thread"):
+        list(items)
+
+
+def test_a_pump_that_is_left_closes_its_source() -> None:
+    closed = Event()
+
+    def source() -> Iterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            closed.set()
+
+    items = pumped(source, tick_s=0.001)
+    next(items)
+    items.close()
+    assert closed.wait(10)
+
+
+def test_a_new_question_of_a_tab_stops_its_old_one() -> None:
+    sessions = Sessions()
+    old = sessions.ticket("tab")
+    sessions.ticket("tab")
+    assert old.stopped()
+    assert not old.discarded
+    new = sessions.ticket("tab")
+    sessions.close("tab")
+    assert new.stopped()
+    assert new.discarded
+
+
+def test_an_answer_that_was_left_ends_with_an_empty_screen(desk: FakeDesk) -> None:
+    desk.hold_after, desk.deaf = 4, True
+    sessions = Sessions()
+    ticket = sessions.ticket("tab")
+    screens = []
+    for screen in respond(desk, Screen((Turn("old"),)), QUESTION, documents=(), ticket=ticket):
+        screens.append(screen)
+        if screen.live and screen.live.text:
+            assert sessions.discard("tab")
+    assert screens[-1] == Screen()
+    assert not sessions.discard("tab")
+    desk.go.set()
+
+
+def test_a_finished_answer_cannot_be_left_any_more(desk: FakeDesk) -> None:
+    sessions = Sessions()
+    ticket = sessions.ticket("tab")
+    screens = list(respond(desk, Screen(), QUESTION, documents=(), ticket=ticket))
+    assert not sessions.discard("tab")
+    assert screens[-1].turns
+
+
+def test_a_ticket_may_be_released_from_another_thread() -> None:
+    sessions = Sessions()
+    ticket = sessions.ticket("a")
+    assert ticket.wait(0)
+    worker = Thread(target=ticket.release)
+    worker.start()
+    worker.join()
+    assert sessions.ticket("b").wait(0)
+
+
+def test_the_screen_is_described_without_gradio() -> None:
+    code = (
+        "import sys, ui, ui.handlers, ui.views_chat, ui.views_evidence, ui.views_library, "
+        "ui.views_strip, ui.words, ui.seam; "
+        "sys.exit(str({'gradio', 'torch', 'pandas', 'fastapi'} & set(sys.modules) or ''))"
+    )
+    done = run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert not done.stderr.strip()
+
+
+def test_the_question_may_be_limited_to_documents(desk: FakeDesk) -> None:
+    ticket = Sessions().ticket("tab")
+    picked = {desk.files[EN].id}
+    screens = list(respond(desk, Screen(), QUESTION, documents=picked, ticket=ticket))
+    assert desk.asked[0][2] == picked
+    assert last(screens).scope == 1

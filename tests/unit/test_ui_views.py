@@ -1,0 +1,348 @@
+"""Values as HTML, room by room."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from rag.desk import DeskState
+from rag.ingest.uploads import Added
+from rag.types import (
+    Answer,
+    Box,
+    Chunk,
+    DocumentStatus,
+    Evidence,
+    MemoryReading,
+    Passage,
+    Progress,
+    Ranks,
+    Sentence,
+    Usage,
+)
+from rag.words import Text
+from tests.fake_script import HOSTILE
+from tests.fakes import GPU, NO_GPU
+from ui import frames
+from ui.screen import Problem, Screen, Turn
+from ui.views import page_words, progress_words
+from ui.views_chat import live_html, talk_html
+from ui.views_evidence import evidence_html, places
+from ui.views_library import SHOWN, added_html, landing_html, library, sync_html
+from ui.views_strip import state_word, strip_html
+from ui.words import WORDS, for_page
+
+ID = "ab" * 32
+READY = DeskState("ready", "A model", None, None, None, None, 1, NO_GPU, None)
+
+
+def passage(**values: object) -> Passage:
+    chunk = Chunk(ID, 0, 4, 60, 60, "text", "Manual › Chapter 1", 3)
+    made = Passage(1, chunk, "manual.pdf", "manuals/manual.pdf", "32", 0.834, Ranks(2, 1))
+    return replace(made, **values)  # type: ignore[arg-type]
+
+
+def status(**values: object) -> DocumentStatus:
+    made = DocumentStatus(ID, ("a/contract.pdf",), "Contract", "en", {"text": 3}, "ready", None)
+    return replace(made, **values)  # type: ignore[arg-type]
+
+
+class Tags(HTMLParser):
+    """The tags and attribute names of some HTML."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+
+def plain(html: str) -> str:
+    return unescape(re.sub(r"<[^>]+>", " ", html))
+
+
+def test_boxes_become_percent_of_their_page() -> None:
+    boxes = [Box(60, 10, 40, 60, 50), Box(61, 0, 0, 100, 200), Box(60, 10, 60, 30, 70)]
+    sizes = {(ID, 60): (100.0, 200.0), (ID, 61): (100.0, 200.0)}
+    assert places(ID, 60, boxes, sizes) == [
+        {"page": 60, "w": 100.0, "h": 200.0, "boxes": [[10, 20, 50, 5], [10, 30, 20, 5]]},
+        {"page": 61, "w": 100.0, "h": 200.0, "boxes": [[0, 0, 100, 100]]},
+    ]
+
+
+def test_without_boxes_or_without_a_size_the_page_is_shown_unmarked() -> None:
+    assert places(ID, 7, [], {}) == [{"page": 7, "boxes": []}]
+    assert places(ID, 7, [Box(7, 0, 0, 1, 1)], None) == [{"page": 7, "boxes": []}]
+    assert places(ID, 7, [Box(7, 0, 0, 1, 1)], {(ID, 7): (0, 0)}) == [{"page": 7, "boxes": []}]
+
+
+@pytest.mark.parametrize(
+    ("label", "last", "words"),
+    [
+        ("32", 60, "p. 32 · PDF page 60"),
+        ("60", 60, "PDF page 60"),
+        ("", 60, "PDF page 60"),
+        ("iv", 61, "p. iv · PDF pages 60–61"),
+    ],
+)
+def test_a_page_is_named_as_printed_and_as_counted(label: str, last: int, words: str) -> None:
+    shown = passage(label=label)
+    shown = replace(shown, chunk=replace(shown.chunk, last_page=last))
+    assert page_words(shown, "en") == words
+
+
+def test_a_card_tells_document_page_heading_score_and_ranks() -> None:
+    words = plain(evidence_html(Turn("?", passages=(passage(),)), "en"))
+    for part in ("manual.pdf", "p. 32 · PDF page 60", "Manual › Chapter 1", "score 0.83"):
+        assert part in words
+    assert "words 1 · meaning 2" in words
+    unfound = evidence_html(Turn("?", passages=(passage(ranks=Ranks(dense=4)),)), "en")
+    assert "words – · meaning 4" in plain(unfound)
+
+
+def test_passages_without_room_are_listed_apart() -> None:
+    html = evidence_html(Turn("?", passages=(passage(),), dropped=(passage(), passage())), "en")
+    assert "2 more found, but there was no room for them" in html
+
+
+def test_a_card_holds_its_places_as_json_whatever_the_names_hold() -> None:
+    hostile = passage(document=HOSTILE, boxes=(Box(60, 0, 0, 50, 50),))
+    html = evidence_html(Turn("?", passages=(hostile,), page_sizes={(ID, 60): (100, 100)}), "en")
+    found = re.search(r'data-places="([^"]*)"', html)
+    assert found
+    assert json.loads(unescape(found[1]))[0]["boxes"] == [[0, 0, 50, 50]]
+    assert "<script" not in html
+    assert "<img" not in html
+
+
+def finished(*sentences: Sentence, text: str = "One. Two. Three.", **values: object) -> Turn:
+    usage = Usage(812, 46, retrieve_s=0.018, first_token_s=0.4, total_s=2.418)
+    answer = Answer("?", text, "en", "supported", (passage(),), (), sentences, usage)
+    answer = replace(answer, **values)  # type: ignore[arg-type]
+    return Turn("?", "done", text, (passage(),), answer=answer)
+
+
+def proof(number: int = 0) -> tuple[Evidence, ...]:
+    return (Evidence(number, "manual.pdf", 60, "One", 0, 3, 0.9),)
+
+
+def test_the_foot_counts_sentences_and_tells_times() -> None:
+    turn = finished(
+        Sentence(0, 4, "supported", proof()),
+        Sentence(5, 9, "weak", proof()),
+        Sentence(10, 16, "unsupported"),
+    )
+    words = plain(talk_html(Screen((turn,)), "en"))
+    assert "1 of 3 sentences supported" in words
+    assert "1 weak" in words
+    assert "1 unsupported" in words
+    assert "first 0.4 s · 23 tokens/s · search 18 ms" in words
+
+
+def test_evidence_that_points_to_no_passage_is_not_drawn() -> None:
+    html = talk_html(Screen((finished(Sentence(0, 4, "supported", proof(9))),)), "en")
+    assert 'data-evidence="[]"' in html
+    assert "<sup" not in html
+
+
+@pytest.mark.parametrize(
+    ("turn", "words"),
+    [
+        (finished(finish="length"), "longest length"),
+        (finished(finish="cancelled"), "Stopped before the end"),
+        (Turn("?", "stopped", "On"), "Stopped before the end"),
+        (Turn("?", "failed", problem=Problem(Text("Oh.", "噢。"), Text("Do.", "做。"))), "→ Do."),
+        (finished(verdict="not_in_documents"), "Not in your documents"),
+        (
+            replace(finished(verdict="not_in_documents"), scope=2),
+            "Only 2 of your documents were searched",
+        ),
+    ],
+)
+def test_an_answer_that_is_not_whole_says_why(turn: Turn, words: str) -> None:
+    assert words in plain(talk_html(Screen((turn,)), "en"))
+
+
+def test_the_live_turn_says_what_is_being_done() -> None:
+    progress = Progress("download", 5_000_000, 10_000_000, "bytes")
+    for turn, words in (
+        (Turn("?", "queued"), "this one is next"),
+        (Turn("?", "searching"), "Searching your documents"),
+        (Turn("?", "reading", passages=(passage(),)), "Reading 1 passages"),
+        (Turn("?", "model", progress=progress), "downloaded 5 MB / 10 MB · 50 %"),
+        (Turn("?", "model"), "the model is being loaded"),
+        (Turn("?", "stopping", "text"), "Stopped"),
+    ):
+        shown = " ".join(plain(live_html(Screen(live=turn), "en")).split())
+        assert words in shown, turn.stage
+
+
+@pytest.mark.parametrize("room", ["question", "answer", "document", "heading", "excerpt", "item"])
+def test_no_text_of_others_becomes_markup(room: str) -> None:
+    turn = finished(Sentence(0, 4, "supported", proof()))
+    shown = passage()
+    html = {
+        "question": lambda: talk_html(Screen((replace(turn, question=HOSTILE),)), "en"),
+        "answer": lambda: talk_html(Screen((finished(text=HOSTILE),)), "en"),
+        "document": lambda: library([status(paths=(HOSTILE,), reason=HOSTILE)], language="en").html,
+        "heading": lambda: evidence_html(
+            Turn("?", passages=(replace(shown, chunk=replace(shown.chunk, heading=HOSTILE)),)), "en"
+        ),
+        "excerpt": lambda: evidence_html(
+            Turn("?", passages=(replace(shown, chunk=replace(shown.chunk, text=HOSTILE)),)), "en"
+        ),
+        "item": lambda: sync_html(
+            replace(READY, sync_progress=Progress("read", item=HOSTILE)), "en"
+        ),
+    }[room]()
+    assert "window.hacked" in html
+    seen = Tags(html)
+    assert not seen.tags & {"script", "img", "a", "iframe"}
+    assert not {name for name in seen.attributes if name.startswith("on") or name == "href"}
+
+
+def test_the_list_finds_by_name_and_counts_everything() -> None:
+    documents = [status(), status(id="cd" * 32, paths=("合同（最终版）.pdf",), pages={"text": 18})]
+    shown = library(documents, find=" 合同 ", language="en")
+    assert shown.html.count('class="row') == 1
+    assert (shown.documents, shown.searchable, shown.pages) == (2, 21, 21)
+    assert "No document has that name" in library(documents, find="x", language="en").html
+    assert "No documents yet" in library([], language="en").html
+
+
+def test_a_very_long_list_is_cut_and_says_so() -> None:
+    documents = [status(id=f"{n:064x}") for n in range(SHOWN + 7)]
+    html = library(documents, language="en").html
+    assert html.count('class="row') == SHOWN
+    assert "7 more" in html
+
+
+def test_a_long_name_keeps_its_end() -> None:
+    name = "A very long name of a report, volume 12.pdf"
+    html = library([status(paths=(name,))], language="en").html
+    assert "<b class='tail'>me 12.pdf</b>" in html
+    assert name in plain(html.replace("</b><b class='tail'>", ""))
+
+
+def test_pages_that_cannot_be_searched_are_counted_by_reason() -> None:
+    mixed = status(pages={"text": 7, "empty": 5, "failed": 1}, state="partial", reason="no_text")
+    words = plain(library([mixed], language="en").html)
+    assert "7/13" in words
+    assert "5 blank or without text. 1 could not be read." in words
+    failed = library([status(pages={}, state="failed", reason="damaged")], language="zh").html
+    assert "文件已损坏" in failed
+    assert 'class="reason">' in failed
+
+
+def test_dropped_files_are_told_one_by_one() -> None:
+    words = added_html([Added("a.pdf", "a.pdf"), Added("b", None, Text("No PDF.", "不是。"))], "en")
+    assert "a.pdf was added." in words
+    assert 'class="no">No PDF.' in words
+    assert added_html([], "en") == ""
+
+
+def test_the_note_under_the_drop_zone_names_the_folder() -> None:
+    html = landing_html(Path("/home/me/{x}<b>"), "en")
+    assert "{x}&lt;b&gt;" in html
+
+
+@pytest.mark.parametrize(
+    ("progress", "words"),
+    [
+        (Progress("read", 37, 120, "pages", per_second=14.2), "37 / 120 pages · 14 pages/s"),
+        (Progress("embed", 3, None, "passages", per_second=0.5), "3 passages · 0.5 passages/s"),
+        (Progress("download", 300, None, "bytes", per_second=2_500_000), "300 B · 2 MB/s"),
+        (Progress("scan"), ""),
+        (Progress("later", 2, 3, "sheets"), "2 / 3 sheets"),
+    ],
+)
+def test_progress_says_what_is_measured_and_nothing_else(progress: Progress, words: str) -> None:
+    assert progress_words(progress, "en") == words
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "word"),
+    [
+        ({}, "good", "Ready"),
+        ({"sync_progress": Progress("read")}, "busy", "Indexing"),
+        ({"model_state": "loading", "sync_progress": Progress("read")}, "busy", "Loading"),
+        (
+            {"model_state": "downloading", "model_progress": Progress("download", 1, 4, "bytes")},
+            "busy",
+            "Downloading 25 %",
+        ),
+        ({"model_state": "failed"}, "bad", "No model"),
+        ({"model_state": "none"}, "busy", "Starting"),
+    ],
+)
+def test_the_state_is_one_word(values: dict[str, object], kind: str, word: str) -> None:
+    assert state_word(replace(READY, **values), "en") == (kind, word)  # type: ignore[arg-type]
+
+
+def test_the_strip_shows_what_can_be_read_and_leaves_out_the_rest() -> None:
+    words = plain(strip_html(replace(READY, memory=GPU), "en"))
+    for part in ("13.1 / 24.0 GB", "model 9.2", "61 °C", "287 W", "GPU 74 %"):
+        assert part in " ".join(words.split())
+    bare = MemoryReading(1, 2, 4, vram_total_bytes=8 * 1024**3)
+    words = " ".join(plain(strip_html(replace(READY, memory=bare), "en")).split())
+    assert "VRAM 0.0 / 8.0 GB" in words
+    assert "°C" not in words
+    words = " ".join(plain(strip_html(READY, "zh")).split())
+    assert "没有 NVIDIA 显卡" in words
+    assert "内存 6.2 / 16.0 GB" in words
+
+
+def test_meters_never_leave_their_frame() -> None:
+    odd = MemoryReading(9, 5, 4, vram_used_bytes=99, vram_total_bytes=8, vram_model_bytes=50)
+    for memory in (odd, replace(odd, vram_total_bytes=None)):
+        html = strip_html(replace(READY, memory=memory), "en")
+        widths = [float(found) for found in re.findall(r"width:([\d.]+)%", html)]
+        assert all(0 <= width <= 100 for width in widths)
+        assert sum(widths) <= 100.1
+
+
+# -- words
+
+USES = [*Path(frames.__file__).parent.glob("*.py"), *Path(frames.__file__).parent.glob("assets/*")]
+
+
+def test_every_word_has_both_languages_and_the_same_blanks() -> None:
+    for key, text in WORDS.items():
+        assert text.en, key
+        assert text.zh, key
+        assert set(re.findall(r"\{(\w+)\}", text.en)) == set(re.findall(r"\{(\w+)\}", text.zh)), key
+    assert for_page()["zh"]["send"] == "发送"
+
+
+def test_every_word_a_frame_or_a_script_names_exists() -> None:
+    html = "".join(value for name, value in vars(frames).items() if name.isupper())
+    named = set(re.findall(r'data-word(?:-\w+)?="(\w+)"', html))
+    for path in USES:
+        if path.suffix == ".js":
+            code = path.read_text("utf-8")
+            named |= set(re.findall(r'desk\.say\("([\w.]+)"', code))
+            named |= set(re.findall(r'"(client\.\w+)"', code))
+    assert named <= set(WORDS)
+    assert named
+
+
+def test_no_word_is_left_over() -> None:
+    code = "\n".join(path.read_text("utf-8") for path in USES if path.name != "words.py")
+    made = [prefix for prefix in re.findall(r'f"([a-z]+_)\{', code) if prefix]
+    left = [
+        key
+        for key in WORDS
+        if not re.search(rf"""["']{re.escape(key)}["']""", code)
+        and not any(key.startswith(prefix) for prefix in made)
+    ]
+    assert left == []

@@ -1,0 +1,39 @@
+"""Scripts, styles and the icon: where they are, and the tags that load them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from starlette.staticfiles import StaticFiles
+
+ASSETS = Path(__file__).parent / "assets"
+SCRIPTS = ("words.js", "state.js", "evidence.js", "library.js", "chat.js")
+STYLES = ("style.css", "rooms.css", "chat.css", "evidence.css")
+
+
+def assets() -> StaticFiles:
+    """Return what serves scripts, styles and the icon."""
+    return StaticFiles(directory=ASSETS)
+
+
+def head_html(language: str, *, scripts: bool = True) -> str:
+    """Return the tags for the top of the page.
+
+    ``language`` is ``auto``, ``en`` or ``zh``. Without ``scripts`` only theme and language are
+    set.
+    """
+    stamp = max(int(file.stat().st_mtime) for file in ASSETS.iterdir())
+    settings = json.dumps({"language": language})
+    styles = "".join(
+        f'<link rel="stylesheet" href="/desk/assets/{name}?{stamp}">' for name in STYLES
+    )
+    sources = [
+        "/desk/words.js" if name == "words.js" else f"/desk/assets/{name}" for name in SCRIPTS
+    ]
+    rest = "".join(f'<script defer src="{source}?{stamp}"></script>' for source in sources)
+    return (
+        '<link rel="icon" href="/desk/assets/icon.svg" type="image/svg+xml">'
+        f"<script>window.ragdeskSettings = {settings};</script>"
+        f'<script src="/desk/assets/first.js?{stamp}"></script>{styles}{rest if scripts else ""}'
+    )

@@ -1,0 +1,120 @@
+"""The first second: a page that stands there while Gradio is still being imported.
+
+Importing Gradio takes one to three seconds of one core. Meanwhile the browser, which takes
+as long to start, already gets the empty rooms; the page loads itself anew when they are
+furnished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
+
+from ui.guard import HOSTS, SameOrigin
+from ui.head import assets, head_html
+from ui.words import WORDS
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+WAIT_JS = """
+document.querySelector(".opening p").textContent = WORDS[document.documentElement.dataset.language];
+const look = () =>
+  fetch("/desk/opening").then(() => location.reload(), () => setTimeout(look, 500));
+look();
+"""
+
+
+class Opening:
+    """An ASGI app that answers at once, and hands over to the real one when that is made."""
+
+    def __init__(
+        self, make: Callable[[], FastAPI], *, language: str, made: Callable[[], None]
+    ) -> None:
+        self._make = make
+        self._made = made  # called in the event loop: it must not take long
+        self._closing = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._splash = _splash(language, self._lifespan, self._settled)
+        self._app: ASGIApp = self._splash
+        self._end_streams: Callable[[], None] | None = None
+        self.failure: Exception | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request by whichever app there is."""
+        app = self._splash if scope["type"] == "lifespan" else self._app
+        await app(scope, receive, send)
+
+    def end_streams(self) -> None:
+        """End what open tabs are listening to."""
+        if self._end_streams:
+            self._end_streams()
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._furnish())
+        yield
+        self._closing.set()
+        self._settled.set()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def _furnish(self) -> None:
+        try:
+            app = await asyncio.to_thread(self._make)
+            if self._closing.is_set():
+                return
+            async with app.router.lifespan_context(app):
+                self._app, self._end_streams = app, app.state.end_streams
+                self._settled.set()
+                self._made()
+                await self._closing.wait()
+        except Exception as error:  # noqa: BLE001  # raised again by ``serve``, in its thread
+            self.failure = error
+            self._made()
+
+
+def _splash(
+    language: str, lifespan: Callable[[Starlette], object], settled: asyncio.Event
+) -> Starlette:
+    words = {"en": WORDS["opening"].en, "zh": WORDS["opening"].zh}
+    page = (
+        f"<!doctype html><html><head><meta charset='utf-8'><title>RAG Desk</title>"
+        f"{head_html(language, scripts=False)}</head><body>"
+        '<div class="opening"><i class="logo"></i><p role="status"></p></div>'
+        f"<script>{WAIT_JS.replace('WORDS', json.dumps(words))}</script></body></html>"
+    )
+
+    def welcome(_: Request) -> Response:
+        return HTMLResponse(page, headers={"Cache-Control": "no-store"})
+
+    async def opening(_: Request) -> Response:
+        await settled.wait()
+        return Response(status_code=204)
+
+    def not_yet(_: Request) -> Response:
+        return Response(status_code=503, headers={"Retry-After": "1"})
+
+    return Starlette(
+        routes=[
+            Route("/", welcome),
+            Route("/desk/opening", opening),
+            Mount("/desk/assets", assets()),
+            Route("/{path:path}", not_yet),
+        ],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False),
+            Middleware(SameOrigin),
+        ],
+        lifespan=lifespan,  # type: ignore[arg-type]
+    )
