@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rag.retrieve.analyser import BilingualAnalyser
-from rag.retrieve.fusion import WORDS_ACROSS_LANGUAGES, WORDS_IN_LANGUAGE, Found, Fused, fuse
+from rag.retrieve.fusion import Found, Fused, fuse, lexical_weight
 from rag.retrieve.question import content_terms
 from rag.retrieve.relevance import Signs, coverage, margin, relevance
 from rag.types import Passage, SearchResult, SearchTimes
@@ -27,6 +27,15 @@ if TYPE_CHECKING:
     )
 
 _JUDGED = 5  # best passages whose words and language are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class _Legs:
+    """What each leg found, best first."""
+
+    lexical: Found
+    dense: Found
+    seconds: SearchTimes
 
 
 class HybridRetriever:
@@ -59,22 +68,32 @@ class HybridRetriever:
         """
         if not question.strip():
             return SearchResult(question, (), relevance=0.0)
-        wanted = max(k, self._candidates)
+        legs = self._search_legs(question, k=max(k, self._candidates), documents=documents)
+        began = perf_counter()
+        signs = self._judge(question, legs)
+        weight = lexical_weight(coverage=signs.coverage, across_languages=signs.across_languages)
+        passages = self._first(fuse(legs.lexical, legs.dense, lexical_weight=weight), k=k)
+        seconds = replace(legs.seconds, fuse=perf_counter() - began)
+        return SearchResult(question, passages, relevance(signs) if passages else 0.0, seconds)
+
+    def signs(self, question: str, *, documents: Collection[str] | None = None) -> Signs:
+        """Return what a search shows about whether an answer is there."""
+        legs = self._search_legs(question, k=self._candidates, documents=documents)
+        return self._judge(question, legs)
+
+    def _search_legs(self, question: str, *, k: int, documents: Collection[str] | None) -> _Legs:
         began = perf_counter()
         query = self._embedder.embed_query(question)
         embedded = perf_counter()
-        dense = self._search_vectors(query, k=wanted, documents=documents)
+        dense = self._search_vectors(query, k=k, documents=documents)
         searched = perf_counter()
-        lexical = self._lexical.search(question, k=wanted, documents=documents)
-        matched = perf_counter()
-        passages, found_relevance = self._rank(question, lexical, dense, k=k)
+        lexical = self._lexical.search(question, k=k, documents=documents)
         times = SearchTimes(
             embed=embedded - began,
             dense=searched - embedded,
-            lexical=matched - searched,
-            fuse=perf_counter() - matched,
+            lexical=perf_counter() - searched,
         )
-        return SearchResult(question, passages, relevance=found_relevance, seconds=times)
+        return _Legs(lexical, dense, times)
 
     def _search_vectors(
         self, query: Vector, *, k: int, documents: Collection[str] | None
@@ -89,22 +108,13 @@ class HybridRetriever:
         best = np.argsort(-cosines, kind="stable")[:k]
         return [(ids[i], float(cosines[i])) for i in best]
 
-    def _rank(
-        self, question: str, lexical: Found, dense: Found, *, k: int
-    ) -> tuple[tuple[Passage, ...], float]:
-        nearest = self._store.passages([chunk_id for chunk_id, _ in dense[:_JUDGED]])
-        across = _across_languages(question, nearest.values())
-        weight = WORDS_ACROSS_LANGUAGES if across else WORDS_IN_LANGUAGE
-        fused = fuse(lexical, dense, lexical_weight=weight)
-        passages = self._first(fused, k=k)
-        if not passages:
-            return (), 0.0
-        signs = Signs(
-            coverage=self._coverage(question, [item.id for item in fused[:_JUDGED]]),
-            margin=margin([score for _, score in dense]),
-            across_languages=across,
+    def _judge(self, question: str, legs: _Legs) -> Signs:
+        nearest = self._store.passages([chunk_id for chunk_id, _ in legs.dense[:_JUDGED]])
+        return Signs(
+            coverage=self._coverage(question, [chunk_id for chunk_id, _ in legs.lexical[:_JUDGED]]),
+            margin=margin([score for _, score in legs.dense]),
+            across_languages=_across_languages(question, nearest.values()),
         )
-        return passages, relevance(signs)
 
     def _first(self, fused: Sequence[Fused], *, k: int) -> tuple[Passage, ...]:
         """Return the first ``k`` that still exist; the index may lag behind the ledger."""

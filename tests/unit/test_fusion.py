@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.retrieve.fusion import fuse
+from rag.retrieve.fusion import fuse, lexical_weight
 from rag.types import Ranks
 
 
@@ -47,3 +47,15 @@ def test_one_empty_leg_leaves_the_order_of_the_other():
 def test_equal_scores_are_ordered_by_id():
     assert ids(fuse([(9, 1.0), (3, 1.0)], [], lexical_weight=0.5)) == [3, 9]
     assert ids(fuse([], [(9, 0.5), (3, 0.5)], lexical_weight=0.5)) == [3, 9]
+
+
+@pytest.mark.parametrize("across", [False, True])
+def test_words_are_trusted_more_the_more_of_the_question_they_cover(across):
+    weights = [lexical_weight(coverage=share / 10, across_languages=across) for share in range(11)]
+    assert weights == sorted(weights)
+    assert 0 < weights[0] < weights[-1] < 1
+
+
+def test_across_languages_meaning_leads_unless_nearly_all_is_covered():
+    assert lexical_weight(coverage=0.3, across_languages=True) < 0.3
+    assert lexical_weight(coverage=0.9, across_languages=True) > 0.5
