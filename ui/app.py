@@ -18,7 +18,7 @@ from rag.config import Settings
 from rag.errors import ConfigError
 from rag.words import Text
 from ui.guard import HOSTS, SameOrigin, Shell
-from ui.head import assets, head_html
+from ui.head import assets, head_html, skeleton_html
 from ui.lean import lean_import
 from ui.opening import Opening
 from ui.seam import DeskLike
@@ -51,7 +51,7 @@ def create_app(desk: DeskLike, *, language: Literal["auto", "en", "zh"]) -> Fast
     app.mount("/desk/assets", assets())
     _in_a_loop(lambda: _mount(app, desk))
     app.state.end_streams = app.routes[-1].app.stop_event.set  # type: ignore[attr-defined]
-    app.add_middleware(Shell, head=head_html(language))
+    app.add_middleware(Shell, head=head_html(language), skeleton=skeleton_html())
     app.add_middleware(SameOrigin)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False)
     return app

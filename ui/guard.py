@@ -88,9 +88,10 @@ class Shell:
     between two programs on one machine that only costs time.
     """
 
-    def __init__(self, app: ASGIApp, *, head: str) -> None:
+    def __init__(self, app: ASGIApp, *, head: str, skeleton: str) -> None:
         self._app = app
         self._head = head.encode()
+        self._skeleton = skeleton.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; only the page itself is touched."""
@@ -114,6 +115,7 @@ class Shell:
             body.extend(message.get("body", b""))
             if not message.get("more_body"):
                 page = bytes(body).replace(b"<head>", b"<head>" + self._head, 1)
+                page = page.replace(b"<gradio-app", self._skeleton + b"<gradio-app", 1)
                 MutableHeaders(scope=start)["content-length"] = str(len(page))
                 await send(start)
                 await send({"type": "http.response.body", "body": page})

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from starlette.staticfiles import StaticFiles
 
+from rag.words import LANGUAGES
+from ui.words import WORDS
+
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("words.js", "state.js", "evidence.js", "library.js", "chat.js")
 STYLES = ("style.css", "rooms.css", "chat.css", "evidence.css")
@@ -15,6 +18,17 @@ STYLES = ("style.css", "rooms.css", "chat.css", "evidence.css")
 def assets() -> StaticFiles:
     """Return what serves scripts, styles and the icon."""
     return StaticFiles(directory=ASSETS)
+
+
+def skeleton_html() -> str:
+    """Return the empty rooms; they vanish as soon as the real ones are on the page."""
+    words = json.dumps({name: WORDS["opening"].say(name) for name in LANGUAGES})
+    return (
+        '<div class="opening"><aside></aside><main><i class="logo"></i><p role="status"></p></main>'
+        "<section></section><footer></footer></div>"
+        f'<script>document.querySelector(".opening p").textContent = {words}'
+        "[document.documentElement.dataset.language];</script>"
+    )
 
 
 def head_html(language: str, *, scripts: bool = True) -> str:

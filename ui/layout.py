@@ -94,28 +94,7 @@ def _parts() -> Parts:
 
 
 def _wire(page: gr.Blocks, parts: Parts, events: _Events) -> None:
-    conversation = [parts.screen, parts.talk, parts.live, parts.question]
-    parts.send.click(
-        events.answer,
-        [parts.client, parts.question, parts.screen],
-        conversation,
-        js=_with_client(3),
-        # answers take turns in handlers.respond, where waiting is seen and can be stopped
-        concurrency_limit=None,
-        trigger_mode="multiple",  # "once" would lose a question asked right after New chat
-        **QUIET,
-    )
-    # Not by ``cancels``: closing a generator that is inside the engine holds a lock of
-    # Gradio's for as long as the engine is busy; ours ends by itself within ``TICK_S``.
-    parts.stop.click(events.stop, None, None, queue=False, **QUIET)
-    parts.new.click(
-        events.fresh,
-        [parts.client],
-        conversation,
-        js=_with_client(1),
-        queue=False,
-        **QUIET,
-    )
+    _wire_conversation(parts, events)
     parts.upload.upload(
         events.add,
         [parts.client, parts.upload],
@@ -136,6 +115,24 @@ def _wire(page: gr.Blocks, parts: Parts, events: _Events) -> None:
             **QUIET,
         )
     page.unload(events.leave)
+
+
+def _wire_conversation(parts: Parts, events: _Events) -> None:
+    shown = [parts.screen, parts.talk, parts.live, parts.question]
+    parts.send.click(
+        events.answer,
+        [parts.client, parts.question, parts.screen],
+        shown,
+        js=_with_client(3),
+        # answers take turns in handlers.respond, where waiting is seen and can be stopped
+        concurrency_limit=None,
+        trigger_mode="multiple",  # "once" would lose a question asked right after New chat
+        **QUIET,
+    )
+    # Not by ``cancels``: closing a generator that is inside the engine holds a lock of
+    # Gradio's for as long as the engine is busy; ours ends by itself within ``TICK_S``.
+    parts.stop.click(events.stop, None, None, queue=False, **QUIET)
+    parts.new.click(events.fresh, [parts.client], shown, js=_with_client(1), queue=False, **QUIET)
 
 
 def _with_client(count: int) -> str:

@@ -8,7 +8,6 @@ furnished.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -20,8 +19,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 
 from ui.guard import HOSTS, SameOrigin
-from ui.head import assets, head_html
-from ui.words import WORDS
+from ui.head import assets, head_html, skeleton_html
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 WAIT_JS = """
-document.querySelector(".opening p").textContent = WORDS[document.documentElement.dataset.language];
 const look = () =>
   fetch("/desk/opening").then(() => location.reload(), () => setTimeout(look, 500));
 look();
@@ -87,12 +84,10 @@ class Opening:
 def _splash(
     language: str, lifespan: Callable[[Starlette], object], settled: asyncio.Event
 ) -> Starlette:
-    words = {"en": WORDS["opening"].en, "zh": WORDS["opening"].zh}
     page = (
-        f"<!doctype html><html><head><meta charset='utf-8'><title>RAG Desk</title>"
-        f"{head_html(language, scripts=False)}</head><body>"
-        '<div class="opening"><i class="logo"></i><p role="status"></p></div>'
-        f"<script>{WAIT_JS.replace('WORDS', json.dumps(words))}</script></body></html>"
+        "<!doctype html><html><head><meta charset='utf-8'><title>RAG Desk</title>"
+        f"{head_html(language, scripts=False)}</head>"
+        f"<body>{skeleton_html()}<script>{WAIT_JS}</script></body></html>"
     )
 
     def welcome(_: Request) -> Response:

@@ -16,33 +16,51 @@ from rag.errors import IngestError, RagError, UnknownDocument
 from rag.words import Language
 from ui.seam import DeskLike
 from ui.views_library import library, sync_html, totals_words
-from ui.views_strip import state_word, strip_html
+from ui.views_strip import strip_html
 from ui.words import for_page
 
 MAX_WIDTH = 2400  # pixels; a page at three times its size on a large screen
-LONG = "private, max-age=86400, immutable"  # an id names bytes, so its pages never change
+UNKEPT = "private, no-store"  # no page of a document stays behind in the browser's cache
 
 DocumentId = Annotated[str, Path(pattern=r"^[0-9a-f]{8,64}$")]
 Page = Annotated[int, Path(ge=1, le=1_000_000)]
+Find = Annotated[str, Query(max_length=200)]
 Width = Annotated[int, Query(ge=64, le=MAX_WIDTH)]
 
 
 def desk_router(desk: DeskLike) -> APIRouter:
     """Return the routes below ``/desk``; none of them waits for the model."""
     router = APIRouter(prefix="/desk")
-    boot = secrets.token_hex(8)  # tells a page that the program was restarted
+    _add_assets(router)
+    _add_pages(router, desk)
+    _add_state(router, desk)
+    return router
 
+
+def _add_assets(router: APIRouter) -> None:
+    script = f"window.ragdeskWords = {json.dumps(for_page(), ensure_ascii=False)};"
+
+    @router.get("/words.js")
+    def words() -> Response:
+        return Response(script, media_type="text/javascript; charset=utf-8")
+
+    @router.get("/opening")
+    def opening() -> Response:
+        return Response(status_code=204)  # a page that was opened too early may load anew
+
+
+def _add_pages(router: APIRouter, desk: DeskLike) -> None:
     @router.get("/page/{document_id}/{page}.png")
     def page_image(document_id: DocumentId, page: Page, width: Width = 900) -> Response:
         try:
             image = desk.page_image(document_id, page=page, width=width)
         except (UnknownDocument, IngestError) as error:
             raise HTTPException(404, str(error.message)) from error
-        return Response(image, media_type="image/png", headers={"Cache-Control": LONG})
+        return Response(image, media_type="image/png", headers={"Cache-Control": UNKEPT})
 
-    @router.get("/opening")
-    def opening() -> Response:
-        return Response(status_code=204)  # a page that was opened too early may load anew
+
+def _add_state(router: APIRouter, desk: DeskLike) -> None:
+    boot = secrets.token_hex(8)  # tells a page that the program was restarted
 
     @router.get("/state")
     def state(language: Language = "en") -> dict[str, object]:
@@ -50,16 +68,13 @@ def desk_router(desk: DeskLike) -> APIRouter:
         return {
             "boot": boot,
             "revision": now.documents_revision,
-            "kind": state_word(now, language)[0],
             "strip": strip_html(now, language),
             "sync": sync_html(now, language),
         }
 
     @router.get("/library")
-    def documents(
-        language: Language = "en", find: Annotated[str, Query(max_length=200)] = ""
-    ) -> dict[str, object]:
-        revision = desk.state().documents_revision  # read first: a change in between is seen later
+    def documents(language: Language = "en", find: Find = "") -> dict[str, object]:
+        revision = desk.state().documents_revision  # first: a change in between is seen later
         try:
             shown = library(desk.documents(), find=find, language=language)
         except RagError as error:
@@ -72,10 +87,3 @@ def desk_router(desk: DeskLike) -> APIRouter:
             "totals": short if shown.documents else "",
             "totals_title": long,
         }
-
-    @router.get("/words.js")
-    def words() -> Response:
-        script = f"window.ragdeskWords = {json.dumps(for_page(), ensure_ascii=False)};"
-        return Response(script, media_type="text/javascript; charset=utf-8")
-
-    return router

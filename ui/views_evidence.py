@@ -88,8 +88,11 @@ def evidence_html(turn: Turn, language: Language) -> str:
         words = say("dropped", language, count=len(turn.dropped))
         dropped = f'<details class="dropped"><summary>{escape(words)}</summary>{rest}</details>'
     documents = len({passage.chunk.document_id for passage in turn.passages})
-    key = "evidence_summary" if documents > 1 else "evidence_summary_one"
-    summary = say(key, language, passages=len(turn.passages), documents=documents)
+    counted = (
+        say("passages", language, count=len(turn.passages)),
+        say("documents_count", language, count=documents),
+    )
+    summary = " · ".join(counted)
     return (
         f'<div class="evidence" hidden data-summary="{escape(summary)}">'
         f"{''.join(cards)}{dropped}</div>"

@@ -32,7 +32,9 @@ WORDS: dict[str, Text] = {
     "state_failed": Text("cannot be read", "无法读取"),
     "why": Text("Why?", "原因"),
     "left_text": Text("{count} pages can be searched.", "{count} 页可检索。"),
+    "left_text_one": Text("1 page can be searched.", "1 页可检索。"),
     "left_ocr": Text("{count} pages read by text recognition.", "{count} 页由文字识别读取。"),
+    "left_ocr_one": Text("1 page read by text recognition.", "1 页由文字识别读取。"),
     "left_empty": Text("{count} blank or without text.", "{count} 页空白或没有文字。"),
     "left_garbled": Text("{count} with unreadable text.", "{count} 页文字无法辨认。"),
     "left_failed": Text("{count} could not be read.", "{count} 页无法读取。"),
@@ -60,7 +62,7 @@ WORDS: dict[str, Text] = {
     # -- middle room: what I ask
     "scope_all": Text("Scope: all documents", "范围：全部文档"),
     "scope_some": Text("Scope: {count} documents", "范围：{count} 份文档"),
-    "scope_one": Text("Scope: 1 document", "范围：1 份文档"),
+    "scope_some_one": Text("Scope: 1 document", "范围：1 份文档"),
     "ask_placeholder": Text("Ask your documents…", "向你的文档提问…"),
     "ask_label": Text("Your question", "你的问题"),
     "send": Text("Send", "发送"),
@@ -82,6 +84,7 @@ WORDS: dict[str, Text] = {
         "Another question is being answered; this one is next", "正在回答另一个问题，随后轮到这个"
     ),
     "reading_passages": Text("Reading {count} passages", "正在阅读 {count} 段原文"),
+    "reading_passages_one": Text("Reading 1 passage", "正在阅读 1 段原文"),
     "stopping": Text("Stopped", "已停止"),
     "stopped_note": Text("Stopped before the end.", "回答未完成就停止了。"),
     "cut_note": Text(
@@ -97,6 +100,9 @@ WORDS: dict[str, Text] = {
     "not_in_documents": Text("Not in your documents", "你的文档里没有答案"),
     "not_in_documents_scope": Text(
         "Only {count} of your documents were searched.", "本次只检索了 {count} 份文档。"
+    ),
+    "not_in_documents_scope_one": Text(
+        "Only 1 of your documents was searched.", "本次只检索了 1 份文档。"
     ),
     "sentences_supported": Text(
         "{done} of {total} sentences supported", "{total} 句中 {done} 句有依据"
@@ -133,10 +139,10 @@ WORDS: dict[str, Text] = {
         "The passages an answer rests on appear here, with the page they stand on.",
         "回答所依据的段落和所在页面会显示在这里。",
     ),
-    "evidence_summary": Text(
-        "{passages} passages · {documents} documents", "{passages} 段 · {documents} 份文档"
-    ),
-    "evidence_summary_one": Text("{passages} passages · 1 document", "{passages} 段 · 1 份文档"),
+    "passages": Text("{count} passages", "{count} 段"),
+    "passages_one": Text("1 passage", "1 段"),
+    "documents_count": Text("{count} documents", "{count} 份文档"),
+    "documents_count_one": Text("1 document", "1 份文档"),
     "page_label": Text("p. {label}", "第 {label} 页"),
     "pdf_page": Text("PDF page {number}", "PDF 第 {number} 页"),
     "pdf_pages": Text("PDF pages {first}–{last}", "PDF 第 {first}–{last} 页"),
@@ -153,6 +159,9 @@ WORDS: dict[str, Text] = {
     ),
     "dropped": Text(
         "{count} more found, but there was no room for them", "另找到 {count} 段，因篇幅未交给模型"
+    ),
+    "dropped_one": Text(
+        "1 more found, but there was no room for it", "另找到 1 段，因篇幅未交给模型"
     ),
     "prev": Text("Previous", "上一处"),
     "next": Text("Next", "下一处"),
@@ -201,6 +210,7 @@ WORDS: dict[str, Text] = {
     "client.only_pdf": Text("Only PDF files can be added: {names}", "只能添加 PDF 文件：{names}"),
     "client.drop": Text("Drop PDFs to add them to your documents", "松开即可把 PDF 添加到文档"),
     "client.uploading": Text("Copying {count} files", "正在复制 {count} 个文件"),
+    "client.uploading_one": Text("Copying 1 file", "正在复制 1 个文件"),
     "client.gone": Text(
         "RAG Desk is not answering. If you closed it, start it again with `rag ui`.",
         "RAG Desk 没有响应。如果已关闭，请用 `rag ui` 重新启动。",
@@ -223,10 +233,13 @@ WORDS: dict[str, Text] = {
 def say(key: str, language: Language, **values: object) -> str:
     """Return the words for ``key`` in ``language``, braces filled with ``values``.
 
-    >>> say("left_empty", "en", count=3)
-    '3 blank or without text.'
+    With ``count=1`` the words for one are taken where there are such.
+
+    >>> say("passages", "en", count=3), say("passages", "en", count=1)
+    ('3 passages', '1 passage')
     """
-    words = WORDS[key].say(language)
+    one = f"{key}_one" if values.get("count") == 1 else key
+    words = WORDS.get(one, WORDS[key]).say(language)
     return words.format(**values) if values else words
 
 

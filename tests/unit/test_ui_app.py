@@ -110,13 +110,13 @@ def test_every_answer_carries_the_content_policy(client: TestClient) -> None:
         assert headers["x-content-type-options"] == "nosniff"
 
 
-def test_a_page_image_is_drawn_and_kept_by_the_browser_alone(
+def test_a_page_image_is_drawn_and_not_kept_by_the_browser(
     client: TestClient, desk: FakeDesk
 ) -> None:
     answer = client.get(f"/desk/page/{desk.files[EN].id}/2.png", params={"width": 300})
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "image/png"
-    assert answer.headers["cache-control"].startswith("private")
+    assert answer.headers["cache-control"] == "private, no-store"
     assert int.from_bytes(answer.content[16:20], "big") == 300
 
 

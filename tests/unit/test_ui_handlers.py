@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from subprocess import run
-from threading import Event, Thread
 
 import pytest
 
@@ -17,7 +16,6 @@ from rag.words import Text
 from tests.fake_script import EN, SCRIPT_EN, ZH
 from tests.fakes import FakeDesk
 from ui.handlers import respond
-from ui.pump import pumped
 from ui.screen import Client, Screen, Turn, client_of, history_of
 from ui.sessions import Sessions
 
@@ -206,50 +204,6 @@ def test_what_the_page_sends_is_checked() -> None:
         assert client_of(nonsense) == Client()
 
 
-def test_a_pump_ticks_while_it_waits_and_passes_errors_on() -> None:
-    go = Event()
-
-    def source() -> Iterator[int]:
-        yield 1
-        go.wait()
-        raise ValueError("from the thread")
-
-    items = pumped(source, tick_s=0.001)
-    assert next(items) == 1
-    assert next(items) is None
-    go.set()
-    with pytest.raises(ValueError, match="from the thread"):
-        list(items)
-
-
-def test_a_pump_that_is_left_closes_its_source() -> None:
-    closed = Event()
-
-    def source() -> Iterator[int]:
-        try:
-            while True:
-                yield 1
-        finally:
-            closed.set()
-
-    items = pumped(source, tick_s=0.001)
-    next(items)
-    items.close()
-    assert closed.wait(10)
-
-
-def test_a_new_question_of_a_tab_stops_its_old_one() -> None:
-    sessions = Sessions()
-    old = sessions.ticket("tab")
-    sessions.ticket("tab")
-    assert old.stopped()
-    assert not old.discarded
-    new = sessions.ticket("tab")
-    sessions.close("tab")
-    assert new.stopped()
-    assert new.discarded
-
-
 def test_an_answer_that_was_left_ends_with_an_empty_screen(desk: FakeDesk) -> None:
     desk.hold_after, desk.deaf = 4, True
     sessions = Sessions()
@@ -270,16 +224,6 @@ def test_a_finished_answer_cannot_be_left_any_more(desk: FakeDesk) -> None:
     screens = list(respond(desk, Screen(), QUESTION, documents=(), ticket=ticket))
     assert not sessions.discard("tab")
     assert screens[-1].turns
-
-
-def test_a_ticket_may_be_released_from_another_thread() -> None:
-    sessions = Sessions()
-    ticket = sessions.ticket("a")
-    assert ticket.wait(0)
-    worker = Thread(target=ticket.release)
-    worker.start()
-    worker.join()
-    assert sessions.ticket("b").wait(0)
 
 
 def test_the_screen_is_described_without_gradio() -> None:

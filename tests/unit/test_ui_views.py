@@ -29,14 +29,12 @@ from rag.types import (
 from rag.words import Text
 from tests.fake_script import HOSTILE
 from tests.fakes import GPU, NO_GPU
-from ui import frames
 from ui.screen import Problem, Screen, Turn
 from ui.views import page_words, progress_words
 from ui.views_chat import live_html, talk_html
 from ui.views_evidence import evidence_html, places
 from ui.views_library import SHOWN, added_html, landing_html, library, sync_html
 from ui.views_strip import state_word, strip_html
-from ui.words import WORDS, for_page
 
 ID = "ab" * 32
 READY = DeskState("ready", "A model", None, None, None, None, 1, NO_GPU, None)
@@ -178,7 +176,7 @@ def test_the_live_turn_says_what_is_being_done() -> None:
     for turn, words in (
         (Turn("?", "queued"), "this one is next"),
         (Turn("?", "searching"), "Searching your documents"),
-        (Turn("?", "reading", passages=(passage(),)), "Reading 1 passages"),
+        (Turn("?", "reading", passages=(passage(),)), "Reading 1 passage"),
         (Turn("?", "model", progress=progress), "downloaded 5 MB / 10 MB · 50 %"),
         (Turn("?", "model"), "the model is being loaded"),
         (Turn("?", "stopping", "text"), "Stopped"),
@@ -309,40 +307,3 @@ def test_meters_never_leave_their_frame() -> None:
         widths = [float(found) for found in re.findall(r"width:([\d.]+)%", html)]
         assert all(0 <= width <= 100 for width in widths)
         assert sum(widths) <= 100.1
-
-
-# -- words
-
-USES = [*Path(frames.__file__).parent.glob("*.py"), *Path(frames.__file__).parent.glob("assets/*")]
-
-
-def test_every_word_has_both_languages_and_the_same_blanks() -> None:
-    for key, text in WORDS.items():
-        assert text.en, key
-        assert text.zh, key
-        assert set(re.findall(r"\{(\w+)\}", text.en)) == set(re.findall(r"\{(\w+)\}", text.zh)), key
-    assert for_page()["zh"]["send"] == "发送"
-
-
-def test_every_word_a_frame_or_a_script_names_exists() -> None:
-    html = "".join(value for name, value in vars(frames).items() if name.isupper())
-    named = set(re.findall(r'data-word(?:-\w+)?="(\w+)"', html))
-    for path in USES:
-        if path.suffix == ".js":
-            code = path.read_text("utf-8")
-            named |= set(re.findall(r'desk\.say\("([\w.]+)"', code))
-            named |= set(re.findall(r'"(client\.\w+)"', code))
-    assert named <= set(WORDS)
-    assert named
-
-
-def test_no_word_is_left_over() -> None:
-    code = "\n".join(path.read_text("utf-8") for path in USES if path.name != "words.py")
-    made = [prefix for prefix in re.findall(r'f"([a-z]+_)\{', code) if prefix]
-    left = [
-        key
-        for key in WORDS
-        if not re.search(rf"""["']{re.escape(key)}["']""", code)
-        and not any(key.startswith(prefix) for prefix in made)
-    ]
-    assert left == []

@@ -5,6 +5,8 @@
   const desk = window.ragdesk;
   const WIDTHS = [600, 900, 1200, 1600, 2000, 2400]; // few sizes, so that images are reused
   const ZOOMS = [1, 1.4, 2, 2.8];
+  const KEPT = 24; // page images; the browser is told to keep none by itself
+  const images = new Map();
   let shown = null; // the turn whose passages are listed
   let spots = []; // every place of every passage, in order
   let at = -1; // the chosen spot
@@ -105,15 +107,23 @@
     sheet.classList.remove("missing");
     sheet.style.aspectRatio = page.w ? `${page.w} / ${page.h}` : "210 / 297";
     sheet.style.width = `${ZOOMS[zoom] * 100}%`;
-    const image = document.createElement("img");
+    sheet.append(imageOf(address()));
+  };
+
+  const imageOf = (source) => {
+    const image = images.get(source) ?? document.createElement("img");
     image.alt = desk.say("client.image_alt", page);
     image.draggable = false;
-    image.addEventListener("error", () => {
-      sheet.classList.add("missing");
-      sheet.dataset.words = desk.say("client.no_image");
-    });
-    image.src = address();
-    sheet.append(image);
+    image.onerror = () => {
+      images.delete(source);
+      pageOf().classList.add("missing");
+      pageOf().dataset.words = desk.say("client.no_image");
+    };
+    if (!image.src) image.src = source;
+    images.delete(source);
+    images.set(source, image); // the latest last
+    if (images.size > KEPT) images.delete(images.keys().next().value);
+    return image;
   };
 
   const address = () => {
@@ -151,7 +161,7 @@
     zoom = Math.max(0, Math.min(ZOOMS.length - 1, level));
     if (!page) return;
     pageOf().style.width = `${ZOOMS[zoom] * 100}%`;
-    pageOf().querySelector("img")?.setAttribute("src", address());
+    pageOf().querySelector("img")?.replaceWith(imageOf(address()));
     scrollToBox();
   };
 

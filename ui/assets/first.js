@@ -54,7 +54,8 @@ window.ragdesk = (() => {
     onLanguage: [], // called when the language has changed
     find: (selector) => document.querySelector(selector),
     say: (key, values = {}) => {
-      const words = window.ragdeskWords[root.dataset.language][key] ?? key;
+      const all = window.ragdeskWords[root.dataset.language];
+      const words = (values.count === 1 && all[`${key}_one`]) || (all[key] ?? key);
       return words.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
     },
   };

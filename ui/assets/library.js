@@ -22,7 +22,7 @@
       desk.find("#totals").title = got.totals_title;
       desk.find("#find").hidden = got.documents < FIND_FROM && !find;
       document.body.dataset.documents = got.documents;
-      if (!find) forgetMissing();
+      if (rows().length === got.documents) forgetMissing();
       mark();
     } catch {
       revision = null; // the next state asks again
@@ -45,7 +45,7 @@
       row.querySelector(".pick").setAttribute("aria-checked", on);
     }
     const count = desk.picked.size;
-    const key = count === 0 ? "scope_all" : count === 1 ? "scope_one" : "scope_some";
+    const key = count ? "scope_some" : "scope_all";
     const scope = desk.find("#scope");
     scope.classList.toggle("limited", count > 0);
     scope.disabled = count === 0;
