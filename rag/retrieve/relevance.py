@@ -6,28 +6,61 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from rag.words import Language
+
+PROBES: Mapping[Language, tuple[str, ...]] = {
+    "en": (
+        "How long should I boil an egg?",
+        "Which bird lays the largest eggs?",
+        "Who painted the ceiling of the Sistine Chapel?",
+        "How far is the moon from the earth?",
+        "What do pandas eat?",
+        "Which river flows through Cairo?",
+        "How do I tune a violin?",
+        "When did the dinosaurs die out?",
+    ),
+    "zh": (
+        "鸡蛋要煮多长时间？",
+        "哪种鸟下的蛋最大？",
+        "西斯廷教堂的天顶画是谁画的？",
+        "月球离地球有多远？",
+        "大熊猫吃什么？",
+        "哪条河流经开罗？",
+        "小提琴怎么调音？",
+        "恐龙是什么时候灭绝的？",
+    ),
+}
+"""Questions that hardly any library answers, on topics far apart: what they find, by meaning,
+is what any question finds. Cosines of unrelated texts differ by model, language and library
+(about .80 in English and .88 in Chinese with e5), so no fixed cosine could tell."""
+
+# Logistic regression over the evaluation sets: tests/eval/fit_relevance.py.
+_INTERCEPT, _COVERAGE, _HEADROOM = -3.45, 5.97, 14.3
+
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What a search shows about whether it found anything.
+    """What a search shows about whether an answer is there.
 
-    ``coverage`` is the share of the question's words, weighted by rarity, that the best
-    passage holds; ``margin`` is how far the best cosine stands above the candidates' median,
-    in their standard deviations. Neither depends on the scale of a model's cosines.
+    ``coverage`` is the largest share of the question's words, by rarity, in one of the best
+    passages. ``headroom`` says how far the nearest passage lies above what unrelated
+    questions find: 0 is as near as those, 1 is the same text.
     """
 
     coverage: float
-    margin: float
-    across_languages: bool
+    headroom: float
+    across_languages: bool = False
 
 
 def relevance(signs: Signs) -> float:
-    """Return a probability from 0 to 1, by logistic regression.
-
-    The coefficients were fitted by tests/eval/fit_relevance.py.
-    """
-    logit = 1.0 + 4.0 * signs.coverage + 0.5 * signs.margin
+    """Return the probability, 0 to 1, that the passages hold an answer."""
+    logit = _INTERCEPT + _COVERAGE * signs.coverage + _HEADROOM * signs.headroom
     return 1 / (1 + math.exp(-logit))
+
+
+def headroom(cosine: float, *, floor: float) -> float:
+    """Return how far a cosine lies above ``floor``, as a share of what is possible."""
+    return (cosine - floor) / (1 - floor) if floor < 1 else 0.0
 
 
 def coverage(
@@ -55,13 +88,3 @@ def coverage(
 def rarity(frequency: int, total: int) -> float:
     """Return BM25's inverse document frequency, ln(1 + (N - n + .5) / (n + .5))."""
     return math.log(1 + (total - frequency + 0.5) / (frequency + 0.5))
-
-
-def margin(cosines: Sequence[float]) -> float:
-    """Return how many standard deviations the best lies above the median; 0 for one or none."""
-    if not cosines:
-        return 0.0
-    ordered = sorted(cosines, reverse=True)
-    mean = sum(ordered) / len(ordered)
-    spread = math.sqrt(sum((c - mean) ** 2 for c in ordered) / len(ordered))
-    return (ordered[0] - ordered[len(ordered) // 2]) / spread if spread > 0 else 0.0

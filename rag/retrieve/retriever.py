@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,9 @@ import numpy as np
 from rag.retrieve.analyser import BilingualAnalyser
 from rag.retrieve.fusion import Found, Fused, fuse, lexical_weight
 from rag.retrieve.question import content_terms
-from rag.retrieve.relevance import Signs, coverage, margin, relevance
+from rag.retrieve.relevance import PROBES, Signs, coverage, headroom, relevance
 from rag.types import Passage, SearchResult, SearchTimes
-from rag.words import detect_language
+from rag.words import Language, detect_language
 
 if TYPE_CHECKING:
     from rag.protocols import (
@@ -58,6 +59,7 @@ class HybridRetriever:
         self._embedder = embedder
         self._candidates = candidates
         self._analyser = analyser or BilingualAnalyser()
+        self._floors: dict[tuple[Language, int], float] = {}
 
     def search(
         self, question: str, *, k: int, documents: Collection[str] | None = None
@@ -109,12 +111,30 @@ class HybridRetriever:
         return [(ids[i], float(cosines[i])) for i in best]
 
     def _judge(self, question: str, legs: _Legs) -> Signs:
+        terms = content_terms(question, self._analyser)
+        frequency, total = self._store.document_frequency(terms)
+        best = [chunk_id for chunk_id, _ in legs.lexical[:_JUDGED]]
+        held = [text.split() for text in self._store.analysed(best).values()]
         nearest = self._store.passages([chunk_id for chunk_id, _ in legs.dense[:_JUDGED]])
+        language = detect_language(question)
+        other = sum(detect_language(passage.chunk.text) != language for passage in nearest.values())
+        top = legs.dense[0][1] if legs.dense else 0.0
         return Signs(
-            coverage=self._coverage(question, [chunk_id for chunk_id, _ in legs.lexical[:_JUDGED]]),
-            margin=margin([score for _, score in legs.dense]),
-            across_languages=_across_languages(question, nearest.values()),
+            coverage=coverage(terms, held, frequency=frequency, total=total),
+            headroom=headroom(top, floor=self._floor(language, total)),
+            across_languages=2 * other > len(nearest),
         )
+
+    def _floor(self, language: Language, total: int) -> float:
+        """Return the cosine that unrelated questions reach; asked anew as the library grows."""
+        key = (language, total.bit_length())
+        if key not in self._floors:
+            found = [
+                self._index.search(self._embedder.embed_query(probe), k=1)
+                for probe in PROBES[language]
+            ]
+            self._floors[key] = median(hits[0][1] if hits else 0.0 for hits in found)
+        return self._floors[key]
 
     def _first(self, fused: Sequence[Fused], *, k: int) -> tuple[Passage, ...]:
         """Return the first ``k`` that still exist; the index may lag behind the ledger."""
@@ -126,19 +146,6 @@ class HybridRetriever:
             if len(found) >= k:
                 break
         return tuple(found[:k])
-
-    def _coverage(self, question: str, ids: Sequence[int]) -> float:
-        terms = content_terms(question, self._analyser)
-        frequency, total = self._store.document_frequency(terms)
-        held = [text.split() for text in self._store.analysed(ids).values()]
-        return coverage(terms, held, frequency=frequency, total=total)
-
-
-def _across_languages(question: str, passages: Collection[Passage]) -> bool:
-    """Say whether most of the passages nearest in meaning are in the other language."""
-    asked = detect_language(question)
-    other = sum(detect_language(passage.chunk.text) != asked for passage in passages)
-    return 2 * other > len(passages)
 
 
 def _placed(passage: Passage, item: Fused) -> Passage:

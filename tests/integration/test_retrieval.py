@@ -168,6 +168,21 @@ def test_a_passage_that_went_is_not_found_though_the_index_still_has_it(library)
     assert len(found.passages) == 3
 
 
+@pytest.mark.parametrize(
+    "question", ["What is the capital of Mongolia?", "蒙古国的首都是哪里？", "Who wrote Faust?"]
+)
+def test_a_question_about_something_else_is_not_relevant(library, question):
+    assert library.retriever.search(question, k=3).relevance < 0.1
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["How much power does the RTX 3090 draw?", "显存带宽是多少？", "When does the lease end?"],
+)
+def test_a_question_that_is_answered_is_relevant(library, question):
+    assert library.retriever.search(question, k=3).relevance > 0.5
+
+
 def test_k_above_the_candidates_is_honoured(library):
     assert len(library.texts("the", k=6)) == 6
 

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from rag.retrieve.relevance import coverage, margin, rarity
+from rag.retrieve.relevance import PROBES, Signs, coverage, headroom, rarity, relevance
+from rag.words import detect_language
 
 
 def test_coverage_is_the_share_of_rarity_that_the_best_passage_holds():
@@ -35,16 +36,21 @@ def test_rarity_falls_with_frequency_and_stays_positive():
     assert rarity(1, 10) == pytest.approx(math.log(1 + 9.5 / 1.5))
 
 
-def test_the_margin_is_the_best_cosines_distance_from_the_median_in_deviations():
-    spread = math.sqrt((0.2**2 + 0.1**2 + 0.1**2) / 3)  # about their mean, 0.7
-    assert margin([0.6, 0.9, 0.6]) == pytest.approx(0.3 / spread)
+@pytest.mark.parametrize(
+    ("cosine", "floor", "expected"), [(0.9, 0.8, 0.5), (0.8, 0.8, 0.0), (1.0, 0.3, 1.0), (1, 1, 0)]
+)
+def test_headroom_is_the_share_of_what_is_left_above_the_floor(cosine, floor, expected):
+    assert headroom(cosine, floor=floor) == pytest.approx(expected)
 
 
-def test_the_margin_does_not_depend_on_a_models_scale():
-    cosines = [0.9, 0.7, 0.65, 0.6]
-    assert margin([0.1 * c + 0.8 for c in cosines]) == pytest.approx(margin(cosines))
+def test_relevance_rises_with_both_signs():
+    low = relevance(Signs(coverage=0.2, headroom=0.0))
+    assert low < 0.1
+    assert low < relevance(Signs(coverage=0.9, headroom=0.0))
+    assert low < relevance(Signs(coverage=0.2, headroom=0.4))
+    assert relevance(Signs(coverage=0.9, headroom=0.4)) > 0.9
 
 
-@pytest.mark.parametrize("cosines", [[], [0.8], [0.5, 0.5]])
-def test_nothing_to_compare_gives_no_margin(cosines):
-    assert margin(cosines) == 0.0
+def test_the_probes_are_in_the_language_they_stand_for():
+    for language, questions in PROBES.items():
+        assert {detect_language(question) for question in questions} == {language}
