@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors
 
 _BATCH_ITEM_TOKENS = 256  # padded tokens that one passage of ``batch`` stands for
+_PAD_TO = 32  # tokens; few shapes, so memory stays level, for at most 7 % more work
 _CACHED_COUNTS = 1 << 14  # a chunker asks for the same pieces several times
 
 
@@ -120,7 +121,7 @@ class SentenceTransformerEmbedder:
         return unit
 
     def _forward(self, ids: Sequence[Sequence[int]]) -> Vectors:
-        longest = max(map(len, ids))
+        longest = _padded(max(map(len, ids)), self.max_tokens)
         tokens = torch.full((len(ids), longest), self._pad_id, dtype=torch.long)
         mask = torch.zeros((len(ids), longest), dtype=torch.long)
         for row, row_ids in enumerate(ids):
@@ -140,6 +141,11 @@ class SentenceTransformerEmbedder:
             ) from error
         rows: Vectors = found.float().cpu().numpy()
         return rows
+
+
+def _padded(length: int, limit: int) -> int:
+    """Return ``length`` rounded up: oneDNN keeps code and buffers for every shape it meets."""
+    return max(length, min(-(-length // _PAD_TO) * _PAD_TO, limit))
 
 
 def _choose_device(device: Literal["auto", "cpu", "cuda"]) -> str:
