@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ import numpy as np
 from rag.retrieve.analyser import BilingualAnalyser
 from rag.retrieve.fusion import Found, Fused, fuse, lexical_weight
 from rag.retrieve.question import content_terms
-from rag.retrieve.relevance import PROBES, Signs, coverage, headroom, relevance
+from rag.retrieve.relevance import PROBES, Signs, coverage, floor_of, headroom, relevance
 from rag.types import Passage, SearchResult, SearchTimes
 from rag.words import Language, detect_language
 
@@ -133,7 +132,7 @@ class HybridRetriever:
                 self._index.search(self._embedder.embed_query(probe), k=1)
                 for probe in PROBES[language]
             ]
-            self._floors[key] = median(hits[0][1] if hits else 0.0 for hits in found)
+            self._floors[key] = floor_of([hits[0][1] if hits else 0.0 for hits in found])
         return self._floors[key]
 
     def _first(self, fused: Sequence[Fused], *, k: int) -> tuple[Passage, ...]:

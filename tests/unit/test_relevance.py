@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from rag.retrieve.relevance import PROBES, Signs, coverage, headroom, rarity, relevance
+from rag.retrieve.relevance import PROBES, Signs, coverage, floor_of, headroom, rarity, relevance
 from rag.words import detect_language
 
 
@@ -43,10 +43,18 @@ def test_headroom_is_the_share_of_what_is_left_above_the_floor(cosine, floor, ex
     assert headroom(cosine, floor=floor) == pytest.approx(expected)
 
 
+def test_the_floor_lies_two_deviations_above_the_middle_probe():
+    assert floor_of([0.7, 0.9, 0.8]) == pytest.approx(0.8 + 2 * math.sqrt(0.02 / 3))
+
+
+def test_probes_that_find_nothing_do_not_make_chance_look_like_a_find():
+    assert floor_of([0.0] * 8) > 0.2
+
+
 def test_relevance_rises_with_both_signs():
-    low = relevance(Signs(coverage=0.2, headroom=0.0))
+    low = relevance(Signs(coverage=0.2, headroom=-0.3))
     assert low < 0.1
-    assert low < relevance(Signs(coverage=0.9, headroom=0.0))
+    assert low < relevance(Signs(coverage=0.9, headroom=-0.3))
     assert low < relevance(Signs(coverage=0.2, headroom=0.4))
     assert relevance(Signs(coverage=0.9, headroom=0.4)) > 0.9
 
