@@ -169,7 +169,7 @@ class _Events:
                 ticket=ticket,
             ):
                 language = self._sessions.language(session)
-                drawn = (after.turns, after.live is None)
+                drawn = (after.turns, after.live is None, language)
                 talk = skip if drawn == shown else talk_html(after, language)
                 yield after, talk, live_html(after, language), field
                 shown, field = drawn, skip
@@ -197,18 +197,22 @@ class _Events:
         """Say everything in the page's language."""
         language: Language = client_of(sent).language
         self._sessions.speak(str(request.session_hash), language)
-        folder = Path(self._desk.settings.knowledge)
+        # an answer under way redraws itself; what is drawn here could come after its end
+        conversation = (
+            (gr.skip(), gr.skip())
+            if now.live
+            else (talk_html(now, language), live_html(now, language))
+        )
         return (
             gr.update(value=say("new_chat", language)),
             gr.update(label=say("choose_files", language)),
-            landing_html(folder, language),
+            landing_html(Path(self._desk.settings.knowledge), language),
             gr.update(
                 placeholder=say("ask_placeholder", language), label=say("ask_label", language)
             ),
             gr.update(value=say("send", language)),
             gr.update(value=say("stop", language)),
-            talk_html(now, language),
-            live_html(now, language),
+            *conversation,
             "",
         )
 

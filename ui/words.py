@@ -215,6 +215,7 @@ WORDS: dict[str, Text] = {
         "RAG Desk is not answering. If you closed it, start it again with `rag ui`.",
         "RAG Desk 没有响应。如果已关闭，请用 `rag ui` 重新启动。",
     ),
+    "client.word_gone": Text("Not running", "未运行"),
     "client.restarted": Text(
         "RAG Desk was restarted. Load the page anew.", "RAG Desk 已重新启动，请重新载入页面。"
     ),

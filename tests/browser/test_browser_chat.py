@@ -243,3 +243,18 @@ def test_previous_and_next_walk_through_the_passages(browser_page: Page) -> None
         browser_page.click("#viewer-bar .next")
         numbers.append(browser_page.locator(".card.on .num").text_content())
     assert numbers == ["2", "3", "+", "1"]
+
+
+def test_the_language_may_be_switched_in_mid_answer(browser_page: Page, desk: FakeDesk) -> None:
+    ask(browser_page, "如何添加文档？")
+    finished(browser_page)
+    desk.hold_after = 6
+    ask(browser_page, "How do I add documents?")
+    expect(browser_page.locator("#live .a")).to_contain_text("Drop your PDFs")
+    browser_page.click("#strip .language")
+    expect(browser_page.locator("#new")).to_have_text("新对话")
+    desk.go.set()
+    finished(browser_page, 2)
+    expect(browser_page.locator(".foot").nth(0)).to_contain_text("3 句中 2 句有依据")
+    expect(browser_page.locator(".foot").nth(1)).to_contain_text("4 句中 2 句有依据")
+    expect(browser_page.locator("#send")).to_be_visible()

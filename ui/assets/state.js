@@ -82,13 +82,23 @@
     word.querySelector("b").textContent = desk.say(busy ? "client.answering" : "word_ready");
   };
 
+  const gone = () => {
+    banner("client.gone");
+    document.body.classList.add("gone");
+    const word = desk.find("#strip-readings .word");
+    if (!word) return;
+    word.className = "word bad";
+    word.querySelector("b").textContent = desk.say("client.word_gone");
+  };
+
   const look = async () => {
     try {
       show(await desk.fetch("state"));
       misses = 0;
+      document.body.classList.remove("gone");
     } catch {
       misses += 1;
-      if (misses >= MISSES) banner("client.gone");
+      if (misses >= MISSES) gone();
     }
   };
 
