@@ -1,0 +1,116 @@
+"""What every embedder must do, and that no passage is ever cut by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rag.config import load_settings
+from rag.errors import ModelError
+from rag.factory import Factory
+from rag.protocols import Embedder
+from rag.retrieve.passage_text import embedding_text
+from tests.factories import document
+
+EMBEDDERS = [
+    "hashing",
+    pytest.param("multilingual-e5-small", marks=pytest.mark.model),
+    pytest.param("all-MiniLM-L6-v2", marks=pytest.mark.model),
+]
+TEXTS = ["The rent is 950 euros.", "显存带宽是每秒1008GB。", "The rent is 950 euros.", "x"]
+ENGLISH = "The Tenant shall pay 1,234.50 euros on the 1st of May 2026, see §4(b). " * 400
+CHINESE = "甲方应于二〇二六年五月一日前支付人民币1234.50元，详见第四条（乙）款。" * 400
+ODD = "antidisestablishmentarianism" * 300 + "\n" + "|--|" * 900 + "\n" + "🙂👩‍👩‍👧" * 200
+
+
+@pytest.fixture(scope="session")
+def factory_of(models_folder: Path) -> Callable[..., Factory]:
+    def make(**environment: str) -> Factory:
+        return Factory(
+            load_settings(None, {"RAG_MODELS__FOLDER": str(models_folder), **environment})
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module", params=EMBEDDERS)
+def name(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def embedder(
+    name: str, factory_of: Callable[..., Factory], model_path: Callable[[str], Path]
+) -> Embedder:
+    if name != "hashing":
+        model_path(name)
+    return factory_of().embedder(name)
+
+
+def test_rows_are_float32_unit_vectors_in_the_given_order(embedder: Embedder) -> None:
+    rows = embedder.embed_passages(TEXTS)
+    assert rows.dtype == np.float32
+    assert rows.shape == (4, embedder.dim)
+    assert np.linalg.norm(rows, axis=1) == pytest.approx(np.ones(4), abs=1e-5)
+    assert rows[0] @ rows[2] == pytest.approx(1, abs=1e-3)
+    assert rows[0] @ rows[1] < 0.99
+    alone = np.stack([embedder.embed_passages([text])[0] for text in TEXTS])
+    assert (rows * alone).sum(axis=1) == pytest.approx(np.ones(4), abs=2e-3)
+
+
+def test_no_texts_no_rows(embedder: Embedder) -> None:
+    assert embedder.embed_passages([]).shape == (0, embedder.dim)
+
+
+def test_a_question_is_nearest_to_its_answer(embedder: Embedder) -> None:
+    rows = embedder.embed_passages(["The monthly rent is 950 euros.", "Pets are not allowed."])
+    query = embedder.embed_query("how much is the monthly rent")
+    assert query.shape == (embedder.dim,)
+    assert np.linalg.norm(query) == pytest.approx(1, abs=1e-5)
+    assert rows[0] @ query > rows[1] @ query
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("name", ["multilingual-e5-small"], scope="module")
+def test_chinese_finds_english_and_back(embedder: Embedder) -> None:
+    rows = embedder.embed_passages(["The monthly rent is 950 euros.", "Pets are not allowed."])
+    assert (rows @ embedder.embed_query("可以养宠物吗？")).argmax() == 1
+    assert (rows @ embedder.embed_query("每个月的租金是多少？")).argmax() == 0
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("name", ["multilingual-e5-small", "all-MiniLM-L6-v2"], scope="module")
+def test_a_text_that_is_too_long_is_refused_rather_than_cut(embedder: Embedder) -> None:
+    with pytest.raises(ModelError):
+        embedder.embed_passages([ENGLISH])
+
+
+@pytest.mark.parametrize("tokens", ["230", "8192"])
+@pytest.mark.parametrize("text", [ENGLISH, CHINESE, ODD], ids=["english", "chinese", "odd"])
+def test_no_passage_is_ever_truncated(
+    embedder: Embedder, name: str, factory_of: Callable[..., Factory], tokens: str, text: str
+) -> None:
+    chunker = factory_of(RAG_CHUNK__TOKENS=tokens).chunker(embedder)
+    whole = document(
+        text[: len(text) // 2], text[len(text) // 2 :], title="A long title 标题 " * 40
+    )
+    chunks = chunker.split(whole)
+    assert len(chunks) > (name != "hashing")
+    for chunk in chunks:
+        sent = embedding_text(chunk, limit=embedder.max_tokens, count=embedder.count_tokens)
+        assert chunk.tokens <= min(int(tokens), embedder.max_tokens)
+        assert embedder.count_tokens(sent) <= embedder.max_tokens
+        assert "".join(chunk.text.split()) in "".join(sent.split())
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("name", ["multilingual-e5-small"], scope="module")
+def test_a_space_knows_its_embedder_without_loading_it(
+    embedder: Embedder, name: str, factory_of: Callable[..., Factory]
+) -> None:
+    factory = factory_of()
+    assert embedder.name.split()[0] == factory.embedder_id(factory.entry(name))
