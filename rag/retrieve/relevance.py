@@ -35,8 +35,8 @@ PROBES: Mapping[Language, tuple[str, ...]] = {
 is what any question finds. Cosines of unrelated texts differ by model, language and library
 (about .80 in English and .88 in Chinese with e5), so no fixed cosine could tell."""
 
-# Logistic regression over the evaluation sets: tests/eval/fit_relevance.py.
 _LEAST_FLOOR = 0.3  # a smaller cosine is chance: in a library of a few passages probes find none
+# Logistic regression over the evaluation sets: tests/eval/fit_relevance.py.
 _INTERCEPT, _COVERAGE, _HEADROOM = -0.63, 6.33, 13.87
 
 
