@@ -14,7 +14,7 @@ from rag.generate.failures import failed, prompt_too_long, unloaded
 from rag.generate.streaming import OneAtATime, Stopped, iterate
 from rag.generate.templates import plain_turns
 from rag.generate.torch_memory import empty_caches, is_out_of_memory, let_go, out_of_memory
-from rag.generate.transformers_loading import Device, Quantization, load_model
+from rag.generate.transformers_loading import Device, Quantization, load_model, plain_generation
 from rag.generate.transformers_reply import Cancelled, Emit, Reply, Watch, WatchedCache
 from rag.types import Delta, Message
 from rag.words import Text
@@ -42,6 +42,7 @@ class TransformersGenerator:
         self._tokenizer = tokenizer
         self._template = template
         self._device: torch.device = model.device
+        model.generation_config = plain_generation(model, tokenizer, template)
         self._gate = OneAtATime()
         self._encoding = threading.Lock()  # tokenizers refuse to be borrowed twice at a time
 
@@ -166,9 +167,8 @@ class TransformersGenerator:
             let_go(error)
         if failure is not None:
             raise failure  # out here, where nothing refers to the cache any more
-        reply.finish(
-            watch, ends=model.generation_config.eos_token_id or (), limit=options["max_new_tokens"]
-        )
+        ends = model.generation_config.eos_token_id or ()
+        reply.finish(watch, ends=ends, limit=options["max_new_tokens"])
 
     def _ran_out(self, prompt_tokens: int) -> Exception:
         return out_of_memory(

@@ -104,7 +104,6 @@ def _load(source: Path | str, *, quantization: Quantization, place: Any, local: 
             Text(f"{len(absent)} of its weights are missing.", f"缺少 {len(absent)} 个权重。"),
             hint=_AGAIN,
         )
-    model.generation_config = _plain_generation(model, tokenizer, template)
     window = config.get_text_config(decoder=True).max_position_embeddings
     return Loaded(model.eval(), tokenizer, template, int(window))
 
@@ -171,7 +170,7 @@ def _template(path: Path, config: Any, tokenizer: Any) -> str | None:
     )
 
 
-def _plain_generation(model: Any, tokenizer: Any, template: str | None) -> GenerationConfig:
+def plain_generation(model: Any, tokenizer: Any, template: str | None) -> GenerationConfig:
     """Return a config that only knows where an answer ends.
 
     A checkpoint's own sampling habits are left out: a repetition penalty, for one, punishes
