@@ -102,6 +102,12 @@ def since_start_s() -> float:
     return time.time() - psutil.Process().create_time()
 
 
+def cpu_s() -> float:
+    """Return the processor time of this process, and of those of its children that ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
 def finish(result: Mapping[str, Any]) -> None:
     """Hand the result to the parent."""
     print(json.dumps(result), flush=True)

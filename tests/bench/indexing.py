@@ -54,6 +54,7 @@ MEASURES = (
     Measure("embed", "– embed, s", 1),
     Measure("write", "– write, s"),
     Measure("other", "– other, s", ratio=False),
+    Measure("cpu_s", "processor seconds, end to end", 1),
     Measure("passages_per_s", "passages/s while embedding", 1),
     Measure("parse_pages_per_s", "**pages/s, parsing alone, one process**", 1),
     Measure("peak_mb", "**peak memory with children, MB**", 0),
@@ -148,7 +149,9 @@ def one_run(corpus: Corpus, pipeline: Pipeline, *, embedder: str) -> dict[str, f
             again_s, again_process_s = _sync_again(knowledge, embedder, found["pages"])
         parsed = run_module("parsing", [pipeline, "--pdfs", str(knowledge)]).result
     return {
-        **{key: found[key] for key in ("pages", "passages", "failed", "load_s", "seconds")},
+        **{
+            key: found[key] for key in ("pages", "passages", "failed", "load_s", "seconds", "cpu_s")
+        },
         **found["stages"],
         "truncated": found.get("truncated", 0),  # ours raises before it embeds such a passage
         "pages_per_s": found["pages"] / found["seconds"],

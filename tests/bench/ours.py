@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag.config import EmbedderSettings, Settings, load_settings
 from rag.factory import Factory
-from tests.bench.child import finish, folder_argument, since_start_s
+from tests.bench.child import cpu_s, finish, folder_argument, since_start_s
 
 if TYPE_CHECKING:
     from rag.report import SyncReport
@@ -37,9 +37,9 @@ def index(folder: Path, *, embedder: str) -> dict[str, Any]:
     factory = Factory(settings)
     factory.embedder(embedder)
     load_s = since_start_s()
-    began = perf_counter()
+    began, cpu_began = perf_counter(), cpu_s()
     report = _sync(settings, factory)
-    seconds = perf_counter() - began
+    seconds, cpu = perf_counter() - began, cpu_s() - cpu_began
     times = asdict(report.times)
     stages = {
         "read": times["read_s"] + times["parse_s"],
@@ -53,6 +53,7 @@ def index(folder: Path, *, embedder: str) -> dict[str, Any]:
         "failed": len(report.failed),
         "load_s": load_s,
         "seconds": seconds,
+        "cpu_s": cpu,
         "stages": {**stages, "other": seconds - sum(stages.values())},
     }
 

@@ -23,7 +23,7 @@ from rag.config import load_settings
 from rag.factory import HASHING
 from rag.models.store import ModelStore
 from rag.retrieve.hashing import HashingEmbedder
-from tests.bench.child import finish, folder_argument, since_start_s
+from tests.bench.child import cpu_s, finish, folder_argument, since_start_s
 from tests.bench.corpus import pdfs_below
 
 CHUNK_CHARS, OVERLAP_CHARS = 1000, 200
@@ -106,14 +106,14 @@ def index(folder: Path, *, embedder: str, store: Path) -> dict[str, Any]:
     model = HashingEmbeddings() if embedder == HASHING else SentenceTransformerEmbeddings(embedder)
     embeddings = Timed(model)
     load_s = since_start_s()
-    began = perf_counter()
+    began, cpu_began = perf_counter(), cpu_s()
     pages, failed = read(folder)
     read_at = perf_counter()
     splitter = RecursiveCharacterTextSplitter(chunk_size=CHUNK_CHARS, chunk_overlap=OVERLAP_CHARS)
     passages = splitter.split_documents(pages)
     cut_at = perf_counter()
     Chroma.from_documents(passages, embeddings, persist_directory=str(store))
-    ended = perf_counter()
+    ended, cpu_ended = perf_counter(), cpu_s()
     return {
         "pages": len(pages),
         "passages": len(passages),
@@ -121,6 +121,7 @@ def index(folder: Path, *, embedder: str, store: Path) -> dict[str, Any]:
         "failed": failed,
         "load_s": load_s,
         "seconds": ended - began,
+        "cpu_s": cpu_ended - cpu_began,
         "stages": {
             "read": read_at - began,
             "chunk": cut_at - read_at,
