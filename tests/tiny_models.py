@@ -73,10 +73,12 @@ def llama_folder(
     return folder
 
 
-def llama_gguf(path: Path, *, template: str | None = CHATML, vocabulary: int = 300) -> Path:
+def llama_gguf(
+    path: Path, *, template: str | None = CHATML, vocabulary: int = 300, window: int = 512
+) -> Path:
     """Write a GGUF of a Llama with a SentencePiece vocabulary, as Llama 2 has it."""
     writer = GGUFWriter(path, "llama")
-    writer.add_context_length(512)
+    writer.add_context_length(window)
     writer.add_embedding_length(_HIDDEN)
     writer.add_block_count(1)
     writer.add_feed_forward_length(_FEED_FORWARD)

@@ -60,8 +60,8 @@ def why_not_loaded(path: Path) -> tuple[Text, Text]:
     return (
         Text(
             f"there is too little memory for it, or llama.cpp does not know models of the kind "
-            f"'{architecture}'.",
-            f"内存不足，或 llama.cpp 不支持“{architecture}”类模型。",
+            f"'{architecture}' or this chat template.",
+            f"内存不足，或 llama.cpp 不支持“{architecture}”类模型或其对话模板。",
         ),
         Text(
             "Close other programs, lower generator.context_tokens, choose a smaller model, or "

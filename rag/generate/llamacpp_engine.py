@@ -244,6 +244,7 @@ def _parameters(path: Path, *, context_tokens: int, threads: int) -> Any:
     params.warmup = False  # ``load`` decodes a token anyway
     params.ui = params.endpoint_slots = params.endpoint_props = False
     params.n_threads_http = 1
+    params.prefill_assistant = False  # a conversation is answered, never continued
     params.enable_reasoning = 0  # the evidence is in the passages; thinking is not shown
     params.verbosity = -1  # its errors come back as messages; nothing belongs on stderr
     return params

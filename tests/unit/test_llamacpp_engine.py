@@ -1,0 +1,331 @@
+"""The llama.cpp engine on a tiny model: its port is locked, its failures speak, it lets go."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from rag.errors import ModelError, ModelMissing
+from rag.generate.llamacpp_engine import BATCH_TOKENS, LlamaCppGenerator
+from rag.generate.loopback import Loopback
+from rag.types import Delta, Message
+from tests.tiny_models import llama_gguf
+
+ASKED = [Message("user", "Why is the sky blue?")]
+
+
+def never() -> bool:
+    return False
+
+
+@pytest.fixture(scope="module")
+def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return llama_gguf(tmp_path_factory.mktemp("gguf") / "tiny.gguf", window=2048)
+
+
+def load(path: Path, *, context_tokens: int = 2048, threads: int = 1) -> LlamaCppGenerator:
+    return LlamaCppGenerator.load(path, name="tiny", context_tokens=context_tokens, threads=threads)
+
+
+@pytest.fixture(scope="module")
+def generator(gguf: Path) -> Iterator[LlamaCppGenerator]:
+    loaded = load(gguf)
+    yield loaded
+    loaded.close()
+
+
+def ask(
+    generator: LlamaCppGenerator,
+    messages: list[Message] = ASKED,
+    *,
+    max_tokens: int = 5,
+    cancelled: Callable[[], bool] = never,
+) -> list[Delta]:
+    return list(
+        generator.stream(messages, max_tokens=max_tokens, temperature=0, cancelled=cancelled)
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/chat/completions"),
+        ("POST", "/completion"),
+        ("POST", "/tokenize"),
+        ("POST", "/apply-template"),
+        ("POST", "/v1/chat/completions/input_tokens"),
+        ("GET", "/v1/models"),
+        ("GET", "/props"),
+        ("GET", "/slots"),
+    ],
+)
+def test_a_stranger_without_the_key_gets_nothing_from_the_port(
+    generator: LlamaCppGenerator, method: str, path: str
+) -> None:
+    address = urlsplit(generator.loopback.address)
+    assert address.hostname == "127.0.0.1"
+    stranger = HTTPConnection("127.0.0.1", address.port, timeout=10)
+    body = '{"messages": [{"role": "user", "content": "hi"}], "content": "hi", "prompt": "hi"}'
+    for headers in ({}, {"Authorization": "Bearer guess"}):
+        stranger.request(method, path, body if method == "POST" else None, headers)
+        response = stranger.getresponse()
+        response.read()
+        assert response.status == 401
+    stranger.close()
+
+
+def test_each_model_has_a_key_of_its_own(gguf: Path, generator: LlamaCppGenerator) -> None:
+    other = load(gguf)
+    with pytest.raises(ModelError):
+        Loopback(other.loopback.address, key="").ask("GET", "/props")
+    keys = {one.loopback._headers["Authorization"] for one in (generator, other)}
+    assert len(keys) == 2
+    assert min(len(key) for key in keys) > 40
+    other.close()
+
+
+def test_what_is_counted_is_what_is_computed(generator: LlamaCppGenerator) -> None:
+    answer = generator._holder[0].handle_chat_completions(
+        {"messages": [{"role": "user", "content": "A new question"}], "max_tokens": 1}
+    )
+    timings = answer["timings"]
+    counted = generator.count_tokens([Message("user", "A new question")])
+    assert timings["prompt_n"] + timings["cache_n"] == counted
+
+
+def test_a_long_prompt_asks_for_a_cancel_between_its_batches(generator: LlamaCppGenerator) -> None:
+    def questions_before_the_end(words: int) -> tuple[int, int]:
+        asked = 0
+
+        def cancelled() -> bool:
+            nonlocal asked
+            asked += 1
+            return False
+
+        messages = [Message("user", f"{words}" + "a" * words)]
+        ask(generator, messages, max_tokens=1, cancelled=cancelled)
+        return asked, generator.count_tokens(messages)
+
+    few, short = questions_before_the_end(20)
+    many, long = questions_before_the_end(1200)
+    assert many - few >= long // BATCH_TOKENS - short // BATCH_TOKENS >= 2
+
+
+def test_a_message_of_the_server_that_cannot_be_read_arrives_as_an_error(
+    generator: LlamaCppGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Garbling:
+        """A server whose streamed messages have another shape."""
+
+        def handle_chat_completions(
+            self, request: dict[str, object], receive: Callable[[dict[str, object]], bool]
+        ) -> None:
+            assert receive({"choices": [{"no": "delta"}]})
+
+    monkeypatch.setattr(generator, "_holder", [Garbling()])
+    with pytest.raises(KeyError, match="delta"):
+        ask(generator)
+
+
+def test_a_server_that_reports_an_error_or_just_ends_is_a_failure(
+    generator: LlamaCppGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing:
+        def __init__(self, *chunks: dict[str, object]) -> None:
+            self.chunks = chunks
+
+        def handle_chat_completions(
+            self, request: dict[str, object], receive: Callable[[dict[str, object]], bool]
+        ) -> None:
+            for chunk in self.chunks:
+                receive(chunk)
+
+    failing = Failing({"error": {"code": 500, "message": "Compute error.", "type": "server"}})
+    monkeypatch.setattr(generator, "_holder", [failing])
+    with pytest.raises(ModelError, match="Compute error"):
+        ask(generator)
+    monkeypatch.setattr(generator, "_holder", [Failing()])
+    with pytest.raises(ModelError, match="no reason"):
+        ask(generator)
+
+
+def test_an_order_of_roles_the_template_refuses_is_said_in_words(tmp_path: Path) -> None:
+    refusing = (
+        "{% for turn in messages %}{% if turn['role'] == 'assistant' and loop.first %}"
+        "{{ raise_exception('the user begins') }}{% endif %}{{ turn['content'] }}{% endfor %}"
+    )
+    strict = load(llama_gguf(tmp_path / "strict.gguf", template=refusing))
+    wrong = [Message("assistant", "I begin.")]
+    with pytest.raises(ModelError, match="the user begins"):
+        strict.count_tokens(wrong)
+    with pytest.raises(ModelError, match="the user begins"):
+        ask(strict, wrong)
+    assert ask(strict)[-1].finish == "length"
+    strict.close()
+
+
+def test_the_window_is_at_most_the_model_s_own(gguf: Path) -> None:
+    large = load(gguf, context_tokens=100_000)
+    assert large.context_tokens == 2048
+    large.close()
+    small = load(gguf, context_tokens=300)
+    assert small.context_tokens == 300
+    small.close()
+
+
+def test_one_thread_a_core_unless_told_otherwise(gguf: Path) -> None:
+    loaded = load(gguf, threads=0)
+    assert ask(loaded, max_tokens=2)[-1].finish == "length"
+    loaded.close()
+
+
+def test_a_llama_2_without_template_gets_ours_and_one_start_token(tmp_path: Path) -> None:
+    path = llama_gguf(tmp_path / "llama-2.gguf", template=None, vocabulary=32_000)
+    loaded = load(path, context_tokens=512)
+    request = {"messages": [{"role": "user", "content": "Why?"}]}
+    rendered = loaded.loopback.ask("POST", "/apply-template", request)["prompt"]
+    assert rendered.removeprefix("<s>") == "[INST] Why? [/INST]"
+    plain = loaded.loopback.ask("POST", "/tokenize", {"content": "[INST] Why? [/INST]"})
+    assert loaded.count_tokens([Message("user", "Why?")]) == len(plain["tokens"]) + 1
+    assert ask(loaded)[-1].finish == "length"
+    loaded.close()
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelMissing, match=r"gone\.gguf") as caught:
+        load(tmp_path / "gone.gguf")
+    assert "rag models pull" in caught.value.hint.zh
+
+
+def garbled(whole: bytes) -> bytes:
+    return b"GGUF" + b"\xff" * 500
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (lambda whole: b"", "not a GGUF"),
+        (lambda whole: b"PK\x03\x04" + whole, "not a GGUF"),
+        (garbled, "damaged"),
+        (lambda whole: whole[:3000], "damaged"),
+        (lambda whole: whole[:-9000], "damaged"),
+        (
+            lambda whole: whole.replace(b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0lamma"),
+            "lamma",
+        ),
+    ],
+    ids=["empty", "zip", "garbled", "header cut", "weights cut", "unknown kind"],
+)
+def test_a_file_that_is_no_model_is_named_with_the_reason_and_a_remedy(
+    content: Callable[[bytes], bytes], word: str, gguf: Path, tmp_path: Path
+) -> None:
+    spoilt = tmp_path / "spoilt.gguf"
+    spoilt.write_bytes(content(gguf.read_bytes()))
+    with pytest.raises(ModelError, match=r"spoilt\.gguf") as caught:
+        load(spoilt)
+    assert word in caught.value.message.en
+    assert len(caught.value.hint.en) > 20
+    assert caught.value.hint.en != caught.value.hint.zh
+
+
+def test_a_folder_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load(tmp_path)
+
+
+def test_unloading_ends_the_running_answer_and_refuses_the_next(gguf: Path) -> None:
+    loaded = load(gguf)
+    stream = loaded.stream(ASKED, max_tokens=1500, temperature=0, cancelled=never)
+    next(stream)
+    closer = threading.Thread(target=loaded.close)
+    closer.start()
+    rest = list(stream)
+    closer.join()
+    assert rest[-1].finish in {"cancelled", "length"}
+    with pytest.raises(ModelError, match="unloaded"):
+        ask(loaded)
+    with pytest.raises(ModelError, match="unloaded"):
+        loaded.count_tokens(ASKED)
+
+
+def test_unloading_gives_the_memory_back_and_may_be_repeated(gguf: Path) -> None:
+    process = psutil.Process()
+    load(gguf, context_tokens=2048).close()
+    before = process.num_threads()
+    loaded = load(gguf)
+    loaded.close()
+    loaded.close()
+    assert process.num_threads() <= before
+
+
+def test_a_model_that_is_dropped_unloads_itself(gguf: Path) -> None:
+    loaded = load(gguf)
+    ask(loaded)
+    server = loaded._holder
+    dropped = weakref.ref(loaded)
+    del loaded
+    gc.collect()
+    assert dropped() is None
+    assert server == []
+
+
+def test_a_lost_connection_is_opened_again(generator: LlamaCppGenerator) -> None:
+    generator.loopback.close()
+    assert generator.count_tokens(ASKED) > 0
+    generator.loopback._connection.sock.close()  # it was just used
+    assert generator.count_tokens(ASKED) > 0
+
+
+def test_a_server_that_is_gone_is_a_failure_in_words() -> None:
+    with pytest.raises(ModelError, match=r"llama\.cpp broke off"):
+        Loopback("http://127.0.0.1:9", key="x").ask("GET", "/props")
+
+
+LEAVE = """
+import sys
+from pathlib import Path
+from rag.generate.llamacpp_engine import LlamaCppGenerator
+from rag.types import Message
+model = LlamaCppGenerator.load(Path(sys.argv[1]), name="t", context_tokens=2048, threads=1)
+stream = model.stream(
+    [Message("user", "Go on")], max_tokens=2000, temperature=0, cancelled=lambda: False
+)
+next(stream)
+if sys.argv[2] == "error":
+    raise KeyboardInterrupt
+"""
+
+
+@pytest.mark.parametrize(("way", "code"), [("end", 0), ("error", 130)])
+def test_a_program_that_ends_in_mid_answer_ends_and_says_nothing(
+    way: str, code: int, gguf: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVE, str(gguf), way],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert abs(done.returncode) in {code, 2}
+    assert done.stdout == ""
+    assert way == "error" or done.stderr == ""
+
+
+def test_nothing_is_written_to_the_terminal(gguf: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    loaded = load(gguf)
+    ask(loaded)
+    loaded.close()
+    with pytest.raises(ModelError):
+        load(gguf.with_name("none.gguf"))
+    assert capfd.readouterr() == ("", "")
