@@ -32,7 +32,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what only continuous integration runs, unless it was asked for by marker."""
     if everything() or config.getoption("-m"):
         return
-    kept, left = [], []
+    kept: list[pytest.Item] = []
+    left: list[pytest.Item] = []
     for item in items:
         wanted = not any(item.get_closest_marker(name) for name in ON_REQUEST)
         (kept if wanted else left).append(item)

@@ -9,8 +9,11 @@ from rag.types import Chunk, Document, Heading, Page, Passage
 
 
 def document(
-    *pages: str, title: str = "A title", headings: tuple[Heading, ...] = (), id: str = "d1"
-) -> Document:  # noqa: A002
+    *pages: str,
+    title: str = "A title",
+    headings: tuple[Heading, ...] = (),
+    id: str = "d1",  # noqa: A002
+) -> Document:
     made = tuple(
         Page(n, text) if text else Page(n, "", state="empty", reason="blank")
         for n, text in enumerate(pages, start=1)

@@ -20,6 +20,7 @@ from rag.store.ledger import Ledger
 from rag.store.live_index import LiveIndex
 from rag.store.passages import LedgerPassages
 from rag.store.status import broken_invariants, document_statuses
+from rag.types import Progress
 from tests.factories import settings
 from tests.pdfs import lines, write_pdf
 
@@ -230,7 +231,7 @@ def test_a_document_that_takes_too_long_does_not_stop_the_rest(
 def test_progress_names_what_is_done(home: Home) -> None:
     write_pdf(home.folder / "a.pdf", ["alpha"])
     write_pdf(home.folder / "b.pdf", ["beta"])
-    seen = []
+    seen: list[Progress] = []
     home.library.sync(report=seen.append)
     assert next(p.stage for p in seen) == "scan"
     assert [(p.done, p.total, p.item) for p in seen if p.stage == "write"] == [
@@ -283,7 +284,7 @@ def test_an_interrupted_rebuild_goes_on_and_the_old_space_answers(
     assert len(half) == 1
     finished = len(other.ledger.complete_documents(half[0]))
     assert 1 <= finished < 3
-    seen = []
+    seen: list[Progress] = []
     other.library.rebuild(wanted=wanted, report=seen.append)
     assert other.ledger.active_space() == half[0]
     assert len([p for p in seen if p.stage == "write"]) == 3 - finished
