@@ -9,34 +9,22 @@ the function calls do not offer.
 from __future__ import annotations
 
 import logging
-import secrets
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-import xllamacpp
-
-from rag.generate.failures import cannot_load, failed, prompt_too_long, unloaded
-from rag.generate.gguf_check import check_gguf, why_not_loaded
+from rag.generate.failures import failed, prompt_too_long, unloaded
+from rag.generate.llamacpp_loading import Opened, error_message, open_server
 from rag.generate.loopback import Loopback
 from rag.generate.streaming import OneAtATime, Stopped, iterate
-from rag.generate.templates import LLAMA2_CHAT, plain_turns
+from rag.generate.templates import plain_turns
 from rag.types import Delta, FinishReason, Message
 
 logger = logging.getLogger(__name__)
 
-BATCH_TOKENS = 256
-"""Tokens of a prompt computed at once. A cancel is heard between two batches; larger ones read
-a prompt no faster on a CPU."""
-
 SAMPLING = {"top_k": 40, "top_p": 0.95, "min_p": 0.05}
 """llama.cpp's own defaults; without effect at temperature 0."""
-
-_SENTENCEPIECE = 1  # llama.cpp's number for the kind of vocabulary that Llama 2 has
-_LLAMA2_VOCABULARY = 32_000
-_CHATML = "<|im_start|>"
 
 Emit = Callable[[Delta], None]
 
@@ -44,15 +32,15 @@ Emit = Callable[[Delta], None]
 class LlamaCppGenerator:
     """Streams answers from one GGUF model."""
 
-    def __init__(self, server: Any, loopback: Loopback, *, name: str, context_tokens: int) -> None:
+    def __init__(self, opened: Opened, *, name: str, context_tokens: int) -> None:
         self.name = name
         self.context_tokens = context_tokens
-        self.loopback = loopback
-        self._vram_bytes: int | None = None
+        self.loopback = opened.loopback
+        self._vram_bytes = opened.vram_bytes
         self._gate = OneAtATime()
-        self._holder: list[Any] = [server]
+        self._holder: list[Any] = [opened.server]
         # a server that is dropped while the interpreter ends would take threads with it
-        self._finalizer = weakref.finalize(self, _unload, self._holder, self._gate, loopback)
+        self._finalizer = weakref.finalize(self, _unload, self._holder, self._gate, self.loopback)
 
     @classmethod
     def load(
@@ -67,39 +55,9 @@ class LlamaCppGenerator:
             ModelMissing: there is no such file.
             ModelError: the file is damaged, or llama.cpp cannot run it.
         """
-        check_gguf(path)
-        _read_into_cache(path)
-        free_before = _free_vram()
-        params = _parameters(path, context_tokens=context_tokens, threads=threads)
-        loaded = cls._start(path, params, name=name, context_tokens=context_tokens)
-        if loaded._is_llama2_without_template():  # noqa: SLF001 - its own class
-            loaded.close()
-            params.chat_template = LLAMA2_CHAT
-            loaded = cls._start(path, params, name=name, context_tokens=context_tokens)
-        if free_before is not None:
-            loaded._vram_bytes = max(0, free_before - (_free_vram() or 0))  # noqa: SLF001
-        logger.info("loaded %s: window of %d tokens", path.name, loaded.context_tokens)
-        return loaded
-
-    @classmethod
-    def _start(
-        cls, path: Path, params: Any, *, name: str, context_tokens: int
-    ) -> LlamaCppGenerator:
-        key = secrets.token_urlsafe(32)
-        params.api_keys = [key]
-        try:
-            server = xllamacpp.Server(params)
-        except RuntimeError as error:
-            why, hint = why_not_loaded(path)
-            raise cannot_load(path, why, hint=hint) from error
-        # A server that is dropped before its loop turns waits for it for ever; one token
-        # makes sure that it turns, and that the model runs at all.
-        first: dict[str, Any] = server.handle_completions({"prompt": "a", "max_tokens": 1})
-        if "choices" not in first:
-            raise failed(name, _message(first))
-        loopback = Loopback(server.listening_address, key=key)
-        window = loopback.ask("GET", "/v1/models")["data"][0]["meta"]["n_ctx"]
-        return cls(server, loopback, name=name, context_tokens=min(context_tokens, int(window)))
+        opened = open_server(path, name=name, context_tokens=context_tokens, threads=threads)
+        logger.info("loaded %s: window of %d tokens", path.name, opened.window)
+        return cls(opened, name=name, context_tokens=min(context_tokens, opened.window))
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Count tokens by the server's own template and tokenizer, as ``stream`` sends them.
@@ -164,13 +122,6 @@ class LlamaCppGenerator:
         """End the running generation and free the weights."""
         self._finalizer()
 
-    def _is_llama2_without_template(self) -> bool:
-        """Return whether llama.cpp had to guess the template of a Llama 2 and guessed ChatML."""
-        meta = self.loopback.ask("GET", "/v1/models")["data"][0]["meta"]
-        if (meta["vocab_type"], meta["n_vocab"]) != (_SENTENCEPIECE, _LLAMA2_VOCABULARY):
-            return False
-        return _CHATML in self.loopback.ask("GET", "/props")["chat_template"]
-
 
 class _Reply:
     """Takes what the server streams; runs in the thread that asked."""
@@ -222,58 +173,7 @@ class _Reply:
         error = chunk.get("error", chunk)
         if error.get("type") == "exceed_context_size_error":
             return prompt_too_long(error["n_prompt_tokens"], error["n_ctx"])
-        return failed(self._name, _message(chunk))
-
-
-def _message(answer: dict[str, Any]) -> str:
-    error = answer.get("error", answer)
-    return str(error.get("message", error))
-
-
-def _parameters(path: Path, *, context_tokens: int, threads: int) -> Any:
-    params = xllamacpp.CommonParams()
-    params.model.path = str(path)
-    params.n_ctx = context_tokens
-    params.n_parallel = 1
-    params.n_batch = params.n_ubatch = BATCH_TOKENS
-    cores = threads or _physical_cores()
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = cores
-    params.n_gpu_layers = -1  # all that fit; not measured, for want of a GPU
-    params.n_cache_reuse = 0  # shifted caches are faster, but change the text of answers
-    params.cache_ram_mib = 0  # else up to 8 GiB of memory for prompts of the past
-    params.warmup = False  # ``load`` decodes a token anyway
-    params.ui = params.endpoint_slots = params.endpoint_props = False
-    params.n_threads_http = 1
-    params.prefill_assistant = False  # a conversation is answered, never continued
-    params.enable_reasoning = 0  # the evidence is in the passages; thinking is not shown
-    params.verbosity = -1  # its errors come back as messages; nothing belongs on stderr
-    return params
-
-
-def _physical_cores() -> int:
-    """Hyperthreads share the units that multiply; one thread a core, of those allowed."""
-    allowed = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else 0
-    physical = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
-    return max(1, min(physical, allowed or physical))
-
-
-def _read_into_cache(path: Path) -> None:
-    """Read a file once through the system's cache.
-
-    Loading holds the interpreter's lock until the weights are in place: the disk is waited
-    for here instead, where the screen stays alive.
-    """
-    buffer = bytearray(16 << 20)
-    with path.open("rb", buffering=0) as file:
-        while file.readinto(buffer):
-            continue
-
-
-def _free_vram() -> int | None:
-    """Return the free memory of all GPUs that llama.cpp can use; ``None`` without any."""
-    cpu = xllamacpp.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_CPU
-    gpus = [device for device in xllamacpp.get_device_info() if device["type"] != cpu]
-    return sum(device["memory_free"] for device in gpus) if gpus else None
+        return failed(self._name, error_message(chunk))
 
 
 def _unload(holder: list[Any], gate: OneAtATime, loopback: Loopback) -> None:

@@ -16,7 +16,7 @@ from rag.protocols import TextGenerator
 from rag.types import Delta, Message
 
 WINDOW = 512
-MANY = 60  # tokens, more than the short answers have
+MANY = 40  # tokens, more than the short answers have
 
 QUESTION = [
     Message("system", "Answer from the passages."),

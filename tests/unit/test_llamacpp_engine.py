@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from rag.errors import ModelError, ModelMissing
-from rag.generate.llamacpp_engine import BATCH_TOKENS, LlamaCppGenerator
+from rag.generate.llamacpp_engine import LlamaCppGenerator
+from rag.generate.llamacpp_loading import BATCH_TOKENS
 from rag.generate.loopback import Loopback
 from rag.types import Delta, Message
 from tests.tiny_models import llama_gguf

@@ -1,0 +1,141 @@
+"""Starts llama.cpp's server in this process, on one GGUF file."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import xllamacpp
+
+from rag.generate.failures import cannot_load, failed
+from rag.generate.gguf_check import check_gguf, why_not_loaded
+from rag.generate.loopback import Loopback
+from rag.generate.templates import LLAMA2_CHAT
+
+BATCH_TOKENS = 128
+"""Tokens of a prompt that a CPU computes at once. A cancel is heard between two batches, and
+larger ones read a prompt no faster: 65 tokens/s at 128, 67 at 256, 64 at 512 (Qwen2.5 0.5B
+Q4_K_M, two cores)."""
+
+GPU_BATCH_TOKENS = 512
+"""llama.cpp's own default: a GPU needs more at once, and is through with it sooner."""
+
+_SENTENCEPIECE = 1  # llama.cpp's number for the kind of vocabulary that Llama 2 has
+_LLAMA2_VOCABULARY = 32_000
+_CHATML = "<|im_start|>"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A server that answers, and the locked door to it."""
+
+    server: Any
+    loopback: Loopback
+    window: int  # tokens; at most what the model was trained for
+    vram_bytes: int | None  # by how much opening lowered the GPUs' free memory; None without one
+
+
+def open_server(path: Path, *, name: str, context_tokens: int, threads: int) -> Opened:
+    """Load a ``.gguf`` file; ``threads`` 0 takes one for each physical core.
+
+    Raises:
+        ModelMissing: there is no such file.
+        ModelError: the file is damaged, or llama.cpp cannot run it.
+    """
+    check_gguf(path)
+    _read_into_cache(path)
+    free = _free_vram()
+    params = _parameters(path, context_tokens=context_tokens, threads=threads)
+    if free is not None:
+        params.n_batch = params.n_ubatch = GPU_BATCH_TOKENS
+        params.fit_params = True
+    server, loopback, meta = _start(path, params, name=name)
+    if _is_llama2_without_template(loopback, meta):
+        loopback.close()
+        del server
+        params.chat_template = LLAMA2_CHAT
+        server, loopback, meta = _start(path, params, name=name)
+    taken = None if free is None else max(0, free - (_free_vram() or 0))
+    return Opened(server, loopback, int(meta["n_ctx"]), taken)
+
+
+def error_message(answer: dict[str, Any]) -> str:
+    """Return what the server says of an error."""
+    error = answer.get("error", answer)
+    return str(error.get("message", error))
+
+
+def _start(path: Path, params: Any, *, name: str) -> tuple[Any, Loopback, dict[str, Any]]:
+    """Return a server, the door to it, and what it says of its model."""
+    key = secrets.token_urlsafe(32)
+    params.api_keys = [key]
+    try:
+        server = xllamacpp.Server(params)
+    except RuntimeError as error:
+        why, hint = why_not_loaded(path)
+        raise cannot_load(path, why, hint=hint) from error
+    # A server that is dropped before its loop turns waits for it for ever; one token makes
+    # sure that it turns, and that the model runs at all.
+    first: dict[str, Any] = server.handle_completions({"prompt": "a", "max_tokens": 1})
+    if "choices" not in first:
+        raise failed(name, error_message(first))
+    loopback = Loopback(server.listening_address, key=key)
+    meta: dict[str, Any] = loopback.ask("GET", "/v1/models")["data"][0]["meta"]
+    return server, loopback, meta
+
+
+def _is_llama2_without_template(loopback: Loopback, meta: dict[str, Any]) -> bool:
+    """Return whether llama.cpp had to guess the template of a Llama 2, and guessed ChatML."""
+    if (meta["vocab_type"], meta["n_vocab"]) != (_SENTENCEPIECE, _LLAMA2_VOCABULARY):
+        return False
+    return _CHATML in loopback.ask("GET", "/props")["chat_template"]
+
+
+def _parameters(path: Path, *, context_tokens: int, threads: int) -> Any:
+    params = xllamacpp.CommonParams()
+    params.model.path = str(path)
+    params.n_ctx = context_tokens
+    params.n_parallel = 1
+    params.n_batch = params.n_ubatch = BATCH_TOKENS
+    cores = threads or _physical_cores()
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = cores
+    params.n_gpu_layers = -1  # all that fit; not measured, for want of a GPU
+    params.fit_params = False  # without a GPU a second reading of the file for nothing
+    params.n_cache_reuse = 0  # shifted caches are faster, but change the text of answers
+    params.cache_ram_mib = 0  # else up to 8 GiB of memory for prompts of the past
+    params.warmup = False  # ``load`` decodes a token anyway
+    params.ui = params.endpoint_slots = params.endpoint_props = False
+    params.n_threads_http = 1
+    params.prefill_assistant = False  # a conversation is answered, never continued
+    params.enable_reasoning = 0  # the evidence is in the passages; thinking is not shown
+    params.verbosity = -1  # its errors come back as messages; nothing belongs on stderr
+    return params
+
+
+def _physical_cores() -> int:
+    """Hyperthreads share the units that multiply; one thread a core, of those allowed."""
+    allowed = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else 0
+    physical = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
+    return max(1, min(physical, allowed or physical))
+
+
+def _read_into_cache(path: Path) -> None:
+    """Read a file once through the system's cache.
+
+    Loading holds the interpreter's lock until the weights are in place: the disk is waited
+    for here instead, where the screen stays alive.
+    """
+    buffer = bytearray(16 << 20)
+    with path.open("rb", buffering=0) as file:
+        while file.readinto(buffer):
+            continue
+
+
+def _free_vram() -> int | None:
+    """Return the free memory of all GPUs that llama.cpp can use; ``None`` without any."""
+    cpu = xllamacpp.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_CPU
+    gpus = [device for device in xllamacpp.get_device_info() if device["type"] != cpu]
+    return sum(device["memory_free"] for device in gpus) if gpus else None
