@@ -8,8 +8,9 @@ hits where one of them is poor; tests/eval/DECISIONS.md, "Fusion", has the figur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 
 from rag.types import Ranks
 
@@ -20,6 +21,10 @@ Found = Sequence[tuple[int, float]]
 # which shares of the words, by rarity. Measured: tests/eval/DECISIONS.md, "Fusion".
 _IN_LANGUAGE = (0.5, 0.8, 0.3, 0.6)
 _ACROSS_LANGUAGES = (0.2, 0.8, 0.4, 0.7)
+
+
+SAME_PAGE = 0.85
+"""Measured: tests/eval/DECISIONS.md, "Pages spread"."""
 
 
 def lexical_weight(*, coverage: float, across_languages: bool) -> float:
@@ -65,6 +70,20 @@ def fuse(lexical: Found, dense: Found, *, lexical_weight: float) -> list[Fused]:
         for i, score in scores.items()
     ]
     return sorted(fused, key=lambda item: (-item.score, item.id))
+
+
+def spread(found: Sequence[tuple[Fused, Hashable]]) -> list[Fused]:
+    """Order anew so that passages of one page do not crowd out the other pages.
+
+    ``found`` pairs each item, best first, with its page. The second passage of a page counts
+    ``SAME_PAGE`` of its score, the third that share of it again, and so on.
+    """
+    seen: Counter[Hashable] = Counter()
+    scored = []
+    for item, page in found:
+        scored.append(replace(item, score=item.score * SAME_PAGE ** seen[page]))
+        seen[page] += 1
+    return sorted(scored, key=lambda item: -item.score)
 
 
 def _shares(found: Found, *, floor: float) -> dict[int, float]:

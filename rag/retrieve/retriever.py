@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rag.retrieve.analyser import BilingualAnalyser
-from rag.retrieve.fusion import Found, Fused, fuse, lexical_weight
+from rag.retrieve.fusion import Found, Fused, fuse, lexical_weight, spread
 from rag.retrieve.question import content_terms
 from rag.retrieve.relevance import PROBES, Signs, coverage, floor_of, headroom, relevance
 from rag.types import Passage, SearchResult, SearchTimes
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         VectorIndex,
     )
 
+_SPREAD = 4  # times k: as many passages are looked at before pages are spread
 _JUDGED = 5  # best passages whose words and language are looked at
 
 
@@ -137,14 +138,14 @@ class HybridRetriever:
 
     def _first(self, fused: Sequence[Fused], *, k: int) -> tuple[Passage, ...]:
         """Return the first ``k`` that still exist; the index may lag behind the ledger."""
-        found: list[Passage] = []
-        for start in range(0, len(fused), k):
-            batch = fused[start : start + k]
-            known = self._store.passages([item.id for item in batch])
-            found.extend(_placed(known[item.id], item) for item in batch if item.id in known)
-            if len(found) >= k:
-                break
-        return tuple(found[:k])
+        looked_at = fused[: max(_SPREAD * k, self._candidates)]
+        known = self._store.passages([item.id for item in looked_at])
+        found = [
+            (item, (known[item.id].chunk.document_id, known[item.id].chunk.first_page))
+            for item in looked_at
+            if item.id in known
+        ]
+        return tuple(_placed(known[item.id], item) for item in spread(found)[:k])
 
 
 def _placed(passage: Passage, item: Fused) -> Passage:
