@@ -177,21 +177,7 @@ def _configuration(shape: Shape, pieces: Pieces) -> dict[str, object]:
         }.items()
     }  # fmt: skip
     return {
-        "config.json": {
-            "architectures": ["BertModel"],
-            "model_type": "bert",
-            "hidden_size": shape.hidden,
-            "num_hidden_layers": shape.layers,
-            "num_attention_heads": shape.heads,
-            "intermediate_size": shape.feed_forward,
-            "vocab_size": shape.vocabulary,
-            "max_position_embeddings": shape.positions,
-            "type_vocab_size": shape.types,
-            "layer_norm_eps": round(shape.epsilon, 15),
-            "hidden_act": "gelu",
-            "pad_token_id": pieces.pad,
-            "dtype": "float32",
-        },
+        "config.json": _model_configuration(shape, pieces),
         "tokenizer_config.json": {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "model_max_length": MAX_TOKENS,
@@ -219,4 +205,22 @@ def _configuration(shape: Shape, pieces: Pieces) -> dict[str, object]:
             "default_prompt_name": None,
             "similarity_fn_name": "cosine",
         },
+    }
+
+
+def _model_configuration(shape: Shape, pieces: Pieces) -> dict[str, object]:
+    return {
+        "architectures": ["BertModel"],
+        "model_type": "bert",
+        "hidden_size": shape.hidden,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "intermediate_size": shape.feed_forward,
+        "vocab_size": shape.vocabulary,
+        "max_position_embeddings": shape.positions,
+        "type_vocab_size": shape.types,
+        "layer_norm_eps": round(shape.epsilon, 15),
+        "hidden_act": "gelu",
+        "pad_token_id": pieces.pad,
+        "dtype": "float32",
     }
