@@ -91,7 +91,7 @@ def test_the_first_question_is_answered_from_the_guide_in_both_languages(
     real_desk: Desk, serve_app: Callable[[Desk], str], open_page: Callable[..., Page]
 ) -> None:
     page = open_page(serve_app(real_desk), width=1440, height=900)
-    expect(page.locator(".row")).to_have_count(2, timeout=SLOW_MS)
+    expect(page.locator(".row[data-name]")).to_have_count(2, timeout=SLOW_MS)
     expect(page.locator("#strip .word")).to_have_text("Ready", timeout=SLOW_MS)
 
     ask(page, "How do I add documents?", turns=1)

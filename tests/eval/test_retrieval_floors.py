@@ -1,0 +1,100 @@
+"""The floors of page retrieval, over a library of all the evaluation PDFs.
+
+RAG_TEST_LIBRARY may name a knowledge folder that holds them and is synced; else one is kept
+in the cache folder between runs, and synced first: long the first time, a second later on.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from platformdirs import user_cache_path
+
+from tests.eval.measure_retrieval import PAGE_SETS, Bench, Leg, Mode, Row, measure
+
+pytestmark = [pytest.mark.eval, pytest.mark.model, pytest.mark.timeout(7200)]
+
+# BM25 over passages of 1000 characters gives .93, .98 and 1.0.
+FLOORS = {"ohr_finance": 0.93, "ohr_law": 0.97, "zh_pdf_cmrc": 0.995}
+TOLERANCE = 0.01
+"""How far the fused ranking may fall below the better leg."""
+
+
+@pytest.fixture(scope="module")
+def library(eval_sets: Path, models_folder: Path) -> Path:
+    folder = Path(
+        os.environ.get("RAG_TEST_LIBRARY", user_cache_path("ragdesk", appauthor=False) / "eval")
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    for pdf in sorted(eval_sets.glob("pdf_*/*.pdf")):
+        if not (folder / pdf.name).exists():
+            shutil.copy2(pdf, folder / pdf.name)
+    _sync(folder, models_folder)
+    return folder
+
+
+def _sync(folder: Path, models_folder: Path) -> None:
+    from rag import wiring
+    from rag.config import load_settings
+    from rag.factory import Factory
+    from rag.store.live_index import LiveIndex
+
+    settings = load_settings(
+        None,
+        {
+            "RAG_KNOWLEDGE": str(folder),
+            "RAG_MODELS__FOLDER": str(models_folder),
+            "RAG_RETRIEVE__INDEX": "numpy",
+        },
+    )
+    factory = Factory(settings)
+    ledger = factory.ledger()
+    live = LiveIndex(ledger, settings.data / "chroma", engine=settings.retrieve.index)
+    try:
+        wiring.library(factory, ledger, index=live.for_writing).sync()
+    finally:
+        live.close()
+        factory.close()
+        ledger.close()
+
+
+@pytest.fixture(scope="module")
+def rows(library: Path, eval_sets: Path, models_folder: Path) -> dict[tuple[str, Mode, Leg], Row]:
+    os.environ["RAG_MODELS__FOLDER"] = str(models_folder)
+    bench = Bench(library)
+    try:
+        found = measure(bench, eval_sets, names=PAGE_SETS, legs=["lexical", "dense", "fused"])
+        return {(row.set, row.mode, row.leg): row for row in found}
+    finally:
+        bench.close()
+        del os.environ["RAG_MODELS__FOLDER"]
+
+
+@pytest.mark.parametrize("name", list(FLOORS))
+def test_the_right_page_is_among_the_first_five(rows, name):
+    assert rows[name, "single", "fused"].hit(5) >= FLOORS[name]
+
+
+def test_every_question_about_the_three_seed_documents_finds_its_page(rows):
+    ranks = rows["seed_zh", "shared", "fused"].ranks
+    assert len(ranks) == 14
+    assert all(rank is not None and rank <= 5 for rank in ranks), ranks
+
+
+@pytest.mark.parametrize("k", [1, 5, 10])
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        # OHR's questions seldom name their document, so their set judges them within it
+        ("ohr_finance", "single"),
+        ("ohr_law", "single"),
+        ("zh_pdf_cmrc", "shared"),
+        ("zh_pdf_cmrc", "single"),
+    ],
+)
+def test_fusion_is_never_worse_than_the_better_leg(rows, name, mode, k):
+    better = max(rows[name, mode, leg].hit(k) for leg in ("lexical", "dense"))
+    assert rows[name, mode, "fused"].hit(k) >= better - TOLERANCE
