@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -82,15 +82,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.embedder != HASHING:
         store = ModelStore.of(load_settings(None).models)  # downloaded now, not while measuring
         store.pull(options.embedder, progress=lambda _: None, cancelled=lambda: False)
-    report = measure(corpus, embedder=options.embedder, runs=options.runs, console=console)
+    report: dict[str, Any] = {}
+    for report in measure(corpus, embedder=options.embedder, runs=options.runs, console=console):
+        if options.json:  # after each pair, so that one that is interrupted leaves the others
+            options.json.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
     console.print(table(report))
     console.print(
         "Ratios are ours/plain, the median over pairs of runs. The plain pipeline has nothing"
         " that knows of a first run: its second is its first again.",
         highlight=False,
     )
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
     return 0
 
 
@@ -105,8 +106,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def measure(corpus: Corpus, *, embedder: str, runs: int, console: Console) -> dict[str, Any]:
-    """Run both pipelines ``runs`` times each, in turn, and put everything into one object."""
+def measure(
+    corpus: Corpus, *, embedder: str, runs: int, console: Console
+) -> Iterator[dict[str, Any]]:
+    """Run both pipelines ``runs`` times each, in turn; yield the report after each pair."""
     before = machine.describe()
     pairs = []
     for number in range(1, runs + 1):
@@ -118,20 +121,19 @@ def measure(corpus: Corpus, *, embedder: str, runs: int, console: Console) -> di
                 highlight=False,
             )
         pairs.append(pair)
-    return {
-        "machine": {**before, "load_average_after": machine.describe()["load_average"]},
-        "embedder": embedder,
-        "corpus": {
-            "documents": len(corpus.files),
-            "pages": corpus.pages,
-            "bytes": corpus.size_bytes,
-            "left_out": corpus.left_out,
-        },
-        "runs": pairs,
-        "medians": {name: _medians([pair[name] for pair in pairs]) for name in PIPELINES},
-        "ratios": ratios(pairs),
-        "measures": [asdict(measure) for measure in MEASURES],
-    }
+        yield {
+            "machine": {**before, "load_average_after": machine.describe()["load_average"]},
+            "embedder": embedder,
+            "corpus": {
+                "documents": len(corpus.files),
+                "pages": corpus.pages,
+                "bytes": corpus.size_bytes,
+                "left_out": corpus.left_out,
+            },
+            "runs": pairs,
+            "medians": {name: _medians([pair[name] for pair in pairs]) for name in PIPELINES},
+            "ratios": ratios(pairs),
+        }
 
 
 def one_run(corpus: Corpus, pipeline: Pipeline, *, embedder: str) -> dict[str, float]:
