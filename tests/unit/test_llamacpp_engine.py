@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
+import xllamacpp
 
 from rag.errors import ModelError, ModelMissing
 from rag.generate.llamacpp_engine import LlamaCppGenerator
@@ -182,6 +183,19 @@ def test_the_window_is_at_most_the_model_s_own(gguf: Path) -> None:
     small = load(gguf, context_tokens=300)
     assert small.context_tokens == 300
     small.close()
+
+
+def test_with_a_gpu_the_memory_that_loading_took_there_is_told(
+    gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = xllamacpp.ggml_backend_dev_type
+    cpu = {"type": kinds.GGML_BACKEND_DEVICE_TYPE_CPU, "memory_free": 64 << 30}
+    gpus = [{"type": kinds.GGML_BACKEND_DEVICE_TYPE_GPU, "memory_free": n << 30} for n in (20, 13)]
+    monkeypatch.setattr(xllamacpp, "get_device_info", lambda: [cpu, gpus.pop(0)])
+    loaded = load(gguf)
+    assert loaded.memory_bytes() == 7 << 30
+    assert ask(loaded)[-1].finish == "length"
+    loaded.close()
 
 
 def test_one_thread_a_core_unless_told_otherwise(gguf: Path) -> None:

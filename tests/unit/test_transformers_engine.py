@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from rag.errors import MissingDependency, ModelError, ModelMissing, OutOfMemory
 from rag.generate.templates import LLAMA2_CHAT
@@ -363,6 +364,20 @@ def test_code_in_a_checkpoint_is_never_run(folder: Path) -> None:
     with pytest.raises(ModelError):
         load(folder)
     assert not trap.exists()
+
+
+def test_a_device_too_small_for_the_weights_is_said_with_numbers_and_a_remedy(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_out(*args: object, **kwargs: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 270.00 MiB.")
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", run_out)
+    with pytest.raises(OutOfMemory, match="loading Tiny-Chat") as caught:
+        load(folder)
+    assert "GiB" in caught.value.message.en
+    assert "nf4" in caught.value.hint.zh
+    assert caught.value.__context__ is None
 
 
 @pytest.mark.parametrize("quantization", ["int8", "nf4"])
