@@ -17,6 +17,7 @@ os.environ.update(
     ANONYMIZED_TELEMETRY="False",
     GRADIO_ANALYTICS_ENABLED="False",
     LANGSMITH_TRACING="false",
+    OMP_WAIT_POLICY="passive",
 )
 
 EVERYTHING = "RAG_TEST_ALL"
