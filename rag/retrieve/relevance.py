@@ -36,8 +36,9 @@ is what any question finds. Cosines of unrelated texts differ by model, language
 (about .80 in English and .88 in Chinese with e5), so no fixed cosine could tell."""
 
 _LEAST_FLOOR = 0.3  # a smaller cosine is chance: in a library of a few passages probes find none
-# Logistic regression over the evaluation sets: tests/eval/fit_relevance.py.
-_INTERCEPT, _COVERAGE, _HEADROOM = -0.63, 6.33, 13.87
+# Logistic regression over the evaluation sets: tests/eval/fit_relevance.py; what it does
+# there: tests/eval/DECISIONS.md, "Relevance".
+_INTERCEPT, _COVERAGE, _HEADROOM, _ACROSS = -1.67, 9.36, 16.42, 3.56
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ class Signs:
 
     ``coverage`` is the largest share of the question's words, by rarity, in one of the best
     passages. ``headroom`` says how far the nearest passage lies above what unrelated
-    questions find: 0 is as near as those, 1 is the same text.
+    questions find: 0 is as near as those, 1 is the same text. Across languages hardly a word
+    can be covered, and its absence says nothing.
     """
 
     coverage: float
@@ -56,7 +58,12 @@ class Signs:
 
 def relevance(signs: Signs) -> float:
     """Return the probability, 0 to 1, that the passages hold an answer."""
-    logit = _INTERCEPT + _COVERAGE * signs.coverage + _HEADROOM * signs.headroom
+    logit = (
+        _INTERCEPT
+        + _COVERAGE * signs.coverage
+        + _HEADROOM * signs.headroom
+        + _ACROSS * signs.across_languages
+    )
     return 1 / (1 + math.exp(-logit))
 
 

@@ -2,10 +2,11 @@
 
     python -m tests.eval.fit_relevance --library DIR
 
-The library must hold the sets' PDFs. Answerable: the sets' questions. Not answerable:
-XQuAD's questions, English and Chinese, whose paragraphs are in none of the PDFs. Each set
-weighs the same, and the answerable twice as much as the others: a false refusal is worse
-than a question too many for the model. Prints the coefficients and what a threshold does;
+The library must hold the sets' PDFs; two more are made of XQuAD's paragraphs, one in each
+language. Answerable: each library's own questions, XQuAD's also asked in the other language.
+Not answerable: the questions of the other libraries. Each group weighs the same, and the
+answerable twice as much as the others: a false refusal is worse than a question too many
+for the model. Prints the coefficients and what a threshold does with each group;
 ``rag.retrieve.relevance`` holds the numbers.
 """
 
@@ -16,6 +17,8 @@ import gzip
 import json
 import random
 import sys
+import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,51 +27,60 @@ from typing import TypeVar
 import numpy as np
 
 from rag.measure.sets import load_sets
-from rag.retrieve.relevance import Signs
+from rag.retrieve.relevance import Signs, relevance
 from rag.retrieve.retriever import HybridRetriever
 from tests.eval.measure_retrieval import PAGE_SETS, Bench, eval_folder
+from tests.libraries import PageLibrary
 
 T = TypeVar("T")
-PER_SET = 200
+PER_GROUP = 200
 ANSWERABLE_WEIGHT = 2.0
 THRESHOLDS = (0.03, 0.05, 0.1, 0.2)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    set: str
+    group: str
     answerable: bool
     signs: Signs
 
 
-def rows(bench: Bench, sets: Path) -> Iterator[Row]:
-    """Yield the signs of up to ``PER_SET`` questions of each set, chosen at random."""
+def rows(bench: Bench, sets: Path, scratch: Path) -> Iterator[Row]:
+    """Yield the signs of up to ``PER_GROUP`` questions of each group, chosen at random."""
     retriever = bench.retriever
     assert isinstance(retriever, HybridRetriever)
-    for found in load_sets(sets):
-        if found.name in PAGE_SETS:
-            for question in sample(found.with_pages()):
-                yield Row(found.name, True, retriever.signs(question.text))
-    for language in ("en", "zh"):
-        for text in sample(xquad_questions(sets, language)):
-            yield Row(f"xquad_{language}", False, retriever.signs(text))
+    loaded = [found for found in load_sets(sets) if found.name in PAGE_SETS]
+    for found in loaded:
+        for question in sample(found.with_pages()):
+            yield Row(found.name, True, retriever.signs(question.text))
+    xquad = {language: load_xquad(sets, language) for language in ("en", "zh")}
+    for language, (_, questions) in xquad.items():
+        for text in sample(questions):
+            yield Row(f"PDFs < xquad {language}", False, retriever.signs(text))
+    for language, (paragraphs, _) in xquad.items():
+        library = PageLibrary(scratch / language, bench.embedder)
+        library.add("xquad", paragraphs)
+        for asked, (_, questions) in xquad.items():
+            for text in sample(questions):
+                yield Row(f"xquad {language} < {asked}", True, library.retriever.signs(text))
+            others = [q.text for found in loaded for q in found.with_pages() if q.language == asked]
+            for text in sample(others):
+                yield Row(f"xquad {language} < PDFs {asked}", False, library.retriever.signs(text))
+
+
+def load_xquad(sets: Path, language: str) -> tuple[list[str], list[str]]:
+    """Return paragraphs and questions."""
+    with gzip.open(sets / "retrieval" / "xquad" / f"xquad.{language}.json.gz", "rt") as file:
+        articles = json.load(file)["data"]
+    paragraphs = [paragraph for article in articles for paragraph in article["paragraphs"]]
+    questions = [row["question"] for paragraph in paragraphs for row in paragraph["qas"]]
+    return [paragraph["context"] for paragraph in paragraphs], questions
 
 
 def sample(items: Sequence[T]) -> list[T]:
     chosen = list(items)
     random.Random(1).shuffle(chosen)
-    return chosen[:PER_SET]
-
-
-def xquad_questions(sets: Path, language: str) -> list[str]:
-    with gzip.open(sets / "retrieval" / "xquad" / f"xquad.{language}.json.gz", "rt") as file:
-        articles = json.load(file)["data"]
-    return [
-        row["question"]
-        for article in articles
-        for paragraph in article["paragraphs"]
-        for row in paragraph["qas"]
-    ]
+    return chosen[:PER_GROUP]
 
 
 def fit(features: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -89,25 +101,26 @@ def main() -> None:
     parser.add_argument("--library", type=Path, required=True, help="a synced knowledge folder")
     bench = Bench(parser.parse_args().library)
     try:
-        found = list(rows(bench, eval_folder()))
+        with tempfile.TemporaryDirectory() as scratch:
+            found = list(rows(bench, eval_folder(), Path(scratch)))
     finally:
         bench.close()
-    features = np.array([[row.signs.coverage, row.signs.headroom] for row in found])
+    features = np.array(
+        [[r.signs.coverage, r.signs.headroom, float(r.signs.across_languages)] for r in found]
+    )
     labels = np.array([float(row.answerable) for row in found])
-    sizes = {name: sum(row.set == name for row in found) for name in {r.set for r in found}}
+    sizes = Counter(row.group for row in found)
     weights = np.array(
-        [(ANSWERABLE_WEIGHT if row.answerable else 1.0) / max(50, sizes[row.set]) for row in found]
+        [(ANSWERABLE_WEIGHT if r.answerable else 1.0) / max(50, sizes[r.group]) for r in found]
     )
     coefficients = fit(features, labels, 100 * weights)
-    chances = 1 / (1 + np.exp(-(coefficients[0] + features @ coefficients[1:])))
-    sys.stdout.write(f"intercept, coverage, headroom: {coefficients.round(2).tolist()}\n")
-    sys.stdout.write("share of questions refused at a threshold of\n")
-    for name in sorted(sizes):
-        own = np.array(
-            [chance for chance, row in zip(chances, found, strict=True) if row.set == name]
-        )
-        shares = "  ".join(f"{t}: {float(np.mean(own < t)):.3f}" for t in THRESHOLDS)
-        sys.stdout.write(f"{name:14} n={sizes[name]:4}  {shares}\n")
+    sys.stdout.write(f"intercept, coverage, headroom, across: {coefficients.round(2).tolist()}\n")
+    sys.stdout.write("share of questions refused, with the coefficients in use, at\n")
+    for group, size in sizes.items():
+        chances = np.array([relevance(row.signs) for row in found if row.group == group])
+        shares = "  ".join(f"{t}: {float(np.mean(chances < t)):.3f}" for t in THRESHOLDS)
+        kind = "answerable" if any(r.answerable for r in found if r.group == group) else "not"
+        sys.stdout.write(f"{group:20} {kind:10} n={size:4}  {shares}\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,67 @@
+"""A real library made of texts instead of PDFs: one passage a page."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from rag.protocols import Embedder
+from rag.retrieve.analyser import BilingualAnalyser
+from rag.retrieve.lexical import BM25Index
+from rag.retrieve.passage_text import embedding_text, lexical_text
+from rag.retrieve.retriever import HybridRetriever
+from rag.store.ledger import Ledger
+from rag.store.numpy_index import NumpyIndex
+from rag.store.passages import LedgerPassages
+from rag.store.rows import DocumentRow, FileRow, IndexedChunks
+from rag.types import Chunk
+from tests.factories import document
+
+
+class PageLibrary:
+    """A ledger in ``folder`` with an exact index and the retriever over both."""
+
+    def __init__(self, folder: Path, embedder: Embedder) -> None:
+        self.embedder = embedder
+        self.analyser = BilingualAnalyser()
+        self.ledger = Ledger(folder / "library.db")
+        self.space = self.ledger.create_space(
+            embedder=embedder.name,
+            dim=embedder.dim,
+            chunking="page",
+            analyser=self.analyser.name,
+        )
+        self.ledger.activate(self.space)
+        self.index = NumpyIndex(dim=embedder.dim)
+        store = LedgerPassages(self.ledger, self.space)
+        self.retriever = HybridRetriever(
+            store, BM25Index(store, self.analyser), self.index, embedder, candidates=50
+        )
+
+    def add(self, name: str, texts: Sequence[str]) -> list[int]:
+        """Index ``texts`` as the pages of ``name``.pdf; return the ids of the passages."""
+        made = document(*texts, id=name, title="")
+        chunks = [
+            Chunk(name, start, start + len(text), number, number, text, "", 1)
+            for number, (start, text) in enumerate(
+                zip(made.page_starts(), texts, strict=True), start=1
+            )
+        ]
+        embedded = [
+            embedding_text(c, limit=self.embedder.max_tokens, count=self.embedder.count_tokens)
+            for c in chunks
+        ]
+        rows = self.embedder.embed_passages(embedded)
+        indexed = IndexedChunks(
+            chunks,
+            [" ".join(self.analyser.terms(lexical_text(c))) for c in chunks],
+            [hashlib.sha256(text.encode()).digest() for text in embedded],
+            rows,
+        )
+        files = [FileRow(f"{name}.pdf", 1, 1, name)]
+        ids, _ = self.ledger.commit_document(
+            DocumentRow(made, "en", "ready", None, files), self.space, indexed
+        )
+        self.index.put(ids, rows)
+        return ids
