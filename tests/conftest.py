@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,17 +31,29 @@ def everything() -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only continuous integration runs, unless it was asked for by marker."""
-    if everything() or config.getoption("-m"):
-        return
+    """Leave out what only continuous integration runs, unless it was asked for by marker.
+
+    Tests marked ``gpu`` are left out wherever there is no card, also where everything runs.
+    """
+    asked = everything() or bool(config.getoption("-m"))
     kept: list[pytest.Item] = []
     left: list[pytest.Item] = []
     for item in items:
-        wanted = not any(item.get_closest_marker(name) for name in ON_REQUEST)
+        if item.get_closest_marker("gpu"):
+            wanted = _gpu_present()
+        else:
+            wanted = asked or not any(item.get_closest_marker(name) for name in ON_REQUEST)
         (kept if wanted else left).append(item)
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = kept
+
+
+@cache
+def _gpu_present() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def skip_or_fail(reason: str) -> None:

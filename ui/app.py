@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 ADDRESS = "127.0.0.1"
 PORTS_TRIED = 20
+SCREEN_S = 4  # the longest that slow work waits for a browser to draw the screen
 SHUTDOWN_S = 2  # an answer under way is not waited for
 
 
@@ -96,12 +97,20 @@ def _in_a_loop(make: Callable[[], None]) -> None:
         make()
 
 
-def serve(desk: DeskLike, *, port: int, open_browser: bool, ready: Callable[[str], None]) -> None:
+def serve(
+    desk: DeskLike,
+    *,
+    port: int,
+    open_browser: bool,
+    ready: Callable[[str], None],
+    work: Callable[[], None],
+) -> None:
     """Serve until interrupted; ``ready`` gets the address as soon as the screen is there.
 
     A taken ``port`` is replaced by the next free one; 0 takes any. The browser is opened at
-    once and shows an empty screen until then. ``ready`` runs in a thread of its own and is
-    the place to start slow work: earlier, it would delay the screen.
+    once and shows an empty screen until then. ``work`` starts what is slow, once a browser
+    shows the screen or has had time to: earlier, it would delay the screen by two seconds
+    (two cores). Both run in a thread of their own.
 
     Raises:
         ConfigError: no free port was found.
@@ -109,11 +118,16 @@ def serve(desk: DeskLike, *, port: int, open_browser: bool, ready: Callable[[str
     listener = listen(port)
     address = f"http://{ADDRESS}:{listener.getsockname()[1]}"
 
+    def begin() -> None:
+        ready(address)
+        opening.shown.wait(SCREEN_S)
+        work()
+
     def made() -> None:
         if opening.failure:
             server.should_exit = True
         else:
-            threading.Thread(target=ready, args=(address,), name="ready", daemon=True).start()
+            threading.Thread(target=begin, name="begin", daemon=True).start()
 
     language = desk.settings.ui.language
     opening = Opening(lambda: create_app(desk, language=language), language=language, made=made)

@@ -8,6 +8,7 @@ furnished.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -33,8 +34,15 @@ look();
 """
 
 
+_FIRST_CALL = "/gradio_api/"
+"""What only a page that stands asks for: before, a browser gets scripts and styles."""
+
+
 class Opening:
-    """An ASGI app that answers at once, and hands over to the real one when that is made."""
+    """An ASGI app that answers at once, and hands over to the real one when that is made.
+
+    ``shown`` is set once a page stands in some browser.
+    """
 
     def __init__(
         self, make: Callable[[], FastAPI], *, language: str, made: Callable[[], None]
@@ -47,10 +55,13 @@ class Opening:
         self._app: ASGIApp = self._splash
         self._end_streams: Callable[[], None] | None = None
         self.failure: Exception | None = None
+        self.shown = threading.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request by whichever app there is."""
         app = self._splash if scope["type"] == "lifespan" else self._app
+        if app is not self._splash and scope["path"].startswith(_FIRST_CALL):
+            self.shown.set()
         await app(scope, receive, send)
 
     def end_streams(self) -> None:

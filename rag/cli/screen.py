@@ -44,7 +44,6 @@ def ui(
         )
         if window:
             open_window(address)
-        desk.start()
 
     try:
         serve(
@@ -52,6 +51,7 @@ def ui(
             port=context.settings.ui.port if port is None else port,
             open_browser=browser and not window,
             ready=ready,
+            work=desk.start,
         )
     finally:
         desk.close()
