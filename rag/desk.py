@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rag import wiring
+from rag.document_status import DocumentStatus
 from rag.errors import RagError, StoreError, UnknownDocument
 from rag.factory import Factory
 from rag.ingest.uploads import Added, add_file
@@ -23,7 +24,7 @@ from rag.store.jobs import Jobs
 from rag.store.live_index import LiveIndex
 from rag.store.owner import Owner
 from rag.store.status import document_statuses, page_states
-from rag.types import DocumentStatus, Event, Finished, MemoryReading, Message, Progress, Usage
+from rag.types import Event, Finished, MemoryReading, Message, Progress, Usage
 from rag.words import Text
 from rag.worker import LibraryWorker, WorkerHooks
 

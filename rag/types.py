@@ -8,7 +8,7 @@ Scores: higher is better.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
@@ -83,6 +83,7 @@ class Chunk:
     text: str
     heading: str = ""  # "document title › chapter › section"
     tokens: int = 0  # in the embedder's own tokens, prefix included
+    context: str = ""  # caption and header row of the table that the passage begins inside of
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,27 +275,3 @@ class Progress:
     unit: str = ""  # pages | passages | bytes | documents
     item: str = ""  # the file in work
     per_second: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentStatus:
-    """One document of the library as shown in a list."""
-
-    id: str
-    paths: tuple[str, ...]
-    title: str
-    language: str
-    pages: dict[PageState, int]
-    state: DocumentState
-    reason: str | None
-    page_states: tuple[Page, ...] = field(default=())  # texts left out; only when asked for
-
-    @property
-    def searchable_pages(self) -> int:
-        """Pages whose text can be found."""
-        return sum(count for state, count in self.pages.items() if state in SEARCHABLE)
-
-    @property
-    def total_pages(self) -> int:
-        """All pages of the file."""
-        return sum(self.pages.values())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rag.errors import StoreError
 from rag.factory import HASHING, load
+from rag.ingest.chunk_name import chunking_name
 from rag.types import Space
 from rag.words import Text
 
@@ -58,7 +59,9 @@ def is_wanted(factory: Factory, space: Space) -> bool:
         limit = entry.embedding.max_tokens
         known = space.embedder.split()[0] == factory.embedder_id(entry)
     size = min(chunk.tokens, limit)
-    return known and space.chunking.startswith(f"recursive/{size}/{min(chunk.overlap, size // 2)}/")
+    return known and space.chunking == chunking_name(
+        tokens=size, overlap=min(chunk.overlap, size // 2)
+    )
 
 
 def library(

@@ -14,13 +14,13 @@ import pypdfium2
 
 from rag.config import Settings
 from rag.desk import DeskState
+from rag.document_status import DocumentStatus
 from rag.errors import RagError, UnknownDocument
 from rag.ingest.uploads import Added
 from rag.types import (
     Answer,
     Chunk,
     Delta,
-    DocumentStatus,
     Event,
     Evidence,
     Finished,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from rag.config import Settings
     from rag.desk import DeskState
+    from rag.document_status import DocumentStatus
     from rag.ingest.uploads import Added
-    from rag.types import DocumentStatus, Event, Message
+    from rag.types import Event, Message
 
 
 class DeskLike(Protocol):

@@ -114,6 +114,9 @@ def _card(turn: Turn, passage: Passage, number: int, language: Language, *, cite
         dense=passage.ranks.dense or "–",
     )
     heading = f'<span class="path">{escape(chunk.heading)}</span>' if chunk.heading else ""
+    columns = (
+        f'<span class="columns">{escape(_excerpt(chunk.context))}</span>' if chunk.context else ""
+    )
     return (
         f'<article class="card{" cited" if cited else ""}" tabindex="0" role="button" '
         f'data-n="{number}" data-doc="{escape(chunk.document_id)}" '
@@ -126,7 +129,7 @@ def _card(turn: Turn, passage: Passage, number: int, language: Language, *, cite
         f'<span class="where">{escape(page_words(passage, language))}'
         f'<span class="score" title="{word("score_title", language)}"> · '
         f"{word('score', language, value=f'{passage.score:.2f}')}</span></span>"
-        f"{heading}"
+        f"{heading}{columns}"
         f'<blockquote dir="auto">{escape(_excerpt(chunk.text))}</blockquote>'
         "</article>"
     )

@@ -8,7 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.types import PAGE_STATES, SEARCHABLE, DocumentStatus
+from rag.document_status import DocumentStatus
+from rag.types import PAGE_STATES, SEARCHABLE
 from rag.words import Language, reason_text
 from ui.views import bar_html, icon, progress_words, stage_words, word
 from ui.words import say

@@ -23,6 +23,7 @@ def passage_json(passage: Passage) -> dict[str, Any]:
         "last_page": chunk.last_page,
         "label": passage.label or str(chunk.first_page),
         "heading": chunk.heading,
+        "context": chunk.context,
         "text": chunk.text,
         "start": chunk.start,
         "end": chunk.end,

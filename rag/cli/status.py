@@ -10,9 +10,9 @@ from rag.cli.context import GAPS, Context, JsonOption, print_json
 from rag.words import Text, reason_text
 
 if TYPE_CHECKING:
+    from rag.document_status import DocumentStatus
     from rag.factory import Factory
     from rag.store.ledger import Ledger
-    from rag.types import DocumentStatus
 
 
 def status(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from rag.generate.refusal import is_refusal
 from rag.generate.sentences import split_sentences
 from rag.generate.spans import Rarity, Span, Terms, candidate_spans, numbers
-from rag.types import Evidence, Passage, Sentence, Verdict
+from rag.types import Chunk, Evidence, Passage, Sentence, Verdict
 from rag.words import Language, detect_language, is_cjk
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class _Linker:
     def __init__(self, passages: Sequence[Passage], terms: Terms, embed: Embed | None) -> None:
         self._spans = spans = candidate_spans(passages, terms)
         self._around = [
-            frozenset(terms(f"{p.document}\n{p.chunk.heading}\n{p.chunk.text}")) for p in passages
+            frozenset(terms(f"{p.document}\n{named(p.chunk)}\n{p.chunk.text}")) for p in passages
         ]
         self._languages = [_language(passage.chunk.text) for passage in passages]
         self._rarity = Rarity(spans)
@@ -163,6 +163,11 @@ def _language(passage: str) -> Language:
     return "zh" if chinese and chinese >= _CHINESE_LETTERS * letters else "en"
 
 
+def named(chunk: Chunk) -> str:
+    """Return what stands above a passage: its headings, and the header of its table."""
+    return f"{chunk.heading}\n{chunk.context}"
+
+
 def _survives(term: str, known: Collection[str]) -> bool:
     """Say whether a term is alike in both languages: a number, a code, a name in Latin."""
     return not is_cjk(term[0]) and (term in known or any(letter.isdigit() for letter in term))
@@ -176,7 +181,7 @@ def _verdict(claim: _Claim, match: _Match, passages: Sequence[Passage]) -> Verdi
     """
     span = match.span
     chunk = passages[span.passage].chunk
-    elsewhere = claim.numbers - numbers(f"{chunk.heading}\n{chunk.text}")
+    elsewhere = claim.numbers - numbers(f"{named(chunk)}\n{chunk.text}")
     if elsewhere or (claim.numbers and not claim.numbers & span.numbers):
         return "weak" if match.support >= SUPPORTED else "unsupported"
     return "supported" if match.support >= SUPPORTED else "weak"

@@ -95,7 +95,9 @@ def _quote(passage: Passage, number: int, language: Language) -> str:
     page = _PAGE if first == last else _PAGES
     name = neutralise(passage.document)
     where = f"[{number}] {name}, {page.say(language).format(first, last)}"
-    return f"{where}\n{neutralise(passage.chunk.text).strip()}"
+    context = passage.chunk.context
+    columns = f"{neutralise(context).strip()}\n" if context else ""
+    return f"{where}\n{columns}{neutralise(passage.chunk.text).strip()}"
 
 
 def _too_long(budget: int) -> PromptTooLong:

@@ -3,16 +3,22 @@
 Sizes are in the embedder's own tokens, prefix and special tokens included, so that no
 passage is ever truncated when it is embedded. The splitter is asked to keep every
 character, which makes offsets exact by counting and needs no search for the text.
+
+A table is kept in one passage where it fits, and is cut between rows where it does not; a
+passage that begins inside one carries its caption and header row as context.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from langchain_text_splitters import RecursiveCharacterTextSplitter
 
+from rag.ingest.chunk_name import chunking_name
+from rag.ingest.tables import Table, find_tables
 from rag.types import Chunk, Document
 
 # From the strongest border to the weakest: blank line, end of a sentence (Chinese, then
@@ -27,7 +33,9 @@ SEPARATORS = (
     r" +",
     "",
 )
+_ROW_SEPARATORS = SEPARATORS[3:]
 _HEADING_JOIN = " › "
+_CONTEXT = 400  # characters of a table's caption and header that go with a passage
 
 
 class RecursiveChunker:
@@ -42,14 +50,19 @@ class RecursiveChunker:
         """
         self._size = min(tokens, max_tokens)
         self._overlap = min(overlap, self._size // 2)
-        self.name = f"recursive/{self._size}/{self._overlap}/1"
+        self.name = chunking_name(tokens=self._size, overlap=self._overlap)
         self._count = lru_cache(maxsize=65536)(count)
         self._overhead = count("")  # prefix and special tokens, once a passage
-        self._splitter = RecursiveCharacterTextSplitter(
-            list(SEPARATORS),
+        self._room = max(8, self._size - self._overlap - self._overhead)
+        self._prose = self._splitter(SEPARATORS)
+        self._rows = self._splitter(_ROW_SEPARATORS)
+
+    def _splitter(self, separators: Sequence[str]) -> RecursiveCharacterTextSplitter:
+        return RecursiveCharacterTextSplitter(
+            list(separators),
             keep_separator="end",
             is_separator_regex=True,
-            chunk_size=max(8, self._size - self._overlap - self._overhead),
+            chunk_size=self._room,
             chunk_overlap=0,
             length_function=self._piece_tokens,
             strip_whitespace=False,
@@ -62,16 +75,51 @@ class RecursiveChunker:
     def split(self, document: Document) -> list[Chunk]:
         """Return passages in document order, none of them blank, none too long to embed."""
         text = document.text
+        tables = _tables(document)
         places = _Places(document)
         chunks: list[Chunk] = []
+        for begin, stop in self._packed(text, self._pieces(text, tables)):
+            for start, end in self._fitting(text, begin, stop):
+                tokens = self._count(text[start:end])
+                made = places.chunk(text, start, end, tokens)
+                chunks.append(replace(made, context=_context(text, tables, start)))
+        return chunks
+
+    def _pieces(self, text: str, tables: Sequence[Table]) -> Iterator[tuple[int, int]]:
+        """Yield the whole text in pieces that fit, cut at the borders of tables first."""
         at = 0
-        for piece in self._splitter.split_text(text):
+        for table in tables:
+            yield from self._split(text, at, table.start, self._prose)
+            yield from self._split(text, table.start, table.end, self._rows)
+            at = table.end
+        yield from self._split(text, at, len(text), self._prose)
+
+    def _split(
+        self, text: str, start: int, end: int, splitter: RecursiveCharacterTextSplitter
+    ) -> Iterator[tuple[int, int]]:
+        if start < end and self._piece_tokens(text[start:end]) <= self._room:
+            yield start, end
+            return
+        at = start
+        for piece in splitter.split_text(text[start:end]):
             # whatever a splitter does at its borders, the slice below is the document's own
             begin = text.index(piece, at)
             at = begin + len(piece)
-            for start, end in self._fitting(text, begin, at):
-                chunks.append(places.chunk(text, start, end, self._count(text[start:end])))
-        return chunks
+            yield begin, at
+
+    def _packed(self, text: str, pieces: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Join neighbours that fit into one passage."""
+        begin = stop = held = 0
+        for start, end in pieces:
+            cost = self._piece_tokens(text[start:end])
+            if stop > begin and held + cost > self._room:
+                yield begin, stop
+                begin, held = start, 0
+            elif stop == begin:
+                begin = start
+            stop, held = end, held + cost
+        if stop > begin:
+            yield begin, stop
 
     def _fitting(self, text: str, start: int, end: int) -> list[tuple[int, int]]:
         start, end = _strip(text, start, end)
@@ -94,6 +142,24 @@ class RecursiveChunker:
                 break
             best = candidate
         return best
+
+
+def _tables(document: Document) -> list[Table]:
+    """Return all tables, at their offsets in the document's text."""
+    return [
+        Table(at + table.start, at + table.body, at + table.end)
+        for page, at in zip(document.pages, document.page_starts(), strict=False)
+        for table in find_tables(page.text)
+    ]
+
+
+def _context(text: str, tables: Sequence[Table], start: int) -> str:
+    """Return what of a table's caption and header stands before ``start``, if inside of it."""
+    index = bisect_right(tables, start, key=lambda table: table.start) - 1
+    if index < 0 or not tables[index].start < start < tables[index].end:
+        return ""
+    table = tables[index]
+    return text[table.start : min(start, table.body)].strip()[-_CONTEXT:]
 
 
 def _borders_before(text: str, start: int) -> list[int]:

@@ -29,13 +29,18 @@ def join_broken_lines(text: str) -> str:
 
 
 def embedding_text(chunk: Chunk, *, limit: int, count: Callable[[str], int]) -> str:
-    """Return the text to embed: the passage, after as much of its heading as there is room.
+    """Return the text to embed: the passage, after as much of what names it as there is room.
 
     ``limit`` is what the model takes and ``count`` counts as the model does, both in tokens
-    with prefix and special tokens included. The passage itself is never cut; the heading
-    loses its outermost steps first, because the innermost say most about the passage.
+    with prefix and special tokens included. The passage itself is never cut. First the
+    heading loses its outermost steps, because the innermost say most about the passage, then
+    the header of its table goes.
     """
     body = join_broken_lines(chunk.text).strip()
+    if chunk.context:
+        table = f"{chunk.context}\n{body}"
+        if count(table) <= limit:
+            body = table
     steps = [step for step in chunk.heading.split(" › ") if step.strip()]
     while steps:
         text = f"{' › '.join(steps)}{_TITLE_END}{body}"
@@ -46,6 +51,6 @@ def embedding_text(chunk: Chunk, *, limit: int, count: Callable[[str], int]) -> 
 
 
 def lexical_text(chunk: Chunk) -> str:
-    """Return the text whose words are indexed: heading and passage."""
-    body = join_broken_lines(chunk.text)
-    return f"{chunk.heading}{_TITLE_END}{body}" if chunk.heading else body
+    """Return the text whose words are indexed: heading, header of the table, passage."""
+    parts = (chunk.heading, chunk.context, join_broken_lines(chunk.text))
+    return _TITLE_END.join(part for part in parts if part)

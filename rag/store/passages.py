@@ -48,7 +48,8 @@ class LedgerPassages:
         for batch in _batches(ids):
             rows = self._connection.execute(
                 "SELECT c.id, c.document_id, c.start, c.end, c.first_page, c.last_page, c.heading,"
-                " c.tokens, (SELECT min(f.path) FROM files f WHERE f.document_id = c.document_id),"
+                " c.tokens, c.context,"
+                " (SELECT min(f.path) FROM files f WHERE f.document_id = c.document_id),"
                 " p.label, p.start FROM chunks c JOIN pages p"
                 " ON p.document_id = c.document_id AND p.number = c.first_page"
                 f" WHERE c.id IN ({_marks(batch)})",
@@ -59,16 +60,17 @@ class LedgerPassages:
         return found
 
     def _passage(
-        self, row: tuple[int, str, int, int, int, int, str, int, str, str, int]
+        self, row: tuple[int, str, int, int, int, int, str, int, str, str, str, int]
     ) -> Passage:
-        (chunk_id, document_id, start, end, first, last, heading, tokens, path, label, at) = row
+        chunk_id, document_id, start, end, first, last, heading, tokens, context = row[:9]
+        path, label, at = row[9:]
         pages = self._connection.execute(
             "SELECT text FROM pages WHERE document_id = ? AND number BETWEEN ? AND ?"
             " ORDER BY number",
             (document_id, first, last),
         )
         text = PAGE_JOIN.join(page[0] for page in pages)[start - at : end - at]
-        chunk = Chunk(document_id, start, end, first, last, text, heading, tokens)
+        chunk = Chunk(document_id, start, end, first, last, text, heading, tokens, context)
         return Passage(chunk_id, chunk, PurePosixPath(path).name, path, label)
 
     def match(

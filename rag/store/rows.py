@@ -88,10 +88,10 @@ def put_chunks(
     ):
         cursor = connection.execute(
             "INSERT INTO chunks (space_id, document_id, start, end, first_page, last_page,"
-            " heading, tokens, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " heading, context, tokens, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 space.id, document_id, chunk.start, chunk.end, chunk.first_page,
-                chunk.last_page, chunk.heading, chunk.tokens, digest,
+                chunk.last_page, chunk.heading, chunk.context, chunk.tokens, digest,
             ),
         )  # fmt: skip
         chunk_id = int(cursor.lastrowid or 0)

@@ -11,8 +11,9 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Page, expect
 
+from rag.document_status import DocumentStatus
 from rag.errors import ModelError
-from rag.types import DocumentStatus, Progress
+from rag.types import Progress
 from rag.words import Text
 from tests.browser.conftest import OpenPage, ServeApp
 from tests.fake_script import SCRIPT_EN, SCRIPT_ZH, Said

@@ -10,7 +10,8 @@ import pytest
 from fastapi import FastAPI
 from playwright.sync_api import Page, expect
 
-from rag.types import DocumentStatus, Progress
+from rag.document_status import DocumentStatus
+from rag.types import Progress
 from tests.browser.conftest import OpenPage, ServeApp
 from tests.fake_pdf import typeset
 from tests.fake_script import HOSTILE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rag.retrieve.passage_text import embedding_text, join_broken_lines, lexical_text
@@ -52,3 +54,12 @@ def test_the_passage_itself_is_never_cut():
     assert (
         embedding_text(chunk("one two three", heading="T"), limit=1, count=words) == "one two three"
     )
+
+
+def test_the_header_of_a_table_is_searched_with_its_rows():
+    found = replace(chunk("Sales 1 2", heading="Title"), context="(Millions) 2018 2017")
+    whole = "Title\n(Millions) 2018 2017\nSales 1 2"
+    assert lexical_text(found) == whole
+    assert embedding_text(found, limit=99, count=words) == whole
+    assert embedding_text(found, limit=6, count=words) == "(Millions) 2018 2017\nSales 1 2"
+    assert embedding_text(found, limit=4, count=words) == "Title\nSales 1 2"

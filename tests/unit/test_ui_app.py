@@ -13,8 +13,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from rag.desk import Desk
+from rag.document_status import DocumentStatus
 from rag.errors import ConfigError
-from rag.types import DocumentStatus
 from tests.fake_script import EN, HOSTILE
 from tests.fakes import FakeDesk
 from ui.app import PORTS_TRIED, create_app, listen

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from rag.desk import DeskState
+from rag.document_status import DocumentStatus
 from rag.ingest.uploads import Added
 from rag.types import (
     Answer,
     Box,
     Chunk,
-    DocumentStatus,
     Evidence,
     MemoryReading,
     Passage,

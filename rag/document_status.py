@@ -1,0 +1,31 @@
+"""What became of a document, as lists show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rag.types import SEARCHABLE, DocumentState, Page, PageState
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentStatus:
+    """One document of the library as shown in a list."""
+
+    id: str
+    paths: tuple[str, ...]
+    title: str
+    language: str
+    pages: dict[PageState, int]
+    state: DocumentState
+    reason: str | None
+    page_states: tuple[Page, ...] = field(default=())  # texts left out; only when asked for
+
+    @property
+    def searchable_pages(self) -> int:
+        """Pages whose text can be found."""
+        return sum(count for state, count in self.pages.items() if state in SEARCHABLE)
+
+    @property
+    def total_pages(self) -> int:
+        """All pages of the file."""
+        return sum(self.pages.values())

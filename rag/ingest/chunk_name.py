@@ -1,0 +1,11 @@
+"""The name of a way to cut, without importing what cuts."""
+
+from __future__ import annotations
+
+VERSION = 2
+"""Counts the changes that make passages cut before differ from those cut now."""
+
+
+def chunking_name(*, tokens: int, overlap: int) -> str:
+    """Return the name that a space keeps of its chunker."""
+    return f"recursive/{tokens}/{overlap}/{VERSION}"
