@@ -56,6 +56,16 @@ REASONS: dict[str, Reason] = {
     "blank": Reason(
         Text("The page is blank.", "这一页是空白页。"), Text("Nothing to do.", "无需处理。")
     ),
+    "garbled": Reason(
+        Text(
+            "The page's text layer does not say what is printed on it.",
+            "这一页的文字层与页面上印的内容不符。",
+        ),
+        Text(
+            "Run text recognition (OCR) in another program, then sync again.",
+            "请先用其他程序做文字识别（OCR），再重新同步。",
+        ),
+    ),
     "page_failed": Reason(
         Text("The page could not be read.", "这一页无法读取。"),
         Text("Open the file in a PDF viewer and save it again.", "请用 PDF 阅读器打开并另存一次。"),

@@ -21,6 +21,7 @@ from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError
 
 from rag.errors import UnreadableDocument
 from rag.ingest.page_text import clean
+from rag.ingest.verdict import verdict
 from rag.types import Document, Heading, Page
 from rag.words import REASONS, Text
 
@@ -38,7 +39,7 @@ _WORDS = re.compile(r"[^\W\d_]{2,}")
 class PdfReader:
     """Satisfies ``PageReader``."""
 
-    name = f"pypdfium2/{version('pypdfium2')}+pypdf/{version('pypdf')}/1"
+    name = f"pypdfium2/{version('pypdfium2')}+pypdf/{version('pypdf')}/2"
 
     def read(self, path: Path, *, document_id: str) -> Document:
         """Return every page with its state and reason.
@@ -93,10 +94,10 @@ def _read_page(pdf: pypdfium2.PdfDocument, index: int, *, label: str, side: _Sid
             text_page.close()
         except pypdfium2.PdfiumError:
             return side.page(index, label=label)
-        if text.strip():
-            return Page(index + 1, text, label, "text", None, width, height)
-        reason = "no_text" if pdfium.FPDFPage_CountObjects(page) > 0 else "blank"
-        return Page(index + 1, "", label, "empty", reason, width, height)
+        state, reason = verdict(text)
+        if state == "empty" and not pdfium.FPDFPage_CountObjects(page):
+            reason = "blank"
+        return Page(index + 1, text if state == "text" else "", label, state, reason, width, height)
     finally:
         page.close()
 
@@ -178,9 +179,8 @@ class _SideReader:
             text = text.encode("utf-8", "ignore").decode("utf-8")
         except PYPDF_ERRORS:
             return Page(index + 1, "", label, "failed", "page_failed")
-        if text.strip():
-            return Page(index + 1, text, label, "text", None, width, height)
-        return Page(index + 1, "", label, "empty", "no_text", width, height)
+        state, reason = verdict(text)
+        return Page(index + 1, text if state == "text" else "", label, state, reason, width, height)
 
 
 def _give_up(path: Path, error: Exception, side: _SideReader) -> NoReturn:

@@ -1,0 +1,117 @@
+"""What became of a page: does its text layer say what is printed, or does it lie?
+
+A text layer lies when a font's way back to characters is broken: private-use characters,
+U+FFFD, ``(cid:12)``, Chinese glyphs that call themselves ASCII, letters shifted or
+exchanged. The rules are few and slow to accuse: a page called garbled loses its text.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+from math import sqrt
+
+from rag.ingest.letters import daily_share, surprise
+from rag.types import PageState
+
+GARBLED_SHARE = 0.3  # of what stands on the page, digits and white space aside
+_CID = re.compile(r"\(cid:\d+\)")
+_LEADERS = re.compile(r"([.·…_=*–—-])\1{2,}")  # rows of dots say nothing about letters
+_FEWEST_PAIRS = 40
+_FEWEST_IDEOGRAPHS = 20
+_DAILY_SHARE = 0.7  # clean Chinese pages lie above .95, shifted ones below .5
+_FOREIGN_LATIN = 0.5  # of Latin letters; Vietnamese, the richest in marks, stays below
+_FEWEST_FOREIGN = 40
+_TWO_SCRIPTS = 0.8  # of the letters that are neither Latin, Greek nor ideographs
+
+# kinds of characters
+_JUNK, _LATIN, _MARKED, _SIGN, _IDEOGRAPH, _QUIET = "junk", "latin", "marked", "sign", "cjk", ""
+
+_SCRIPT_KINDS = {
+    "LATIN": _MARKED, "CJK": _IDEOGRAPH, "HANGUL": _IDEOGRAPH, "HIRAGANA": _SIGN,
+    "KATAKANA": _SIGN, "KATAKANA-HIRAGANA": _SIGN, "BOPOMOFO": _SIGN, "IDEOGRAPHIC": _SIGN,
+}  # fmt: skip
+
+
+def verdict(text: str, *, parts: Sequence[str] = ()) -> tuple[PageState, str | None]:
+    r"""Return the state of a page that holds ``text``, and the reason when it is lost.
+
+    ``parts`` is the same text font by font, where that is known: a lying font is seen more
+    clearly alone than in the company of honest ones.
+
+    >>> verdict("The supplier shall deliver the goods within thirty days.")
+    ('text', None)
+    >>> verdict("\ue001\ue002\ue003\ue004 \ue005\ue006")
+    ('garbled', 'garbled')
+    >>> verdict(" ")
+    ('empty', 'no_text')
+    """
+    if not text.strip():
+        return "empty", "no_text"
+    return ("garbled", "garbled") if garbled_share(text, parts=parts) >= GARBLED_SHARE else _FINE
+
+
+_FINE: tuple[PageState, None] = ("text", None)
+
+
+def garbled_share(text: str, *, parts: Sequence[str] = ()) -> float:
+    """Return how much of the page's characters, digits aside, no alphabet explains; 0 to 1."""
+    whole = _weigh(text)
+    if not parts:
+        return whole[0] / whole[1] if whole[1] else 0.0
+    bad, total = (sum(column) for column in zip(*map(_weigh, parts), strict=True))
+    return max(bad / total if total else 0.0, whole[0] / whole[1] if whole[1] else 0.0)
+
+
+def _weigh(text: str) -> tuple[int, int]:
+    """Return how many characters of one text are unexplained, and how many there are."""
+    text, cids = _CID.subn("", text)
+    text = unicodedata.normalize("NFKC", _LEADERS.sub(r"\1", text))
+    characters = Counter(text)
+    kinds: Counter[str] = Counter()
+    for char, count in characters.items():
+        kinds[_kind(char)] += count
+    total = sum(kinds.values()) - kinds[_QUIET] + cids
+    bad = kinds[_JUNK] + cids
+    if _latin_lies(text, kinds):
+        bad += kinds[_LATIN] + kinds[_MARKED] + kinds[_SIGN]
+    ideographs = [(c, n) for c, n in characters.items() if _kind(c) == _IDEOGRAPH]
+    if kinds[_IDEOGRAPH] >= _FEWEST_IDEOGRAPHS and daily_share(ideographs) < _DAILY_SHARE:
+        bad += kinds[_IDEOGRAPH]
+    known = {_JUNK, _LATIN, _MARKED, _SIGN, _IDEOGRAPH, _QUIET, "GREEK"}
+    bad += _babel({kind: count for kind, count in kinds.items() if kind not in known})
+    return bad, total
+
+
+def _latin_lies(text: str, kinds: Counter[str]) -> bool:
+    marked = kinds[_MARKED]
+    if marked >= _FEWEST_FOREIGN and marked > _FOREIGN_LATIN * (marked + kinds[_LATIN]):
+        return True
+    bits, pairs = surprise(text)
+    # few pairs may surprise by chance, so the bar falls as their number grows
+    return pairs >= _FEWEST_PAIRS and bits > 5.0 + 9.0 / sqrt(pairs)
+
+
+def _babel(scripts: dict[str, int]) -> int:
+    """Return how many letters stand in more alphabets than one page can hold."""
+    total = sum(scripts.values())
+    two = sum(sorted(scripts.values())[-2:])
+    return total if total >= _FEWEST_FOREIGN and two < _TWO_SCRIPTS * total else 0
+
+
+@lru_cache(maxsize=1 << 16)
+def _kind(char: str) -> str:
+    if char.isspace() or char.isdigit():
+        return _QUIET
+    category = unicodedata.category(char)
+    if category in {"Co", "Cn", "Cs", "Cc"} or char == "\ufffd":
+        return _JUNK
+    if category[0] != "L":
+        return _SIGN
+    if char.isascii():
+        return _LATIN
+    script = unicodedata.name(char, "?").split()[0]
+    return _SCRIPT_KINDS.get(script, script)
