@@ -176,7 +176,7 @@ def listen(port: int) -> socket.socket:
             listener.close()
             continue
         if candidate != port:
-            logger.warning("port %d is taken, using %d", port, candidate)
+            logger.info("port %d is taken, using %d", port, candidate)
         return listener
     raise ConfigError(
         Text(

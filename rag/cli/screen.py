@@ -32,7 +32,12 @@ def ui(
     serve = import_module("ui.app").serve  # by name: the screen stands above the engine
     desk = Desk.open(context.settings)
 
+    wanted = context.settings.ui.port if port is None else port
+
     def ready(address: str) -> None:
+        if wanted and not address.endswith(f":{wanted}"):
+            taken = Text(f"Port {wanted} is taken.", f"端口 {wanted} 已被占用。")
+            typer.echo(context.say(taken), err=True)
         typer.echo(
             context.say(
                 Text(
@@ -48,7 +53,7 @@ def ui(
     try:
         serve(
             desk,
-            port=context.settings.ui.port if port is None else port,
+            port=wanted,
             open_browser=browser and not window,
             ready=ready,
             work=desk.start,

@@ -214,6 +214,7 @@ def test_a_folder_that_cannot_be_written_is_told_and_the_copy_is_gone(
 
 
 def test_a_taken_port_gives_the_next_one_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     with listen(0) as taken:
         port = taken.getsockname()[1]
         with listen(port) as other:
