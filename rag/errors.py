@@ -7,6 +7,7 @@ RagError
 ├─ StoreError             the library cannot be opened, read or written
 │  ├─ LibraryBusy         another process holds the library
 │  ├─ LibraryTooNew       written by a newer version of this program
+│  ├─ SpaceMismatch       the index was made by another embedder than the one installed
 │  └─ UnknownDocument     no such document in the library
 └─ ModelError             a model could not be had, loaded or run
    ├─ UnknownModel        no such name in the catalogue
@@ -81,6 +82,10 @@ class LibraryBusy(StoreError):
 
 class LibraryTooNew(StoreError):
     """The library was written by a newer version of this program."""
+
+
+class SpaceMismatch(StoreError):
+    """The index was made by an embedder that is not the one installed now."""
 
 
 class UnknownDocument(StoreError):

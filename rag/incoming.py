@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from time import perf_counter
@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from rag.errors import UnreadableDocument
 from rag.indexer import Pending
 from rag.ingest.folder import FoundFile
+from rag.ingest.reader_name import reader_name
 from rag.store.rows import DocumentRow, FileRow
 from rag.types import SEARCHABLE, Document, DocumentState, Progress
 from rag.words import detect_language
 
 if TYPE_CHECKING:
     from rag.ingest.pool import Reading
+    from rag.store.ledger import Ledger
 
 Report = Callable[[Progress], None]
 
@@ -58,6 +60,14 @@ def file_row(file: FoundFile, document_id: str) -> FileRow:
     return FileRow(file.path, file.size, file.mtime_ns, document_id)
 
 
+def from_ledger(ledger: Ledger, document_ids: Iterable[str]) -> Iterator[Pending]:
+    """Yield documents as they were read before."""
+    for document_id in document_ids:
+        document = ledger.load_document(document_id)
+        if document is not None:
+            yield Pending(document, None)
+
+
 def to_pending(identity: str, reading: Reading, files: Sequence[FoundFile]) -> Pending:
     """Wait for a document and say what became of it; a file that cannot be read is one too."""
     rows = [file_row(file, identity) for file in files]
@@ -65,7 +75,7 @@ def to_pending(identity: str, reading: Reading, files: Sequence[FoundFile]) -> P
     try:
         document = reading.result()
     except UnreadableDocument as error:
-        document = Document(identity, stem, ())
+        document = Document(identity, stem, (), reader=reader_name())
         return Pending(document, DocumentRow(document, "en", "failed", error.reason, rows))
     document = replace(document, title=document.title or stem)
     lost = [page for page in document.pages if page.state not in SEARCHABLE]
@@ -76,3 +86,23 @@ def to_pending(identity: str, reading: Reading, files: Sequence[FoundFile]) -> P
     reason = None if state == "ready" else (gaps or lost)[0].reason
     language = detect_language(document.text[:20_000])
     return Pending(document, DocumentRow(document, language, state, reason, rows))
+
+
+def read_differently(
+    ledger: Ledger, documents: Iterable[Pending], total: int, report: Report
+) -> Iterator[Pending]:
+    """Yield the documents that another version of the reader reads otherwise than before.
+
+    One that is read as before only gets the reader's new name. One that could be read before
+    and cannot now stays as it is.
+    """
+    for done, pending in enumerate(documents):
+        report(Progress("read", done, total, "documents", _name(pending)))
+        before = ledger.load_document(pending.document.id)
+        same = before is not None and replace(before, reader="") == replace(
+            pending.document, reader=""
+        )
+        if same:
+            ledger.set_reader(pending.document.id, pending.document.reader)
+        elif pending.document.pages or before is None or not before.pages:
+            yield pending

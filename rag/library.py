@@ -7,17 +7,21 @@ nothing to do loads no model, no reader and no index.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path, PurePosixPath
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from rag.errors import ConfigError, StoreError, UnknownDocument
-from rag.incoming import Meter, Report, file_row, to_pending
-from rag.indexer import Indexer, Pending, SpaceEngines, StageTimes
+from rag.errors import ConfigError, UnknownDocument
+from rag.incoming import Report, file_row, read_differently, to_pending
+from rag.indexer import Pending, SpaceEngines, StageTimes
 from rag.ingest.folder import FoundFile, content_id, scan
-from rag.ingest.plan import Plan, make_plan
+from rag.ingest.plan import Plan, make_plan, same_stat
+from rag.ingest.reader_name import reader_name
+from rag.rebuild import engines_beside, swap
 from rag.report import SyncReport
+from rag.space_writer import Cancelled, Run, SpaceWriter
+from rag.staleness import remember_speed
 from rag.store.rows import FileRow
 from rag.types import Progress, Space
 from rag.words import Text
@@ -26,8 +30,6 @@ if TYPE_CHECKING:
     from rag.ingest.pool import Reading, WorkerPool
     from rag.protocols import VectorIndex
     from rag.store.ledger import Ledger
-
-Cancelled = Callable[[], bool]
 
 
 def quiet(progress: Progress) -> None:
@@ -54,7 +56,7 @@ class Library:
         """``engines(space)`` loads what the space names; ``None`` makes the first space."""
         self._folder = folder
         self._ledger = ledger
-        self._engines = engines
+        self._writer = SpaceWriter(ledger, engines, index)
         self._pool = pool
         self._index = index
 
@@ -67,9 +69,15 @@ class Library:
             ConfigError: the folder does not exist.
         """
         began = perf_counter()
+        run = Run(SyncReport(times=StageTimes()), report, cancelled)
+        self._sync(run)
+        return run.result.finish(self._ledger, seconds=perf_counter() - began)
+
+    def _sync(self, run: Run, *, spare: SpaceEngines | None = None) -> None:
+        """Sync into the live space, or into ``spare`` if its embedder is not to be had."""
+        began = perf_counter()
         self._check_folder()
-        report(Progress("scan"))
-        result = SyncReport(times=StageTimes())
+        run.report(Progress("scan"))
         found = scan(self._folder)
         plan = make_plan(
             found,
@@ -77,13 +85,12 @@ class Library:
             forgotten=self._ledger.forgotten(),
             content_id=content_id,
         )
-        result.times.read_s = perf_counter() - began
-        result.count(plan)
+        run.result.times.read_s += perf_counter() - began
+        run.result.count(plan)
         self._apply_paths(plan)
         self._drop_removed(plan)  # before the reading: what is deleted is findable nowhere
-        self._read_new(plan, result, report, cancelled)
-        self._complete_space(result, report, cancelled)
-        return result.finish(self._ledger, seconds=perf_counter() - began)
+        self._read_new(plan, run, spare)
+        self._writer.complete_live(run, spare=spare)
 
     def _check_folder(self) -> None:
         if not self._folder.is_dir():
@@ -114,9 +121,7 @@ class Library:
         if chunk_ids and self._index is not None:
             self._index().delete(chunk_ids)
 
-    def _read_new(
-        self, plan: Plan, result: SyncReport, report: Report, cancelled: Cancelled
-    ) -> None:
+    def _read_new(self, plan: Plan, run: Run, spare: SpaceEngines | None) -> None:
         known = self._ledger.document_ids()
         names: dict[str, list[FoundFile]] = {}
         for file in (*plan.updated, *plan.added, *plan.duplicate):
@@ -126,7 +131,9 @@ class Library:
             self._unindex(self._ledger.put_files(ready))
         new = {identity: files for identity, files in names.items() if identity not in known}
         if new:
-            self._index_documents(self._reading(new, result), len(new), result, report, cancelled)
+            began = perf_counter()
+            self._writer.write(self._reading(new, run.result), len(new), run, spare=spare)
+            remember_speed(self._ledger, run.result, perf_counter() - began)
 
     def _reading(self, new: dict[str, list[FoundFile]], result: SyncReport) -> Iterator[Pending]:
         """Read ahead in the workers, and yield documents in the order of their paths."""
@@ -148,41 +155,6 @@ class Library:
             for _, reading in waiting:
                 reading.cancel()
 
-    def _index_documents(
-        self,
-        documents: Iterable[Pending],
-        total: int,
-        result: SyncReport,
-        report: Report,
-        cancelled: Cancelled,
-    ) -> None:
-        engines = self._engines(self._ledger.active_space())
-        if self._ledger.active_space() is None:
-            self._ledger.activate(engines.space)
-        indexer = Indexer(self._ledger, engines, index=self._index, times=result.times)
-        meter = Meter(report, total)
-        for pending, passages in indexer.run(
-            documents, embedded=meter.embedded, cancelled=cancelled
-        ):
-            result.add(pending, passages)
-            meter.committed(pending)
-
-    def _complete_space(self, result: SyncReport, report: Report, cancelled: Cancelled) -> None:
-        """Index what the ledger has read but the active space lacks."""
-        space = self._ledger.active_space()
-        if space is None:
-            return
-        missing = sorted(self._ledger.document_ids() - self._ledger.complete_documents(space))
-        if missing:
-            documents = self._from_ledger(missing)
-            self._index_documents(documents, len(missing), result, report, cancelled)
-
-    def _from_ledger(self, document_ids: Sequence[str]) -> Iterator[Pending]:
-        for document_id in document_ids:
-            document = self._ledger.load_document(document_id)
-            if document is not None:
-                yield Pending(document, None)
-
     # -- rebuild ---------------------------------------------------------------------------
 
     def rebuild(
@@ -193,58 +165,45 @@ class Library:
         report: Report = quiet,
         cancelled: Cancelled = never,
     ) -> SyncReport:
-        """Index all documents into a new space beside the live one, check it, then swap.
+        """Mend what is stale; first of all the folder is looked at as in a sync.
 
         ``wanted(space)`` tells whether a space is what the settings ask for. If the active
-        one is, and not ``everything`` is to be done again, this is a sync. A rebuild that was
-        interrupted goes on where it stopped.
+        one is not, or ``everything`` is to be done again, all documents are indexed into a
+        new space beside the live one, which is checked and swapped in. Then documents that
+        another version of the reader has read are read again, each in one transaction. What
+        was interrupted goes on where it stopped.
         """
-        result = self.sync(report=report, cancelled=cancelled)
-        active = self._ledger.active_space()
-        if active is None or (wanted(active) and not everything):
-            return result
         began = perf_counter()
-        engines = self._engines_beside(active, wanted)
-        missing = sorted(
-            self._ledger.document_ids() - self._ledger.complete_documents(engines.space)
-        )
-        indexer = Indexer(self._ledger, engines, index=None, times=result.times)
-        meter = Meter(report, len(missing))
-        for pending, passages in indexer.run(
-            self._from_ledger(missing), embedded=meter.embedded, cancelled=cancelled
-        ):
-            result.chunks += passages
-            meter.committed(pending)
-        if not cancelled():
-            report(Progress("check"))
-            self._swap(engines.space, active)
-        return result.finish(self._ledger, seconds=result.seconds + perf_counter() - began)
-
-    def _engines_beside(self, active: Space, wanted: Callable[[Space], bool]) -> SpaceEngines:
-        """Go on with a space that an interrupted rebuild left, or begin a new one."""
-        for space in self._ledger.spaces().values():
-            if space.id > active.id and wanted(space):
-                return self._engines(space)
-        return self._engines(None)
-
-    def _swap(self, space: Space, active: Space) -> None:
-        from rag.store.status import broken_invariants
-
-        if broken := broken_invariants(self._ledger):
-            raise StoreError(
-                Text(
-                    f"The new index failed its check: {broken[0]}.",
-                    f"新索引未通过检查：{broken[0]}。",
-                ),
-                hint=Text(
-                    "The old index goes on answering. Run `rag doctor`.",
-                    "旧索引继续提供服务。请运行 `rag doctor`。",
-                ),
+        run = Run(SyncReport(times=StageTimes()), report, cancelled)
+        active = self._ledger.active_space()
+        beside = None
+        if active is not None and (everything or not wanted(active)):
+            beside = engines_beside(
+                self._ledger, self._writer.engines, wanted=wanted, everything=everything
             )
-        self._ledger.activate(space)
-        for other in self._ledger.spaces().values():
-            if other.id not in {space.id, active.id}:
-                self._ledger.drop_space(other)
+        self._sync(run, spare=beside)
+        if active is not None and beside is not None:
+            self._writer.complete(beside, run, anew=everything)
+            if not cancelled():
+                report(Progress("check"))
+                swap(self._ledger, beside, before=active)
+        if not cancelled():
+            self._read_again(run)
+        return run.result.finish(self._ledger, seconds=perf_counter() - began)
+
+    def _read_again(self, run: Run) -> None:
+        """Read what another version of the reader has read, and keep what is new in it."""
+        stale = self._ledger.read_by_others(reader_name())
+        known = self._ledger.files()
+        files: dict[str, list[FoundFile]] = {}
+        for file in scan(self._folder) if stale else ():
+            row = known.get(file.path)
+            if row is not None and row.document_id in stale and same_stat(file, row):
+                files.setdefault(row.document_id, []).append(file)
+        if files:
+            total = len(files)
+            read = self._reading(files, run.result)
+            self._writer.write(read_differently(self._ledger, read, total, run.report), total, run)
 
     def rollback(self) -> Space:
         """Let the space before the last rebuild answer again.

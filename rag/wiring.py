@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rag.errors import StoreError
+from rag.errors import SpaceMismatch, StoreError
 from rag.factory import HASHING, load
+from rag.fingerprint import Fingerprint
 from rag.ingest.chunk_name import chunking_name
+from rag.ingest.reader_name import reader_name
 from rag.types import Space
 from rag.words import Text
 
@@ -36,7 +38,7 @@ def space_engines(factory: Factory, ledger: Ledger, space: Space | None) -> Spac
             analyser=factory.analyser.name,
         )
     elif (embedder.name, embedder.dim) != (space.embedder, space.dim):
-        raise StoreError(
+        raise SpaceMismatch(
             Text(
                 f"The index was made with {space.embedder}, but {embedder.name} is installed.",
                 f"索引由 {space.embedder} 生成，但现在安装的是 {embedder.name}。",
@@ -46,22 +48,24 @@ def space_engines(factory: Factory, ledger: Ledger, space: Space | None) -> Spac
     return SpaceEngines(space, embedder, chunker, factory.analyser)
 
 
-def is_wanted(factory: Factory, space: Space) -> bool:
-    """Return whether a space is what the settings ask for; loads no model."""
+def fingerprint(factory: Factory) -> Fingerprint:
+    """Return what a new space and a new reading would be called; loads no model."""
     chunk, name = factory.settings.chunk, factory.settings.embedder.model
-    if space.analyser != factory.analyser.name:
-        return False
-    if name == HASHING:
-        limit, known = 512, space.embedder.startswith(f"{HASHING}/")
-    else:
+    limit, embedder = 512, f"{HASHING}/256"
+    if name != HASHING:
         entry = factory.entry(name)
         assert entry.embedding is not None
         limit = entry.embedding.max_tokens
-        known = space.embedder.split()[0] == factory.embedder_id(entry)
+        prefixes = (entry.embedding.query_prefix.strip(), entry.embedding.passage_prefix.strip())
+        embedder = " ".join(filter(None, (factory.embedder_id(entry), *prefixes)))
     size = min(chunk.tokens, limit)
-    return known and space.chunking == chunking_name(
-        tokens=size, overlap=min(chunk.overlap, size // 2)
-    )
+    chunking = chunking_name(tokens=size, overlap=min(chunk.overlap, size // 2))
+    return Fingerprint(embedder, chunking, factory.analyser.name, reader_name())
+
+
+def is_wanted(factory: Factory, space: Space) -> bool:
+    """Return whether a space is what the settings ask for; loads no model."""
+    return fingerprint(factory).matches(space)
 
 
 def library(

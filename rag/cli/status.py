@@ -12,6 +12,7 @@ from rag.words import Text, reason_text
 if TYPE_CHECKING:
     from rag.document_status import DocumentStatus
     from rag.factory import Factory
+    from rag.fingerprint import Stale
     from rag.store.ledger import Ledger
 
 
@@ -23,8 +24,10 @@ def status(
 ) -> None:
     """Show coverage: every document and page with its state and reason."""
     context: Context = ctx.obj
+    from rag import wiring
     from rag.factory import Factory
     from rag.report import count_gaps
+    from rag.staleness import find_stale
     from rag.store.status import document_statuses
 
     factory = Factory(context.settings)
@@ -36,6 +39,7 @@ def status(
             print_json(_status_json(factory, ledger, documents, with_pages=pages))
         else:
             _print_status(context, documents)
+            _print_stale(context, find_stale(ledger, wiring.fingerprint(factory)))
     finally:
         ledger.close()
     raise typer.Exit(GAPS if gaps else 0)
@@ -45,8 +49,10 @@ def _status_json(
     factory: Factory, ledger: Ledger, documents: list[DocumentStatus], *, with_pages: bool
 ) -> dict[str, Any]:
     from rag import wiring
+    from rag.staleness import find_stale
     from rag.types import PAGE_STATES
 
+    stale = find_stale(ledger, wiring.fingerprint(factory))
     totals = {state: sum(d.pages.get(state, 0) for d in documents) for state in PAGE_STATES}
     space = ledger.active_space()
     return {
@@ -59,7 +65,9 @@ def _status_json(
             "chunker": space.chunking,
             "analyser": space.analyser,
             "chunks": ledger.chunk_count(space),
-            "stale": 0 if wiring.is_wanted(factory, space) else len(documents),
+            "stale": stale.embed + stale.terms,
+            "reread": stale.read,
+            "rebuild_s": _total_s(stale),
         },
         "totals": {
             "documents": len(documents),
@@ -67,6 +75,22 @@ def _status_json(
             "pages": totals,
         },
     }
+
+
+def _total_s(stale: Stale) -> float | None:
+    """Return how long a rebuild takes; ``None`` where that is not known."""
+    costs = [
+        cost for count, cost in ((stale.embed, stale.embed_s), (stale.read, stale.read_s)) if count
+    ]
+    known = [cost for cost in costs if cost is not None]
+    return round(sum(known), 1) if len(known) == len(costs) else None
+
+
+def _print_stale(context: Context, stale: Stale) -> None:
+    words = stale.say()
+    if words is not None:
+        advice = Text(f"{words.en} Run `rag rebuild`.", f"{words.zh}请运行 `rag rebuild`。")
+        typer.echo(context.say(advice))
 
 
 def _document_json(document: DocumentStatus, *, with_pages: bool) -> dict[str, Any]:

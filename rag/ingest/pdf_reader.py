@@ -10,7 +10,6 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,6 +20,7 @@ from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError
 
 from rag.errors import UnreadableDocument
 from rag.ingest.page_text import clean
+from rag.ingest.reader_name import reader_name
 from rag.ingest.verdict import verdict
 from rag.types import Document, Heading, Page
 from rag.words import REASONS, Text
@@ -39,7 +39,7 @@ _WORDS = re.compile(r"[^\W\d_]{2,}")
 class PdfReader:
     """Satisfies ``PageReader``."""
 
-    name = f"pypdfium2/{version('pypdfium2')}+pypdf/{version('pypdf')}/2"
+    name = reader_name()
 
     def read(self, path: Path, *, document_id: str) -> Document:
         """Return every page with its state and reason.

@@ -41,9 +41,14 @@ class Plan:
     ids: dict[str, str] = field(default_factory=dict)  # path -> content id, where it was hashed
 
 
+def same_stat(found: FoundFile, known: KnownFile) -> bool:
+    """Tell whether a file looks as it did."""
+    return (found.size, found.mtime_ns) == (known.size, known.mtime_ns)
+
+
 def _same(found: FoundFile, known: KnownFile) -> bool:
     settled = known.document_id is not None or known.reason == "forgotten"
-    return settled and (found.size, found.mtime_ns) == (known.size, known.mtime_ns)
+    return settled and same_stat(found, known)
 
 
 def make_plan(

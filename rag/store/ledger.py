@@ -163,6 +163,17 @@ class Ledger:
             row[1],
         )
 
+    def read_by_others(self, reader: str) -> set[str]:
+        """Return the ids of documents that another version of the reader has read."""
+        rows = self.connection.execute("SELECT id FROM documents WHERE reader != ?", (reader,))
+        return {row[0] for row in rows}
+
+    def set_reader(self, document_id: str, reader: str) -> None:
+        """Remember that ``reader`` reads the document as it is here."""
+        self.connection.execute(
+            "UPDATE documents SET reader = ? WHERE id = ?", (reader, document_id)
+        )
+
     # -- spaces ----------------------------------------------------------------------------
 
     def spaces(self) -> dict[int, Space]:

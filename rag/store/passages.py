@@ -14,7 +14,7 @@ from rag.store.schema import fts_table
 from rag.types import PAGE_JOIN, Chunk, Passage, Space
 
 if TYPE_CHECKING:
-    from rag.protocols import Vectors
+    from rag.protocols import Vector, Vectors
     from rag.store.ledger import Ledger
 
 T = TypeVar("T")
@@ -130,6 +130,16 @@ class LedgerPassages:
                 blobs.append(row[1])
         return ids, unpack(blobs, dim=self._space.dim)
 
+    def digests(self, ids: Sequence[int]) -> dict[int, bytes]:
+        """Return the sha256 of what was embedded of each chunk."""
+        found: dict[int, bytes] = {}
+        for batch in _batches(ids):
+            rows = self._connection.execute(
+                f"SELECT id, digest FROM chunks WHERE id IN ({_marks(batch)})", batch
+            )
+            found.update({int(row[0]): row[1] for row in rows})
+        return found
+
     def all_vectors(self, *, batch: int = 2000) -> Iterator[tuple[list[int], Vectors]]:
         """Yield the whole space's chunk ids and rows, in batches, by id."""
         last = 0
@@ -169,6 +179,24 @@ class LedgerPassages:
             "SELECT id FROM chunks WHERE space_id = ?", (self._space.id,)
         )
         return {int(row[0]) for row in rows}
+
+
+def known_vectors(
+    ledger: Ledger, embedder: str, dim: int, digests: Collection[bytes]
+) -> dict[bytes, Vector]:
+    """Return the rows, as they are kept, of texts that this embedder has embedded before."""
+    found: dict[bytes, Vector] = {}
+    for batch in _batches(digests):
+        rows = ledger.connection.execute(
+            "SELECT c.digest, v.vector FROM chunks c JOIN spaces s ON s.id = c.space_id"
+            " JOIN vectors v ON v.chunk_id = c.id"
+            f" WHERE c.digest IN ({_marks(batch)}) AND s.embedder = ? AND s.dim = ?",
+            [*batch, embedder, dim],
+        )
+        found.update(
+            {row[0]: np.frombuffer(row[1], dtype=np.float16).astype(np.float32) for row in rows}
+        )
+    return found
 
 
 def unpack(blobs: Sequence[bytes], *, dim: int) -> Vectors:

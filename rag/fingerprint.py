@@ -1,0 +1,93 @@
+"""What makes an index stale: names of what made it, and of what would make it today."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rag.types import Space
+from rag.words import Text
+
+_MINUTE = 60  # seconds
+_LONG = 100  # minutes; more is said in hours
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What the settings and this program would make of a document today."""
+
+    embedder: str  # as in a space; without its bytes while the weights are not here
+    chunking: str
+    analyser: str
+    reader: str
+
+    def embeds_like(self, space: Space) -> bool:
+        """Tell whether the vectors of a space are the ones that would be made."""
+        name, *prefixes = space.embedder.split(" ")
+        nameless = " ".join([name.partition("@")[0], *prefixes])
+        return self.embedder in {space.embedder, nameless}
+
+    def matches(self, space: Space) -> bool:
+        """Tell whether a space is the one that would be made."""
+        same = (self.chunking, self.analyser) == (space.chunking, space.analyser)
+        return same and self.embeds_like(space)
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """What a rebuild would do, in documents, and how long it would take where that is known."""
+
+    embed: int = 0  # to be cut and embedded anew
+    terms: int = 0  # only their words are to be indexed anew
+    read: int = 0  # read by another version of the reader
+    embed_s: float | None = None
+    read_s: float | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.embed or self.terms or self.read)
+
+    def say(self) -> Text | None:
+        """Return what is stale and what mending it costs; ``None`` if nothing is.
+
+        >>> str(Stale(embed=37, embed_s=240, read=3).say())
+        '37 documents need re-embedding (about 4 min), 3 need re-reading.'
+        """
+        parts = [
+            Text(
+                f"{count} {'document needs' if count == 1 else 'documents need'} {en}",
+                f"{count} 份文档需要{zh}",
+            )
+            for count, en, zh in (
+                (
+                    self.embed,
+                    f"re-embedding{_cost(self.embed_s).en}",
+                    f"重新计算向量{_cost(self.embed_s).zh}",
+                ),
+                (self.terms, "their words indexed anew", "重建词语索引"),
+                (
+                    self.read,
+                    f"re-reading{_cost(self.read_s).en}",
+                    f"重新读取{_cost(self.read_s).zh}",
+                ),
+            )
+            if count
+        ]
+        if not parts:
+            return None
+        first, *more = parts
+        english = [
+            first.en,
+            *(part.en.replace(" documents", "").replace(" document", "") for part in more),
+        ]
+        return Text(f"{', '.join(english)}.", f"{'，'.join([p.zh for p in parts])}。")
+
+
+def _cost(seconds: float | None) -> Text:
+    if seconds is None:
+        return Text("", "")
+    if seconds < _MINUTE:
+        return Text(" (under a minute)", "（不到 1 分钟）")
+    minutes = round(seconds / _MINUTE)
+    if minutes < _LONG:
+        return Text(f" (about {minutes} min)", f"（约 {minutes} 分钟）")
+    hours = f"{minutes / 60:.1f}".removesuffix(".0")
+    return Text(f" (about {hours} h)", f"（约 {hours} 小时）")

@@ -1,0 +1,134 @@
+"""A new space beside the live one: filled, checked, and only then the one that answers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rag.errors import StoreError
+from rag.retrieve.passage_text import embedding_text, lexical_text
+from rag.store.keeper import exact_index
+from rag.store.passages import LedgerPassages
+from rag.store.status import broken_invariants
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.indexer import SpaceEngines
+    from rag.store.ledger import Ledger
+    from rag.types import Passage, Space
+
+SAMPLE = 24  # passages embedded again to see that they find themselves
+_SAME = 0.98  # cosine of one text embedded twice; other batch shapes move it by 0.001
+_TIE = 0.002  # passages of the same words may come first
+_LOST_SHARE = 0.05  # of documents that had passages and have none; a new cutter may drop some
+
+
+def engines_beside(
+    ledger: Ledger,
+    engines: Callable[[Space | None], SpaceEngines],
+    *,
+    wanted: Callable[[Space], bool],
+    everything: bool,
+) -> SpaceEngines:
+    """Go on with a space that an interrupted rebuild left, or begin a new one.
+
+    A space that has answered already is gone back to as well, unless ``everything`` is to
+    be done again.
+    """
+    active = ledger.active_space()
+    answered = ledger.meta("previous_space") if everything else None
+    for space in ledger.spaces().values():
+        later = active is None or space.id > active.id
+        if later and str(space.id) != answered and wanted(space):
+            return engines(space)
+    return engines(None)
+
+
+def swap(ledger: Ledger, engines: SpaceEngines, *, before: Space) -> None:
+    """Let the new space answer, and keep only the one before beside it.
+
+    Raises:
+        StoreError: it failed its check; it is dropped, and the old one goes on answering.
+    """
+    space = engines.space
+    if problems := problems_of(ledger, engines, before=before):
+        ledger.drop_space(space)
+        raise StoreError(
+            Text(
+                f"The new index failed its check: {problems[0]}.",
+                f"新索引未通过检查：{problems[0]}。",
+            ),
+            hint=Text(
+                "The old index goes on answering. Run `rag doctor`, then `rag rebuild` again.",
+                "旧索引继续提供服务。请运行 `rag doctor`，然后重新运行 `rag rebuild`。",
+            ),
+        )
+    ledger.activate(space)
+    for other in ledger.spaces().values():
+        if other.id not in {space.id, before.id}:
+            ledger.drop_space(other)
+
+
+def problems_of(ledger: Ledger, engines: SpaceEngines, *, before: Space) -> list[str]:
+    """Return why a new space should not answer; an empty list means that it may."""
+    space = engines.space
+    problems = broken_invariants(ledger)
+    if missing := ledger.document_ids() - ledger.complete_documents(space):
+        problems.append(f"{len(missing)} documents are missing")
+    had, has = _with_passages(ledger, before), _with_passages(ledger, space)
+    lost = had - has
+    if len(lost) > max(1, _LOST_SHARE * len(had)):
+        problems.append(f"{len(lost)} documents lost all their passages")
+    return problems or _lost_passages(ledger, engines)
+
+
+def _with_passages(ledger: Ledger, space: Space) -> set[str]:
+    rows = ledger.connection.execute(
+        "SELECT DISTINCT document_id FROM chunks WHERE space_id = ?", (space.id,)
+    )
+    return {row[0] for row in rows}
+
+
+def _lost_passages(ledger: Ledger, engines: SpaceEngines) -> list[str]:
+    """Embed some passages again: each must be what was embedded, and find itself."""
+    store = LedgerPassages(ledger, engines.space)
+    ids = sorted(store.chunk_ids())
+    sample = ids[:: max(1, len(ids) // SAMPLE)][:SAMPLE]
+    if not sample:
+        return []
+    found = store.passages(sample)
+    if len(found) != len(sample):
+        return [f"{len(sample) - len(found)} of {len(sample)} passages cannot be read"]
+    texts = [_embedded_text(found[i], engines) for i in sample]
+    digests = store.digests(sample)
+    other = [i for i, text in zip(sample, texts, strict=True) if digests[i] != _digest(text)]
+    if other:
+        return [f"{len(other)} of {len(sample)} passages are not what was embedded"]
+    terms = store.analysed(sample)
+    unsaid = [i for i in sample if terms.get(i) != _terms(found[i], engines)]
+    if unsaid:
+        return [f"{len(unsaid)} of {len(sample)} passages are not found by their words"]
+    index = exact_index(ledger, engines.space)
+    stored = dict(zip(*store.vectors({p.chunk.document_id for p in found.values()}), strict=True))
+    strange = 0
+    for chunk_id, row in zip(sample, engines.embedder.embed_passages(texts), strict=True):
+        own = float(np.dot(stored[chunk_id], row))
+        best = index.search(row, k=1)[0][1]
+        strange += not (own >= _SAME and best - own <= _TIE)  # so that NaN is strange
+    return [f"{strange} of {len(sample)} passages do not find themselves"] if strange else []
+
+
+def _embedded_text(passage: Passage, engines: SpaceEngines) -> str:
+    embedder = engines.embedder
+    return embedding_text(passage.chunk, limit=embedder.max_tokens, count=embedder.count_tokens)
+
+
+def _terms(passage: Passage, engines: SpaceEngines) -> str:
+    return " ".join(engines.analyser.terms(lexical_text(passage.chunk)))
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

@@ -1,0 +1,284 @@
+"""What a change costs: only what it made stale is done again, beside what answers."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from rag.errors import SpaceMismatch, StoreError
+from rag.factory import Factory
+from rag.fingerprint import Fingerprint
+from rag.indexer import SpaceEngines
+from rag.ingest.chunking import RecursiveChunker
+from rag.library import Library
+from rag.retrieve.analyser import BilingualAnalyser
+from rag.retrieve.hashing import HashingEmbedder
+from rag.staleness import find_stale
+from rag.store.ledger import Ledger
+from rag.store.live_index import LiveIndex
+from rag.store.passages import LedgerPassages
+from rag.store.status import broken_invariants
+from rag.types import Space
+from tests.factories import settings
+from tests.pdfs import lines, write_pdf
+
+
+class Counting(HashingEmbedder):
+    """Counts what it is asked for, and carries the name of its bytes."""
+
+    def __init__(self, bytes_of: str) -> None:
+        super().__init__()
+        self.name = f"counting@{bytes_of}"
+        self.texts: list[str] = []
+
+    def embed_passages(self, texts):
+        self.texts += texts
+        return super().embed_passages(texts)
+
+
+@dataclass
+class Home:
+    """A library whose installed embedder and sizes a test may change."""
+
+    folder: Path
+    ledger: Ledger
+    index: LiveIndex
+    factory: Factory
+    embedder: Counting = field(default_factory=lambda: Counting("aaaa"))
+    tokens: int = 64
+    analyser: BilingualAnalyser = field(default_factory=BilingualAnalyser)
+
+    def engines(self, space: Space | None) -> SpaceEngines:
+        tokens = int(space.chunking.split("/")[1]) if space else self.tokens
+        chunker = RecursiveChunker(
+            tokens=tokens, overlap=0, max_tokens=512, count=self.embedder.count_tokens
+        )
+        if space is None:
+            space = self.ledger.create_space(
+                embedder=self.embedder.name, dim=self.embedder.dim, chunking=chunker.name,
+                analyser=self.analyser.name,
+            )  # fmt: skip
+        elif space.embedder != self.embedder.name:
+            from rag.words import Text
+
+            raise SpaceMismatch(Text("other bytes", "x"), hint=Text("Run `rag rebuild`.", "x"))
+        return SpaceEngines(space, self.embedder, chunker, self.analyser)
+
+    @property
+    def library(self) -> Library:
+        return Library(
+            self.folder, self.ledger, engines=self.engines, pool=self.factory.pool,
+            index=self.index.for_writing,
+        )  # fmt: skip
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        from rag.ingest.chunk_name import chunking_name
+        from rag.ingest.reader_name import reader_name
+
+        chunking = chunking_name(tokens=self.tokens, overlap=0)
+        return Fingerprint(self.embedder.name, chunking, self.analyser.name, reader_name())
+
+    def rebuild(self, **options):
+        report = self.library.rebuild(wanted=self.fingerprint.matches, **options)
+        assert broken_invariants(self.ledger) == []
+        space = self.ledger.active_space()
+        assert space is not None
+        assert self.index.for_reading().ids() == LedgerPassages(self.ledger, space).chunk_ids()
+        return report
+
+    def finds(self, word: str) -> list[str]:
+        space = self.ledger.active_space()
+        assert space is not None
+        store = LedgerPassages(self.ledger, space)
+        ids = [i for i, _ in store.match([word], k=50, documents=None)]
+        return sorted({p.document for p in store.passages(ids).values()})
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    folder = tmp_path / "knowledge"
+    for name in "abc":
+        write_pdf(folder / f"{name}.pdf", [lines(f"{name}word is here", repeat=40)] * 3)
+    chosen = settings(folder, RAG_RETRIEVE__INDEX="numpy")
+    factory = Factory(chosen)
+    ledger = factory.ledger()
+    made = Home(folder, ledger, LiveIndex(ledger, chosen.data / "chroma", engine="numpy"), factory)
+    made.library.sync()
+    made.embedder.texts.clear()
+    yield made
+    made.index.close()
+    factory.close()
+    ledger.close()
+
+
+def test_other_bytes_of_the_embedder_are_mended_by_a_rebuild_and_only_by_it(home: Home) -> None:
+    before = home.ledger.active_space()
+    home.embedder = Counting("bbbb")
+    write_pdf(home.folder / "new.pdf", ["newword has come"])
+    with pytest.raises(SpaceMismatch, match="rag rebuild"):
+        home.library.sync()
+    assert find_stale(home.ledger, home.fingerprint).embed == 3
+    report = home.rebuild()
+    assert report.files["added"] == 1
+    after = home.ledger.active_space()
+    assert after is not None
+    assert after != before
+    assert after.embedder == "counting@bbbb"
+    assert home.finds("newword") == ["new.pdf"]
+    assert home.finds("aword") == ["a.pdf"]
+    assert not find_stale(home.ledger, home.fingerprint)
+
+
+def test_a_new_version_that_only_the_new_space_can_take_leaves_nothing_of_the_old(
+    home: Home,
+) -> None:
+    home.index.for_writing()
+    home.embedder = Counting("bbbb")
+    write_pdf(home.folder / "a.pdf", ["changedword"])
+    home.rebuild()
+    assert home.finds("aword") == []
+    assert home.finds("changedword") == ["a.pdf"]
+
+
+def test_other_words_cost_no_embedding(home: Home) -> None:
+    home.analyser = BilingualAnalyser()
+    home.analyser.name = "bilingual/99"
+    stale = find_stale(home.ledger, home.fingerprint)
+    assert (stale.embed, stale.terms, stale.read) == (0, 3, 0)
+    before = vectors(home)
+    home.rebuild()
+    assert len(home.embedder.texts) <= 24  # the check embeds its sample, nothing else
+    assert not find_stale(home.ledger, home.fingerprint)
+    assert vectors(home) == before
+
+
+def vectors(home: Home) -> dict[bytes, bytes]:
+    """Return each passage's vector by what was embedded, bit by bit."""
+    space = home.ledger.active_space()
+    assert space is not None
+    return dict(
+        home.ledger.connection.execute(
+            "SELECT c.digest, v.vector FROM chunks c JOIN vectors v ON v.chunk_id = c.id"
+            " WHERE c.space_id = ?",
+            (space.id,),
+        )
+    )
+
+
+def test_everything_anew_embeds_everything(home: Home) -> None:
+    space = home.ledger.active_space()
+    assert space is not None
+    passages = home.ledger.chunk_count(space)
+    home.rebuild(everything=True)
+    assert len(home.embedder.texts) >= passages
+    assert home.ledger.active_space() != space
+
+
+def test_a_changed_page_leaves_the_passages_before_it_alone(home: Home) -> None:
+    pages = [lines(f"page {n} of a long report says", repeat=40) for n in range(8)]
+    write_pdf(home.folder / "long.pdf", pages)
+    home.library.sync()
+    whole = len(home.embedder.texts)
+    home.embedder.texts.clear()
+    pages[7] = lines("another text stands here now", repeat=40)
+    write_pdf(home.folder / "long.pdf", pages)
+    home.library.sync()
+    assert 0 < len(home.embedder.texts) <= whole / 4
+    assert home.finds("anoth") == ["long.pdf"]
+    assert broken_invariants(home.ledger) == []
+
+
+def test_what_an_older_reader_read_is_read_again_and_only_the_difference_is_embedded(
+    home: Home,
+) -> None:
+    connection = home.ledger.connection
+    connection.execute("UPDATE documents SET reader = 'older/1'")
+    (other,) = connection.execute("SELECT document_id FROM files WHERE path = 'b.pdf'").fetchone()
+    connection.execute(
+        "UPDATE pages SET text = replace(text, 'bword', 'bvord') WHERE document_id = ?"
+        " AND number = 2",
+        (other,),
+    )
+    stale = find_stale(home.ledger, home.fingerprint)
+    assert (stale.embed, stale.read) == (0, 3)
+    space = home.ledger.active_space()
+    kept = LedgerPassages(home.ledger, space).chunk_ids() if space else set()
+    report = home.rebuild()
+    assert sum(report.pages.values()) == 3, "only the document that reads otherwise is written"
+    assert home.ledger.active_space() == space
+    assert not find_stale(home.ledger, home.fingerprint)
+    (text,) = connection.execute(
+        "SELECT text FROM pages WHERE document_id = ? AND number = 2", (other,)
+    ).fetchone()
+    assert "bvord" not in text
+    assert space is not None
+    assert len(kept & LedgerPassages(home.ledger, space).chunk_ids()) >= 2 * len(kept) / 3 - 1
+
+
+def test_a_document_that_can_no_longer_be_read_stays_as_it_was(home: Home) -> None:
+    home.ledger.connection.execute("UPDATE documents SET reader = 'older/1'")
+    stat = (home.folder / "a.pdf").stat()
+    (home.folder / "a.pdf").write_bytes(b"x" * stat.st_size)
+    import os
+
+    os.utime(home.folder / "a.pdf", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    home.rebuild()
+    assert home.finds("aword") == ["a.pdf"]
+
+
+def test_a_space_that_fails_its_check_never_answers(home: Home) -> None:
+    before = home.ledger.active_space()
+    home.tokens = 32
+
+    def spoil(progress) -> None:
+        if progress.stage == "check":
+            home.ledger.connection.execute(
+                "UPDATE vectors SET vector = zeroblob(length(vector)) WHERE chunk_id IN"
+                " (SELECT id FROM chunks WHERE space_id != ?)",
+                (before.id if before else 0,),
+            )
+
+    with pytest.raises(StoreError, match="do not find themselves"):
+        home.library.rebuild(wanted=home.fingerprint.matches, report=spoil)
+    assert home.ledger.active_space() == before
+    assert list(home.ledger.spaces().values()) == [before], "the bad one is gone"
+    home.rebuild()
+    assert home.ledger.active_space() != before
+
+
+def test_a_space_that_lost_documents_never_answers(home: Home) -> None:
+    before = home.ledger.active_space()
+    home.tokens = 32
+
+    def lose(progress) -> None:
+        if progress.stage == "check":
+            home.ledger.connection.execute("DELETE FROM space_documents WHERE space_id = 2")
+            home.ledger.connection.execute("DELETE FROM chunks WHERE space_id = 2")
+            home.ledger.connection.execute("DELETE FROM fts_2")
+
+    with pytest.raises(StoreError, match="3 documents are missing"):
+        home.library.rebuild(wanted=home.fingerprint.matches, report=lose)
+    assert home.ledger.active_space() == before
+
+
+def test_the_estimate_comes_from_what_this_machine_did(home: Home) -> None:
+    space = home.ledger.active_space()
+    assert space is not None
+    home.tokens = 32
+    assert find_stale(home.ledger, home.fingerprint).embed_s is None
+    home.ledger.set_meta("speed embed counting@cccc", "2.0")
+    seconds = find_stale(home.ledger, home.fingerprint).embed_s
+    assert seconds == pytest.approx(home.ledger.chunk_count(space) * (64 / 32) / 2.0)
+
+
+def test_files_are_not_needed_to_embed_anew(home: Home) -> None:
+    home.tokens = 32
+    shutil.copytree(home.folder, home.folder.parent / "kept", ignore=lambda *_: [".rag"])
+    wanted: Callable[[Space], bool] = home.fingerprint.matches
+    report = home.library.rebuild(wanted=wanted)
+    assert sum(report.pages.values()) == 0
