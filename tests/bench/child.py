@@ -23,6 +23,8 @@ QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_OFFLINE": "1",
     "LANGSMITH_TRACING": "false",
+    # for both sides: threads that wait by spinning starve each other where something else runs
+    "OMP_WAIT_POLICY": "passive",
     "TRANSFORMERS_OFFLINE": "1",
 }
 
