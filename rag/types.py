@@ -159,6 +159,7 @@ class Delta:
     text: str  # may be "" while a multi-byte character is incomplete
     tokens: int  # model tokens behind this piece, never len(text)
     finish: FinishReason | None = None
+    prompt_read: float | None = None  # share of the prompt computed, before the first token
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,8 @@ def _after(desk: DeskLike, turn: Turn, event: Event) -> Turn:
             return replace(
                 turn, stage="reading", passages=passages, dropped=dropped, page_sizes=sizes
             )
+        case Delta(text="", prompt_read=share) if share is not None:
+            return replace(turn, read=share)
         case Delta(text=piece):
             return replace(turn, stage="writing", text=turn.text + piece) if piece else turn
         case Finished(answer=answer):

@@ -38,6 +38,7 @@ class Turn:
     answer: Answer | None = None
     problem: Problem | None = None
     progress: Progress | None = None  # of the model, while the question waits for it
+    read: float = 0.0  # share of the passages that the model has read, 0 to 1
     scope: int = 0  # how many documents were picked; 0 = all were searched
     page_sizes: PageSizes | None = None  # (document id, page) -> (width, height) in points
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from rag.types import Evidence, Sentence, Usage
+from rag.types import Evidence, Progress, Sentence, Usage
 from rag.words import Language
 from ui.markup import settled
 from ui.screen import Problem, Screen, Turn, passage_of
@@ -124,7 +124,11 @@ def _stage(turn: Turn, language: Language) -> str:
         amount = escape(progress_words(turn.progress, language))
         return f'{dots}{words}<span class="amount">{amount}</span>{bar_html(turn.progress)}'
     if turn.stage == "reading":
-        return dots + word("reading_passages", language, count=len(turn.passages))
+        words = dots + word("reading_passages", language, count=len(turn.passages))
+        if not turn.read:
+            return words
+        share = Progress("read", round(100 * turn.read), 100)
+        return f'{words}<span class="amount">{share.done} %</span>{bar_html(share)}'
     if turn.stage in {"queued", "searching"}:
         return dots + word(turn.stage, language)
     return word("stopping", language) if turn.stage == "stopping" else ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +158,8 @@ class _Reply:
         if "choices" not in chunk:
             self._error = self._refusal(chunk)
             return True
+        if (read := chunk.get("prompt_progress")) and not self._tokens:
+            self._emit(Delta("", 0, prompt_read=_share_read(read)))
         decoded = chunk.get("timings", {}).get("predicted_n", self._tokens)
         self._pending += decoded - self._tokens
         self._tokens = decoded
@@ -174,6 +176,12 @@ class _Reply:
         if error.get("type") == "exceed_context_size_error":
             return prompt_too_long(error["n_prompt_tokens"], error["n_ctx"])
         return failed(self._name, error_message(chunk))
+
+
+def _share_read(progress: Mapping[str, int]) -> float:
+    """Return how much of what was not cached is computed, 0 to 1."""
+    fresh = progress["total"] - progress["cache"]
+    return min(1.0, (progress["processed"] - progress["cache"]) / fresh) if fresh > 0 else 1.0
 
 
 def _unload(holder: list[Any], gate: OneAtATime, loopback: Loopback) -> None:

@@ -58,6 +58,20 @@ def ask(
     )
 
 
+def test_how_far_the_prompt_is_read_is_told_until_the_first_token(
+    generator: LlamaCppGenerator,
+) -> None:
+    long = [Message("user", "word " * 3 * BATCH_TOKENS)]
+    deltas = ask(generator, long, max_tokens=3)
+    told = [d.prompt_read for d in deltas if d.prompt_read is not None]
+    assert len(told) >= 3
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+    assert all(0 <= share <= 1 for share in told)
+    spoken = next(i for i, d in enumerate(deltas) if d.tokens)
+    assert all(d.prompt_read is None for d in deltas[spoken:])
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [

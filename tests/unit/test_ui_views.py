@@ -177,6 +177,7 @@ def test_the_live_turn_says_what_is_being_done() -> None:
         (Turn("?", "queued"), "this one is next"),
         (Turn("?", "searching"), "Searching your documents"),
         (Turn("?", "reading", passages=(passage(),)), "Reading 1 passage"),
+        (Turn("?", "reading", passages=(passage(),), read=0.421), "42 %"),
         (Turn("?", "model", progress=progress), "downloaded 5 MB / 10 MB · 50 %"),
         (Turn("?", "model"), "the model is being loaded"),
         (Turn("?", "stopping", "text"), "Stopped"),
