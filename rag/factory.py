@@ -274,8 +274,7 @@ class Factory:
         """Return the worker processes; they start at their first task."""
         with self._guard:
             if self._pool is None:
-                ingest = self.settings.ingest
-                self._pool = load("reader")(workers=ingest.workers, timeout_s=ingest.timeout_s)
+                self._pool = load("reader").of(self.settings.ingest)
             pool: WorkerPool = self._pool
             return pool
 

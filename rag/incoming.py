@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from rag.store.ledger import Ledger
 
 Report = Callable[[Progress], None]
+Cancelled = Callable[[], bool]
+
+
+def quiet(progress: Progress) -> None:
+    """Tell nobody."""
+
+
+def never() -> bool:
+    """Do not cancel."""
+    return False
 
 
 class Meter:
@@ -68,12 +78,18 @@ def from_ledger(ledger: Ledger, document_ids: Iterable[str]) -> Iterator[Pending
             yield Pending(document, None)
 
 
-def to_pending(identity: str, reading: Reading, files: Sequence[FoundFile]) -> Pending:
-    """Wait for a document and say what became of it; a file that cannot be read is one too."""
+def to_pending(
+    identity: str, reading: Reading, files: Sequence[FoundFile], *, cancelled: Cancelled
+) -> Pending:
+    """Wait for a document and say what became of it; a file that cannot be read is one too.
+
+    Raises:
+        CancelledError: ``cancelled()`` became true meanwhile.
+    """
     rows = [file_row(file, identity) for file in files]
     stem = PurePosixPath(files[0].path).stem
     try:
-        document = reading.result()
+        document = reading.result(cancelled=cancelled)
     except UnreadableDocument as error:
         document = Document(identity, stem, (), reader=reader_name())
         return Pending(document, DocumentRow(document, "en", "failed", error.reason, rows))

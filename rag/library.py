@@ -8,19 +8,28 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import CancelledError
 from pathlib import Path, PurePosixPath
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from rag.errors import ConfigError, UnknownDocument
-from rag.incoming import Report, file_row, read_differently, to_pending
+from rag.incoming import (
+    Cancelled,
+    Report,
+    file_row,
+    never,
+    quiet,
+    read_differently,
+    to_pending,
+)
 from rag.indexer import Pending, SpaceEngines, StageTimes
 from rag.ingest.folder import FoundFile, content_id, scan
 from rag.ingest.plan import Plan, make_plan, same_stat
 from rag.ingest.reader_name import reader_name
 from rag.rebuild import engines_beside, swap
 from rag.report import SyncReport
-from rag.space_writer import Cancelled, Run, SpaceWriter
+from rag.space_writer import Run, SpaceWriter
 from rag.staleness import remember_speed
 from rag.store.rows import FileRow
 from rag.types import Progress, Space
@@ -30,15 +39,6 @@ if TYPE_CHECKING:
     from rag.ingest.pool import Reading, WorkerPool
     from rag.protocols import VectorIndex
     from rag.store.ledger import Ledger
-
-
-def quiet(progress: Progress) -> None:
-    """Tell nobody."""
-
-
-def never() -> bool:
-    """Do not cancel."""
-    return False
 
 
 class Library:
@@ -132,10 +132,11 @@ class Library:
         new = {identity: files for identity, files in names.items() if identity not in known}
         if new:
             began = perf_counter()
-            self._writer.write(self._reading(new, run.result), len(new), run, spare=spare)
+            documents = self._reading(new, run)
+            self._writer.write(documents, len(new), run, spare=spare)
             remember_speed(self._ledger, run.result, perf_counter() - began)
 
-    def _reading(self, new: dict[str, list[FoundFile]], result: SyncReport) -> Iterator[Pending]:
+    def _reading(self, new: dict[str, list[FoundFile]], run: Run) -> Iterator[Pending]:
         """Read ahead in the workers, and yield documents in the order of their paths."""
         pool = self._pool()
         waiting: deque[tuple[str, Reading]] = deque()
@@ -148,8 +149,11 @@ class Library:
                     waiting.append((identity, pool.read(path, document_id=identity)))
                 identity, reading = waiting.popleft()
                 began = perf_counter()
-                pending = to_pending(identity, reading, new[identity])
-                result.times.parse_s += perf_counter() - began
+                try:
+                    pending = to_pending(identity, reading, new[identity], cancelled=run.cancelled)
+                except CancelledError:
+                    return
+                run.result.times.parse_s += perf_counter() - began
                 yield pending
         finally:
             for _, reading in waiting:
@@ -202,7 +206,7 @@ class Library:
                 files.setdefault(row.document_id, []).append(file)
         if files:
             total = len(files)
-            read = self._reading(files, run.result)
+            read = self._reading(files, run)
             self._writer.write(read_differently(self._ledger, read, total, run.report), total, run)
 
     def rollback(self) -> Space:

@@ -24,12 +24,24 @@ if TYPE_CHECKING:
     Vector = np.ndarray[tuple[int], np.dtype[np.float32]]
 
 
+OPENING, EXTRAS = 0, -1
+"""Parts of a document beside its pages: opening it; and its labels, title and outline."""
+Enter = Callable[[int], str | None]
+"""A reader calls it with the part it comes to: a page's number, ``OPENING`` or ``EXTRAS``.
+A reason in return means that the part was at fault before, and is to be left out."""
+
+
+def all_of_it(part: int) -> str | None:  # noqa: ARG001 - the signature is the seam's
+    """Leave nothing out."""
+    return None
+
+
 class PageReader(Protocol):
     """Turns a file into a document. Runs in a worker process."""
 
     name: str  # libraries and versions, e.g. "pypdfium2/5.15.2"; kept with the document
 
-    def read(self, path: Path, *, document_id: str) -> Document:
+    def read(self, path: Path, *, document_id: str, enter: Enter = all_of_it) -> Document:
         """Return every physical page in order, each with its state and reason.
 
         Raises:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rag.errors import ModelError, SpaceMismatch
-from rag.incoming import Meter, Report, from_ledger
+from rag.incoming import Cancelled, Meter, Report, from_ledger
 from rag.indexer import Indexer, Pending, SpaceEngines
 from rag.report import SyncReport
 from rag.reuse import ReusingEmbedder
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from rag.store.ledger import Ledger
     from rag.types import Space
 
-Cancelled = Callable[[], bool]
 OpenIndex = Callable[[], "VectorIndex"]
 
 

@@ -70,6 +70,24 @@ REASONS: dict[str, Reason] = {
         Text("The page could not be read.", "这一页无法读取。"),
         Text("Open the file in a PDF viewer and save it again.", "请用 PDF 阅读器打开并另存一次。"),
     ),
+    "page_timeout": Reason(
+        Text("The page took too long to read.", "读取这一页耗时过长。"),
+        Text(
+            "Open the file in a PDF viewer and save it again, or raise ingest.page_timeout_s.",
+            "请用 PDF 阅读器打开并另存一次，或调高 ingest.page_timeout_s。",
+        ),
+    ),
+    "page_memory": Reason(
+        Text("The page needs more memory than is allowed.", "读取这一页所需内存超出限制。"),
+        Text(
+            "Open the file in a PDF viewer and save it again, or raise ingest.memory_mb.",
+            "请用 PDF 阅读器打开并另存一次，或调高 ingest.memory_mb。",
+        ),
+    ),
+    "page_crashed": Reason(
+        Text("The page made the PDF reader crash.", "这一页使 PDF 读取程序崩溃。"),
+        Text("Open the file in a PDF viewer and save it again.", "请用 PDF 阅读器打开并另存一次。"),
+    ),
     "encrypted": Reason(
         Text("The file is protected by a password.", "文件有密码保护。"),
         Text(
@@ -97,6 +115,13 @@ REASONS: dict[str, Reason] = {
         Text(
             "Open the file in a PDF viewer and save it again, or raise ingest.timeout_s.",
             "请用 PDF 阅读器打开并另存一次，或调高 ingest.timeout_s。",
+        ),
+    ),
+    "memory": Reason(
+        Text("Reading the file needs more memory than is allowed.", "读取该文件所需内存超出限制。"),
+        Text(
+            "Open the file in a PDF viewer and save it again, or raise ingest.memory_mb.",
+            "请用 PDF 阅读器打开并另存一次，或调高 ingest.memory_mb。",
         ),
     ),
     "reader_crashed": Reason(

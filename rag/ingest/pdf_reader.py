@@ -16,20 +16,27 @@ from typing import Any, NoReturn
 import pypdf
 import pypdfium2
 import pypdfium2.raw as pdfium
-from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError
+from pypdf.errors import (
+    DependencyError,
+    DeprecationError,
+    FileNotDecryptedError,
+    PyPdfError,
+)
 
 from rag.errors import UnreadableDocument
 from rag.ingest.page_text import clean
 from rag.ingest.reader_name import reader_name
 from rag.ingest.verdict import verdict
+from rag.protocols import EXTRAS, OPENING, Enter, all_of_it
 from rag.types import Document, Heading, Page
 from rag.words import REASONS, Text
 
 # pypdf's own list of what a broken file can raise is open-ended: its manual leaves it to the
 # caller to catch what else comes out of hostile input.
 PYPDF_ERRORS = (
-    PyPdfError, DependencyError, ValueError, KeyError, TypeError, IndexError, AttributeError,
-    RecursionError, OverflowError, AssertionError, NotImplementedError, MemoryError, OSError,
+    PyPdfError, DependencyError, DeprecationError, ValueError, KeyError, TypeError, IndexError,
+    AttributeError, RecursionError, OverflowError, AssertionError, NotImplementedError,
+    MemoryError, OSError,
 )  # fmt: skip
 _FIRST_BYTES = 1024  # a PDF's header stands within the first 1024 bytes (ISO 32000-1, annex H)
 _MAX_HEADINGS = 5000
@@ -41,19 +48,19 @@ class PdfReader:
 
     name = reader_name()
 
-    def read(self, path: Path, *, document_id: str) -> Document:
+    def read(self, path: Path, *, document_id: str, enter: Enter = all_of_it) -> Document:
         """Return every page with its state and reason.
 
         Raises:
             UnreadableDocument: neither reader could open the file, and why.
         """
         _check_bytes(path)
-        side = _SideReader(path)
+        side = _SideReader(path, enter=enter)
         try:
-            with _opened(path) as pdf:
+            with _opened(path, enter) as pdf:
                 labels = side.labels(len(pdf))
                 pages = tuple(
-                    _read_page(pdf, index, label=labels[index], side=side)
+                    _read_page(pdf, index, label=labels[index], side=side, enter=enter)
                     for index in range(len(pdf))
                 )
         except pypdfium2.PdfiumError as error:
@@ -62,11 +69,14 @@ class PdfReader:
                 _give_up(path, error, side)
         if not pages:
             _refuse(path, "no_pages")
+        enter(EXTRAS)
         return Document(document_id, side.title(), pages, side.headings(len(pages)), self.name)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[pypdfium2.PdfDocument]:
+def _opened(path: Path, enter: Enter) -> Iterator[pypdfium2.PdfDocument]:
+    if enter(OPENING):
+        raise pypdfium2.PdfiumError("PDFium did not survive opening this file before")
     pdf = pypdfium2.PdfDocument(path)
     try:
         yield pdf
@@ -81,7 +91,11 @@ def _check_bytes(path: Path) -> None:
         _refuse(path, "empty_file")
 
 
-def _read_page(pdf: pypdfium2.PdfDocument, index: int, *, label: str, side: _SideReader) -> Page:
+def _read_page(
+    pdf: pypdfium2.PdfDocument, index: int, *, label: str, side: _SideReader, enter: Enter
+) -> Page:
+    if reason := enter(index + 1):
+        return Page(index + 1, "", label, "failed", reason)
     try:
         page = pdf[index]
     except pypdfium2.PdfiumError:
@@ -105,9 +119,12 @@ def _read_page(pdf: pypdfium2.PdfDocument, index: int, *, label: str, side: _Sid
 class _SideReader:
     """pypdf on the same file. What it cannot read is simply not there."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, enter: Enter) -> None:
         self.encrypted = False
+        self._enter = enter
         self._reader: pypdf.PdfReader | None = None
+        if enter(EXTRAS):
+            return
         logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it warns once per odd object
         try:
             reader = pypdf.PdfReader(path)
@@ -166,7 +183,12 @@ class _SideReader:
         except PYPDF_ERRORS:
             return ()
         labels = self.labels(count)
-        return tuple(self.page(index, label=labels[index]) for index in range(count))
+        return tuple(self._entered(index, label=labels[index]) for index in range(count))
+
+    def _entered(self, index: int, *, label: str) -> Page:
+        if reason := self._enter(index + 1):
+            return Page(index + 1, "", label, "failed", reason)
+        return self.page(index, label=label)
 
     def page(self, index: int, *, label: str) -> Page:
         """Return one page as pypdf reads it."""

@@ -1,126 +1,175 @@
-"""Worker processes for everything that touches a PDF. They can be killed, and are.
+"""Everything that touches a PDF happens in worker processes that can be killed, and are.
 
-PDFium and pypdf meet hostile input: a crash, a hang or a bomb costs one document, never
-the program. PDFium is not thread-safe, so one document is handled by one worker at a time.
+PDFium and pypdf meet hostile input: a crash, a hang or a bomb costs one page, never the
+document or the program. PDFium is not thread-safe, so one document is handled by one worker
+at a time.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-from collections.abc import Callable, Sequence
-from concurrent.futures import TimeoutError as FutureTimeout
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from pebble import ProcessExpired, ProcessPool
-
+from rag.config import IngestSettings
 from rag.errors import UnreadableDocument
+from rag.ingest import tasks
+from rag.ingest.crew import Cancelled, Crew, Errand, Fault, never
+from rag.ingest.guard import Limits
+from rag.ingest.tasks import ReadJob
 from rag.types import Box, Document
 from rag.words import REASONS, Text
 
-if TYPE_CHECKING:
-    from pebble import ProcessFuture
-
 T = TypeVar("T")
 VIEW_TIMEOUT_S = 20.0
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
-    if hasattr(os, "nice"):
-        os.nice(5)  # a question outranks reading
-
-
-def _read(path: Path, document_id: str) -> Document:
-    from rag.ingest.pdf_reader import PdfReader
-
-    return PdfReader().read(path, document_id=document_id)
-
-
-def _render(path: Path, page: int, width: int) -> bytes:
-    from rag.ingest.viewer import PdfViewer
-
-    return PdfViewer().render(path, page=page, width=width)
-
-
-def _boxes(path: Path, spans: Sequence[tuple[int, int, int]]) -> list[tuple[Box, ...]]:
-    from rag.ingest.viewer import PdfViewer
-
-    return PdfViewer().boxes(path, spans)
+READER = "rag.ingest.pdf_reader:PdfReader"
+_ATTEMPTS = 3  # readings with what was at fault left out, before the document is given up
+_PAGE_REASONS = {"timeout": "page_timeout", "memory": "page_memory", "crashed": "page_crashed"}
+_FILE_REASONS = {"timeout": "timeout", "memory": "memory", "crashed": "reader_crashed"}
 
 
 class Reading:
-    """A document on its way."""
+    """A document on its way. What cannot be read in one go is read around the fault."""
 
-    def __init__(self, future: ProcessFuture[Document], path: Path) -> None:
-        self._future = future
-        self._path = path
+    def __init__(self, crew: Crew, job: ReadJob, *, timeout_s: float) -> None:
+        self._crew = crew
+        self._job = job
+        self._timeout_s = timeout_s
+        self._errand: Errand[Document] = self._send_reading(job)
 
-    def result(self) -> Document:
+    def _send_reading(self, job: ReadJob) -> Errand[Document]:
+        return self._crew.send(
+            tasks.read, lambda journal: (replace(job, journal=journal),), self._timeout_s
+        )
+
+    def result(self, *, cancelled: Cancelled = never) -> Document:
         """Wait for the document.
 
         Raises:
-            UnreadableDocument: it could not be read, took too long, or crashed the reader.
+            UnreadableDocument: it could not be read at all, and why.
+            CancelledError: it was cancelled.
         """
-        document: Document = _result(self._future.result, self._path)
-        return document
+        path, job = self._job.path, self._job
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._errand.result(cancelled=cancelled)
+            except OSError as error:
+                raise refused(path, "unreadable") from error
+            except Fault as fault:
+                if fault.part in job.left_out:
+                    raise refused(path, _FILE_REASONS[fault.reason]) from fault
+                job = self._around(job, fault, cancelled)
+                self._errand = self._send_reading(job)
+        try:
+            return self._errand.result(cancelled=cancelled)
+        except Fault as fault:
+            raise refused(path, _FILE_REASONS[fault.reason]) from fault
+        except OSError as error:
+            raise refused(path, "unreadable") from error
+
+    def _around(self, job: ReadJob, fault: Fault, cancelled: Cancelled) -> ReadJob:
+        """Go through the rest page by page, and return the job without what is at fault."""
+        left_out = {**job.left_out, fault.part: _PAGE_REASONS[fault.reason]}
+        deadline = time.monotonic() + self._timeout_s
+        at, stop = fault.part, job.stop
+        while at > 0:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                stop = at + 1
+                break
+            rest = replace(job, left_out=left_out, first=at + 1)
+            found = self._probe(rest, left_s, cancelled)
+            if found is None or found.part <= at:
+                break
+            at = found.part
+            left_out[at] = _PAGE_REASONS[found.reason]
+        return replace(job, left_out=left_out, stop=stop)
+
+    def _probe(self, job: ReadJob, limit_s: float, cancelled: Cancelled) -> Fault | None:
+        errand = self._crew.send(
+            tasks.probe, lambda journal: (replace(job, journal=journal),), limit_s
+        )
+        try:
+            errand.result(cancelled=cancelled)
+        except Fault as fault:
+            return fault
+        return None
 
     def cancel(self) -> None:
         """Stop reading; the worker is killed if it has begun."""
-        self._future.cancel()
+        self._errand.cancel()
 
 
 class WorkerPool:
     """Reads documents, draws pages, finds boxes. Satisfies ``PageViewer`` as well."""
 
-    def __init__(self, *, workers: int, timeout_s: float) -> None:
-        # spawn: a forked copy of a process with threads and a loaded model is not safe
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPool(max_workers=workers, initializer=_start_worker, context=context)
+    def __init__(
+        self, *, workers: int, timeout_s: float, limits: Limits, reader: str = READER
+    ) -> None:
+        """``timeout_s`` is for a whole document, ``limits`` for one page; ``reader`` a name."""
+        self._readers = Crew(workers=workers, niceness=5)
+        self._viewers = Crew(workers=1, niceness=0)  # what is looked at waits for no reading
         self._timeout_s = timeout_s
+        self._limits = limits
+        self._reader = reader
         self.ahead = 2 * workers  # documents read before they are asked for; bounds memory
+
+    @classmethod
+    def of(cls, settings: IngestSettings) -> WorkerPool:
+        """Return the pool of the settings."""
+        limits = Limits(page_s=settings.page_timeout_s, memory_mb=settings.memory_mb)
+        return cls(workers=settings.workers, timeout_s=settings.timeout_s, limits=limits)
 
     def read(self, path: Path, *, document_id: str) -> Reading:
         """Start reading a document."""
-        return Reading(
-            self._pool.schedule(_read, args=(path, document_id), timeout=self._timeout_s), path
-        )
+        job = ReadJob(path, document_id, self._reader, Path(), self._limits)
+        return Reading(self._readers, job, timeout_s=self._timeout_s)
 
     def render(self, path: Path, *, page: int, width: int) -> bytes:
-        """Return the page as PNG, ``width`` pixels wide."""
-        future = self._pool.schedule(_render, args=(path, page, width), timeout=VIEW_TIMEOUT_S)
-        image: bytes = _result(future.result, path)
-        return image
+        """Return the page as PNG, ``width`` pixels wide.
+
+        Raises:
+            UnreadableDocument: it cannot be drawn.
+        """
+        errand = self._viewers.send(
+            tasks.render,
+            lambda journal: (path, page, width, journal, self._limits),
+            VIEW_TIMEOUT_S,
+        )
+        return _seen(errand, path)
 
     def boxes(self, path: Path, spans: Sequence[tuple[int, int, int]]) -> list[tuple[Box, ...]]:
-        """Return, for each ``(page, start, end)`` in characters of that page's text, its boxes."""
-        future = self._pool.schedule(_boxes, args=(path, list(spans)), timeout=VIEW_TIMEOUT_S)
-        found: list[tuple[Box, ...]] = _result(future.result, path)
-        return found
+        """Return, for each ``(page, start, end)`` in characters of that page's text, its boxes.
+
+        Raises:
+            UnreadableDocument: the file cannot be opened.
+        """
+        errand = self._viewers.send(
+            tasks.boxes,
+            lambda journal: (path, list(spans), journal, self._limits),
+            VIEW_TIMEOUT_S,
+        )
+        return _seen(errand, path)
 
     def close(self) -> None:
         """Kill the workers."""
-        self._pool.stop()
-        self._pool.join()
+        self._readers.close()
+        self._viewers.close()
 
 
-def _result(wait: Callable[[], T], path: Path) -> T:
+def _seen(errand: Errand[T], path: Path) -> T:
     try:
-        value = wait()
-    except FutureTimeout as error:
-        raise _refused(path, "timeout") from error
-    except ProcessExpired as error:
-        raise _refused(path, "reader_crashed") from error
-    except MemoryError as error:
-        raise _refused(path, "reader_crashed") from error
+        return errand.result()
+    except Fault as fault:
+        raise refused(path, _FILE_REASONS[fault.reason]) from fault
     except OSError as error:
-        raise _refused(path, "unreadable") from error
-    return value
+        raise refused(path, "unreadable") from error
 
 
-def _refused(path: Path, reason: str) -> UnreadableDocument:
+def refused(path: Path, reason: str) -> UnreadableDocument:
+    """Return the error that says why a file cannot be read."""
     words = REASONS[reason]
     return UnreadableDocument(
         Text(f"{path.name}: {words.what.en}", f"{path.name}：{words.what.zh}"),
