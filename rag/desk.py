@@ -19,6 +19,7 @@ from rag import wiring
 from rag.document_status import DocumentStatus
 from rag.errors import RagError, StoreError, UnknownDocument
 from rag.factory import Factory
+from rag.ingest.folder import real_path
 from rag.ingest.uploads import Added, add_file
 from rag.store.jobs import Jobs
 from rag.store.live_index import LiveIndex
@@ -163,7 +164,8 @@ class Desk:
         )
         if path is None:
             raise _no_page(document_id, page)
-        return self._factory.pool().render(self.settings.knowledge / path, page=page, width=width)
+        real = real_path(self.settings.knowledge, path)
+        return self._factory.pool().render(real, page=page, width=width)
 
     def page_size(self, document_id: str, page: int) -> tuple[float, float]:
         """Return width and height of a page in points, as shown.

@@ -19,6 +19,7 @@ class DocumentStatus:
     state: DocumentState
     reason: str | None
     page_states: tuple[Page, ...] = field(default=())  # texts left out; only when asked for
+    alike: tuple[str, ...] = ()  # paths of near-duplicates, likest first
 
     @property
     def searchable_pages(self) -> int:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from rag.errors import UnreadableDocument
 from rag.indexer import Pending
-from rag.ingest.folder import FoundFile
+from rag.ingest.folder import FoundFile, look_again
+from rag.ingest.plan import GROWING, Plan
 from rag.ingest.reader_name import reader_name
 from rag.store.rows import DocumentRow, FileRow
 from rag.types import SEARCHABLE, Document, DocumentState, Progress
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Report = Callable[[Progress], None]
 Cancelled = Callable[[], bool]
+_STAYS = {None, "unreadable", "path_too_long"}
 
 
 def quiet(progress: Progress) -> None:
@@ -70,6 +72,23 @@ def file_row(file: FoundFile, document_id: str) -> FileRow:
     return FileRow(file.path, file.size, file.mtime_ns, document_id)
 
 
+def path_rows(plan: Plan, ledger: Ledger) -> list[FileRow]:
+    """Return what is to be written of paths that cost no reading.
+
+    Moves, second names and new time stamps; and files that cannot be taken, or not yet: what
+    their last version said stays findable meanwhile, except behind a link that leads out.
+    """
+    files, documents = ledger.files(), ledger.document_ids()
+    rows = [file_row(file, plan.ids[file.path]) for file in (*plan.moved, *plan.touched)]
+    rows += [file_row(f, plan.ids[f.path]) for f in plan.duplicate if plan.ids[f.path] in documents]
+    rows += [FileRow(f.path, f.size, f.mtime_ns, None, "forgotten") for f in plan.forgotten]
+    for file in (*plan.growing, *plan.refused):
+        before = files.get(file.path)
+        kept = before.document_id if before and file.reason in _STAYS else None
+        rows.append(FileRow(file.path, file.size, file.mtime_ns, kept, file.reason or GROWING))
+    return [row for row in rows if files.get(row.path) != row]
+
+
 def from_ledger(ledger: Ledger, document_ids: Iterable[str]) -> Iterator[Pending]:
     """Yield documents as they were read before."""
     for document_id in document_ids:
@@ -102,6 +121,12 @@ def to_pending(
     reason = None if state == "ready" else (gaps or lost)[0].reason
     language = detect_language(document.text[:20_000])
     return Pending(document, DocumentRow(document, language, state, reason, rows))
+
+
+def changed_meanwhile(files: Sequence[FoundFile]) -> list[FoundFile]:
+    """Return, as they are now, the files that somebody wrote to since they were looked at."""
+    now = [look_again(file) or replace(file, size=0, mtime_ns=0) for file in files]
+    return [new for new, file in zip(now, files, strict=True) if new != file]
 
 
 def read_differently(

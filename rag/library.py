@@ -6,8 +6,9 @@ nothing to do loads no model, no reader and no index.
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path, PurePosixPath
 from time import perf_counter
@@ -17,20 +18,23 @@ from rag.errors import ConfigError, UnknownDocument
 from rag.incoming import (
     Cancelled,
     Report,
+    changed_meanwhile,
     file_row,
     never,
+    path_rows,
     quiet,
     read_differently,
     to_pending,
 )
 from rag.indexer import Pending, SpaceEngines, StageTimes
-from rag.ingest.folder import FoundFile, content_id, scan
+from rag.ingest.folder import FoundFile, content_id, look_again, scan
 from rag.ingest.plan import Plan, make_plan, same_stat
 from rag.ingest.reader_name import reader_name
 from rag.rebuild import engines_beside, swap
 from rag.report import SyncReport
 from rag.space_writer import Run, SpaceWriter
 from rag.staleness import remember_speed
+from rag.store.likeness import refresh as refresh_likeness
 from rag.store.rows import FileRow
 from rag.types import Progress, Space
 from rag.words import Text
@@ -39,6 +43,9 @@ if TYPE_CHECKING:
     from rag.ingest.pool import Reading, WorkerPool
     from rag.protocols import VectorIndex
     from rag.store.ledger import Ledger
+
+SETTLE_S = 0.5
+"""Between two looks at a file that may still be growing."""
 
 
 class Library:
@@ -75,22 +82,39 @@ class Library:
 
     def _sync(self, run: Run, *, spare: SpaceEngines | None = None) -> None:
         """Sync into the live space, or into ``spare`` if its embedder is not to be had."""
-        began = perf_counter()
         self._check_folder()
         run.report(Progress("scan"))
+        began = perf_counter()
         found = scan(self._folder)
-        plan = make_plan(
-            found,
-            self._ledger.files(),
-            forgotten=self._ledger.forgotten(),
-            content_id=content_id,
-        )
+        growing = self._bring_in(found, self._ledger.files(), run, spare)
+        if growing and not run.cancelled():
+            time.sleep(max(0.0, SETTLE_S - (perf_counter() - began)))
+            again = [now for file in growing if (now := look_again(file)) is not None]
+            known = self._ledger.files()
+            paths = {file.path for file in growing}
+            known = {path: row for path, row in known.items() if path in paths}
+            self._bring_in(again, known, run, spare)
+        self._writer.complete_live(run, spare=spare)
+        refresh_likeness(self._ledger)
+
+    def _bring_in(
+        self,
+        found: Sequence[FoundFile],
+        known: dict[str, FileRow],
+        run: Run,
+        spare: SpaceEngines | None,
+    ) -> list[FoundFile]:
+        """Make what the ledger has under these paths equal to the files. Return who still grows."""
+        began = perf_counter()
+        plan = make_plan(found, known, forgotten=self._ledger.forgotten(), content_id=content_id)
         run.result.times.read_s += perf_counter() - began
         run.result.count(plan)
-        self._apply_paths(plan)
-        self._drop_removed(plan)  # before the reading: what is deleted is findable nowhere
+        if rows := path_rows(plan, self._ledger):
+            self._unindex(self._ledger.put_files(rows))
+        if plan.removed:  # before the reading: what is deleted is findable nowhere
+            self._unindex(self._ledger.remove_files(plan.removed))
         self._read_new(plan, run, spare)
-        self._writer.complete_live(run, spare=spare)
+        return plan.growing
 
     def _check_folder(self) -> None:
         if not self._folder.is_dir():
@@ -101,21 +125,6 @@ class Library:
                     "请创建它，或用 --knowledge 指定其他文件夹。",
                 ),
             )
-
-    def _apply_paths(self, plan: Plan) -> None:
-        """Write what costs no reading: moves, second names, new time stamps."""
-        rows = [file_row(file, plan.ids[file.path]) for file in (*plan.moved, *plan.touched)]
-        known = self._ledger.document_ids()
-        rows += [file_row(f, plan.ids[f.path]) for f in plan.duplicate if plan.ids[f.path] in known]
-        rows += [FileRow(f.path, f.size, f.mtime_ns, None, "forgotten") for f in plan.forgotten]
-        rows += [FileRow(f.path, f.size, f.mtime_ns, None, "unreadable") for f in plan.unreadable]
-        if rows:
-            self._unindex(self._ledger.put_files(rows))
-
-    def _drop_removed(self, plan: Plan) -> None:
-        gone = [path for path in plan.removed if path in self._ledger.files()]
-        if gone:
-            self._unindex(self._ledger.remove_files(gone))
 
     def _unindex(self, chunk_ids: Collection[int]) -> None:
         if chunk_ids and self._index is not None:
@@ -154,10 +163,19 @@ class Library:
                 except CancelledError:
                     return
                 run.result.times.parse_s += perf_counter() - began
-                yield pending
+                if changed := changed_meanwhile(new[identity]):
+                    self._wait_for(changed, run.result)
+                else:
+                    yield pending
         finally:
             for _, reading in waiting:
                 reading.cancel()
+
+    def _wait_for(self, files: Sequence[FoundFile], result: SyncReport) -> None:
+        """Leave files alone that were written to while they were read; the next look decides."""
+        plan = Plan(growing=list(files))
+        self._unindex(self._ledger.put_files(path_rows(plan, self._ledger)))
+        result.waiting += [file.path for file in files]
 
     # -- rebuild ---------------------------------------------------------------------------
 

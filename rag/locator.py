@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.errors import IngestError
+from rag.ingest.folder import real_path
 from rag.types import Box, Passage
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Locator:
         if path is None or not parts:
             return []
         try:
-            boxes = self._viewer.boxes(self._folder / path, [part for _, part in parts])
+            boxes = self._viewer.boxes(real_path(self._folder, path), [part for _, part in parts])
         except IngestError as error:
             logger.warning("no boxes for %s: %s", path, error.message)
             return []

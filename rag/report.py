@@ -20,11 +20,16 @@ KINDS = ("added", "updated", "moved", "removed", "unchanged", "duplicate")
 
 @dataclass(slots=True)
 class SyncReport:
-    """Counts of one run. ``pages`` counts the pages that this run read."""
+    """Counts of one run, over all its looks at the folder.
+
+    ``pages`` counts the pages that this run read, ``waiting`` names the files that were still
+    growing at the last look.
+    """
 
     times: StageTimes
     files: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     failed: list[dict[str, str]] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
     pages: dict[PageState, int] = field(default_factory=lambda: dict.fromkeys(PAGE_STATES, 0))
     chunks: int = 0
     seconds: float = 0.0
@@ -32,16 +37,19 @@ class SyncReport:
 
     def count(self, plan: Plan) -> None:
         """Take the plan's numbers; files that fail are counted when they have failed."""
-        self.files = {
+        counts = {
             "added": len(plan.added),
             "updated": len(plan.updated),
             "moved": len(plan.moved),
-            "removed": len(plan.removed) - len(plan.moved),
+            "removed": plan.gone - len(plan.moved),
             "unchanged": len(plan.unchanged) + len(plan.forgotten),
             "duplicate": len(plan.duplicate),
         }
-        self.failed += [_failure(file.path, "unreadable") for file in plan.unreadable]
-        self._kinds = {
+        for kind, count in counts.items():
+            self.files[kind] += count
+        self.failed += [_failure(file.path, file.reason or "") for file in plan.refused]
+        self.waiting = [file.path for file in plan.growing]
+        self._kinds |= {
             file.path: kind
             for kind in ("added", "updated", "duplicate")
             for file in getattr(plan, kind)
@@ -72,6 +80,7 @@ class SyncReport:
         """Return the object that ``--json`` prints."""
         return {
             "files": {**self.files, "failed": self.failed},
+            "waiting": self.waiting,
             "pages": dict(self.pages),
             "chunks": self.chunks,
             "seconds": round(self.seconds, 3),

@@ -136,6 +136,34 @@ REASONS: dict[str, Reason] = {
         Text("The file cannot be opened by this user.", "当前用户无法打开该文件。"),
         Text("Check the file's permissions.", "请检查文件权限。"),
     ),
+    "growing": Reason(
+        Text("The file is still being written.", "文件仍在写入。"),
+        Text(
+            "It is read as soon as it stops growing; the version before answers meanwhile.",
+            "写入完成后会自动读取；在此之前仍使用旧版本。",
+        ),
+    ),
+    "link_outside": Reason(
+        Text(
+            "The link leads out of the folder, or to nothing, and is not followed.",
+            "该链接指向文件夹之外或目标不存在，未跟随。",
+        ),
+        Text("Copy the file itself into the folder.", "请把文件本身复制到文件夹中。"),
+    ),
+    "folder_unreadable": Reason(
+        Text(
+            "The folder cannot be opened; what is known of its files is kept.",
+            "无法打开该文件夹；已收录的内容会保留。",
+        ),
+        Text(
+            "Check its permissions, or the network drive it is on.",
+            "请检查文件夹权限，或所在的网络驱动器。",
+        ),
+    ),
+    "path_too_long": Reason(
+        Text("The path is too long for this system.", "路径超过系统允许的长度。"),
+        Text("Move it to a folder with a shorter path.", "请移动到路径较短的文件夹。"),
+    ),
 }
 
 
@@ -153,7 +181,23 @@ def reason_text(code: str | None, language: Language) -> str:
     return known.say(language) if known else code
 
 
-_CJK_RANGES = (
+def shown(name: str) -> str:
+    r"""Return a file's name on one line, with nothing in it that could steer a terminal.
+
+    >>> shown("a\nb\x1b[31m.pdf")
+    'a␊b␛[31m.pdf'
+    """
+    return "".join(_visible(char) for char in name)
+
+
+def _visible(char: str) -> str:
+    if char < " ":
+        return chr(0x2400 + ord(char))
+    turned = "\u200e" <= char <= "\u200f" or "\u202a" <= char <= "\u202e"
+    return "�" if turned or "\u2066" <= char <= "\u2069" or "\x7f" <= char <= "\x9f" else char
+
+
+CJK_RANGES = (
     (0x4E00, 0x9FFF),  # unified ideographs
     (0x3400, 0x4DBF),  # extension A
     (0x20000, 0x3FFFF),  # extensions B and later
@@ -169,7 +213,7 @@ def is_cjk(char: str) -> bool:
     (True, False)
     """
     code = ord(char)
-    return any(first <= code <= last for first, last in _CJK_RANGES)
+    return any(first <= code <= last for first, last in CJK_RANGES)
 
 
 def detect_language(text: str) -> Language:

@@ -14,20 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from watchfiles import watch
+from watchfiles import Change, watch
 
 from rag.errors import RagError
 from rag.types import Progress, Space
 from rag.words import Text
 
 if TYPE_CHECKING:
-    from watchfiles import Change
-
     from rag.library import Library
     from rag.store.jobs import Job, Jobs
 
 logger = logging.getLogger(__name__)
 RESCAN_S = 30.0
+_GROWING_S = 2.0
+_CHANGES = ("added", "updated", "moved", "removed", "duplicate")
 _POLL_S = 0.5
 _BEAT_S = 1.0
 
@@ -36,14 +36,17 @@ def only_pdfs(folder: Path) -> Callable[[Change, str], bool]:
     """Return a filter: PDFs and folders, and nothing that the app itself writes."""
     root = folder.resolve()
 
-    def wanted(_: Change, path: str) -> bool:
+    def wanted(change: Change, path: str) -> bool:
         try:
             parts = Path(path).relative_to(root).parts
         except ValueError:
             return False
         if any(part.startswith(".") for part in parts):
             return False
-        return path.lower().endswith(".pdf") or not Path(path).suffix
+        if path.lower().endswith(".pdf") or not Path(path).suffix:
+            return True
+        # a folder may have a dot in its name, and of one that is gone nothing else is known
+        return change == Change.deleted or Path(path).is_dir()
 
     return wanted
 
@@ -77,6 +80,8 @@ class LibraryWorker:
         self._wake = threading.Event()
         self._asked = True  # the first sync
         self._job: int | None = None
+        self._rescan_s = RESCAN_S
+        self._unsettled: tuple[list[dict[str, str]], list[str]] = ([], [])
         self._beaten = 0.0
         self.progress: Progress | None = None
         self.note: Text | None = None
@@ -106,7 +111,7 @@ class LibraryWorker:
         self._guarded(self._hooks.prepare)
         synced = 0.0
         while not self._stopping.is_set():
-            if self._asked or time.monotonic() - synced > RESCAN_S:
+            if self._asked or time.monotonic() - synced > self._rescan_s:
                 self._asked = False
                 self._guarded(self._sync)
                 synced = time.monotonic()
@@ -137,8 +142,14 @@ class LibraryWorker:
         self.note = None
         found = result.to_json()
         files = found["files"]
-        if files["failed"] or any(files[k] for k in files if k not in {"unchanged", "failed"}):
+        unsettled = (files["failed"], found["waiting"])
+        if unsettled != self._unsettled or any(files[kind] for kind in _CHANGES):
             self.revision += 1
+        self._unsettled = unsettled
+        if found["waiting"]:  # files that grow: look again soon
+            self._rescan_s = _GROWING_S
+        else:
+            self._rescan_s = RESCAN_S
         return found
 
     def _report(self, progress: Progress) -> None:

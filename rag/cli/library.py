@@ -13,7 +13,7 @@ import typer
 
 from rag.cli.context import GAPS, Context, JsonOption, print_json
 from rag.cli.owned import owned
-from rag.words import Text, reason_text
+from rag.words import Text, reason_text, shown
 
 if TYPE_CHECKING:
     from rag.factory import Factory
@@ -146,7 +146,7 @@ def _print_report(context: Context, result: dict[str, Any], *, as_json: bool) ->
 
     files, pages = result["files"], result["pages"]
     counts = {kind: count for kind, count in files.items() if kind != "failed" and count}
-    shown = ", ".join(
+    kinds = ", ".join(
         f"{count} {_KINDS[kind].say(context.language)}" for kind, count in counts.items()
     )
     searchable = sum(pages[state] for state in SEARCHABLE)
@@ -154,15 +154,18 @@ def _print_report(context: Context, result: dict[str, Any], *, as_json: bool) ->
     typer.echo(
         context.say(
             Text(
-                f"Files: {shown or 'none'}. Pages read: {read}, of which {searchable} can be "
+                f"Files: {kinds or 'none'}. Pages read: {read}, of which {searchable} can be "
                 f"searched. Passages: {result['chunks']}. {result['seconds']:.1f} s",
-                f"文件：{shown or '无'}。读取页数：{read}，其中可检索 {searchable} 页。"
+                f"文件：{kinds or '无'}。读取页数：{read}，其中可检索 {searchable} 页。"
                 f"段落：{result['chunks']}。{result['seconds']:.1f} 秒",
             )
         )
     )
     for failure in files["failed"]:
-        typer.echo(f"  {failure['path']}: {reason_text(failure['code'], context.language)}")
+        why = reason_text(failure["code"], context.language)
+        typer.echo(f"  {shown(failure['path'])}: {why}")
+    for path in result.get("waiting", ()):
+        typer.echo(f"  {shown(path)}: {reason_text('growing', context.language)}")
     if result["gaps"]:
         typer.echo(
             context.say(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag.cli.context import GAPS, Context, JsonOption, print_json
-from rag.words import Text, reason_text
+from rag.words import Text, reason_text, shown
 
 if TYPE_CHECKING:
     from rag.document_status import DocumentStatus
@@ -104,6 +104,7 @@ def _document_json(document: DocumentStatus, *, with_pages: bool) -> dict[str, A
         "pages": {state: document.pages.get(state, 0) for state in PAGE_STATES},
         "state": document.state,
         "reason": reason_text(document.reason, "en") or None,
+        "alike": list(document.alike),
     }
     if with_pages:
         found["page_states"] = [
@@ -129,8 +130,13 @@ def _print_status(context: Context, documents: list[DocumentStatus]) -> None:
         table.add_column(context.say(heading), overflow="fold")
     for document in documents:
         share = f"{document.searchable_pages}/{document.total_pages}"
-        name = "\n".join(document.paths)
-        table.add_row(name, share, reason_text(document.reason, context.language))
+        name = " = ".join(document.paths)
+        why = reason_text(document.reason, context.language)
+        if document.alike:
+            others = ", ".join(document.alike)
+            like = Text(f"Nearly the same as {others}.", f"与 {others} 几乎相同。")
+            why = f"{why} {context.say(like)}".strip()
+        table.add_row(shown(name), share, shown(why))
         for page in document.page_states:
             if page.state not in SEARCHABLE:
                 why = reason_text(page.reason, context.language)

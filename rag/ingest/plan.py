@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from rag.ingest.folder import FoundFile
+from rag.ingest.folder import FoundFile, look_again, looks_whole
+
+GROWING = "growing"
+"""The reason of a file that waits until nobody writes to it any more."""
 
 
 class KnownFile(Protocol):
@@ -36,8 +39,10 @@ class Plan:
     unchanged: list[FoundFile] = field(default_factory=list)
     touched: list[FoundFile] = field(default_factory=list)  # new time stamp, same bytes
     forgotten: list[FoundFile] = field(default_factory=list)
-    unreadable: list[FoundFile] = field(default_factory=list)
+    growing: list[FoundFile] = field(default_factory=list)  # to be looked at again
+    refused: list[FoundFile] = field(default_factory=list)  # with their reason, new or old
     removed: list[str] = field(default_factory=list)
+    gone: int = 0  # of ``removed``, those that named a document
     ids: dict[str, str] = field(default_factory=dict)  # path -> content id, where it was hashed
 
 
@@ -47,8 +52,8 @@ def same_stat(found: FoundFile, known: KnownFile) -> bool:
 
 
 def _same(found: FoundFile, known: KnownFile) -> bool:
-    settled = known.document_id is not None or known.reason == "forgotten"
-    return settled and same_stat(found, known)
+    settled = known.document_id is not None and known.reason is None
+    return (settled or known.reason == "forgotten") and same_stat(found, known)
 
 
 def make_plan(
@@ -61,26 +66,55 @@ def make_plan(
     """Stat first; hash only what looks different; identity is content."""
     plan = Plan()
     here = list(found)
-    paths = {file.path for file in here}
-    plan.removed = sorted(path for path in known if path not in paths)
+    plan.refused = [file for file in here if file.reason is not None]
+    plan.removed = _removed(here, known)
+    plan.gone = sum(known[path].document_id is not None for path in plan.removed)
     free = {known[path].document_id for path in plan.removed} - {None}
     changed: list[FoundFile] = []
     for file in here:
         row = known.get(file.path)
+        if file.reason is not None:
+            continue
         if row is not None and _same(file, row):
             plan.unchanged.append(file)
         else:
             changed.append(file)
     present = {known[file.path].document_id for file in plan.unchanged} - {None}
     for file in changed:
-        try:
-            plan.ids[file.path] = content_id(file.real)
-        except OSError:
-            plan.unreadable.append(file)
+        if not _hash(plan, file, known.get(file.path), content_id):
             continue
         _place(plan, file, known.get(file.path), forgotten, free, present)
         present.add(plan.ids[file.path])
     return plan
+
+
+def _removed(here: Iterable[FoundFile], known: Mapping[str, KnownFile]) -> list[str]:
+    """Return the known paths that are gone; what is below an unreadable folder only hides."""
+    paths = {file.path for file in here}
+    hiding = tuple(f"{file.path}/" for file in here if file.reason is not None)
+    if any(file.path == "." and file.reason is not None for file in here):
+        return []
+    return sorted(path for path in known if path not in paths and not path.startswith(hiding))
+
+
+def _hash(
+    plan: Plan, file: FoundFile, row: KnownFile | None, content_id: Callable[[Path], str]
+) -> bool:
+    """Note the file's content, or why it is not known yet."""
+    second_look = row is not None and row.reason == GROWING and same_stat(file, row)
+    if not second_look and not looks_whole(file):
+        plan.growing.append(file)
+        return False
+    try:
+        identity = content_id(file.real)
+    except OSError:
+        plan.refused.append(FoundFile(file.path, file.real, file.size, file.mtime_ns, "unreadable"))
+        return False
+    if look_again(file) != file:
+        plan.growing.append(file)
+        return False
+    plan.ids[file.path] = identity
+    return True
 
 
 def _place(

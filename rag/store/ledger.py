@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rag.store import rows
 from rag.store.rows import DocumentRow, FileRow, IndexedChunks
-from rag.store.schema import connect, create_fts, drop_fts, migrate
+from rag.store.schema import connect, create_fts, drop_fts, migrate, upgrade
 from rag.types import Document, Heading, Page, Space
 
 
@@ -31,6 +31,8 @@ class Ledger:
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
             migrate(self.connection, path)
+        elif path.is_file():
+            upgrade(path)
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -162,6 +164,18 @@ class Ledger:
             tuple(Heading(*heading) for heading in headings),
             row[1],
         )
+
+    def superseded(self) -> dict[str, str]:
+        """Return, for each version that was replaced, the id of the newest one of its path."""
+        by = dict(self.connection.execute("SELECT document_id, by FROM superseded ORDER BY at"))
+        newest: dict[str, str] = {}
+        for old in by:
+            at, seen = old, {old}
+            while (later := by.get(at)) is not None and later not in seen:
+                seen.add(later)
+                at = later
+            newest[old] = at
+        return newest
 
     def read_by_others(self, reader: str) -> set[str]:
         """Return the ids of documents that another version of the reader has read."""

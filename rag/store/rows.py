@@ -53,7 +53,13 @@ class IndexedChunks:
 
 
 def put_files(connection: sqlite3.Connection, rows: Iterable[FileRow]) -> None:
-    """Insert or replace paths."""
+    """Insert or replace paths. A document whose path another one takes is superseded by it."""
+    rows = list(rows)
+    connection.executemany(
+        "INSERT OR REPLACE INTO superseded SELECT document_id, ?, path, ? FROM files"
+        " WHERE path = ? AND document_id IS NOT NULL AND document_id != ?",
+        [(r.document_id, time.time(), r.path, r.document_id) for r in rows if r.document_id],
+    )
     connection.executemany(
         "INSERT OR REPLACE INTO files (path, size, mtime_ns, document_id, reason)"
         " VALUES (?, ?, ?, ?, ?)",
@@ -142,6 +148,10 @@ def delete_document(connection: sqlite3.Connection, document_id: str) -> list[in
 
 def sweep(connection: sqlite3.Connection) -> list[int]:
     """Delete documents that no path names, from everywhere. Return the ids of their chunks."""
+    connection.execute(  # one that still has a path, or has one again, is a version of its own
+        "DELETE FROM superseded WHERE document_id IN"
+        " (SELECT document_id FROM files WHERE document_id IS NOT NULL)"
+    )
     orphans = connection.execute(
         "SELECT id FROM documents WHERE id NOT IN"
         " (SELECT document_id FROM files WHERE document_id IS NOT NULL)"

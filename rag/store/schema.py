@@ -116,7 +116,29 @@ CREATE TABLE jobs (
 
 _V2 = "ALTER TABLE chunks ADD COLUMN context TEXT NOT NULL DEFAULT '';"
 
-MIGRATIONS: tuple[str, ...] = (_V1, _V2)
+_V3 = """
+ALTER TABLE documents DROP COLUMN superseded_by;  -- never written; a version that was replaced
+CREATE TABLE superseded (                         -- is gone, but a chat may still cite it
+  document_id TEXT PRIMARY KEY,
+  by          TEXT NOT NULL,                      -- the document that took its path
+  path        TEXT NOT NULL,
+  at          REAL NOT NULL
+) STRICT;
+
+CREATE TABLE sketches (                           -- what rag.store.likeness compares
+  document_id TEXT PRIMARY KEY REFERENCES documents (id) ON DELETE CASCADE,
+  sketch      BLOB NOT NULL
+) STRICT;
+CREATE TABLE alike (                              -- near-duplicates; first < second
+  first    TEXT NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+  second   TEXT NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+  likeness REAL NOT NULL,
+  PRIMARY KEY (first, second)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX alike_second ON alike (second);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3)
 
 # Any ASCII punctuation may stand inside a term ("4-bit", "3.2%"); the analyser alone decides
 # where terms end, so that passages and questions are cut alike.
@@ -192,3 +214,16 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         connection.executescript(
             f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;"
         )
+
+
+def upgrade(path: Path) -> None:
+    """Bring an older file up to date before it is only read; a current one is not touched."""
+    connection = connect(path, read_only=True)
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    connection.close()
+    if version < len(MIGRATIONS):
+        connection = connect(path)
+        try:
+            migrate(connection, path)
+        finally:
+            connection.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rag.document_status import DocumentStatus
+from rag.store.likeness import near_duplicates
 from rag.store.schema import fts_table
 from rag.types import Page, PageState
 
@@ -21,12 +22,16 @@ def document_statuses(ledger: Ledger, *, with_pages: bool = False) -> list[Docum
     ):
         counts.setdefault(document_id, {})[state] = int(count)
     paths: dict[str, list[str]] = {}
+    waiting: dict[str, str] = {}  # why a new version of a document is not read yet
     statuses: list[DocumentStatus] = []
     for row in ledger.files().values():
         if row.document_id is not None:
             paths.setdefault(row.document_id, []).append(row.path)
+            if row.reason:
+                waiting[row.document_id] = row.reason
         else:
             statuses.append(DocumentStatus("", (row.path,), "", "", {}, "failed", row.reason))
+    alike = near_duplicates(ledger)
     for document_id, title, language, state, reason in connection.execute(
         "SELECT id, title, language, state, reason FROM documents"
     ):
@@ -38,8 +43,9 @@ def document_statuses(ledger: Ledger, *, with_pages: bool = False) -> list[Docum
                 language,
                 counts.get(document_id, {}),
                 state,
-                reason,
+                reason or waiting.get(document_id),
                 page_states(ledger, document_id) if with_pages else (),
+                tuple(paths[other][0] for other, _ in alike.get(document_id, ()) if other in paths),
             )
         )
     return sorted(statuses, key=lambda status: (status.paths, status.id))
