@@ -51,7 +51,9 @@ class Locator:
         if path is None or not parts:
             return []
         try:
-            boxes = self._viewer.boxes(real_path(self._folder, path), [part for _, part in parts])
+            recipes = self._store.recipes(document_id, {part[0] for _, part in parts})
+            spans = [part for _, part in parts]
+            boxes = self._viewer.boxes(real_path(self._folder, path), spans, recipes=recipes)
         except IngestError as error:
             logger.warning("no boxes for %s: %s", path, error.message)
             return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -53,8 +53,17 @@ class PageReader(Protocol):
 class PageViewer(Protocol):
     """Draws pages and says where text stands on them."""
 
-    def boxes(self, path: Path, spans: Sequence[tuple[int, int, int]]) -> list[tuple[Box, ...]]:
-        """Return, for each ``(page, start, end)`` in characters of that page's text, its boxes."""
+    def boxes(
+        self,
+        path: Path,
+        spans: Sequence[tuple[int, int, int]],
+        *,
+        recipes: Mapping[int, str] | None = None,
+    ) -> list[tuple[Box, ...]]:
+        """Return, for each ``(page, start, end)`` in characters of that page's text, its boxes.
+
+        ``recipes`` holds ``Page.recipe`` of the pages that have one.
+        """
         ...
 
     def render(self, path: Path, *, page: int, width: int) -> bytes:

@@ -26,7 +26,10 @@ Verdict = Literal["supported", "weak", "unsupported", "not_in_documents"]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One physical page. ``reason`` is a key of ``rag.words.REASONS``."""
+    """One physical page. ``reason`` is a key of ``rag.words.REASONS``.
+
+    A page with text may have one too: what of it was kept out.
+    """
 
     number: int
     text: str  # "" unless the state is text or ocr
@@ -35,6 +38,7 @@ class Page:
     reason: str | None = None
     width: float = 0.0  # points, as shown (rotation applied)
     height: float = 0.0
+    recipe: str = ""  # see rag.ingest.recipe; "" when the text is not made of PDFium's characters
 
 
 @dataclass(frozen=True, slots=True)

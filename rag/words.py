@@ -66,6 +66,20 @@ REASONS: dict[str, Reason] = {
             "请先用其他程序做文字识别（OCR），再重新同步。",
         ),
     ),
+    "hidden": Reason(
+        Text(
+            "Text that nobody sees on the page (invisible, white on white or tiny) was left out.",
+            "页面上看不见的文字（透明、白底白字或极小）未被收录。",
+        ),
+        Text("Nothing to do.", "无需处理。"),
+    ),
+    "only_hidden": Reason(
+        Text("All text of the page is hidden from view.", "这一页的文字全部是隐藏的。"),
+        Text(
+            "Nothing to do, unless the page shows a picture of text.",
+            "若页面是文字图像，请做文字识别（OCR）；否则无需处理。",
+        ),
+    ),
     "page_failed": Reason(
         Text("The page could not be read.", "这一页无法读取。"),
         Text("Open the file in a PDF viewer and save it again.", "请用 PDF 阅读器打开并另存一次。"),

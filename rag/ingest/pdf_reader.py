@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 
 import pypdf
 import pypdfium2
-import pypdfium2.raw as pdfium
 from pypdf.errors import (
     DependencyError,
     DeprecationError,
@@ -24,7 +23,8 @@ from pypdf.errors import (
 )
 
 from rag.errors import UnreadableDocument
-from rag.ingest.page_text import clean
+from rag.ingest.assemble import assemble
+from rag.ingest.pdf_page import DraftPage, read_page
 from rag.ingest.reader_name import reader_name
 from rag.ingest.verdict import verdict
 from rag.protocols import EXTRAS, OPENING, Enter, all_of_it
@@ -40,6 +40,7 @@ PYPDF_ERRORS = (
 )  # fmt: skip
 _FIRST_BYTES = 1024  # a PDF's header stands within the first 1024 bytes (ISO 32000-1, annex H)
 _MAX_HEADINGS = 5000
+_NO_TITLES = frozenset({"untitled", "unspecified", "(anonymous)", "title", "无标题"})
 _WORDS = re.compile(r"[^\W\d_]{2,}")
 
 
@@ -59,18 +60,22 @@ class PdfReader:
         try:
             with _opened(path, enter) as pdf:
                 labels = side.labels(len(pdf))
-                pages = tuple(
-                    _read_page(pdf, index, label=labels[index], side=side, enter=enter)
-                    for index in range(len(pdf))
+                whole = assemble(
+                    [
+                        _read_page(pdf, index, label=labels[index], side=side, enter=enter)
+                        for index in range(len(pdf))
+                    ]
                 )
         except pypdfium2.PdfiumError as error:
-            pages = side.pages()
-            if not pages:
+            whole = assemble(side.pages())
+            if not whole.pages:
                 _give_up(path, error, side)
-        if not pages:
+        if not whole.pages:
             _refuse(path, "no_pages")
         enter(EXTRAS)
-        return Document(document_id, side.title(), pages, side.headings(len(pages)), self.name)
+        headings = side.headings(len(whole.pages)) or whole.headings
+        title = side.title() or whole.title
+        return Document(document_id, title, whole.pages, headings, self.name)
 
 
 @contextmanager
@@ -93,7 +98,7 @@ def _check_bytes(path: Path) -> None:
 
 def _read_page(
     pdf: pypdfium2.PdfDocument, index: int, *, label: str, side: _SideReader, enter: Enter
-) -> Page:
+) -> DraftPage | Page:
     if reason := enter(index + 1):
         return Page(index + 1, "", label, "failed", reason)
     try:
@@ -101,17 +106,9 @@ def _read_page(
     except pypdfium2.PdfiumError:
         return side.page(index, label=label)
     try:
-        width, height = page.get_size()
-        try:
-            text_page = page.get_textpage()
-            text = clean(text_page.get_text_range())
-            text_page.close()
-        except pypdfium2.PdfiumError:
-            return side.page(index, label=label)
-        state, reason = verdict(text)
-        if state == "empty" and not pdfium.FPDFPage_CountObjects(page):
-            reason = "blank"
-        return Page(index + 1, text if state == "text" else "", label, state, reason, width, height)
+        return read_page(page, index + 1, label=label)
+    except pypdfium2.PdfiumError:
+        return side.page(index, label=label)
     finally:
         page.close()
 
@@ -151,7 +148,9 @@ class _SideReader:
             title = " ".join(str(meta.title or "").split()) if meta else ""
         except PYPDF_ERRORS:
             return ""
-        looks_made = title.lower().endswith((".doc", ".docx", ".pdf", ".indd", ".tex", ".xls"))
+        looks_made = title.lower() in _NO_TITLES or title.lower().endswith(
+            (".doc", ".docx", ".pdf", ".indd", ".tex", ".xls")
+        )
         return "" if looks_made or not _WORDS.search(title) else title[:200]
 
     def headings(self, pages: int) -> tuple[Heading, ...]:

@@ -8,7 +8,7 @@ at a time.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -140,15 +140,23 @@ class WorkerPool:
         )
         return _seen(errand, path)
 
-    def boxes(self, path: Path, spans: Sequence[tuple[int, int, int]]) -> list[tuple[Box, ...]]:
+    def boxes(
+        self,
+        path: Path,
+        spans: Sequence[tuple[int, int, int]],
+        *,
+        recipes: Mapping[int, str] | None = None,
+    ) -> list[tuple[Box, ...]]:
         """Return, for each ``(page, start, end)`` in characters of that page's text, its boxes.
+
+        ``recipes`` holds ``Page.recipe`` of the pages that have one.
 
         Raises:
             UnreadableDocument: the file cannot be opened.
         """
         errand = self._viewers.send(
             tasks.boxes,
-            lambda journal: (path, list(spans), journal, self._limits),
+            lambda journal: (path, list(spans), dict(recipes or {}), journal, self._limits),
             VIEW_TIMEOUT_S,
         )
         return _seen(errand, path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib.metadata import version
 
-VERSION = 2
+VERSION = 3
 """Counts the changes that make the same PDF be read in another way."""
 
 

@@ -80,10 +80,14 @@ def render(path: Path, page: int, width: int, journal: Path, limits: Limits) -> 
 
 
 def boxes(
-    path: Path, spans: Sequence[tuple[int, int, int]], journal: Path, limits: Limits
+    path: Path,
+    spans: Sequence[tuple[int, int, int]],
+    recipes: Mapping[int, str],
+    journal: Path,
+    limits: Limits,
 ) -> list[tuple[Box, ...]]:
     """Return each span's boxes."""
     from rag.ingest.viewer import PdfViewer
 
     with guarded(journal, limits):
-        return PdfViewer().boxes(path, spans)
+        return PdfViewer().boxes(path, spans, recipes=recipes)

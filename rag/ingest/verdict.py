@@ -19,8 +19,10 @@ from rag.types import PageState
 
 GARBLED_SHARE = 0.3  # of what stands on the page, digits and white space aside
 _CID = re.compile(r"\(cid:\d+\)")
+_LEADER_SIGNS = tuple(3 * sign for sign in ".·…_=*–—-")
 _LEADERS = re.compile(r"([.·…_=*–—-])\1{2,}")  # rows of dots say nothing about letters
 _FEWEST_PAIRS = 40
+_ENOUGH = 80  # characters of one font that can be judged alone
 _FEWEST_IDEOGRAPHS = 20
 _DAILY_SHARE = 0.7  # clean Chinese pages lie above .95, shifted ones below .5
 _FOREIGN_LATIN = 0.5  # of Latin letters; Vietnamese, the richest in marks, stays below
@@ -59,17 +61,19 @@ _FINE: tuple[PageState, None] = ("text", None)
 
 def garbled_share(text: str, *, parts: Sequence[str] = ()) -> float:
     """Return how much of the page's characters, digits aside, no alphabet explains; 0 to 1."""
-    whole = _weigh(text)
-    if not parts:
-        return whole[0] / whole[1] if whole[1] else 0.0
-    bad, total = (sum(column) for column in zip(*map(_weigh, parts), strict=True))
-    return max(bad / total if total else 0.0, whole[0] / whole[1] if whole[1] else 0.0)
+    alone = [part for part in parts if len(part) >= _ENOUGH]
+    together = " ".join(part for part in parts if len(part) < _ENOUGH)
+    bad, total = map(sum, zip(*map(_weigh, [*alone, together] if parts else [text]), strict=True))
+    return bad / total if total else 0.0
 
 
 def _weigh(text: str) -> tuple[int, int]:
     """Return how many characters of one text are unexplained, and how many there are."""
-    text, cids = _CID.subn("", text)
-    text = unicodedata.normalize("NFKC", _LEADERS.sub(r"\1", text))
+    text, cids = _CID.subn("", text) if "(cid:" in text else (text, 0)
+    if any(leader in text for leader in _LEADER_SIGNS):
+        text = _LEADERS.sub(r"\1", text)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
     characters = Counter(text)
     kinds: Counter[str] = Counter()
     for char, count in characters.items():

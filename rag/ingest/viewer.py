@@ -1,15 +1,15 @@
 """Draws pages, and says where a span of text stands on them.
 
-Boxes come from the file itself at the moment they are shown: the offsets of a passage are
-mapped back to PDFium's characters, and their rectangles to the page as it is seen, with its
-rotation and crop box.
+Boxes come from the file itself at the moment they are shown: the offsets of a passage lead
+back to PDFium's characters by the page's recipe, and their rectangles to the page as it is
+seen, with its rotation and crop box.
 """
 
 from __future__ import annotations
 
 import ctypes
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pypdfium2.raw as pdfium
 
 from rag.errors import UnreadableDocument
 from rag.ingest.page_text import kept
+from rag.ingest.recipe import read_recipe, stretches
 from rag.types import Box
 from rag.words import REASONS, Text
 
@@ -28,15 +29,27 @@ MAX_WIDTH = 4000
 class PdfViewer:
     """Satisfies ``PageViewer``. Runs in a worker process."""
 
-    def boxes(self, path: Path, spans: Sequence[tuple[int, int, int]]) -> list[tuple[Box, ...]]:
+    def boxes(
+        self,
+        path: Path,
+        spans: Sequence[tuple[int, int, int]],
+        *,
+        recipes: Mapping[int, str] | None = None,
+    ) -> list[tuple[Box, ...]]:
         """Return, for each ``(page, start, end)`` in characters of that page's text, its boxes.
+
+        ``recipes`` holds ``Page.recipe`` of the pages that have one.
 
         Raises:
             UnreadableDocument: PDFium cannot open the file.
         """
         pdf = _open(path)
         try:
-            return [_span_boxes(pdf, page, start, end) for page, start, end in spans]
+            known = recipes or {}
+            return [
+                _span_boxes(pdf, page, start, end, known.get(page, ""))
+                for page, start, end in spans
+            ]
         finally:
             pdf.close()
 
@@ -77,7 +90,9 @@ def _unreadable(path: Path) -> UnreadableDocument:
     )
 
 
-def _span_boxes(pdf: pypdfium2.PdfDocument, number: int, start: int, end: int) -> tuple[Box, ...]:
+def _span_boxes(
+    pdf: pypdfium2.PdfDocument, number: int, start: int, end: int, recipe: str
+) -> tuple[Box, ...]:
     try:
         page = pdf[number - 1]
         text_page = page.get_textpage()
@@ -85,13 +100,16 @@ def _span_boxes(pdf: pypdfium2.PdfDocument, number: int, start: int, end: int) -
         return ()  # pypdf read this page; it gives no positions
     try:
         raw = text_page.get_text_range()
-        indices = kept(raw)[start:end]
-        visible = [i for i in indices if not raw[i].isspace()]
-        if not visible:
-            return ()
-        first = _char_index(text_page, raw, visible[0])
-        last = _char_index(text_page, raw, visible[-1])
-        return tuple(_rectangles(page, text_page, number, first, last - first + 1))
+        if recipe:
+            places = stretches(p for p in read_recipe(recipe)[start:end] if 0 <= p < len(raw))
+        else:  # read before there were recipes: the text is PDFium's, cleaned
+            visible = [i for i in kept(raw)[start:end] if not raw[i].isspace()]
+            places = [(visible[0], visible[-1])] if visible else []
+        boxes: list[Box] = []
+        for place in places:
+            first, last = (_char_index(text_page, raw, index) for index in place)
+            boxes += _rectangles(page, text_page, number, first, last - first + 1)
+        return tuple(merged(boxes))
     finally:
         text_page.close()
         page.close()
@@ -120,7 +138,7 @@ def _rectangles(page: Any, text_page: Any, number: int, first: int, count: int) 
         )
         if box.x1 > box.x0 and box.y1 > box.y0:
             boxes.append(box)
-    return merged(boxes)
+    return boxes
 
 
 def merged(boxes: Sequence[Box]) -> list[Box]:

@@ -149,7 +149,7 @@ class Ledger:
         if row is None:
             return None
         pages = self.connection.execute(
-            "SELECT number, text, label, state, reason, width, height FROM pages"
+            "SELECT number, text, label, state, reason, width, height, recipe FROM pages"
             " WHERE document_id = ? ORDER BY number",
             (document_id,),
         )

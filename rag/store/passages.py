@@ -166,6 +166,15 @@ class LedgerPassages:
             (int(number), max(0, start - at), min(length, end - at)) for number, at, length in rows
         ]
 
+    def recipes(self, document_id: str, pages: Collection[int]) -> dict[int, str]:
+        """Return how the text of these pages leads back to the file; see ``Page.recipe``."""
+        rows = self._connection.execute(
+            "SELECT number, recipe FROM pages WHERE document_id = ?"
+            f" AND number IN ({_marks(pages)})",
+            (document_id, *pages),
+        )
+        return {int(number): str(recipe) for number, recipe in rows}
+
     def path(self, document_id: str) -> str | None:
         """Return one path of the document, relative to the knowledge folder."""
         row = self._connection.execute(

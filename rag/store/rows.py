@@ -70,9 +70,21 @@ def put_files(connection: sqlite3.Connection, rows: Iterable[FileRow]) -> None:
 def put_pages(connection: sqlite3.Connection, document: Document) -> None:
     """Insert the pages and the outline of a new document."""
     connection.executemany(
-        "INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO pages (document_id, number, label, state, reason, start, text, width, height,"
+        " recipe) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            (document.id, p.number, p.label, p.state, p.reason, start, p.text, p.width, p.height)
+            (
+                document.id,
+                p.number,
+                p.label,
+                p.state,
+                p.reason,
+                start,
+                p.text,
+                p.width,
+                p.height,
+                p.recipe,
+            )
             for p, start in zip(document.pages, document.page_starts(), strict=False)
         ],
     )

@@ -138,7 +138,10 @@ CREATE TABLE alike (                              -- near-duplicates; first < se
 CREATE INDEX alike_second ON alike (second);
 """
 
-MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3)
+# How the page's text leads back to the file's characters; "" for pages read before this.
+_V4 = "ALTER TABLE pages ADD COLUMN recipe TEXT NOT NULL DEFAULT '';"
+
+MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3, _V4)
 
 # Any ASCII punctuation may stand inside a term ("4-bit", "3.2%"); the analyser alone decides
 # where terms end, so that passages and questions are cut alike.

@@ -1,0 +1,107 @@
+"""One page through PDFium: its characters, its lines in reading order, and the verdict.
+
+What depends on the whole document, such as running headers, comes later.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pypdfium2
+import pypdfium2.raw as pdfium
+
+from rag.ingest import fast_pdfium as fast
+from rag.ingest.compose import Draft
+from rag.ingest.lines import CharIndex, Frame, Line, find_lines
+from rag.ingest.pieces import Piece, PieceReader, hidden_pieces, is_bold
+from rag.ingest.reading_order import reading_order
+from rag.ingest.verdict import verdict
+from rag.types import PageState
+
+
+@dataclass(frozen=True, slots=True)
+class DraftPage:
+    """A page as read, before the document as a whole is known."""
+
+    number: int
+    label: str
+    width: float
+    height: float
+    state: PageState
+    reason: str | None
+    draft: Draft
+    bold: tuple[bool, ...] = ()  # for each line
+
+
+def read_page(page: pypdfium2.PdfPage, number: int, *, label: str) -> DraftPage:
+    """Return what PDFium says of an open page.
+
+    Raises:
+        PdfiumError: the page has no text that can be loaded.
+    """
+    width, height = page.get_size()
+    text_page = page.get_textpage()
+    try:
+        raw = text_page.get_text_range()
+        if not raw.strip():
+            reason = "no_text" if pdfium.FPDFPage_CountObjects(page) else "blank"
+            return DraftPage(number, label, width, height, "empty", reason, Draft(raw, (), ()))
+        return _with_text(page, text_page, raw, number, label)
+    finally:
+        text_page.close()
+
+
+def _with_text(
+    page: pypdfium2.PdfPage, text_page: pypdfium2.PdfTextPage, raw: str, number: int, label: str
+) -> DraftPage:
+    frame = _frame(page)
+    handle = fast.handle(text_page)
+    index = CharIndex(handle, raw, count=text_page.count_chars())
+    lines = find_lines(handle, raw, index, frame)
+    pieces = PieceReader(handle, raw, index).pieces(lines)
+    unseen = hidden_pieces(page, pieces, lines, frame)
+    hidden = frozenset(place for piece in unseen for place in range(piece.start, piece.end))
+    state, reason = _judge(raw, pieces, hidden)
+    if state == "text" and hidden:
+        reason = f"hidden:{len(hidden)}"
+    draft = Draft(raw, lines, reading_order(lines), hidden)
+    bold = _bold(lines, pieces)
+    return DraftPage(number, label, frame.width, frame.height, state, reason, draft, bold)
+
+
+def _frame(page: pypdfium2.PdfPage) -> Frame:
+    width, height = page.get_size()
+    left, bottom, _, _ = page.get_bbox()
+    return Frame(left, bottom, width, height, page.get_rotation() // 90)
+
+
+def _judge(
+    raw: str, pieces: Sequence[Piece], hidden: frozenset[int]
+) -> tuple[PageState, str | None]:
+    seen = [piece for piece in pieces if piece.start not in hidden]
+    if not seen:
+        return "empty", "only_hidden"
+    fonts: dict[int, list[str]] = defaultdict(list)
+    for piece in seen:
+        fonts[piece.style.font].append(raw[piece.start : piece.end])
+    parts = [hyphens(" ".join(words)) for words in fonts.values()]
+    return verdict(" ".join(parts), parts=parts)
+
+
+def hyphens(raw: str) -> str:
+    """Return what PDFium gives with its marks for hyphens as hyphens."""
+    return raw.replace("\ufffe", "-").replace("\x02", "-")
+
+
+def _bold(lines: Sequence[Line], pieces: Sequence[Piece]) -> tuple[bool, ...]:
+    known: dict[int, bool] = {}
+    first = {piece.start: piece.style.font for piece in pieces}
+    found = []
+    for line in lines:
+        font = first.get(line.start, 0)
+        if font not in known:
+            known[font] = is_bold(font)
+        found.append(known[font])
+    return tuple(found)

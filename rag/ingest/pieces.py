@@ -1,0 +1,167 @@
+"""What a page's text is set in: which font, and whether a reader of the page sees it.
+
+Hidden text is drawn with render mode 3, in white on white, or under two points. Text over a
+scan that carries nothing else readable is its OCR layer, and stays.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pypdfium2
+import pypdfium2.raw as pdfium
+
+from rag.ingest import fast_pdfium as fast
+from rag.ingest.lines import CharIndex, Frame, Line
+
+# A piece lies in one text object, as good as always: a word, or some Chinese characters.
+_PIECE = re.compile(r"\S{1,16}")
+_EVERY = 8  # pieces; each question costs time
+_INVISIBLE = frozenset({3, 7})  # text render modes: neither fill nor stroke; clip only
+_WHITE = 250  # of 255, each of red, green and blue
+_CONTRAST = 12  # of 255: less is the same colour
+_TINY_PT = 2.0
+_OCR_LAYER_VISIBLE = 0.2  # share of visible characters, a stamp at most, beside an OCR layer
+_SCAN_AREA = 0.4  # of the page
+_BOLD = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How one text object is drawn."""
+
+    font: int  # a number, the same for the same font
+    invisible: bool
+    white: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """``raw[start:end]`` and how it is drawn."""
+
+    start: int
+    end: int
+    style: Style
+
+
+class PieceReader:
+    """Reads the pieces of one page. Lives as long as the page."""
+
+    def __init__(self, text_page: int, raw: str, index: CharIndex) -> None:
+        self._text_page = text_page
+        self._raw = raw
+        self._index = index
+        self._styles: dict[int | None, Style] = {None: Style(0, invisible=False, white=False)}
+        self._colour = (ctypes.c_uint * 4)()
+        base = ctypes.addressof(self._colour)
+        self._addresses = tuple(base + 4 * i for i in range(4))
+
+    def pieces(self, lines: Sequence[Line]) -> list[Piece]:
+        """Return the pieces of all lines.
+
+        Every eighth is asked, the first and the last; all of them where those do not agree.
+        """
+        found: list[Piece] = []
+        for line in lines:
+            spans = [match.span() for match in _PIECE.finditer(self._raw, line.start, line.end)]
+            steps = range(0, len(spans), _EVERY)
+            styles = [self._style_at(spans[step][0]) for step in steps]
+            last = self._style_at(spans[-1][0]) if len(spans) > 1 else styles[0]
+            if all(style == last for style in styles):
+                found += [Piece(start, end, last) for start, end in spans]
+            else:
+                found += [Piece(start, end, self._style_at(start)) for start, end in spans]
+        return found
+
+    def _style_at(self, place: int) -> Style:
+        drawn = fast.text_object(self._text_page, self._index(place))
+        return self._styles.get(drawn) or self._style(drawn)
+
+    def _style(self, drawn: int) -> Style:
+        mode = fast.render_mode(drawn)
+        white = bool(fast.fill_color(drawn, *self._addresses)) and min(self._colour[:3]) >= _WHITE
+        transparent = self._colour[3] == 0 and mode not in {1, 2}
+        style = Style(
+            font=fast.font_of(drawn) or 0,
+            invisible=mode in _INVISIBLE or transparent,
+            white=white and mode == 0,
+        )
+        self._styles[drawn] = style
+        return style
+
+
+def is_bold(font: int) -> bool:
+    """Tell whether a font, by its number, is a bold one."""
+    if not font:
+        return False
+    buffer = ctypes.create_string_buffer(128)
+    fast.font_name(font, ctypes.addressof(buffer), len(buffer))
+    name = buffer.value.lower()
+    return fast.font_weight(font) >= _BOLD or any(w in name for w in (b"bold", b"black", b"heavy"))
+
+
+def hidden_pieces(
+    page: pypdfium2.PdfPage, pieces: Sequence[Piece], lines: Sequence[Line], frame: Frame
+) -> list[Piece]:
+    """Return the pieces that nobody who looks at the page can read."""
+    invisible = [piece for piece in pieces if piece.style.invisible]
+    if invisible and _is_ocr_layer(page, pieces, invisible, frame):
+        invisible = []
+    tiny = [line for line in lines if 0 < line.size < _TINY_PT and line.x1 > line.x0]
+    white = [piece for piece in pieces if piece.style.white and not piece.style.invisible]
+    hidden = {piece.start: piece for piece in invisible}
+    hidden.update({p.start: p for line in tiny for p in _within(pieces, line)})
+    if white:
+        hidden.update({piece.start: piece for piece in _unseen(page, white, lines)})
+    return [hidden[start] for start in sorted(hidden)]
+
+
+def _within(pieces: Sequence[Piece], line: Line) -> Iterator[Piece]:
+    return (piece for piece in pieces if line.start <= piece.start < line.end)
+
+
+def _is_ocr_layer(
+    page: pypdfium2.PdfPage, pieces: Sequence[Piece], invisible: Sequence[Piece], frame: Frame
+) -> bool:
+    total = sum(piece.end - piece.start for piece in pieces)
+    unseen = sum(piece.end - piece.start for piece in invisible)
+    if total - unseen > _OCR_LAYER_VISIBLE * total:
+        return False
+    area = frame.width * frame.height
+    return any(_area(image) >= _SCAN_AREA * area for image in _images(page))
+
+
+def _images(page: pypdfium2.PdfPage) -> Iterator[Any]:
+    yield from page.get_objects(filter=(pdfium.FPDF_PAGEOBJ_IMAGE,), max_depth=4)
+
+
+def _area(image: Any) -> float:
+    left, bottom, right, top = image.get_bounds()
+    return float((right - left) * (top - bottom))
+
+
+def _unseen(
+    page: pypdfium2.PdfPage, white: Sequence[Piece], lines: Sequence[Line]
+) -> Iterator[Piece]:
+    """Yield the white pieces that do not stand out in a picture of the page.
+
+    Their line decides: its box in the picture shows one colour only, or more.
+    """
+    picture = page.render(scale=1).to_pil().convert("L")
+    waiting = list(white)
+    for line in lines:
+        inside = list(_within(waiting, line))
+        if not inside:
+            continue
+        share = (line.x1 - line.x0) / max(line.end - line.start, 1)
+        for piece in inside:  # characters of a line are about as wide as one another
+            left = line.x0 + share * (piece.start - line.start) if len(inside) > 1 else line.x0
+            right = line.x0 + share * (piece.end - line.start) if len(inside) > 1 else line.x1
+            box = tuple(round(v) for v in (left, line.y0, max(right, left + 2), line.y1))
+            darkest, lightest = picture.crop(box).getextrema()
+            if lightest - darkest < _CONTRAST:
+                yield piece
