@@ -98,8 +98,7 @@ class Desk:
             LibraryBusy: another process holds it.
             StoreError: it cannot be opened.
         """
-        settings.knowledge.mkdir(parents=True, exist_ok=True)
-        owner = Owner(settings.data)
+        owner = Owner(settings.data)  # which makes the folders
         try:
             return cls(settings, owner)
         except BaseException:

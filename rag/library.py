@@ -28,7 +28,7 @@ from rag.incoming import (
 )
 from rag.indexer import Pending, SpaceEngines, StageTimes
 from rag.ingest.folder import FoundFile, content_id, look_again, scan
-from rag.ingest.plan import Plan, make_plan, same_stat
+from rag.ingest.plan import Plan, make_plan, same_stat, surely_deleted
 from rag.ingest.reader_name import reader_name
 from rag.rebuild import engines_beside, swap
 from rag.report import SyncReport
@@ -115,6 +115,14 @@ class Library:
             self._unindex(self._ledger.remove_files(plan.removed))
         self._read_new(plan, run, spare)
         return plan.growing
+
+    def drop_deleted(self) -> bool:
+        """Forget at once what was deleted; for the middle of a long sync. Say if anything was."""
+        known = self._ledger.files()
+        gone = surely_deleted(scan(self._folder), known)
+        if gone:
+            self._unindex(self._ledger.remove_files(gone))
+        return bool(gone)
 
     def _check_folder(self) -> None:
         if not self._folder.is_dir():

@@ -82,7 +82,7 @@ class LibraryWorker:
         self._job: int | None = None
         self._rescan_s = RESCAN_S
         self._unsettled: tuple[list[dict[str, str]], list[str]] = ([], [])
-        self._beaten = 0.0
+        self._beaten = self._looked = 0.0
         self.progress: Progress | None = None
         self.note: Text | None = None
         self.revision = 0
@@ -107,7 +107,7 @@ class LibraryWorker:
 
     def run(self) -> None:
         """Sync and do jobs until told to stop."""
-        self._jobs.give_up()
+        self._guarded(self._jobs.give_up)
         self._guarded(self._hooks.prepare)
         synced = 0.0
         while not self._stopping.is_set():
@@ -115,12 +115,13 @@ class LibraryWorker:
                 self._asked = False
                 self._guarded(self._sync)
                 synced = time.monotonic()
-            job = self._jobs.next_queued()
-            if job is not None:
-                self._do(job)
-                continue
+            self._guarded(self._do_jobs)
             self._wake.wait(_POLL_S)
             self._wake.clear()
+
+    def _do_jobs(self) -> None:
+        while not self._stopping.is_set() and (job := self._jobs.next_queued()) is not None:
+            self._do(job)
 
     def _guarded(self, work: Callable[[], object]) -> None:
         """Whatever happens to one sync, the next one comes."""
@@ -161,6 +162,10 @@ class LibraryWorker:
         if self._job is not None and now - self._beaten > _BEAT_S:
             self._beaten = now
             self._jobs.beat(self._job, progress)
+        if self._asked and now - self._looked > _BEAT_S:
+            self._looked = now  # a long sync does not keep what was deleted meanwhile findable
+            if self._library.drop_deleted():
+                self.revision += 1
         self._hooks.give_way()
 
     def _do(self, job: Job) -> None:
@@ -168,20 +173,33 @@ class LibraryWorker:
         self._jobs.beat(job.id, None)
         try:
             self._jobs.finish(job.id, self._result(job))
+            if job.kind in {"rebuild", "rollback"}:
+                self.note = None
+                self._hooks.prepare()  # another space answers now: its index is opened
         except RagError as error:
-            self._jobs.fail(
-                job.id,
-                {
-                    "en": error.message.en,
-                    "zh": error.message.zh,
-                    "hint_en": error.hint.en,
-                    "hint_zh": error.hint.zh,
-                },
-            )
+            self._fail(job, error)
+        except Exception as error:  # the job must not stay "running" after a bug
+            logger.exception("%s failed", job.kind)
+            words = Text(f"{type(error).__name__}: {error}", f"{type(error).__name__}：{error}")
+            hint = Text("The terminal of the app shows the details.", "应用的终端里有详细信息。")
+            self._fail(job, RagError(words, hint=hint))
         finally:
             self._job = None
             self.progress = None
             self.revision += 1
+
+    def _fail(self, job: Job, error: RagError) -> None:
+        if job.argument.get("screen"):  # nobody else would be told
+            self.note = Text(error.say("en"), error.say("zh"))
+        self._jobs.fail(
+            job.id,
+            {
+                "en": error.message.en,
+                "zh": error.message.zh,
+                "hint_en": error.hint.en,
+                "hint_zh": error.hint.zh,
+            },
+        )
 
     def _result(self, job: Job) -> dict[str, Any]:
         if job.kind == "sync":

@@ -82,10 +82,20 @@ def main() -> None:
             stream.reconfigure(encoding="utf-8", errors="replace")
     try:
         app()
-    except RagError as error:
-        if os.environ.get("RAG_TRACEBACK"):
+    except Exception as error:
+        told = error if isinstance(error, RagError) else _of_the_disk(error)
+        if told is None or os.environ.get("RAG_TRACEBACK"):
             raise
         language = os.environ.get("RAG_UI__LANGUAGE", "auto")
-        shown = error.say(system_language() if language not in {"en", "zh"} else language)  # type: ignore[arg-type]
+        shown = told.say(system_language() if language not in {"en", "zh"} else language)  # type: ignore[arg-type]
         typer.secho(shown, fg="red", err=True)
         raise SystemExit(1) from None
+
+
+def _of_the_disk(error: Exception) -> RagError | None:
+    """Return the words for a full or read-only disk; ``None`` for a bug."""
+    if not isinstance(error, OSError) and type(error).__module__ != "sqlite3":
+        return None
+    from rag.store.failures import disk_failure
+
+    return disk_failure(error)

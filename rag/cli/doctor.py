@@ -168,7 +168,7 @@ def _index(context: Context, ledger: object) -> Iterator[Finding]:
     chroma = context.settings.data / "chroma"
     if space is None or not chroma.exists():
         return
-    if is_clean(ledger, space):
+    if is_clean(ledger, space, chroma):
         yield Finding(
             "ok",
             Text(

@@ -97,6 +97,13 @@ def _removed(here: Iterable[FoundFile], known: Mapping[str, KnownFile]) -> list[
     return sorted(path for path in known if path not in paths and not path.startswith(hiding))
 
 
+def surely_deleted(found: Iterable[FoundFile], known: Mapping[str, KnownFile]) -> list[str]:
+    """Return the paths that are gone and cannot have been moved: no new file has their size."""
+    here = list(found)
+    new = {file.size for file in here if file.path not in known}
+    return [path for path in _removed(here, known) if known[path].size not in new]
+
+
 def _hash(
     plan: Plan, file: FoundFile, row: KnownFile | None, content_id: Callable[[Path], str]
 ) -> bool:

@@ -48,12 +48,13 @@ class Jobs:
     def file(self, kind: JobKind, argument: dict[str, Any] | None = None) -> int:
         """Ask for work; return the job's id."""
         now = time.time()
-        cursor = self._ledger.connection.execute(
-            "INSERT INTO jobs (kind, argument, state, created_at, heartbeat_at)"
-            " VALUES (?, ?, 'queued', ?, ?)",
-            (kind, json.dumps(argument or {}), now, now),
-        )
-        return int(cursor.lastrowid or 0)
+        with self._ledger.transaction() as connection:
+            cursor = connection.execute(
+                "INSERT INTO jobs (kind, argument, state, created_at, heartbeat_at)"
+                " VALUES (?, ?, 'queued', ?, ?)",
+                (kind, json.dumps(argument or {}), now, now),
+            )
+            return int(cursor.lastrowid or 0)
 
     def get(self, job_id: int) -> Job:
         """Return a job as it stands."""
@@ -74,10 +75,11 @@ class Jobs:
 
     def beat(self, job_id: int, progress: Progress | None) -> None:
         """Say that the job is being done, and how far it is."""
-        self._ledger.connection.execute(
-            "UPDATE jobs SET state = 'running', heartbeat_at = ?, progress = ? WHERE id = ?",
-            (time.time(), json.dumps(asdict(progress) if progress else {}), job_id),
-        )
+        with self._ledger.transaction() as connection:
+            connection.execute(
+                "UPDATE jobs SET state = 'running', heartbeat_at = ?, progress = ? WHERE id = ?",
+                (time.time(), json.dumps(asdict(progress) if progress else {}), job_id),
+            )
 
     def finish(self, job_id: int, result: dict[str, Any]) -> None:
         """Leave the result."""
@@ -107,10 +109,11 @@ class Jobs:
     def _end(
         self, job_id: int, state: str, *, result: str | None = None, error: str | None = None
     ) -> None:
-        self._ledger.connection.execute(
-            "UPDATE jobs SET state = ?, result = ?, error = ?, heartbeat_at = ? WHERE id = ?",
-            (state, result, error, time.time(), job_id),
-        )
+        with self._ledger.transaction() as connection:
+            connection.execute(
+                "UPDATE jobs SET state = ?, result = ?, error = ?, heartbeat_at = ? WHERE id = ?",
+                (state, result, error, time.time(), job_id),
+            )
 
 
 def _job(row: tuple[Any, ...]) -> Job:

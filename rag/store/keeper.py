@@ -1,14 +1,17 @@
 """Keeps the vector index equal to the ledger, whatever happened to it.
 
-A flag in the ledger says whether the last process that wrote to Chroma also closed it.
-If it did not, or if the ids differ, Chroma is probed in a child process, brought up to
-date, or set aside and filled again from the ledger's vectors, without embedding anything.
+A stamp in the ledger says how the last process that wrote to Chroma left its files. If it
+did not close them, or if they are not as it left them, or of another version, Chroma is
+probed in a child process, brought up to date, or set aside and filled again from the
+ledger's vectors, without embedding anything.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,28 +37,41 @@ def exact_index(ledger: Ledger, space: Space) -> NumpyIndex:
     return NumpyIndex.filled(LedgerPassages(ledger, space).all_vectors(), dim=space.dim)
 
 
-def is_clean(ledger: Ledger, space: Space) -> bool:
-    """Return whether the index on disk was closed in order and belongs to this space."""
-    return ledger.meta(_CLEAN) == str(space.id)
+def is_clean(ledger: Ledger, space: Space, folder: Path) -> bool:
+    """Return whether the index on disk is as this program closed it, and of this space."""
+    return ledger.meta(_CLEAN) == _stamp(space, folder)
 
 
-def mark(ledger: Ledger, space: Space, *, clean: bool) -> None:
+def mark(ledger: Ledger, space: Space, folder: Path, *, clean: bool) -> None:
     """Remember whether the index on disk can be trusted."""
-    ledger.set_meta(_CLEAN, str(space.id) if clean else None)
+    ledger.set_meta(_CLEAN, _stamp(space, folder) if clean else None)
+
+
+def _stamp(space: Space, folder: Path) -> str:
+    """Name the space, Chroma's version, and every file with its size and time."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        stat = path.stat()
+        if path.is_file():
+            digest.update(f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}".encode())
+    return f"{space.id} {version('chromadb')} {digest.hexdigest()}"
 
 
 def open_chroma(ledger: Ledger, space: Space, folder: Path) -> VectorIndex:
     """Open the space's collection, mending or refilling it as needed. Only for the owner."""
-    from rag.store.chroma_index import ChromaIndex
+    from rag.store.chroma_index import ChromaIndex, delete_collections
     from rag.store.probe import is_sound
 
     name = collection_name(space)
-    if folder.exists() and not is_clean(ledger, space) and not is_sound(folder, collection=name):
+    clean = is_clean(ledger, space, folder)
+    if folder.exists() and not clean and not is_sound(folder, collection=name):
         aside = folder.with_name(f"{folder.name}.damaged")
         shutil.rmtree(aside, ignore_errors=True)
         folder.rename(aside)
         logger.warning("the vector index was damaged and is set aside as %s", aside)
-    mark(ledger, space, clean=False)
+    mark(ledger, space, folder, clean=False)
+    if not clean and folder.exists():
+        delete_collections(folder, keep={collection_name(s) for s in ledger.spaces().values()})
     index = ChromaIndex(folder, collection=name)
     _reconcile(index, LedgerPassages(ledger, space))
     return index

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rag.store import rows
+from rag.store.failures import store_failure
 from rag.store.rows import DocumentRow, FileRow, IndexedChunks
 from rag.store.schema import connect, create_fts, drop_fts, migrate, upgrade
 from rag.types import Document, Heading, Page, Space
@@ -57,13 +58,17 @@ class Ledger:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing."""
         connection = self.connection
-        connection.execute("BEGIN IMMEDIATE")
         try:
+            connection.execute("BEGIN IMMEDIATE")
             yield connection
-        except BaseException:
-            connection.execute("ROLLBACK")
+            connection.execute("COMMIT")
+        except BaseException as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            bug = isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError)
+            if isinstance(error, sqlite3.DatabaseError) and not bug:
+                raise store_failure(self.path, error) from error
             raise
-        connection.execute("COMMIT")
 
     # -- meta ------------------------------------------------------------------------------
 
@@ -74,10 +79,13 @@ class Ledger:
 
     def set_meta(self, key: str, value: str | None) -> None:
         """Remember one value; ``None`` forgets it."""
-        if value is None:
-            self.connection.execute("DELETE FROM meta WHERE key = ?", (key,))
-        else:
-            self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+        try:
+            if value is None:
+                self.connection.execute("DELETE FROM meta WHERE key = ?", (key,))
+            else:
+                self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+        except sqlite3.Error as error:
+            raise store_failure(self.path, error) from error
 
     # -- files -----------------------------------------------------------------------------
 

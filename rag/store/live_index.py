@@ -1,21 +1,25 @@
-"""The vector index of the active space, for a process that reads and one that writes.
+"""The vector index of the active space, for threads that read and one that writes.
 
-Reading never waits for Chroma: until it is open, the exact index over the ledger's vectors
-answers. Writing opens Chroma, mended if need be, at the first change.
+Reading never waits for Chroma: until it is open, and whenever it fails, the exact index over
+the ledger's vectors answers. Writing opens Chroma, mended if need be, at the first change.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rag.store.keeper import exact_index, mark, open_chroma
 
 if TYPE_CHECKING:
-    from rag.protocols import VectorIndex
+    from rag.protocols import Vector, VectorIndex, Vectors
     from rag.store.ledger import Ledger
     from rag.types import Space
+
+logger = logging.getLogger(__name__)
 
 
 class LiveIndex:
@@ -25,10 +29,12 @@ class LiveIndex:
         self._ledger = ledger
         self._folder = folder
         self._engine = engine
-        self._guard = threading.RLock()
+        self._guard = threading.RLock()  # held for moments
+        self._opening = threading.Lock()  # held while Chroma is opened, which may take minutes
         self._index: VectorIndex | None = None
         self._space: Space | None = None
         self._writing = False
+        self._closed = False
 
     def for_reading(self) -> VectorIndex:
         """Return the index that is open, else an exact one. There must be an active space."""
@@ -42,28 +48,48 @@ class LiveIndex:
     def for_writing(self) -> VectorIndex:
         """Return the index that changes go to; opened, and made equal to the ledger, if new."""
         space = self._active()
-        with self._guard:
-            if self._index is None or self._space != space or not self._writing:
-                fresh = self._opened(space)
-                self._hold(fresh, space, writing=True)
-            assert self._index is not None
-            return self._index
+        with self._opening:
+            with self._guard:
+                if self._index is not None and self._space == space and self._writing:
+                    return self._index
+            fresh = self._opened(space)
+            with self._guard:
+                if self._closed:
+                    fresh.close()
+                else:
+                    self._hold(fresh, space, writing=True)
+            return fresh
 
     def close(self) -> None:
         """Let go of the files; Chroma is trusted next time only if it was closed here."""
         with self._guard:
+            self._closed = True
             if self._index is None:
                 return
             self._index.close()
             if self._writing and self._engine == "chroma" and self._space is not None:
-                mark(self._ledger, self._space, clean=True)
+                mark(self._ledger, self._space, self._folder, clean=True)
             self._index = self._space = None
             self._writing = False
 
     def _opened(self, space: Space) -> VectorIndex:
         if self._engine == "chroma":
-            return open_chroma(self._ledger, space, self._folder)
+            try:
+                return _Guarded(open_chroma(self._ledger, space, self._folder), self)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the ledger can do its work
+                self.give_up(error)
         return exact_index(self._ledger, space)
+
+    def give_up(self, error: Exception) -> VectorIndex | None:
+        """Do without Chroma until the next start, which mends it. Return what answers now."""
+        logger.warning("the vector index failed (%s); it is mended at the next start", error)
+        with self._guard:
+            self._engine = "numpy"
+            space = self._space
+            if self._index is None or space is None:
+                return None
+            self._index, self._writing = exact_index(self._ledger, space), True
+            return self._index
 
     def _hold(self, index: VectorIndex, space: Space, *, writing: bool) -> None:
         before = self._index
@@ -75,3 +101,36 @@ class LiveIndex:
         space = self._ledger.active_space()
         assert space is not None, "nothing is indexed before a space is active"
         return space
+
+
+class _Guarded:
+    """Chroma, until it fails: a full disk or a damaged file costs no change and no answer."""
+
+    def __init__(self, chroma: VectorIndex, live: LiveIndex) -> None:
+        self._chroma = chroma
+        self._live = live
+
+    def put(self, ids: Sequence[int], vectors: Vectors) -> None:
+        try:
+            self._chroma.put(ids, vectors)
+        except Exception as error:  # noqa: BLE001 - the rows are in the ledger already
+            self._live.give_up(error)
+
+    def delete(self, ids: Collection[int]) -> None:
+        try:
+            self._chroma.delete(ids)
+        except Exception as error:  # noqa: BLE001 - they are gone from the ledger already
+            self._live.give_up(error)
+
+    def search(self, query: Vector, *, k: int) -> list[tuple[int, float]]:
+        try:
+            return self._chroma.search(query, k=k)
+        except Exception as error:  # noqa: BLE001 - the exact index answers instead
+            exact = self._live.give_up(error)
+            return exact.search(query, k=k) if exact is not None else []
+
+    def ids(self) -> set[int]:
+        return self._chroma.ids()
+
+    def close(self) -> None:
+        self._chroma.close()

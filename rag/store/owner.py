@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from rag.errors import LibraryBusy
+from rag.store.failures import store_failure
 from rag.words import Text
 
 
@@ -21,12 +22,15 @@ class Owner:
 
         Raises:
             LibraryBusy: another process holds it.
+            StoreError: the folder cannot be written.
         """
-        data.mkdir(parents=True, exist_ok=True)
         self._note = data / "owner.json"
         self._lock = FileLock(data / "owner.lock")
         try:
+            data.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
+        except OSError as error:
+            raise store_failure(data, error) from error
         except Timeout as error:
             who = _who(self._note)
             raise LibraryBusy(
@@ -36,9 +40,13 @@ class Owner:
                 ),
                 hint=Text("Wait until it is done, or close it.", "请等待其完成，或先关闭它。"),
             ) from error
-        self._note.write_text(
-            json.dumps({"pid": os.getpid(), "command": " ".join(sys.argv[:3])}), "utf-8"
-        )
+        try:
+            self._note.write_text(
+                json.dumps({"pid": os.getpid(), "command": " ".join(sys.argv[:3])}), "utf-8"
+            )
+        except OSError as error:
+            self._lock.release()
+            raise store_failure(data, error) from error
 
     def release(self) -> None:
         """Let others write."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from rag.errors import LibraryTooNew, StoreError
+from rag.errors import LibraryTooNew
+from rag.store.failures import store_failure, writable
 from rag.words import Text
 
 BUSY_TIMEOUT_MS = 30_000
@@ -173,8 +174,9 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     Raises:
         StoreError: the file cannot be opened or is no SQLite file.
     """
+    mode = _reading_mode(path) if read_only else ""
     try:
-        uri = f"{path.absolute().as_uri()}{'?mode=ro' if read_only else ''}"
+        uri = f"{path.absolute().as_uri()}{mode}"
         connection = sqlite3.connect(
             uri, uri=True, isolation_level=None, check_same_thread=False, timeout=30
         )
@@ -185,17 +187,19 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
             connection.execute("PRAGMA synchronous = FULL")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
-        raise StoreError(
-            Text(
-                f"The library {path} cannot be opened: {error}.",
-                f"无法打开资料库 {path}：{error}。",
-            ),
-            hint=Text(
-                "Run `rag doctor`; if it is damaged, move the .rag folder away and sync again.",
-                "运行 `rag doctor`；如已损坏，请移走 .rag 文件夹后重新同步。",
-            ),
-        ) from error
+        raise store_failure(path, error) from error
     return connection
+
+
+def _reading_mode(path: Path) -> str:
+    """Return how to open a file to read it.
+
+    SQLite notes its readers beside the file. Where nothing can be written, nobody else writes
+    either, so the file may be read without.
+    """
+    wal = path.with_name(f"{path.name}-wal")
+    closed = not wal.exists() or wal.stat().st_size == 0
+    return "?mode=ro" if writable(path.parent) or not closed else "?immutable=1"
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Run by test_kill.py in a process of its own: one sync, without a model."""
+"""Run by test_kill.py in a process of its own: a rebuild, which begins with a sync, no model."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from tests.factories import settings
 
 
 def main() -> None:
-    chosen = settings(Path(sys.argv[1]))
+    chosen = settings(Path(sys.argv[1]), RAG_CHUNK__TOKENS=sys.argv[2])
     owner = Owner(chosen.data)
     factory = Factory(chosen)
     ledger = factory.ledger()
     index = LiveIndex(ledger, chosen.data / "chroma", engine="chroma")
     library = wiring.library(factory, ledger, index=index.for_writing)
-    report = library.sync(report=lambda p: print(p.stage, p.done, flush=True))
-    print("finished", report.files, flush=True)
+    wanted = lambda space: wiring.is_wanted(factory, space)  # noqa: E731
+    library.rebuild(wanted=wanted, report=lambda p: print(p.stage, p.done, flush=True))
+    print("index", flush=True)
+    index.for_writing()
     index.close()
     factory.close()
     ledger.close()
     owner.release()
+    print("finished", flush=True)
 
 
 if __name__ == "__main__":

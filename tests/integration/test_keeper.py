@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rag.store.keeper import collection_name, exact_index, is_clean
+from rag.store.keeper import collection_name, exact_index, is_clean, mark
 from rag.store.ledger import Ledger
 from rag.store.live_index import LiveIndex
+from rag.store.numpy_index import NumpyIndex
 from rag.store.probe import is_sound
 from rag.store.rows import DocumentRow, FileRow, IndexedChunks
 from rag.types import Space
@@ -37,7 +41,9 @@ def fill(ledger: Ledger, count: int = 40) -> tuple[Space, np.ndarray]:
     ledger.commit_document(
         DocumentRow(whole, "en", "ready", None, files),
         space,
-        IndexedChunks(chunks, ["word"] * count, [bytes([i]) for i in range(count)], rows),
+        IndexedChunks(
+            chunks, ["word"] * count, [bytes([i % 256, i // 256]) for i in range(count)], rows
+        ),
     )
     return space, rows
 
@@ -53,9 +59,9 @@ def test_a_new_index_is_filled_from_the_ledger(ledger: Ledger, tmp_path: Path) -
     assert len(index.ids()) == 40
     exact = exact_index(ledger, space).search(rows[3], k=1)
     assert index.search(rows[3], k=1)[0][0] == exact[0][0]
-    assert not is_clean(ledger, space)
+    assert not is_clean(ledger, space, tmp_path / "chroma")
     live.close()
-    assert is_clean(ledger, space)
+    assert is_clean(ledger, space, tmp_path / "chroma")
 
 
 def test_reading_does_not_wait_for_chroma(ledger: Ledger, tmp_path: Path) -> None:
@@ -79,27 +85,116 @@ def test_rows_that_chroma_lost_or_kept_too_long_are_mended(ledger: Ledger, tmp_p
     again.close()
 
 
-@pytest.mark.parametrize("damage", ["delete", "overwrite", "truncate"])
-def test_damaged_files_are_set_aside_and_filled_again(
-    ledger: Ledger, tmp_path: Path, damage: str
+def damage_of(kind: str, folder: Path) -> None:
+    database = folder / "chroma.sqlite3"
+    if kind == "delete":
+        shutil.rmtree(folder)
+    elif kind == "overwrite":
+        database.write_bytes(b"this is no database" * 1000)
+    elif kind == "truncate":
+        database.write_bytes(database.read_bytes()[:5000])
+    elif kind == "vectors":
+        for path in folder.glob("*/data_level0.bin"):
+            path.write_bytes(b"\xff" * 100)
+    else:  # what a later version of Chroma leaves: a step of its schema that ours does not know
+        with closing(sqlite3.connect(database)) as connection, connection:
+            connection.execute(
+                "INSERT INTO migrations SELECT dir, version + 900, '99999-later.sqlite.sql', sql,"
+                " hash || 'x' FROM migrations ORDER BY version DESC LIMIT 1"
+            )
+            connection.execute("ALTER TABLE collections RENAME TO gatherings")
+
+
+@pytest.mark.parametrize(
+    "crashed",
+    [False, pytest.param(True, marks=pytest.mark.slow)],
+    ids=["closed in order", "crashed"],
+)
+@pytest.mark.parametrize("kind", ["delete", "overwrite", "truncate", "vectors", "version"])
+def test_whatever_happened_to_its_files_it_is_filled_again(
+    ledger: Ledger, tmp_path: Path, kind: str, crashed: bool
 ) -> None:
-    space, rows = fill(ledger)
+    count = 1200 if kind == "vectors" else 40  # below a thousand Chroma writes no vector file
+    space, rows = fill(ledger, count)
     folder = tmp_path / "chroma"
     live = opened(ledger, folder)
     live.for_writing()
     live.close()
-    from rag.store.keeper import mark
-
-    mark(ledger, space, clean=False)  # as after a crash
-    database = folder / "chroma.sqlite3"
-    if damage == "delete":
-        shutil.rmtree(folder)
-    elif damage == "overwrite":
-        database.write_bytes(b"this is no database" * 1000)
-    else:
-        database.write_bytes(database.read_bytes()[:5000])
+    if crashed:
+        mark(ledger, space, folder, clean=False)
+    damage_of(kind, folder)
     again = opened(ledger, folder)
-    assert len(again.for_writing().ids()) == 40
-    assert again.for_reading().search(rows[5], k=1)[0][1] == pytest.approx(1.0, abs=1e-3)
+    assert again.for_writing().ids() == exact_index(ledger, space).ids()
+    best = again.for_reading().search(rows[5], k=1)[0]
+    assert best[1] == pytest.approx(1.0, abs=1e-3)
     again.close()
+    assert is_clean(ledger, space, folder), "Chroma itself was filled, not only its stand-in"
     assert is_sound(folder, collection=collection_name(space))
+
+
+def test_questions_are_answered_while_chroma_is_opened(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, rows = fill(ledger)
+    live = opened(ledger, tmp_path / "chroma")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(*_: object) -> NumpyIndex:
+        begun.set()
+        assert go_on.wait(20)
+        return NumpyIndex(dim=DIM)
+
+    monkeypatch.setattr("rag.store.live_index.open_chroma", slowly)
+    writer = threading.Thread(target=live.for_writing)
+    writer.start()
+    assert begun.wait(20)
+    assert live.for_reading().search(rows[7], k=1)[0][1] == pytest.approx(1.0, abs=1e-3)
+    assert writer.is_alive()
+    go_on.set()
+    writer.join()
+    live.close()
+
+
+class Failing(NumpyIndex):
+    """What a full disk makes of an index."""
+
+    def put(self, ids, vectors) -> None:
+        raise OSError(28, "No space left on device")
+
+    def search(self, query, *, k):
+        raise RuntimeError("Error loading hnsw index")
+
+
+@pytest.mark.parametrize("act", ["put", "search"])
+def test_an_index_that_fails_gives_way_to_the_exact_one(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    space, rows = fill(ledger)
+    monkeypatch.setattr("rag.store.live_index.open_chroma", lambda *_: Failing(dim=DIM))
+    live = opened(ledger, tmp_path / "chroma")
+    index = live.for_writing()
+    if act == "put":
+        index.put([1], rows[:1])
+    else:
+        assert index.search(rows[3], k=1)[0][1] == pytest.approx(1.0, abs=1e-3)
+    assert live.for_reading().search(rows[3], k=1)[0][1] == pytest.approx(1.0, abs=1e-3)
+    live.close()
+    assert not is_clean(ledger, space, tmp_path / "chroma"), "so that the next start mends it"
+
+
+def test_collections_of_spaces_that_are_gone_go(ledger: Ledger, tmp_path: Path) -> None:
+    folder = tmp_path / "chroma"
+    first, _ = fill(ledger)
+    live = opened(ledger, folder)
+    live.for_writing()
+    live.close()
+    second = ledger.create_space(embedder="test/2", dim=DIM, chunking="c/1", analyser="a/1")
+    ledger.activate(second)
+    ledger.drop_space(first)
+    live = opened(ledger, folder)
+    live.for_writing()
+    live.close()
+    assert len([p for p in folder.iterdir() if p.is_dir()]) <= 1
+    with closing(sqlite3.connect(folder / "chroma.sqlite3")) as connection:
+        names = connection.execute("SELECT name FROM collections").fetchall()
+    assert names == [(collection_name(second),)]

@@ -1,103 +1,115 @@
-"""SIGKILL in the middle of a sync, again and again: the next one finishes, nothing twice."""
+"""SIGKILL in the middle of a sync or rebuild, again and again: the next one finishes it.
+
+``RAG_TEST_KILLS`` is the number of kills; ``RAG_TEST_KILL_SEED`` begins another series.
+"""
 
 from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from rag.store.keeper import exact_index, open_chroma
 from rag.store.ledger import Ledger
 from rag.store.status import broken_invariants
-from tests.pdfs import lines, write_pdf
+from tests.integration.kills import contents, make_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="POSIX signals")]
 ROOT = Path(__file__).parent.parent.parent
-DOCUMENTS = 24
-KILLS = 12
+KILLS = int(os.environ.get("RAG_TEST_KILLS", "16"))
+SEED = int(os.environ.get("RAG_TEST_KILL_SEED", "7"))
+SIZES = (230, 64)  # a rebuild goes from one to the other
 
 
-def make_folder(folder: Path) -> Path:
-    for number in range(DOCUMENTS):
-        pages = [lines(f"document {number} says 第{number}号 word{number}", repeat=40)] * 6
-        write_pdf(folder / f"{number:02}.pdf", pages)
-    write_pdf(folder / "locked.pdf", ["x"], password="pw")
-    shutil.copy(folder / "00.pdf", folder / "twin.pdf")
-    return folder
-
-
-def start(folder: Path) -> subprocess.Popen[str]:
+def start(folder: Path, tokens: int) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.integration.killed_sync", str(folder)],
+        [sys.executable, "-m", "tests.integration.killed_sync", str(folder), str(tokens)],
         cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 
 
-def contents(folder: Path) -> dict[str, Any]:
-    """Everything the library holds, without the row numbers that depend on the way there."""
-    ledger = Ledger(folder / ".rag" / "library.db")
-    connection = ledger.connection
-    try:
-        assert broken_invariants(ledger) == []
-        return {
-            "files": connection.execute(
-                "SELECT path, size, document_id, reason FROM files ORDER BY 1"
-            ).fetchall(),
-            "pages": connection.execute("SELECT * FROM pages ORDER BY 1, 2").fetchall(),
-            "chunks": connection.execute(
-                "SELECT c.document_id, c.start, c.end, c.heading, c.digest, v.vector, f.terms"
-                " FROM chunks c JOIN vectors v ON v.chunk_id = c.id"
-                " JOIN fts_1 f ON f.rowid = c.id ORDER BY 1, 2"
-            ).fetchall(),
-        }
-    finally:
-        ledger.close()
+def finish(folder: Path, tokens: int) -> None:
+    with start(folder, tokens) as process:
+        assert process.wait(timeout=300) == 0
+
+
+def kill_somewhere(folder: Path, tokens: int, rolls: random.Random) -> bool:
+    """Kill at a random moment after work has begun; say whether there was any left to do."""
+    process = start(folder, tokens)
+    assert process.stdout is not None
+    patience = rolls.randint(1, 8)
+    finished = False
+    for line in process.stdout:
+        patience -= line.startswith(("embed", "write", "check", "index"))
+        finished = line.startswith("finished")
+        if patience <= 0 or finished:
+            break
+    if not finished:
+        time.sleep(rolls.random() * 0.03)  # between two steps, within a transaction, anywhere
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=60)
+    process.stdout.close()
+    return not finished
+
+
+def check(folder: Path) -> int:
+    """Return how many documents are complete in all spaces together."""
+    path = folder / ".rag" / "library.db"
+    if not path.exists():
+        return 0
+    ledger = Ledger(path)
+    assert broken_invariants(ledger) == []
+    (rows,) = ledger.connection.execute("SELECT count(*) FROM space_documents").fetchone()
+    (twice,) = ledger.connection.execute(
+        "SELECT count(*) - count(DISTINCT space_id || ' ' || document_id || ' ' || start || ' '"
+        " || end) FROM chunks"
+    ).fetchone()
+    assert twice == 0
+    ledger.close()
+    return int(rows)
 
 
 def test_kills_cost_at_most_the_work_in_hand(tmp_path: Path) -> None:
     calm = make_folder(tmp_path / "calm")
-    with start(calm) as process:
-        assert process.wait(timeout=300) == 0
+    finish(calm, SIZES[0])
     wanted = contents(calm)
-    assert len(wanted["chunks"]) > DOCUMENTS
+    finish(calm, SIZES[1])
+    rebuilt = contents(calm)
+    finish(calm, SIZES[0])
+    assert rebuilt["chunks"] != wanted["chunks"]
+    assert contents(calm) == wanted
 
     rough = make_folder(tmp_path / "rough")
-    rolls = random.Random(7)
-    committed = -1
-    for _ in range(KILLS):
-        process = start(rough)
-        assert process.stdout is not None
-        patience = rolls.randint(1, 6)
-        for line in process.stdout:
-            patience -= line.startswith(("embed", "write"))
-            if patience <= 0 or line.startswith("finished"):
-                break
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=60)
-        process.stdout.close()
-        ledger = Ledger(rough / ".rag" / "library.db")
-        assert broken_invariants(ledger) == []
-        now = len(ledger.document_ids())
-        ledger.close()
-        assert now >= committed, "what was committed is never lost"
-        committed = now
-    assert committed > 0
-    with start(rough) as process:
-        assert process.wait(timeout=300) == 0
-    assert contents(rough) == wanted
+    rolls = random.Random(SEED)
+    kills = lost = done = 0
+    at = 0  # first a sync into the first size, then rebuilds to and fro
+    while kills < KILLS:
+        before = done
+        struck = kill_somewhere(rough, SIZES[at % 2], rolls)
+        done = check(rough)
+        kills += struck
+        if struck:
+            lost += done < before
+        else:  # it got through between two kills: what it made is what calm work makes
+            assert contents(rough) == (wanted if at % 2 == 0 else rebuilt)
+            at += 1
+    finish(rough, SIZES[at % 2])
+    assert contents(rough) == (wanted if at % 2 == 0 else rebuilt)
+    print(f"{kills} kills, {at} rounds finished between them")
+    assert lost <= at + 1, "only the swap of a rebuild drops rows: those of the space before last"
 
     ledger = Ledger(rough / ".rag" / "library.db")
     space = ledger.active_space()
     assert space is not None
-    chroma = open_chroma(ledger, space, rough / ".rag" / "chroma")
+    folder = rough / ".rag" / "chroma"
+    chroma = open_chroma(ledger, space, folder)
     assert chroma.ids() == exact_index(ledger, space).ids()
     chroma.close()
     ledger.close()

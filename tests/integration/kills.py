@@ -1,0 +1,53 @@
+"""A real small library for the tests that kill: how it is made, and all that it holds."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from rag.store.ledger import Ledger
+from rag.store.schema import fts_table
+from rag.store.status import broken_invariants
+from tests.pdfs import lines, write_pdf
+
+DOCUMENTS = 24
+
+
+def make_folder(folder: Path) -> Path:
+    for number in range(DOCUMENTS):
+        pages = [lines(f"document {number} says 第{number}号 word{number}", repeat=40)] * 6
+        write_pdf(folder / f"{number:02}.pdf", pages)
+    write_pdf(folder / "locked.pdf", ["x"], password="pw")
+    shutil.copy(folder / "00.pdf", folder / "twin.pdf")
+    return folder
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """Everything the live space holds, without the row numbers that depend on the way there."""
+    ledger = Ledger(folder / ".rag" / "library.db")
+    connection = ledger.connection
+    try:
+        assert broken_invariants(ledger) == []
+        space = ledger.active_space()
+        assert space is not None
+        return {
+            "space": (space.embedder, space.dim, space.chunking, space.analyser),
+            "files": connection.execute(
+                "SELECT path, size, document_id, reason FROM files ORDER BY 1"
+            ).fetchall(),
+            "documents": connection.execute(
+                "SELECT id, title, language, state, reason, reader FROM documents ORDER BY 1"
+            ).fetchall(),
+            "pages": connection.execute("SELECT * FROM pages ORDER BY 1, 2").fetchall(),
+            "chunks": connection.execute(
+                "SELECT c.document_id, c.start, c.end, c.heading, c.digest, v.vector, f.terms"
+                " FROM chunks c JOIN vectors v ON v.chunk_id = c.id"
+                f" JOIN {fts_table(space.id)} f ON f.rowid = c.id"
+                " WHERE c.space_id = ? ORDER BY 1, 2",
+                (space.id,),
+            ).fetchall(),
+            "alike": connection.execute("SELECT * FROM alike ORDER BY 1, 2").fetchall(),
+        }
+    finally:
+        ledger.close()
