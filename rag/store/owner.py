@@ -29,8 +29,6 @@ class Owner:
         try:
             data.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
-        except OSError as error:
-            raise store_failure(data, error) from error
         except Timeout as error:
             who = _who(self._note)
             raise LibraryBusy(
@@ -40,6 +38,8 @@ class Owner:
                 ),
                 hint=Text("Wait until it is done, or close it.", "请等待其完成，或先关闭它。"),
             ) from error
+        except OSError as error:
+            raise store_failure(data, error) from error
         try:
             self._note.write_text(
                 json.dumps({"pid": os.getpid(), "command": " ".join(sys.argv[:3])}), "utf-8"
