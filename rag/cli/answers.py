@@ -6,7 +6,7 @@ They read the library and never write it, so they work while the app is open.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rag.factory import Factory
     from rag.pipeline import RagPipeline
     from rag.store.ledger import Ledger
-    from rag.types import Answer, Passage
+    from rag.types import Answer, Event, Passage
 
 Question = Annotated[str, typer.Argument(help="in English or Chinese")]
 InDocument = Annotated[
@@ -47,7 +47,7 @@ def ask(
     answer: Answer | None = None
     with _opened(context, with_model=True) as (factory, ledger, pipeline):
         documents = _only(ledger, document)
-        for event in pipeline.ask(question, documents=documents):
+        for event in _prompt_read(context, pipeline.ask(question, documents=documents)):
             if isinstance(event, Delta) and not as_json:
                 typer.echo(event.text, nl=False)
             if isinstance(event, Finished):
@@ -58,6 +58,21 @@ def ask(
         return
     typer.echo("\n")
     _print_sources(context, answer)
+
+
+def _prompt_read(context: Context, events: Iterator[Event]) -> Iterator[Event]:
+    """Pass events on, and show a bar while the model reads the passages."""
+    from rag.types import Delta, Progress
+
+    with ExitStack() as stack:
+        report = stack.enter_context(progress_bar(context))
+        for event in events:
+            if isinstance(event, Delta) and event.prompt_read is not None:
+                report(Progress("read", round(100 * event.prompt_read), 100, "%"))
+                continue
+            if isinstance(event, Delta):
+                stack.close()  # the text begins: the bar makes room
+            yield event
 
 
 def search(
