@@ -230,6 +230,21 @@ def is_cjk(char: str) -> bool:
     return any(first <= code <= last for first, last in CJK_RANGES)
 
 
+def reads_as(language: Language, text: str) -> bool:
+    """Tell whether words of ``language`` can be found in ``text``.
+
+    A page of program code in a Chinese manual is mostly Latin, and still Chinese to whoever
+    searches it: one Chinese character in twenty is enough.
+
+    >>> reads_as("zh", "model.eval() # 推理示例"), reads_as("zh", "model.eval()")
+    (True, False)
+    """
+    if language == "en":
+        return detect_language(text) == "en"
+    letters = [char for char in text if char.isalpha()]
+    return 20 * sum(is_cjk(char) for char in letters) >= max(1, len(letters))
+
+
 def detect_language(text: str) -> Language:
     """Return ``zh`` if a person would call the text Chinese, else ``en``.
 

@@ -14,7 +14,7 @@ from rag.retrieve.fusion import Found, Fused, fuse, lexical_weight, spread
 from rag.retrieve.question import content_terms
 from rag.retrieve.relevance import PROBES, Signs, coverage, floor_of, headroom, relevance
 from rag.types import Passage, SearchResult, SearchTimes
-from rag.words import Language, detect_language
+from rag.words import Language, detect_language, reads_as
 
 if TYPE_CHECKING:
     from rag.protocols import (
@@ -117,7 +117,7 @@ class HybridRetriever:
         held = [text.split() for text in self._store.analysed(best).values()]
         nearest = self._store.passages([chunk_id for chunk_id, _ in legs.dense[:_JUDGED]])
         language = detect_language(question)
-        other = sum(detect_language(passage.chunk.text) != language for passage in nearest.values())
+        other = sum(not reads_as(language, passage.chunk.text) for passage in nearest.values())
         top = legs.dense[0][1] if legs.dense else 0.0
         return Signs(
             coverage=coverage(terms, held, frequency=frequency, total=total),

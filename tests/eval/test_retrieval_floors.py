@@ -54,7 +54,11 @@ def _sync(folder: Path, models_folder: Path) -> None:
     ledger = factory.ledger()
     live = LiveIndex(ledger, settings.data / "chroma", engine=settings.retrieve.index)
     try:
-        wiring.library(factory, ledger, index=live.for_writing).sync()
+        library = wiring.library(factory, ledger, index=live.for_writing)
+        if ledger.active_space() is None:
+            library.sync()
+        else:  # kept from a run of another version, it may be stale
+            library.rebuild(wanted=lambda space: wiring.is_wanted(factory, space))
     finally:
         live.close()
         factory.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rag.errors import ConfigError, RagError, UnreadableDocument
-from rag.words import REASONS, Text, detect_language, is_cjk, reason_text
+from rag.words import REASONS, Language, Text, detect_language, is_cjk, reads_as, reason_text
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -64,3 +64,21 @@ def test_every_error_class_stands_in_the_tree_of_the_docstring() -> None:
         if isinstance(value, type) and issubclass(value, RagError)
     }
     assert classes == named
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "reads"),
+    [
+        ("zh", "这是中文。", True),
+        ("zh", "model.generate(max_new_tokens=512) # 推理示例", True),
+        ("zh", "The notes are an integral part of these statements.", False),
+        ("zh", "", False),
+        ("en", "The notes are part of these statements.", True),
+        ("en", "显存带宽是多少", False),
+        ("en", "model.generate(max_new_tokens=512) # 推理", True),
+    ],
+)
+def test_code_with_a_few_chinese_words_can_be_searched_in_either_language(
+    language: Language, text: str, reads: bool
+) -> None:
+    assert reads_as(language, text) is reads
