@@ -52,6 +52,7 @@ class DeskState:
     documents_revision: int
     memory: MemoryReading
     last_usage: Usage | None
+    stale: Text | None = None  # what a rebuild would mend, and what it costs
 
 
 class Desk:
@@ -86,6 +87,7 @@ class Desk:
                 wanted=lambda space: wiring.is_wanted(self._factory, space),
                 prepare=self._open_index,
                 give_way=self._give_way,
+                stale=lambda: wiring.stale_words(self._factory, self._ledger),
             ),
             stopping=self._stopping,
         )
@@ -144,6 +146,7 @@ class Desk:
             documents_revision=self._worker.revision,
             memory=self._readings.read(model_bytes=generator.memory_bytes() if generator else None),
             last_usage=self._last_usage,
+            stale=self._worker.stale,
         )
 
     def documents(self) -> list[DocumentStatus]:
@@ -184,6 +187,15 @@ class Desk:
         added = [add_file(self.settings.knowledge, name, path) for name, path in files]
         self.sync_soon()
         return added
+
+    def older(self) -> set[str]:
+        """Return the ids of documents that a newer version has taken the place of."""
+        return set(self._ledger.superseded())
+
+    def rebuild_soon(self) -> None:
+        """Ask for what is stale to be rebuilt; returns at once."""
+        Jobs(self._ledger).file("rebuild", {"screen": True})
+        self._worker.wake()
 
     def sync_soon(self) -> None:
         """Ask for a sync; returns at once."""

@@ -68,6 +68,13 @@ def is_wanted(factory: Factory, space: Space) -> bool:
     return fingerprint(factory).matches(space)
 
 
+def stale_words(factory: Factory, ledger: Ledger) -> Text | None:
+    """Return what a rebuild would mend and what it costs; ``None`` if nothing is stale."""
+    from rag.staleness import find_stale
+
+    return find_stale(ledger, fingerprint(factory)).say()
+
+
 def library(
     factory: Factory, ledger: Ledger, *, index: Callable[[], VectorIndex] | None
 ) -> Library:

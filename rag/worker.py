@@ -57,6 +57,7 @@ class WorkerHooks:
 
     wanted: Callable[[Space], bool]  # is this space what the settings ask for?
     prepare: Callable[[], None]  # before the first sync, e.g. open the vector index
+    stale: Callable[[], Text | None]  # what a rebuild would mend
     give_way: Callable[[], None]  # between two batches: returns when no question runs
 
 
@@ -85,6 +86,7 @@ class LibraryWorker:
         self._beaten = self._looked = 0.0
         self.progress: Progress | None = None
         self.note: Text | None = None
+        self.stale: Text | None = None
         self.revision = 0
 
     def sync_soon(self) -> None:
@@ -114,14 +116,19 @@ class LibraryWorker:
             if self._asked or time.monotonic() - synced > self._rescan_s:
                 self._asked = False
                 self._guarded(self._sync)
+                self._guarded(self._look_for_stale)
                 synced = time.monotonic()
             self._guarded(self._do_jobs)
             self._wake.wait(_POLL_S)
             self._wake.clear()
 
+    def _look_for_stale(self) -> None:
+        self.stale = self._hooks.stale()
+
     def _do_jobs(self) -> None:
         while not self._stopping.is_set() and (job := self._jobs.next_queued()) is not None:
             self._do(job)
+            self._look_for_stale()
 
     def _guarded(self, work: Callable[[], object]) -> None:
         """Whatever happens to one sync, the next one comes."""

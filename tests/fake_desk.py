@@ -67,6 +67,8 @@ class FakeDesk:
     error: RagError | None = None
     sizeless: str = ""  # the id of a document whose pages have no size
     full: bool = False  # no room for another file
+    rebuilds: int = 0
+    replaced: tuple[str, ...] = ()  # ids of older versions
     deaf: bool = False  # does not notice a cancel while it holds
 
     def __post_init__(self) -> None:
@@ -103,6 +105,13 @@ class FakeDesk:
 
     def close(self) -> None:
         self.go.set()
+
+    def older(self) -> set[str]:
+        return set(self.replaced)
+
+    def rebuild_soon(self) -> None:
+        self.rebuilds += 1
+        self.change(stale=None)
 
     def sync_soon(self) -> None:
         self.change()

@@ -72,6 +72,10 @@ def _add_state(router: APIRouter, desk: DeskLike) -> None:
             "sync": sync_html(now, language),
         }
 
+    @router.post("/rebuild", status_code=204)
+    def rebuild() -> None:
+        desk.rebuild_soon()
+
     @router.get("/library")
     def documents(language: Language = "en", find: Find = "") -> dict[str, object]:
         revision = desk.state().documents_revision  # first: a change in between is seen later
@@ -82,6 +86,7 @@ def _add_state(router: APIRouter, desk: DeskLike) -> None:
         short, long = totals_words(shown, language)
         return {
             "revision": revision,
+            "older": sorted(desk.older()),
             "html": shown.html,
             "documents": shown.documents,
             "totals": short if shown.documents else "",

@@ -31,6 +31,14 @@ class DeskLike(Protocol):
         """Copy ``(wanted name, temporary file)`` pairs into the folder and ask for a sync."""
         ...
 
+    def older(self) -> set[str]:
+        """Return the ids of documents that a newer version has taken the place of."""
+        ...
+
+    def rebuild_soon(self) -> None:
+        """Ask for what is stale to be rebuilt; returns at once."""
+        ...
+
     def ask(
         self,
         question: str,

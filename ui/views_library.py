@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rag.ingest.uploads import Added
 
 LONG, TAIL = 24, 9  # characters
+GROWING = "growing"  # the reason of a file that is still being copied
 SHOWN = 300  # rows drawn at once; the rest is found by name
 
 
@@ -81,8 +82,9 @@ def _row(document: DocumentStatus, language: Language) -> str:
     failed = document.state == "failed"
     lacking = document.searchable_pages < document.total_pages
     state = "failed" if failed else "partial" if lacking else "ready"
+    waiting = document.reason == GROWING
     count = (
-        say("state_failed", language)
+        say("state_waiting" if waiting else "state_failed", language)
         if failed
         else f"{document.searchable_pages:,}/{document.total_pages:,}"
     )
@@ -116,6 +118,8 @@ def _why(document: DocumentStatus, language: Language) -> str:
         parts.append(reason_text(document.reason, language))
     if document.state != "failed" and document.searchable_pages < document.total_pages:
         parts.append(_pages_words(document, language))
+    if document.alike:
+        parts.append(say("alike", language, names=", ".join(document.alike)))
     if not parts:
         return ""
     hidden = "" if document.state == "failed" else " hidden"
@@ -139,14 +143,25 @@ def sync_html(state: DeskState, language: Language) -> str:
     """Return what a running sync does and how far it is; a failed one says why."""
     progress = state.sync_progress
     if progress is None:
-        if state.sync_note is None:
-            return ""
-        return f'<p class="warn" role="alert">{escape(state.sync_note.say(language))}</p>'
+        note = state.sync_note
+        warning = f'<p class="warn" role="alert">{escape(note.say(language))}</p>' if note else ""
+        return warning + _stale_html(state, language)
     item = f'<span class="item">{escape(progress.item)}</span>' if progress.item else ""
     return (
         f'<div class="sync" role="status"><b>{escape(stage_words(progress, language))}</b>{item}'
         f'<span class="amount">{escape(progress_words(progress, language))}</span>'
         f"{bar_html(progress)}</div>"
+    )
+
+
+def _stale_html(state: DeskState, language: Language) -> str:
+    """Return what a rebuild would mend, what it costs, and the button that begins it."""
+    if state.stale is None:
+        return ""
+    return (
+        f'<p class="stale" role="status">{escape(state.stale.say(language))} '
+        f'<button type="button" data-do="rebuild" title="{word("rebuild_title", language)}">'
+        f"{word('rebuild', language)}</button></p>"
     )
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from rag.store.jobs import Jobs
 from rag.store.ledger import Ledger
 from rag.types import Delta, Finished, Retrieved
 from tests.factories import settings
+from tests.integration.test_cli import Shell
 from tests.pdfs import write_pdf
 
 
@@ -139,3 +143,87 @@ def test_unknown_pages_are_refused(desk: Desk) -> None:
         desk.page_image(document.id, page=99, width=100)
     with pytest.raises(UnknownDocument):
         desk.page_size("f" * 64, 1)
+
+
+@pytest.mark.slow
+def test_the_command_line_does_everything_while_the_app_is_open(desk: Desk) -> None:
+    desk.start()
+    until(lambda: names(desk) == ["lease.pdf"])
+    shell = Shell(desk.settings.knowledge)
+    write_pdf(desk.settings.knowledge / "pets.pdf", ["Pets are welcome here."])
+    assert shell.json("sync")["gaps"] == 0
+    assert names(desk) == ["lease.pdf", "pets.pdf"]
+    assert shell.json("status")["space"]["stale"] == 0
+    before = desk.state().documents_revision
+    shell.json("rebuild", "--all")
+    assert desk.state().documents_revision > before
+    question = "What is the monthly rent?"
+    assert isinstance(list(desk.ask(question, cancelled=lambda: False))[-1], Finished)
+    assert shell.json("rebuild", "--rollback")["space"] == "hashing/256"
+    assert isinstance(list(desk.ask(question, cancelled=lambda: False))[-1], Finished)
+    shell.json("forget", "pets.pdf")
+    assert {d.reason for d in desk.documents()} == {None, "forgotten"}
+    assert shell.json("search", "pets")["passages"][0]["document"] == "lease.pdf"
+    assert shell.json("doctor")["findings"]
+
+
+def test_what_is_stale_is_shown_and_rebuilt_from_the_screen(tmp_path: Path) -> None:
+    folder = tmp_path / "knowledge"
+    write_pdf(folder / "lease.pdf", [f"The rent of month {n} is {n}50 euros." for n in range(30)])
+    for tokens in ("230", "32"):
+        desk = Desk.open(settings(folder, RAG_CHUNK__TOKENS=tokens))
+        try:
+            desk.start()
+            if tokens == "230":
+                until(partial(names, desk))
+                assert desk.state().stale is None
+            else:
+                rebuilt_from_the_screen(desk)
+        finally:
+            desk.close()
+
+
+def rebuilt_from_the_screen(desk: Desk) -> None:
+    until(lambda: desk.state().stale is not None)
+    stale = desk.state().stale
+    assert stale is not None
+    assert "1 document needs re-embedding" in stale.en
+    assert "1 份文档需要重新计算向量" in stale.zh
+    desk.rebuild_soon()
+    until(lambda: desk.state().stale is None)
+    assert desk.state().sync_note is None
+
+
+def test_a_deleted_file_goes_at_once_also_in_the_middle_of_a_long_sync(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.start()
+    until(lambda: names(desk) == ["lease.pdf"])
+    for number in range(12):
+        text = [f"clause {number} of page {page} says much" for page in range(3)]
+        write_pdf(desk.settings.knowledge / f"{number}.pdf", text)
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        if len(names(desk)) > 2 and not go_on.is_set():
+            held.set()
+            go_on.wait(1.5)
+
+    monkeypatch.setattr(desk, "_asking", 0)
+    monkeypatch.setattr(desk._worker, "_hooks", replace(desk._worker._hooks, give_way=hold))
+    desk.sync_soon()
+    assert held.wait(60)
+    (desk.settings.knowledge / "lease.pdf").unlink()
+    until(lambda: "lease.pdf" not in names(desk), seconds=30)
+    go_on.set()
+    until(lambda: len(names(desk)) == 12)
+
+
+def test_the_older_version_of_a_document_is_known(desk: Desk) -> None:
+    desk.start()
+    until(lambda: names(desk) == ["lease.pdf"])
+    (old,) = [d.id for d in desk.documents()]
+    write_pdf(desk.settings.knowledge / "lease.pdf", ["The monthly rent is 990 euros."])
+    desk.sync_soon()
+    until(lambda: desk.older() == {old})
+    assert [d.id for d in desk.documents()] != [old]

@@ -233,3 +233,17 @@ def test_no_free_port_is_an_error_with_a_remedy() -> None:
         with pytest.raises(ConfigError, match="all taken") as caught:
             listen(base)
     assert "--port" in caught.value.hint.en
+
+
+def test_a_rebuild_is_begun_by_our_own_page_only(client: TestClient, desk: FakeDesk) -> None:
+    assert (
+        client.post("/desk/rebuild", headers={"Origin": "http://evil.example"}).status_code == 403
+    )
+    assert desk.rebuilds == 0
+    assert client.post("/desk/rebuild", headers={"Origin": HOME}).status_code == 204
+    assert desk.rebuilds == 1
+
+
+def test_the_list_names_the_versions_that_were_replaced(client: TestClient, desk: FakeDesk) -> None:
+    desk.replaced = ("ab" * 32,)
+    assert client.get("/desk/library").json()["older"] == ["ab" * 32]

@@ -13,6 +13,7 @@ import pytest
 
 from rag.desk import DeskState
 from rag.document_status import DocumentStatus
+from rag.fingerprint import Stale
 from rag.ingest.uploads import Added
 from rag.types import (
     Answer,
@@ -26,7 +27,7 @@ from rag.types import (
     Sentence,
     Usage,
 )
-from rag.words import Text
+from rag.words import LANGUAGES, Language, Text
 from tests.fake_script import HOSTILE
 from tests.fakes import GPU, NO_GPU
 from ui.screen import Problem, Screen, Turn
@@ -308,3 +309,31 @@ def test_meters_never_leave_their_frame() -> None:
         widths = [float(found) for found in re.findall(r"width:([\d.]+)%", html)]
         assert all(0 <= width <= 100 for width in widths)
         assert sum(widths) <= 100.1
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_stale_is_said_with_its_cost_and_a_button(language: Language) -> None:
+    words = Stale(embed=37, embed_s=240, read=3).say()
+    shown = sync_html(replace(READY, stale=words), language)
+    assert 'data-do="rebuild"' in shown
+    assert "37" in shown
+    assert ("about 4 min" if language == "en" else "约 4 分钟") in shown
+    assert sync_html(READY, language) == ""
+    busy = replace(READY, stale=words, sync_progress=Progress("embed", 1, 37, "documents"))
+    assert 'data-do="rebuild"' not in sync_html(busy, language), "it is being done"
+
+
+def test_a_near_duplicate_is_pointed_out_in_its_row() -> None:
+    status = DocumentStatus(
+        "a" * 64, ("a.pdf",), "A", "en", {"text": 3}, "ready", None, alike=("b <1>.pdf",)
+    )
+    html = library([status], language="en").html
+    assert "Nearly the same as b &lt;1&gt;.pdf." in html
+    assert "几乎相同" in library([status], language="zh").html
+
+
+def test_a_file_that_is_being_copied_is_not_called_unreadable() -> None:
+    status = DocumentStatus("", ("a.pdf",), "", "", {}, "failed", "growing")
+    html = library([status], language="en").html
+    assert "being copied" in html
+    assert "cannot be read" not in html

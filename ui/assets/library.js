@@ -7,6 +7,7 @@
   desk.picked = new Set();
   let revision = null;
   let loading = false;
+  let older = new Set(); // documents that a newer version has taken the place of
 
   // -- the list
 
@@ -22,12 +23,23 @@
       desk.find("#totals").title = got.totals_title;
       desk.find("#find").hidden = got.documents < FIND_FROM && !find;
       document.body.dataset.documents = got.documents;
+      older = new Set(got.older);
+      markOlder();
       if (rows().length === got.documents) forgetMissing();
       mark();
     } catch {
       revision = null; // the next state asks again
     } finally {
       loading = false;
+    }
+  };
+
+  // an answer keeps the evidence of the version it was given from
+  const markOlder = () => {
+    for (const card of document.querySelectorAll(".card[data-doc]")) {
+      const old = older.has(card.dataset.doc);
+      card.classList.toggle("older", old);
+      card.querySelector(".doc").dataset.older = old ? desk.say("client.older") : "";
     }
   };
 
@@ -70,6 +82,10 @@
     reason.hidden = !reason.hidden;
     button.setAttribute("aria-expanded", !reason.hidden);
   };
+  desk.actions.rebuild = async (button) => {
+    button.disabled = true;
+    await fetch("/desk/rebuild", { method: "POST" });
+  };
   desk.actions.dismiss = (button) => button.closest(".added").remove();
   desk.actions["open-library"] = () => document.body.classList.toggle("library-open");
 
@@ -86,6 +102,7 @@
     const sync = desk.find("#sync");
     if (sync.innerHTML !== now.sync) sync.innerHTML = now.sync;
     if (now.revision !== revision) load();
+    markOlder();
   });
   desk.onLanguage.push(load);
 
