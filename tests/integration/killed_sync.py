@@ -13,11 +13,13 @@ from tests.factories import settings
 
 
 def main() -> None:
-    chosen = settings(Path(sys.argv[1]), RAG_CHUNK__TOKENS=sys.argv[2])
+    chosen = settings(
+        Path(sys.argv[1]), RAG_CHUNK__TOKENS=sys.argv[2], RAG_RETRIEVE__INDEX=sys.argv[3]
+    )
     owner = Owner(chosen.data)
     factory = Factory(chosen)
     ledger = factory.ledger()
-    index = LiveIndex(ledger, chosen.data / "chroma", engine="chroma")
+    index = LiveIndex(ledger, chosen.data / "chroma", engine=chosen.retrieve.index)
     library = wiring.library(factory, ledger, index=index.for_writing)
     wanted = lambda space: wiring.is_wanted(factory, space)  # noqa: E731
     library.rebuild(wanted=wanted, report=lambda p: print(p.stage, p.done, flush=True))

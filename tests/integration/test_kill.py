@@ -24,13 +24,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="POSI
 ROOT = Path(__file__).parent.parent.parent
 KILLS = int(os.environ.get("RAG_TEST_KILLS", "16"))
 SEED = int(os.environ.get("RAG_TEST_KILL_SEED", "7"))
+CHROMA = 0.3  # of the processes keep Chroma, which takes longer to load than the work itself
 SIZES = (230, 64)  # a rebuild goes from one to the other
 
 
-def start(folder: Path, tokens: int) -> subprocess.Popen[str]:
+def start(folder: Path, tokens: int, *, index: str = "chroma") -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.integration.killed_sync", str(folder), str(tokens)],
+        [sys.executable, "-m", "tests.integration.killed_sync", str(folder), str(tokens), index],
         cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 
@@ -42,7 +43,8 @@ def finish(folder: Path, tokens: int) -> None:
 
 def kill_somewhere(folder: Path, tokens: int, rolls: random.Random) -> bool:
     """Kill at a random moment after work has begun; say whether there was any left to do."""
-    process = start(folder, tokens)
+    index = "chroma" if rolls.random() < CHROMA else "numpy"
+    process = start(folder, tokens, index=index)
     assert process.stdout is not None
     patience = rolls.randint(1, 8)
     finished = False
