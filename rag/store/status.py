@@ -89,6 +89,11 @@ _CHECKS: dict[str, str] = {
                               HAVING min(number) != 1 OR max(number) != count(*))""",
     "a page that can be searched has no text": """
         SELECT count(*) FROM pages WHERE state IN ('text', 'ocr') AND trim(text) = ''""",
+    "a version that was replaced still has a path": """
+        SELECT count(*) FROM superseded s JOIN files f ON f.document_id = s.document_id""",
+    "the space that answers does not exist": """
+        SELECT count(*) FROM meta WHERE key = 'active_space'
+        AND CAST(value AS INTEGER) NOT IN (SELECT id FROM spaces)""",
     "a document is ready although pages are missing": """
         SELECT count(*) FROM documents d WHERE d.state != 'failed'
         AND NOT EXISTS (SELECT 1 FROM pages p WHERE p.document_id = d.id)""",
