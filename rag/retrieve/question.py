@@ -25,6 +25,21 @@ _CHINESE = re.compile(
     "|如何|怎么样|怎样|怎么|是否|有没有|是谁|谁|几个|几年|几|吗|呢"
 )
 
+# A name with a number of three digits or more (RTX 5090, RX 7900, A100, ISO-9001); FY2018
+# and other years are written in many ways, so their absence says nothing.
+_MODEL = re.compile(r"(?<![A-Za-z0-9])[A-Z]{1,6}[ -]?(?!(?:19|20)\d\d(?!\d))\d{3,}[A-Za-z]{0,3}")
+
+
+def model_numbers(question: str, analyser: Analyser) -> list[list[str]]:
+    """Return for each model number in the question the terms that a passage may hold it as.
+
+    Nobody writes such a name another way: a library that never says RTX 5090 has nothing to
+    say about it, however much it knows of its neighbours.
+    """
+    found = [analyser.terms(match[0]) for match in _MODEL.finditer(question)]
+    digits = [[term for term in terms if any(c.isdigit() for c in term)] for terms in found]
+    return [terms for terms in digits if terms]
+
 
 def content_terms(question: str, analyser: Analyser) -> list[str]:
     """Return the question's terms that carry weight, each once, in order.

@@ -48,16 +48,20 @@ class Signs:
     ``coverage`` is the largest share of the question's words, by rarity, in one of the best
     passages. ``headroom`` says how far the nearest passage lies above what unrelated
     questions find: 0 is as near as those, 1 is the same text. Across languages hardly a word
-    can be covered, and its absence says nothing.
+    can be covered, and its absence says nothing. ``unheard_of`` says that the question
+    names a model number that stands nowhere in the library.
     """
 
     coverage: float
     headroom: float
     across_languages: bool = False
+    unheard_of: bool = False
 
 
 def relevance(signs: Signs) -> float:
     """Return the probability, 0 to 1, that the passages hold an answer."""
+    if signs.unheard_of:
+        return 0.0
     logit = (
         _INTERCEPT
         + _COVERAGE * signs.coverage

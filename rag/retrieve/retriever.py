@@ -11,7 +11,7 @@ import numpy as np
 
 from rag.retrieve.analyser import BilingualAnalyser
 from rag.retrieve.fusion import Found, Fused, fuse, lexical_weight, spread
-from rag.retrieve.question import content_terms
+from rag.retrieve.question import content_terms, model_numbers
 from rag.retrieve.relevance import PROBES, Signs, coverage, floor_of, headroom, relevance
 from rag.types import Passage, SearchResult, SearchTimes
 from rag.words import Language, detect_language, reads_as
@@ -123,7 +123,14 @@ class HybridRetriever:
             coverage=coverage(terms, held, frequency=frequency, total=total),
             headroom=headroom(top, floor=self._floor(language, total)),
             across_languages=2 * other > len(nearest),
+            unheard_of=self._unheard_of(question),
         )
+
+    def _unheard_of(self, question: str) -> bool:
+        """Return whether the question is about a model number that no passage has."""
+        named = model_numbers(question, self._analyser)
+        frequency, _ = self._store.document_frequency([t for terms in named for t in terms])
+        return any(not any(frequency[term] for term in terms) for terms in named)
 
     def _floor(self, language: Language, total: int) -> float:
         """Return the cosine that unrelated questions reach; asked anew as the library grows."""

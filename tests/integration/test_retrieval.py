@@ -118,8 +118,23 @@ def test_a_question_about_something_else_is_not_relevant(library, question):
 
 
 @pytest.mark.parametrize(
+    "question", ["How much power does the RTX 5090 draw under load?", "RTX 5090的显存带宽是多少？"]
+)
+def test_a_model_number_that_no_document_has_is_not_in_the_documents(library, question):
+    found = library.retriever.search(question, k=3)
+    assert found.relevance == 0
+    assert found.passages, "the nearest are shown all the same"
+    assert library.retriever.search(question.replace("5090", "3090"), k=3).relevance > 0.1
+
+
+@pytest.mark.parametrize(
     "question",
-    ["How much power does the RTX 3090 draw?", "显存带宽是多少？", "When does the lease end?"],
+    [
+        "How much power does the RTX 3090 draw?",
+        "显存带宽是多少？",
+        "When does the lease end?",
+        "Was the lease of 2031 ended?",
+    ],
 )
 def test_a_question_that_is_answered_is_relevant(library, question):
     assert library.retriever.search(question, k=3).relevance > 0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rag.retrieve.analyser import BilingualAnalyser
-from rag.retrieve.question import content_terms
+from rag.retrieve.question import content_terms, model_numbers
 
 ANALYSER = BilingualAnalyser()
 
@@ -32,3 +32,22 @@ def test_a_question_of_nothing_else_keeps_them(question):
 
 def test_a_question_without_words_has_no_terms():
     assert content_terms("?!", ANALYSER) == []
+
+
+@pytest.mark.parametrize(
+    ("question", "numbers"),
+    [
+        ("RTX 5090的显存容量是多少？", {"5090"}),
+        ("How many cores does the AMD Radeon RX 7900 XTX have?", {"7900"}),
+        ("How much memory has the RTX5090Ti?", {"rtx5090ti", "5090"}),
+        ("What does the A100 cost?", {"a100", "100"}),
+        ("What was revenue in FY2018 and in 2019?", set()),
+        ("What is in Note 16 of the Form 10-K?", set()),
+        ("What did 3M earn on page 120?", set()),
+        ("三星2023年的收入是多少？", set()),
+    ],
+)
+def test_model_numbers_are_told_from_years_and_counts(question, numbers):
+    found = {term for terms in model_numbers(question, ANALYSER) for term in terms}
+    assert bool(found) is bool(numbers)
+    assert numbers & found or not numbers
