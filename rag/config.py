@@ -33,6 +33,9 @@ class IngestSettings(_Section):
 
     workers: Annotated[int, Field(ge=1, le=64, description="processes that read PDFs")] = 2
     timeout_s: Annotated[float, Field(gt=0, description="seconds allowed for one document")] = 120
+    ocr: Annotated[
+        Literal["auto", "off"], Field(description="text recognition of scans; off: when asked")
+    ] = "auto"
     page_timeout_s: Annotated[float, Field(gt=0, description="seconds allowed for one page")] = 15
     memory_mb: Annotated[
         int, Field(ge=128, description="megabytes a document may take while it is read")

@@ -88,6 +88,7 @@ class Desk:
                 prepare=self._open_index,
                 give_way=self._give_way,
                 stale=lambda: wiring.stale_words(self._factory, self._ledger),
+                ocr=settings.ingest.ocr == "auto",
             ),
             stopping=self._stopping,
         )

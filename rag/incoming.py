@@ -14,7 +14,7 @@ from rag.ingest.folder import FoundFile, look_again
 from rag.ingest.plan import GROWING, Plan
 from rag.ingest.reader_name import reader_name
 from rag.store.rows import DocumentRow, FileRow
-from rag.types import SEARCHABLE, Document, DocumentState, Progress
+from rag.types import NOTHING_TO_READ, SEARCHABLE, Document, DocumentState, Progress
 from rag.words import detect_language
 
 if TYPE_CHECKING:
@@ -113,14 +113,19 @@ def to_pending(
         document = Document(identity, stem, (), reader=reader_name())
         return Pending(document, DocumentRow(document, "en", "failed", error.reason, rows))
     document = replace(document, title=document.title or stem)
+    return Pending(document, document_row(document, rows))
+
+
+def document_row(document: Document, files: Sequence[FileRow]) -> DocumentRow:
+    """Say what became of a document that could be opened."""
     lost = [page for page in document.pages if page.state not in SEARCHABLE]
-    gaps = [page for page in lost if page.reason != "blank"]
+    gaps = [page for page in lost if page.reason not in NOTHING_TO_READ]
     state: DocumentState = "partial" if gaps else "ready"
     if len(lost) == len(document.pages):
         state = "failed"
     reason = None if state == "ready" else (gaps or lost)[0].reason
     language = detect_language(document.text[:20_000])
-    return Pending(document, DocumentRow(document, language, state, reason, rows))
+    return DocumentRow(document, language, state, reason, files)
 
 
 def changed_meanwhile(files: Sequence[FoundFile]) -> list[FoundFile]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path, PurePosixPath
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rag.errors import ConfigError, UnknownDocument
 from rag.incoming import (
@@ -31,6 +31,7 @@ from rag.ingest.folder import FoundFile, content_id, look_again, scan
 from rag.ingest.plan import Plan, make_plan, same_stat, surely_deleted
 from rag.ingest.reader_name import reader_name
 from rag.rebuild import engines_beside, swap
+from rag.recognition import Recognition, with_recognised
 from rag.report import SyncReport
 from rag.space_writer import Run, SpaceWriter
 from rag.staleness import remember_speed
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 SETTLE_S = 0.5
 """Between two looks at a file that may still be growing."""
+
+Ocr = Literal["off", "auto", "again"]
 
 
 class Library:
@@ -65,12 +68,22 @@ class Library:
         self._ledger = ledger
         self._writer = SpaceWriter(ledger, engines, index)
         self._pool = pool
+        self._recognition = Recognition(folder, ledger, self._writer, pool)
         self._index = index
 
     # -- sync ------------------------------------------------------------------------------
 
-    def sync(self, *, report: Report = quiet, cancelled: Cancelled = never) -> SyncReport:
+    def sync(
+        self,
+        *,
+        report: Report = quiet,
+        cancelled: Cancelled = never,
+        ocr: Ocr = "off",
+    ) -> SyncReport:
         """Make the index equal to the folder. One bad file never stops the rest.
+
+        ``ocr`` reads the pages without usable text as well, once everything else is
+        searchable; "again" includes pages on which that failed before.
 
         Raises:
             ConfigError: the folder does not exist.
@@ -78,6 +91,17 @@ class Library:
         began = perf_counter()
         run = Run(SyncReport(times=StageTimes()), report, cancelled)
         self._sync(run)
+        if ocr != "off":
+            self._recognition.run(run, pause=never, failed_too=ocr == "again")
+        return run.result.finish(self._ledger, seconds=perf_counter() - began)
+
+    def recognise(
+        self, *, pause: Cancelled, report: Report = quiet, cancelled: Cancelled = never
+    ) -> SyncReport:
+        """Read pages that wait for text recognition until none is left or ``pause()``."""
+        began = perf_counter()
+        run = Run(SyncReport(times=StageTimes()), report, cancelled)
+        self._recognition.run(run, pause=pause)
         return run.result.finish(self._ledger, seconds=perf_counter() - began)
 
     def _sync(self, run: Run, *, spare: SpaceEngines | None = None) -> None:
@@ -174,7 +198,7 @@ class Library:
                 if changed := changed_meanwhile(new[identity]):
                     self._wait_for(changed, run.result)
                 else:
-                    yield pending
+                    yield with_recognised(self._ledger, pending)
         finally:
             for _, reading in waiting:
                 reading.cancel()

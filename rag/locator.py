@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rag.errors import IngestError
 from rag.ingest.folder import real_path
+from rag.recognised import span_boxes
 from rag.types import Box, Passage
 
 if TYPE_CHECKING:
@@ -50,14 +51,26 @@ class Locator:
         path = self._store.path(document_id)
         if path is None or not parts:
             return []
+        found = [(i, self._recognised(document_id, part)) for i, part in parts]
+        rest = [part for (_, part), (_, boxes) in zip(parts, found, strict=True) if boxes is None]
+        drawn = iter(self._in_file(document_id, path, rest) if rest else ())
+        return [(i, next(drawn, ()) if boxes is None else boxes) for i, boxes in found]
+
+    def _recognised(self, document_id: str, part: tuple[int, int, int]) -> tuple[Box, ...] | None:
+        """Return a span's boxes if the page was read by text recognition, which kept them."""
+        page, start, end = part
+        lines = self._store.recognised_lines(document_id, page)
+        return None if lines is None else span_boxes(lines, page=page, start=start, end=end)
+
+    def _in_file(
+        self, document_id: str, path: str, parts: Sequence[tuple[int, int, int]]
+    ) -> list[tuple[Box, ...]]:
         try:
-            recipes = self._store.recipes(document_id, {part[0] for _, part in parts})
-            spans = [part for _, part in parts]
-            boxes = self._viewer.boxes(real_path(self._folder, path), spans, recipes=recipes)
+            recipes = self._store.recipes(document_id, {page for page, _, _ in parts})
+            return self._viewer.boxes(real_path(self._folder, path), parts, recipes=recipes)
         except IngestError as error:
             logger.warning("no boxes for %s: %s", path, error.message)
             return []
-        return [(i, found) for (i, _), found in zip(parts, boxes, strict=True)]
 
     def placed(self, passages: Sequence[Passage]) -> tuple[Passage, ...]:
         """Return the passages with their boxes."""

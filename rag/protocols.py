@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import numpy as np
 
+    from rag.recognised import RecognisedPage
     from rag.types import (
         Box,
         Chunk,
@@ -46,6 +47,20 @@ class PageReader(Protocol):
 
         Raises:
             UnreadableDocument: the file is damaged, encrypted, empty, or of another kind.
+        """
+        ...
+
+
+class Recogniser(Protocol):
+    """Reads the letters of a drawn page. Runs in a worker process, loaded once."""
+
+    name: str  # library, version, resolution; kept with the page
+
+    def read(self, path: Path, *, page: int) -> RecognisedPage:
+        """Return what stands on the page, and what becomes of it.
+
+        Raises:
+            UnreadableDocument: the file cannot be opened or drawn.
         """
         ...
 

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from rag.indexer import Pending, StageTimes
 from rag.store.status import document_statuses
-from rag.types import PAGE_STATES, SEARCHABLE, PageState
+from rag.types import NOTHING_TO_READ, PAGE_STATES, SEARCHABLE, Page, PageState
 from rag.words import reason_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rag.ingest.plan import Plan
     from rag.store.ledger import Ledger
+    from rag.store.rows import DocumentRow
 
 KINDS = ("added", "updated", "moved", "removed", "unchanged", "duplicate")
 
@@ -56,12 +59,14 @@ class SyncReport:
         }
 
     _kinds: dict[str, str] = field(default_factory=dict)
+    _read: set[str] = field(default_factory=set)
 
     def add(self, pending: Pending, passages: int) -> None:
         """Count a document that has just been committed."""
         self.chunks += passages
         if pending.row is None:
             return
+        self._read.add(pending.document.id)
         for page in pending.document.pages:
             self.pages[page.state] += 1
         if pending.row.state == "failed":
@@ -69,6 +74,22 @@ class SyncReport:
                 if file.path in self._kinds:
                     self.files[self._kinds[file.path]] -= 1
                 self.failed.append(_failure(file.path, pending.row.reason or ""))
+
+    def recognised(
+        self, row: DocumentRow, changes: Sequence[tuple[Page, Page]], *, passages: int
+    ) -> None:
+        """Count a document whose pages text recognition has read, as they were and are."""
+        self.chunks += passages
+        for before, after in changes:
+            if row.document.id in self._read:
+                self.pages[before.state] -= 1
+            self.pages[after.state] += 1
+        paths = {file.path for file in row.files}
+        told = [failure for failure in self.failed if failure["path"] in paths]
+        if row.state != "failed" and told:  # it was a scan, and is none any more
+            self.failed = [failure for failure in self.failed if failure not in told]
+            for path in paths & self._kinds.keys():
+                self.files[self._kinds[path]] += 1
 
     def finish(self, ledger: Ledger, *, seconds: float) -> SyncReport:
         """Look at the library as it is now."""
@@ -104,10 +125,11 @@ def count_gaps(ledger: Ledger) -> int:
     failed = sum(
         1 for status in document_statuses(ledger) if status.id and status.state == "failed"
     )
+    nothing = ",".join(f"'{reason}'" for reason in sorted(NOTHING_TO_READ))
     states = ",".join(f"'{state}'" for state in sorted(SEARCHABLE))
     pages = ledger.connection.execute(
         f"SELECT count(*) FROM pages WHERE state NOT IN ({states})"  # noqa: S608 - our own words
-        " AND reason != 'blank'"
+        f" AND reason NOT IN ({nothing})"
     ).fetchone()[0]
     return files + failed + int(pages)
 

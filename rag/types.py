@@ -18,6 +18,8 @@ PAGE_JOIN = "\n"
 PageState = Literal["text", "ocr", "empty", "garbled", "failed", "skipped"]
 PAGE_STATES: tuple[PageState, ...] = ("text", "ocr", "empty", "garbled", "failed", "skipped")
 SEARCHABLE: frozenset[PageState] = frozenset({"text", "ocr"})
+NOTHING_TO_READ = frozenset({"blank", "picture"})
+"""Reasons of pages that nobody would miss in a search."""
 DocumentState = Literal["ready", "partial", "failed"]
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "cancelled"]
@@ -274,9 +276,16 @@ class Space:
 class Progress:
     """How far a sync, rebuild or download is. ``total`` is ``None`` while unknown."""
 
-    stage: str  # scan | read | embed | write | check | download | verify | load
+    stage: str  # scan | read | ocr | embed | write | check | download | verify | load
     done: int = 0
     total: int | None = None
     unit: str = ""  # pages | passages | bytes | documents
     item: str = ""  # the file in work
     per_second: float = 0.0
+
+    @property
+    def minutes_left(self) -> int | None:
+        """Estimate of what takes long enough to ask: a minute at least."""
+        if self.stage != "ocr" or not self.total or self.per_second <= 0:
+            return None
+        return round((self.total - self.done) / self.per_second / 60) or None

@@ -49,9 +49,32 @@ REASONS: dict[str, Reason] = {
     "no_text": Reason(
         Text("The page has pictures but no text layer.", "这一页只有图像，没有文字层。"),
         Text(
-            "Run text recognition (OCR) in another program, then sync again.",
-            "请先用其他程序做文字识别（OCR），再重新同步。",
+            "It waits for text recognition; `rag sync --ocr` runs it.",
+            "正在等待文字识别；可用 `rag sync --ocr` 运行。",
         ),
+    ),
+    "picture": Reason(
+        Text("The page is a picture without words.", "这一页是没有文字的图片。"),
+        Text("Nothing to do.", "无需处理。"),
+    ),
+    "unreadable_scan": Reason(
+        Text(
+            "Text recognition could not read the page reliably (handwriting, a poor scan, or a"
+            " script it does not know).",
+            "文字识别无法可靠读取这一页（手写、扫描质量差，或不支持的文字）。",
+        ),
+        Text("Scan it again at 200 dpi or more.", "请以 200 dpi 以上重新扫描。"),
+    ),
+    "ocr_worse": Reason(
+        Text(
+            "The page's text is unreadable, and text recognition found even less.",
+            "这一页的文字层无法辨认，而文字识别得到的内容更少。",
+        ),
+        Text("Get another copy of the document.", "请换一份该文档的副本。"),
+    ),
+    "ocr_failed": Reason(
+        Text("Text recognition of the page failed.", "这一页的文字识别失败。"),
+        Text("`rag sync --ocr` tries again.", "可用 `rag sync --ocr` 重试。"),
     ),
     "blank": Reason(
         Text("The page is blank.", "这一页是空白页。"), Text("Nothing to do.", "无需处理。")
@@ -62,8 +85,8 @@ REASONS: dict[str, Reason] = {
             "这一页的文字层与页面上印的内容不符。",
         ),
         Text(
-            "Run text recognition (OCR) in another program, then sync again.",
-            "请先用其他程序做文字识别（OCR），再重新同步。",
+            "It waits for text recognition; `rag sync --ocr` runs it.",
+            "正在等待文字识别；可用 `rag sync --ocr` 运行。",
         ),
     ),
     "hidden": Reason(
@@ -76,8 +99,8 @@ REASONS: dict[str, Reason] = {
     "only_hidden": Reason(
         Text("All text of the page is hidden from view.", "这一页的文字全部是隐藏的。"),
         Text(
-            "Nothing to do, unless the page shows a picture of text.",
-            "若页面是文字图像，请做文字识别（OCR）；否则无需处理。",
+            "Nothing to do; if the page shows a picture of text, `rag sync --ocr` reads it.",
+            "无需处理；若页面是文字图像，可用 `rag sync --ocr` 识别。",
         ),
     ),
     "page_failed": Reason(

@@ -21,7 +21,7 @@ from rag.types import Progress, Space
 from rag.words import Text
 
 if TYPE_CHECKING:
-    from rag.library import Library
+    from rag.library import Library, Ocr
     from rag.store.jobs import Job, Jobs
 
 logger = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ class WorkerHooks:
     prepare: Callable[[], None]  # before the first sync, e.g. open the vector index
     stale: Callable[[], Text | None]  # what a rebuild would mend
     give_way: Callable[[], None]  # between two batches: returns when no question runs
+    ocr: bool = True  # recognise pages without text when there is nothing else to do
 
 
 class LibraryWorker:
@@ -80,6 +81,8 @@ class LibraryWorker:
         self._stopping = stopping
         self._wake = threading.Event()
         self._asked = True  # the first sync
+        self._synced = 0.0
+        self._unread = hooks.ocr  # pages may wait for text recognition
         self._job: int | None = None
         self._rescan_s = RESCAN_S
         self._unsettled: tuple[list[dict[str, str]], list[str]] = ([], [])
@@ -111,14 +114,18 @@ class LibraryWorker:
         """Sync and do jobs until told to stop."""
         self._guarded(self._jobs.give_up)
         self._guarded(self._hooks.prepare)
-        synced = 0.0
         while not self._stopping.is_set():
-            if self._asked or time.monotonic() - synced > self._rescan_s:
+            if self._due():
                 self._asked = False
                 self._guarded(self._sync)
                 self._guarded(self._look_for_stale)
-                synced = time.monotonic()
+                self._synced = time.monotonic()
+                self._unread = self._hooks.ocr
             self._guarded(self._do_jobs)
+            if self._unread and not self._stopping.is_set():
+                self._guarded(self._recognise)
+                self._unread = self._busy()
+                continue
             self._wake.wait(_POLL_S)
             self._wake.clear()
 
@@ -129,6 +136,21 @@ class LibraryWorker:
         while not self._stopping.is_set() and (job := self._jobs.next_queued()) is not None:
             self._do(job)
             self._look_for_stale()
+
+    def _due(self) -> bool:
+        return self._asked or time.monotonic() - self._synced > self._rescan_s
+
+    def _busy(self) -> bool:
+        """Return whether something goes before text recognition, which takes long."""
+        return self._due() or self._jobs.next_queued() is not None
+
+    def _recognise(self) -> None:
+        self._library.recognise(pause=self._busy, report=self._report, cancelled=self._stopped)
+
+    def _stopped(self) -> bool:
+        """Asked many times a second while a page is read; the one who waits hears of it."""
+        self._beat(self.progress)
+        return self._stopping.is_set()
 
     def _guarded(self, work: Callable[[], object]) -> None:
         """Whatever happens to one sync, the next one comes."""
@@ -145,8 +167,8 @@ class LibraryWorker:
         finally:
             self.progress = None
 
-    def _sync(self) -> dict[str, Any]:
-        result = self._library.sync(report=self._report, cancelled=self._stopping.is_set)
+    def _sync(self, ocr: Ocr = "off") -> dict[str, Any]:
+        result = self._library.sync(report=self._report, cancelled=self._stopped, ocr=ocr)
         self.note = None
         found = result.to_json()
         files = found["files"]
@@ -165,6 +187,10 @@ class LibraryWorker:
             self.revision += 1
         if progress.stage != "scan":
             self.progress = progress
+        self._beat(progress)
+        self._hooks.give_way()
+
+    def _beat(self, progress: Progress | None) -> None:
         now = time.monotonic()
         if self._job is not None and now - self._beaten > _BEAT_S:
             self._beaten = now
@@ -173,7 +199,6 @@ class LibraryWorker:
             self._looked = now  # a long sync does not keep what was deleted meanwhile findable
             if self._library.drop_deleted():
                 self.revision += 1
-        self._hooks.give_way()
 
     def _do(self, job: Job) -> None:
         self._job = job.id
@@ -210,13 +235,13 @@ class LibraryWorker:
 
     def _result(self, job: Job) -> dict[str, Any]:
         if job.kind == "sync":
-            return self._sync()
+            return self._sync(job.argument.get("ocr", "off"))
         if job.kind == "rebuild":
             result = self._library.rebuild(
                 everything=bool(job.argument.get("all")),
                 wanted=self._hooks.wanted,
                 report=self._report,
-                cancelled=self._stopping.is_set,
+                cancelled=self._stopped,
             )
             return result.to_json()
         if job.kind == "rollback":

@@ -41,6 +41,7 @@ def settings(knowledge: Path, **environment: str) -> Settings:
             "RAG_EMBEDDER__MODEL": "hashing",
             "RAG_GENERATOR__ENGINE": "echo",
             "RAG_INGEST__WORKERS": "1",
+            "RAG_INGEST__OCR": "off",
             **environment,
         },
     )

@@ -76,7 +76,9 @@ def bar_html(progress: Progress) -> str:
 
 SLOW = 10  # below ten a second, one digit more is worth showing
 KNOWN_UNITS = frozenset({"pages", "passages", "documents"})
-KNOWN_STAGES = frozenset({"scan", "read", "embed", "write", "check", "download", "verify", "load"})
+KNOWN_STAGES = frozenset(
+    {"scan", "read", "ocr", "embed", "write", "check", "download", "verify", "load"}
+)
 
 
 def progress_words(progress: Progress, language: Language) -> str:
@@ -103,7 +105,9 @@ def progress_words(progress: Progress, language: Language) -> str:
         else f"{progress.per_second:.1f}"
     )
     speed = say("per_second", language, value=rate, unit=unit) if progress.per_second else ""
-    return " · ".join(filter(None, (f"{amount} {unit}".rstrip(), speed)))
+    left = progress.minutes_left
+    rest = say("minutes_left", language, value=left) if left else ""
+    return " · ".join(filter(None, (f"{amount} {unit}".rstrip(), speed, rest)))
 
 
 def stage_words(progress: Progress, language: Language) -> str:

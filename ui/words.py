@@ -56,6 +56,8 @@ WORDS: dict[str, Text] = {
     # -- sync and download, by stage
     "stage_scan": Text("Looking through the folder", "正在查看文件夹"),
     "stage_read": Text("Reading", "正在读取"),
+    "stage_ocr": Text("Recognising text", "正在识别文字"),
+    "minutes_left": Text("about {value} min left", "约剩 {value} 分钟"),
     "stage_embed": Text("Indexing", "正在建立索引"),
     "stage_write": Text("Saving", "正在保存"),
     "stage_check": Text("Checking", "正在检查"),

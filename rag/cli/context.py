@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 STAGES: dict[str, Text] = {
     "scan": Text("looking at the folder", "查看文件夹"),
     "read": Text("reading", "读取"),
+    "ocr": Text("recognising text", "文字识别"),
     "embed": Text("embedding", "计算向量"),
     "write": Text("indexed", "已索引"),
     "check": Text("checking", "检查"),
@@ -108,6 +109,9 @@ def describe(progress: Progress, language: Language) -> dict[str, Any]:
         count = f"{progress.done}/{progress.total}"
         if progress.per_second:
             count += f", {progress.per_second:.1f} " + ("pages/s" if language == "en" else "页/秒")
+        if progress.minutes_left is not None:
+            left = progress.minutes_left
+            count += f", {left} min left" if language == "en" else f"，约剩 {left} 分钟"
     else:
         count = str(progress.done) if progress.done else ""
     return {

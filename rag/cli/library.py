@@ -17,19 +17,22 @@ from rag.words import Text, reason_text, shown
 
 if TYPE_CHECKING:
     from rag.factory import Factory
-    from rag.library import Library
+    from rag.library import Library, Ocr
     from rag.types import Progress
 
 
 def sync(
     ctx: typer.Context,
     *,
+    ocr: Annotated[
+        bool, typer.Option("--ocr", help="recognise the text of scans now, whatever the settings")
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="go on until Ctrl+C")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make the index equal to the folder."""
     context: Context = ctx.obj
-    result = run_sync(context)
+    result = run_sync(context, again=ocr)
     _print_report(context, result, as_json=as_json)
     if watch:
         from watchfiles import watch as changes
@@ -42,10 +45,17 @@ def sync(
     raise typer.Exit(GAPS if result["gaps"] else 0)
 
 
-def run_sync(context: Context) -> dict[str, Any]:
-    """Sync here or in the open app; return the report."""
+def run_sync(context: Context, *, again: bool = False) -> dict[str, Any]:
+    """Sync here or in the open app; return the report.
+
+    ``again`` recognises scans even if the settings do not, and those that failed before.
+    """
+    ocr: Ocr = "again" if again else context.settings.ingest.ocr
     return owned(
-        context, "sync", {}, lambda library, _, report: library.sync(report=report).to_json()
+        context,
+        "sync",
+        {"ocr": ocr},
+        lambda library, _, report: library.sync(report=report, ocr=ocr).to_json(),
     )
 
 

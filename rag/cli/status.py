@@ -39,6 +39,7 @@ def status(
             print_json(_status_json(factory, ledger, documents, with_pages=pages))
         else:
             _print_status(context, documents)
+            _print_waiting(context, ledger)
             _print_stale(context, find_stale(ledger, wiring.fingerprint(factory)))
     finally:
         ledger.close()
@@ -50,6 +51,7 @@ def _status_json(
 ) -> dict[str, Any]:
     from rag import wiring
     from rag.staleness import find_stale
+    from rag.store.ocr_pages import waiting_pages
     from rag.types import PAGE_STATES
 
     stale = find_stale(ledger, wiring.fingerprint(factory))
@@ -73,6 +75,7 @@ def _status_json(
             "documents": len(documents),
             "files": sum(len(d.paths) for d in documents),
             "pages": totals,
+            "ocr_waiting": sum(len(pages) for pages in waiting_pages(ledger).values()),
         },
     }
 
@@ -84,6 +87,27 @@ def _total_s(stale: Stale) -> float | None:
     ]
     known = [cost for cost in costs if cost is not None]
     return round(sum(known), 1) if len(known) == len(costs) else None
+
+
+def _print_waiting(context: Context, ledger: Ledger) -> None:
+    from rag.store.ocr_pages import seconds_for, waiting_pages
+
+    count = sum(len(pages) for pages in waiting_pages(ledger).values())
+    if not count:
+        return
+    seconds = seconds_for(ledger, count)
+    minutes = max(1, round(seconds / 60)) if seconds else None
+    en = f" (about {minutes} min)" if minutes else ""
+    zh = f"（约 {minutes} 分钟）" if minutes else ""
+    pages = "page waits" if count == 1 else "pages wait"
+    typer.echo(
+        context.say(
+            Text(
+                f"{count} {pages} for text recognition{en}; `rag sync --ocr` runs it.",
+                f"{count} 页等待文字识别{zh}；可用 `rag sync --ocr` 运行。",
+            )
+        )
+    )
 
 
 def _print_stale(context: Context, stale: Stale) -> None:

@@ -7,6 +7,7 @@ at a time.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,12 +20,16 @@ from rag.ingest import tasks
 from rag.ingest.crew import Cancelled, Crew, Errand, Fault, never
 from rag.ingest.guard import Limits
 from rag.ingest.tasks import ReadJob
+from rag.recognised import RecognisedPage
 from rag.types import Box, Document
 from rag.words import REASONS, Text
 
 T = TypeVar("T")
 VIEW_TIMEOUT_S = 20.0
+OCR_PAGE_S = 180.0  # a full page takes 3 to 12 s on two cores, and more beside other work
 READER = "rag.ingest.pdf_reader:PdfReader"
+RECOGNISER = "rag.ingest.ocr:RapidRecogniser"
+_CORES_EACH = 4
 _ATTEMPTS = 3  # readings with what was at fault left out, before the document is given up
 _PAGE_REASONS = {"timeout": "page_timeout", "memory": "page_memory", "crashed": "page_crashed"}
 _FILE_REASONS = {"timeout": "timeout", "memory": "memory", "crashed": "reader_crashed"}
@@ -102,18 +107,56 @@ class Reading:
         self._errand.cancel()
 
 
+class Recognising:
+    """A page on its way through text recognition."""
+
+    def __init__(self, errand: Errand[RecognisedPage], page: int) -> None:
+        self._errand = errand
+        self._page = page
+
+    def result(self, *, cancelled: Cancelled = never) -> RecognisedPage:
+        """Wait for the page; one that recognition does not survive says so.
+
+        Raises:
+            UnreadableDocument: the file cannot be opened.
+            CancelledError: it was cancelled.
+        """
+        try:
+            return self._errand.result(cancelled=cancelled)
+        except (Fault, OSError):
+            return RecognisedPage(self._page, "empty", "ocr_failed")
+
+    def cancel(self) -> None:
+        """Stop; the worker is killed if it has begun."""
+        self._errand.cancel()
+
+
 class WorkerPool:
     """Reads documents, draws pages, finds boxes. Satisfies ``PageViewer`` as well."""
 
     def __init__(
-        self, *, workers: int, timeout_s: float, limits: Limits, reader: str = READER
+        self,
+        *,
+        workers: int,
+        timeout_s: float,
+        limits: Limits,
+        reader: str = READER,
+        recogniser: str = RECOGNISER,
     ) -> None:
-        """``timeout_s`` is for a whole document, ``limits`` for one page; ``reader`` a name."""
+        """``timeout_s`` is for a whole document, ``limits`` for one page.
+
+        ``reader`` and ``recogniser`` are dotted names, for the workers to load.
+        """
         self._readers = Crew(workers=workers, niceness=5)
         self._viewers = Crew(workers=1, niceness=0)  # what is looked at waits for no reading
         self._timeout_s = timeout_s
         self._limits = limits
         self._reader = reader
+        # few with several threads rather than many: each holds a model of half a gigabyte
+        cores = os.cpu_count() or 1
+        self.recognisers = max(1, min(workers, cores // _CORES_EACH))
+        self._recognisers = Crew(workers=self.recognisers, niceness=10)
+        self._ocr = (recogniser, min(cores, _CORES_EACH))
         self.ahead = 2 * workers  # documents read before they are asked for; bounds memory
 
     @classmethod
@@ -126,6 +169,14 @@ class WorkerPool:
         """Start reading a document."""
         job = ReadJob(path, document_id, self._reader, Path(), self._limits)
         return Reading(self._readers, job, timeout_s=self._timeout_s)
+
+    def recognise(self, path: Path, *, page: int) -> Recognising:
+        """Start reading the letters of a drawn page."""
+        limits = Limits(page_s=OCR_PAGE_S, memory_mb=self._limits.memory_mb)
+        errand = self._recognisers.send(
+            tasks.recognise, lambda journal: (path, page, self._ocr, journal, limits), OCR_PAGE_S
+        )
+        return Recognising(errand, page)
 
     def render(self, path: Path, *, page: int, width: int) -> bytes:
         """Return the page as PNG, ``width`` pixels wide.
@@ -165,6 +216,7 @@ class WorkerPool:
         """Kill the workers."""
         self._readers.close()
         self._viewers.close()
+        self._recognisers.close()
 
 
 def _seen(errand: Errand[T], path: Path) -> T:

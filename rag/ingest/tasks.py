@@ -6,15 +6,17 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.ingest.guard import Limits, guarded
+from rag.recognised import RecognisedPage
 from rag.types import Box, Document
 
 if TYPE_CHECKING:
-    from rag.protocols import PageReader
+    from rag.protocols import PageReader, Recogniser
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,22 @@ def render(path: Path, page: int, width: int, journal: Path, limits: Limits) -> 
 
     with guarded(journal, limits):
         return PdfViewer().render(path, page=page, width=width)
+
+
+@lru_cache(maxsize=1)
+def _recogniser(dotted: str, threads: int) -> Recogniser:
+    """Return this worker's one model, loaded when the first page comes."""
+    module, _, name = dotted.partition(":")
+    built: Recogniser = getattr(import_module(module), name)(threads=threads)
+    return built
+
+
+def recognise(
+    path: Path, page: int, engine: tuple[str, int], journal: Path, limits: Limits
+) -> RecognisedPage:
+    """Return what stands on the drawn page; ``engine`` is a dotted name and its threads."""
+    with guarded(journal, limits):
+        return _recogniser(*engine).read(path, page=page)
 
 
 def boxes(

@@ -16,14 +16,13 @@ from typing import Any
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from rag.errors import UnreadableDocument
+from rag.ingest.open_pdf import opened
 from rag.ingest.page_text import kept
 from rag.ingest.recipe import read_recipe, stretches
 from rag.types import Box
-from rag.words import REASONS, Text
 
 _DEVICE = 100_000  # pixels; PageToDevice answers in whole pixels, so the finer the better
-MAX_WIDTH = 4000
+MAX_WIDTH, MAX_HEIGHT = 4000, 12_000
 
 
 class PdfViewer:
@@ -43,15 +42,12 @@ class PdfViewer:
         Raises:
             UnreadableDocument: PDFium cannot open the file.
         """
-        pdf = _open(path)
-        try:
-            known = recipes or {}
+        known = recipes or {}
+        with opened(path) as pdf:
             return [
                 _span_boxes(pdf, page, start, end, known.get(page, ""))
                 for page, start, end in spans
             ]
-        finally:
-            pdf.close()
 
     def render(self, path: Path, *, page: int, width: int) -> bytes:
         """Return the page as PNG, ``width`` pixels wide.
@@ -59,35 +55,16 @@ class PdfViewer:
         Raises:
             UnreadableDocument: PDFium cannot open the file or the page.
         """
-        pdf = _open(path)
-        try:
+        with opened(path) as pdf:
             leaf = pdf[page - 1]
-            scale = min(width, MAX_WIDTH) / max(leaf.get_width(), 1.0)
+            wide, high = leaf.get_size()
+            scale = min(width, MAX_WIDTH) / max(wide, 1.0)
+            scale = min(scale, MAX_HEIGHT / max(high, 1.0))  # a very long page fills no memory
             image = leaf.render(scale=scale).to_pil()
             buffer = io.BytesIO()
             image.convert("RGB").save(buffer, "PNG")
             leaf.close()
             return buffer.getvalue()
-        except pypdfium2.PdfiumError as error:
-            raise _unreadable(path) from error
-        finally:
-            pdf.close()
-
-
-def _open(path: Path) -> pypdfium2.PdfDocument:
-    try:
-        return pypdfium2.PdfDocument(path)
-    except (pypdfium2.PdfiumError, OSError) as error:
-        raise _unreadable(path) from error
-
-
-def _unreadable(path: Path) -> UnreadableDocument:
-    words = REASONS["damaged"]
-    return UnreadableDocument(
-        Text(f"{path.name}: {words.what.en}", f"{path.name}：{words.what.zh}"),
-        hint=words.remedy,
-        reason="damaged",
-    )
 
 
 def _span_boxes(

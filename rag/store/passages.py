@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from rag.store.ocr_pages import recognised_lines
 from rag.store.schema import fts_table
 from rag.types import PAGE_JOIN, Chunk, Passage, Space
 
 if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors
+    from rag.recognised import Line
     from rag.store.ledger import Ledger
 
 T = TypeVar("T")
@@ -174,6 +176,10 @@ class LedgerPassages:
             (document_id, *pages),
         )
         return {int(number): str(recipe) for number, recipe in rows}
+
+    def recognised_lines(self, document_id: str, page: int) -> tuple[Line, ...] | None:
+        """Return where a page's text stands; ``None`` if it is not from text recognition."""
+        return recognised_lines(self._ledger, document_id, page)
 
     def path(self, document_id: str) -> str | None:
         """Return one path of the document, relative to the knowledge folder."""

@@ -142,7 +142,21 @@ CREATE INDEX alike_second ON alike (second);
 # How the page's text leads back to the file's characters; "" for pages read before this.
 _V4 = "ALTER TABLE pages ADD COLUMN recipe TEXT NOT NULL DEFAULT '';"
 
-MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3, _V4)
+# no reference to pages: what was recognised outlives a new reading of the same document
+_V5 = """
+CREATE TABLE ocr_pages (
+  document_id TEXT NOT NULL,
+  number      INTEGER NOT NULL,
+  engine      TEXT NOT NULL,                 -- library, version, resolution
+  state       TEXT NOT NULL,                 -- what the page becomes
+  reason      TEXT,
+  text        TEXT NOT NULL,
+  lines       TEXT NOT NULL,                 -- JSON; see rag.recognised
+  PRIMARY KEY (document_id, number)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5)
 
 # Any ASCII punctuation may stand inside a term ("4-bit", "3.2%"); the analyser alone decides
 # where terms end, so that passages and questions are cut alike.

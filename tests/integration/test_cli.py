@@ -27,6 +27,7 @@ class Shell:
             "RAG_EMBEDDER__MODEL": "hashing",
             "RAG_GENERATOR__ENGINE": "echo",
             "RAG_INGEST__WORKERS": "1",
+            "RAG_INGEST__OCR": "off",
             "RAG_RETRIEVE__INDEX": "numpy",
         }
 

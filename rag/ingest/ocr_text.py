@@ -1,0 +1,47 @@
+"""From recognised lines to a page's text, and back to where each word stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rag.ingest.ocr_order import Placed, reading_order
+from rag.recognised import Line, Word
+
+Piece = tuple[Placed, Sequence[tuple[str, tuple[float, float]]]]
+"""A line, and its words with their left and right ends; all in points."""
+
+
+def page_of(pieces: Sequence[Piece]) -> tuple[str, tuple[Line, ...]]:
+    """Return the page's text in reading order, and its lines with their offsets."""
+    places = [place for place, _ in pieces]
+    parts: list[str] = []
+    lines: list[Line] = []
+    at = 0
+    for block in reading_order(places):
+        for row in block:
+            for i in row:
+                place = places[i]
+                lines.append(
+                    Line(
+                        at, at + len(place.text), place.x0, place.y0, place.x1, place.y1,
+                        _words(place.text, pieces[i][1], at),
+                    )
+                )  # fmt: skip
+                border = " " if i != row[-1] else "\n" if row is not block[-1] else "\n\n"
+                parts.append(place.text + border)
+                at += len(parts[-1])
+    return "".join(parts).rstrip(), tuple(lines)
+
+
+def _words(
+    text: str, found: Sequence[tuple[str, tuple[float, float]]], offset: int
+) -> tuple[Word, ...]:
+    words = []
+    at = 0
+    for word, (x0, x1) in found:
+        start = text.find(word, at)
+        if start < 0 or not word:
+            continue
+        at = start + len(word)
+        words.append(Word(offset + start, offset + at, x0, x1))
+    return tuple(words)

@@ -1,0 +1,95 @@
+"""What text recognition found, page by page, from the moment it is found.
+
+A page is kept here before its document is committed anew, so that a kill in between costs
+one page; and after, for the boxes, and for a document that is read again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rag.recognised import Line, RecognisedPage, pack, unpack
+from rag.types import SEARCHABLE, PageState
+
+if TYPE_CHECKING:
+    from rag.store.ledger import Ledger
+
+_SPEED = "speed ocr"
+_WAITING = ("no_text", "garbled", "only_hidden", "ocr_failed")
+"""Reasons that recognition can mend; the last only when it is asked to try again."""
+
+
+def waits(state: PageState, reason: str | None) -> bool:
+    """Return whether recognition may change a page."""
+    return state not in SEARCHABLE and reason in _WAITING
+
+
+def waiting_pages(ledger: Ledger, *, failed_too: bool = False) -> dict[str, list[int]]:
+    """Return the pages without usable text by document id, in the order of paths.
+
+    ``failed_too`` takes in pages on which recognition itself failed before.
+    """
+    rows = ledger.connection.execute(
+        "SELECT p.document_id, p.number FROM pages p"
+        " JOIN (SELECT document_id, min(path) AS path FROM files GROUP BY document_id) f"
+        " ON f.document_id = p.document_id"
+        " WHERE p.state IN ('empty', 'garbled') AND p.reason IN (?, ?, ?, ?)"
+        " ORDER BY f.path, p.number",
+        (*_WAITING[:-1], _WAITING[-1] if failed_too else ""),
+    )
+    waiting: dict[str, list[int]] = {}
+    for document_id, number in rows:
+        waiting.setdefault(document_id, []).append(int(number))
+    return waiting
+
+
+def put_recognised(ledger: Ledger, document_id: str, page: RecognisedPage) -> None:
+    """Keep what was found on a page."""
+    ledger.connection.execute(
+        "INSERT OR REPLACE INTO ocr_pages VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            document_id, page.number, page.engine, page.state, page.reason, page.text,
+            pack(page.lines),
+        ),
+    )  # fmt: skip
+
+
+def recognised_pages(ledger: Ledger, document_id: str) -> dict[int, RecognisedPage]:
+    """Return what is kept of a document, by page number; without places."""
+    rows = ledger.connection.execute(
+        "SELECT number, state, reason, text, engine FROM ocr_pages WHERE document_id = ?",
+        (document_id,),
+    )
+    return {row[0]: RecognisedPage(row[0], row[1], row[2], row[3], (), row[4]) for row in rows}
+
+
+def recognised_lines(ledger: Ledger, document_id: str, page: int) -> tuple[Line, ...] | None:
+    """Return where the text of a page stands; ``None`` if it is not from text recognition."""
+    row = ledger.connection.execute(
+        "SELECT o.lines FROM ocr_pages o JOIN pages p"
+        " ON p.document_id = o.document_id AND p.number = o.number"
+        " WHERE o.document_id = ? AND o.number = ? AND p.state = 'ocr' AND p.text = o.text",
+        (document_id, page),
+    ).fetchone()
+    return None if row is None else unpack(row[0])
+
+
+def passage_count(ledger: Ledger, document_id: str) -> int:
+    """Return how many passages a document has in the active space."""
+    space = ledger.active_space()
+    row = ledger.connection.execute(
+        "SELECT count(*) FROM chunks WHERE document_id = ? AND space_id = ?",
+        (document_id, space.id if space else 0),
+    ).fetchone()
+    return int(row[0])
+
+
+def remember_speed(ledger: Ledger, pages_per_second: float) -> None:
+    """Keep how fast pages were recognised."""
+    ledger.set_meta(_SPEED, f"{pages_per_second:.5f}")
+
+
+def seconds_for(ledger: Ledger, pages: int) -> float | None:
+    """Return about how long recognition takes here; ``None`` if it never ran."""
+    speed = ledger.meta(_SPEED)
+    return pages / float(speed) if speed and float(speed) > 0 else None

@@ -1,0 +1,39 @@
+"""Text recognition that answers at once. It runs in worker processes, by dotted name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from rag.ingest.ocr_order import Placed
+from rag.ingest.ocr_text import page_of
+from rag.recognised import RecognisedPage
+
+OBEDIENT = "tests.fake_recognisers:ObedientRecogniser"
+
+
+class ObedientRecogniser:
+    """Does what the file ``PDF.orders`` says: a word for each page.
+
+    ``crash`` dies, ``hang`` never ends, ``picture`` sees no letters; any other word stands on
+    the page. Each page that is read is noted in ``PDF.log``.
+    """
+
+    name = "obedient/1"
+
+    def __init__(self, *, threads: int) -> None:
+        assert threads >= 1
+
+    def read(self, path: Path, *, page: int) -> RecognisedPage:
+        with path.with_suffix(".log").open("a") as log:
+            log.write(f"{page}\n")
+        word = path.with_suffix(".orders").read_text("utf-8").split()[page - 1]
+        if word == "crash":
+            os.abort()
+        while word == "hang":
+            pass
+        if word == "picture":
+            return RecognisedPage(page, "empty", "picture", engine=self.name)
+        place = Placed(f"{word} stands here", 100.0, 200.0, 180.0, 212.0)
+        text, lines = page_of([(place, [(word, (100.0, 130.0))])])
+        return RecognisedPage(page, "ocr", None, text, lines, self.name)

@@ -1,0 +1,216 @@
+"""Pages without usable text: they wait, are recognised, and are found. Recognition is faked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rag import wiring
+from rag.factory import Factory
+from rag.ingest.guard import Limits
+from rag.ingest.pool import WorkerPool
+from rag.library import Library
+from rag.locator import Locator
+from rag.report import SyncReport
+from rag.store.live_index import LiveIndex
+from rag.store.ocr_pages import waiting_pages
+from rag.store.passages import LedgerPassages
+from rag.store.status import broken_invariants, document_statuses
+from rag.types import Box, Progress
+from tests.factories import settings
+from tests.fake_recognisers import OBEDIENT
+from tests.pdfs import write_pdf
+
+SCAN = "#"
+
+
+class Home:
+    """A library whose workers recognise what the test wrote down."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        chosen = settings(folder, RAG_RETRIEVE__INDEX="numpy")
+        self.factory = Factory(chosen)
+        self.pool = WorkerPool(workers=1, timeout_s=60, limits=Limits(30, 512), recogniser=OBEDIENT)
+        self.factory._pool = self.pool
+        self.ledger = self.factory.ledger()
+        self.index = LiveIndex(self.ledger, chosen.data / "chroma", engine="numpy")
+        self.library: Library = wiring.library(
+            self.factory, self.ledger, index=self.index.for_writing
+        )
+
+    def add(self, name: str, pages: list[str], orders: str) -> None:
+        write_pdf(self.folder / f"{name}.pdf", pages)
+        (self.folder / f"{name}.orders").write_text(orders)
+
+    def read_pages(self, name: str) -> list[int]:
+        log = self.folder / f"{name}.log"
+        return [int(line) for line in log.read_text().split()] if log.exists() else []
+
+    def sync(self, **options) -> SyncReport:
+        report = self.library.sync(**{"ocr": "auto", **options})
+        assert broken_invariants(self.ledger) == []
+        return report
+
+    @property
+    def passages(self) -> LedgerPassages:
+        space = self.ledger.active_space()
+        assert space is not None
+        return LedgerPassages(self.ledger, space)
+
+    def finds(self, word: str) -> list[tuple[str, int]]:
+        ids = [i for i, _ in self.passages.match([word], k=50, documents=None)]
+        found = self.passages.passages(ids).values()
+        return sorted((p.document, p.chunk.first_page) for p in found)
+
+    def states(self) -> list[tuple[str, str | None]]:
+        (status,) = document_statuses(self.ledger, with_pages=True)
+        return [(page.state, page.reason) for page in status.page_states]
+
+    def close(self) -> None:
+        self.index.close()
+        self.factory.close()
+        self.ledger.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    made = Home(tmp_path / "knowledge")
+    yield made
+    made.close()
+
+
+def stop_after(pages: int) -> tuple[Callable[[Progress], None], Callable[[], bool]]:
+    """Return a report and a cancel that stops once so many pages were recognised."""
+    done: list[int] = [0]
+
+    def report(progress: Progress) -> None:
+        if progress.stage == "ocr":
+            done[0] = progress.done
+
+    return report, lambda: done[0] >= pages
+
+
+def test_a_scan_is_searchable_and_counted(home: Home) -> None:
+    home.add("scan", [SCAN, SCAN], "heron otter")
+    report = home.sync()
+    assert home.states() == [("ocr", None), ("ocr", None)]
+    assert home.finds("otter") == [("scan.pdf", 1)] or home.finds("otter") == [("scan.pdf", 2)]
+    assert report.files["added"] == 1
+    assert report.failed == []
+    assert (report.pages["ocr"], report.pages["empty"]) == (2, 0)
+    assert report.gaps == 0
+    assert report.times.ocr_s > 0
+
+
+def test_text_is_searchable_before_its_scans_are_read(home: Home) -> None:
+    home.add("mixed", ["alpha clause", SCAN], "- heron")
+    seen: list[tuple[list[tuple[str, int]], list[tuple[str, int]]]] = []
+
+    def look(progress: Progress) -> None:
+        if progress.stage == "ocr" and progress.done == 0:
+            seen.append((home.finds("alpha"), home.finds("heron")))
+
+    report = home.sync(report=look)
+    assert seen == [([("mixed.pdf", 1)], [])]
+    assert home.finds("heron")
+    assert report.chunks == len(home.passages.chunk_ids()), "nothing is counted twice"
+    assert report.pages == {
+        "text": 1, "ocr": 1, "empty": 0, "garbled": 0, "failed": 0, "skipped": 0,
+    }  # fmt: skip
+
+
+def test_what_was_recognised_is_not_read_again(home: Home) -> None:
+    home.add("scan", [SCAN, SCAN], "heron picture")
+    home.sync()
+    report = home.sync()
+    assert home.read_pages("scan") == [1, 2]
+    assert sum(report.pages.values()) == 0
+    assert home.states() == [("ocr", None), ("empty", "picture")]
+
+
+def test_stopping_in_between_loses_nothing(home: Home) -> None:
+    home.add("scan", [SCAN] * 4, "heron otter weasel badger")
+    report, cancelled = stop_after(2)
+    home.sync(report=report, cancelled=cancelled)
+    assert home.read_pages("scan")[:2] == [1, 2]
+    assert set(waiting_pages(home.ledger).values().__iter__().__next__()) == {1, 2, 3, 4}
+    home.sync()
+    assert [home.read_pages("scan").count(n) for n in (1, 2)] == [1, 1]
+    assert home.states() == [("ocr", None)] * 4
+    assert home.finds("heron")
+
+
+def test_a_pause_finishes_the_page_in_work_and_goes_on_later(home: Home) -> None:
+    home.add("scan", [SCAN] * 3, "heron otter weasel")
+    home.sync(ocr="off")
+    report, pause = stop_after(1)
+    home.library.recognise(report=report, pause=pause)
+    assert home.read_pages("scan") == [1]
+    home.library.recognise(pause=lambda: False)
+    assert home.read_pages("scan") == [1, 2, 3]
+    assert home.states() == [("ocr", None)] * 3
+
+
+def test_switched_off_the_pages_wait_and_say_so(home: Home) -> None:
+    home.add("scan", [SCAN], "heron")
+    report = home.sync(ocr="off")
+    assert home.states() == [("empty", "no_text")]
+    assert report.gaps > 0
+    assert list(waiting_pages(home.ledger).values()) == [[1]]
+    home.sync()
+    assert home.finds("heron")
+
+
+def test_a_page_that_kills_recognition_costs_itself(home: Home) -> None:
+    home.add("scan", [SCAN] * 3, "heron crash weasel")
+    home.sync()
+    assert home.states() == [("ocr", None), ("empty", "ocr_failed"), ("ocr", None)]
+    home.sync()
+    assert home.read_pages("scan").count(2) == 1
+    (home.folder / "scan.orders").write_text("heron otter weasel")
+    home.sync(ocr="again")
+    assert home.states() == [("ocr", None)] * 3
+
+
+def test_a_document_that_is_read_again_keeps_what_was_recognised(home: Home) -> None:
+    home.add("mixed", ["alpha", SCAN], "- heron")
+    home.sync()
+    (status,) = document_statuses(home.ledger)
+    home.ledger.set_reader(status.id, "another/1")
+    home.library.rebuild(wanted=lambda _: True)
+    assert home.states() == [("text", None), ("ocr", None)]
+    assert home.finds("heron")
+    assert home.read_pages("mixed") == [2]
+
+
+def test_a_removed_scan_leaves_nothing_behind(home: Home) -> None:
+    home.add("scan", [SCAN], "heron")
+    home.sync()
+    (home.folder / "scan.pdf").unlink()
+    home.sync()
+    assert home.finds("heron") == []
+    assert home.ledger.connection.execute("SELECT count(*) FROM ocr_pages").fetchone() == (0,)
+
+
+def test_the_place_of_a_recognised_word_is_known(home: Home) -> None:
+    home.add("mixed", ["alpha", SCAN], "- heron")
+    home.sync()
+    (document_id,) = home.ledger.document_ids()
+    document = home.ledger.load_document(document_id)
+    assert document is not None
+    at = document.text.index("heron")
+    locator = Locator(home.folder, home.passages, home.pool)
+    word, line, text_page = locator.boxes(
+        [
+            (document_id, at, at + len("heron")),
+            (document_id, at, at + len("heron stands here")),
+            (document_id, 0, len("alpha")),
+        ]
+    )
+    assert word == (Box(2, 100.0, 200.0, 130.0, 212.0),)
+    assert line == (Box(2, 100.0, 200.0, 180.0, 212.0),)
+    assert [box.page for box in text_page] == [1]
