@@ -7,9 +7,7 @@ nothing to do loads no model, no reader and no index.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import CancelledError
 from pathlib import Path, PurePosixPath
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
@@ -24,12 +22,12 @@ from rag.incoming import (
     path_rows,
     quiet,
     read_differently,
-    to_pending,
 )
 from rag.indexer import Pending, SpaceEngines, StageTimes
 from rag.ingest.folder import FoundFile, content_id, look_again, scan
 from rag.ingest.plan import Plan, make_plan, same_stat, surely_deleted
 from rag.ingest.reader_name import reader_name
+from rag.read_ahead import read_ahead
 from rag.rebuild import engines_beside, swap
 from rag.recognition import Recognition, with_recognised
 from rag.report import SyncReport
@@ -38,10 +36,11 @@ from rag.staleness import remember_speed
 from rag.store.likeness import refresh as refresh_likeness
 from rag.store.rows import FileRow
 from rag.types import Progress, Space
+from rag.unlocking import Unlocking
 from rag.words import Text
 
 if TYPE_CHECKING:
-    from rag.ingest.pool import Reading, WorkerPool
+    from rag.ingest.pool import WorkerPool
     from rag.protocols import VectorIndex
     from rag.store.ledger import Ledger
 
@@ -68,6 +67,7 @@ class Library:
         self._ledger = ledger
         self._writer = SpaceWriter(ledger, engines, index)
         self._pool = pool
+        self.unlocking = Unlocking(ledger, pool)
         self._recognition = Recognition(folder, ledger, self._writer, pool)
         self._index = index
 
@@ -79,18 +79,26 @@ class Library:
         report: Report = quiet,
         cancelled: Cancelled = never,
         ocr: Ocr = "off",
+        passwords: Path | None = None,
+        remember: bool = False,
     ) -> SyncReport:
         """Make the index equal to the folder. One bad file never stops the rest.
 
         ``ocr`` reads the pages without usable text as well, once everything else is
-        searchable; "again" includes pages on which that failed before.
+        searchable; "again" includes pages on which that failed before. ``passwords`` is a
+        file of them (see ``rag.ingest.passwords``); ``remember`` keeps those that fit in the
+        system's keyring.
 
         Raises:
-            ConfigError: the folder does not exist.
+            ConfigError: the folder does not exist, or the passwords cannot be read or kept.
         """
         began = perf_counter()
         run = Run(SyncReport(times=StageTimes()), report, cancelled)
+        if passwords is not None:
+            self.unlocking.take_in(passwords)
         self._sync(run)
+        if remember:
+            self.unlocking.keep_all(self._folder)
         if ocr != "off":
             self._recognition.run(run, pause=never, failed_too=ocr == "again")
         return run.result.finish(self._ledger, seconds=perf_counter() - began)
@@ -171,6 +179,7 @@ class Library:
         if ready:
             self._unindex(self._ledger.put_files(ready))
         new = {identity: files for identity, files in names.items() if identity not in known}
+        new |= self.unlocking.locked(plan.unchanged, self._ledger.files())
         if new:
             began = perf_counter()
             documents = self._reading(new, run)
@@ -178,30 +187,12 @@ class Library:
             remember_speed(self._ledger, run.result, perf_counter() - began)
 
     def _reading(self, new: dict[str, list[FoundFile]], run: Run) -> Iterator[Pending]:
-        """Read ahead in the workers, and yield documents in the order of their paths."""
-        pool = self._pool()
-        waiting: deque[tuple[str, Reading]] = deque()
-        queue = deque(new)
-        try:
-            while queue or waiting:
-                while queue and len(waiting) < pool.ahead:
-                    identity = queue.popleft()
-                    path = new[identity][0].real
-                    waiting.append((identity, pool.read(path, document_id=identity)))
-                identity, reading = waiting.popleft()
-                began = perf_counter()
-                try:
-                    pending = to_pending(identity, reading, new[identity], cancelled=run.cancelled)
-                except CancelledError:
-                    return
-                run.result.times.parse_s += perf_counter() - began
-                if changed := changed_meanwhile(new[identity]):
-                    self._wait_for(changed, run.result)
-                else:
-                    yield with_recognised(self._ledger, pending)
-        finally:
-            for _, reading in waiting:
-                reading.cancel()
+        """Yield documents as they are read, save those that changed meanwhile."""
+        for identity, pending in read_ahead(self._pool(), new, run):
+            if changed := changed_meanwhile(new[identity]):
+                self._wait_for(changed, run.result)
+            else:
+                yield with_recognised(self._ledger, pending)
 
     def _wait_for(self, files: Sequence[FoundFile], result: SyncReport) -> None:
         """Leave files alone that were written to while they were read; the next look decides."""

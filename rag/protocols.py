@@ -42,8 +42,17 @@ class PageReader(Protocol):
 
     name: str  # libraries and versions, e.g. "pypdfium2/5.15.2"; kept with the document
 
-    def read(self, path: Path, *, document_id: str, enter: Enter = all_of_it) -> Document:
+    def read(
+        self,
+        path: Path,
+        *,
+        document_id: str,
+        passwords: Sequence[str] = (),
+        enter: Enter = all_of_it,
+    ) -> Document:
         """Return every physical page in order, each with its state and reason.
+
+        ``passwords`` are tried on a file that opens without none.
 
         Raises:
             UnreadableDocument: the file is damaged, encrypted, empty, or of another kind.
@@ -56,7 +65,7 @@ class Recogniser(Protocol):
 
     name: str  # library, version, resolution; kept with the page
 
-    def read(self, path: Path, *, page: int) -> RecognisedPage:
+    def read(self, path: Path, *, page: int, passwords: Sequence[str] = ()) -> RecognisedPage:
         """Return what stands on the page, and what becomes of it.
 
         Raises:

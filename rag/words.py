@@ -128,8 +128,15 @@ REASONS: dict[str, Reason] = {
     "encrypted": Reason(
         Text("The file is protected by a password.", "文件有密码保护。"),
         Text(
-            "Save a copy without the password in a PDF viewer.",
-            "请用 PDF 阅读器另存一份没有密码的副本。",
+            "Give the password on the screen, or with `rag sync --password-file FILE`.",
+            "请在界面上输入密码，或使用 `rag sync --password-file 文件`。",
+        ),
+    ),
+    "wrong_password": Reason(
+        Text("None of the passwords given opens the file.", "所给密码都无法打开该文件。"),
+        Text(
+            "Check the password, and give it on the screen or with `rag sync --password-file`.",
+            "请核对密码，在界面上输入，或使用 `rag sync --password-file`。",
         ),
     ),
     "damaged": Reason(

@@ -167,8 +167,16 @@ class LibraryWorker:
         finally:
             self.progress = None
 
-    def _sync(self, ocr: Ocr = "off") -> dict[str, Any]:
-        result = self._library.sync(report=self._report, cancelled=self._stopped, ocr=ocr)
+    def _sync(
+        self, *, ocr: Ocr = "off", passwords: str | None = None, remember: bool = False
+    ) -> dict[str, Any]:
+        result = self._library.sync(
+            report=self._report,
+            cancelled=self._stopped,
+            ocr=ocr,
+            passwords=Path(passwords) if passwords else None,
+            remember=remember,
+        )
         self.note = None
         found = result.to_json()
         files = found["files"]
@@ -235,7 +243,7 @@ class LibraryWorker:
 
     def _result(self, job: Job) -> dict[str, Any]:
         if job.kind == "sync":
-            return self._sync(job.argument.get("ocr", "off"))
+            return self._sync(**job.argument)
         if job.kind == "rebuild":
             result = self._library.rebuild(
                 everything=bool(job.argument.get("all")),

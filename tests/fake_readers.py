@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from rag.protocols import Enter, all_of_it
@@ -23,7 +24,14 @@ class CleanReader:
 
     name = "fake/1"
 
-    def read(self, path: Path, *, document_id: str, enter: Enter = all_of_it) -> Document:
+    def read(
+        self,
+        path: Path,
+        *,
+        document_id: str,
+        passwords: Sequence[str] = (),
+        enter: Enter = all_of_it,
+    ) -> Document:
         pages = []
         for number in range(1, PAGES + 1):
             if reason := enter(number):
@@ -73,5 +81,12 @@ class RaisingReader(CleanReader):
 class DoomedReader(CleanReader):
     """Dies before it reaches any page."""
 
-    def read(self, path: Path, *, document_id: str, enter: Enter = all_of_it) -> Document:
+    def read(
+        self,
+        path: Path,
+        *,
+        document_id: str,
+        passwords: Sequence[str] = (),
+        enter: Enter = all_of_it,
+    ) -> Document:
         os.abort()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from rag.ingest.ocr_order import Placed
@@ -24,7 +25,7 @@ class ObedientRecogniser:
     def __init__(self, *, threads: int) -> None:
         assert threads >= 1
 
-    def read(self, path: Path, *, page: int) -> RecognisedPage:
+    def read(self, path: Path, *, page: int, passwords: Sequence[str] = ()) -> RecognisedPage:
         with path.with_suffix(".log").open("a") as log:
             log.write(f"{page}\n")
         word = path.with_suffix(".orders").read_text("utf-8").split()[page - 1]

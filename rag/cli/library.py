@@ -7,6 +7,7 @@ app, which is asked through a job.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,12 +28,19 @@ def sync(
     ocr: Annotated[
         bool, typer.Option("--ocr", help="recognise the text of scans now, whatever the settings")
     ] = False,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(help="passwords of PDFs: one a line, or file name, tab, password"),
+    ] = None,
+    remember: Annotated[
+        bool, typer.Option("--remember", help="keep passwords that fit in the system's keyring")
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="go on until Ctrl+C")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make the index equal to the folder."""
     context: Context = ctx.obj
-    result = run_sync(context, again=ocr)
+    result = run_sync(context, again=ocr, passwords=password_file, remember=remember)
     _print_report(context, result, as_json=as_json)
     if watch:
         from watchfiles import watch as changes
@@ -45,17 +53,23 @@ def sync(
     raise typer.Exit(GAPS if result["gaps"] else 0)
 
 
-def run_sync(context: Context, *, again: bool = False) -> dict[str, Any]:
+def run_sync(
+    context: Context, *, again: bool = False, passwords: Path | None = None, remember: bool = False
+) -> dict[str, Any]:
     """Sync here or in the open app; return the report.
 
     ``again`` recognises scans even if the settings do not, and those that failed before.
     """
     ocr: Ocr = "again" if again else context.settings.ingest.ocr
+    file = passwords.absolute() if passwords else None
     return owned(
         context,
         "sync",
-        {"ocr": ocr},
-        lambda library, _, report: library.sync(report=report, ocr=ocr).to_json(),
+        # the file's name, not what is in it: jobs are written to the ledger
+        {"ocr": ocr, "passwords": str(file) if file else None, "remember": remember},
+        lambda library, _, report: library.sync(
+            report=report, ocr=ocr, passwords=file, remember=remember
+        ).to_json(),
     )
 
 

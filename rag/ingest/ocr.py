@@ -50,13 +50,13 @@ class RapidRecogniser:
             }
         )
 
-    def read(self, path: Path, *, page: int) -> RecognisedPage:
+    def read(self, path: Path, *, page: int, passwords: Sequence[str] = ()) -> RecognisedPage:
         """Return what stands on the page, and what becomes of it.
 
         Raises:
             UnreadableDocument: PDFium cannot open the file or draw the page.
         """
-        with opened(path) as pdf:
+        with opened(path, passwords) as pdf:
             leaf = pdf[page - 1]
             image, scale = _drawn(leaf)
             original = clean(leaf.get_textpage().get_text_range())

@@ -2,39 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pypdfium2
 
-from rag.errors import UnreadableDocument
-from rag.words import REASONS, Text
+from rag.ingest.open_error import unreadable
+
+
+def load(path: Path, passwords: Sequence[str] = ()) -> pypdfium2.PdfDocument:
+    """Return the document, opened without a password or with the first that fits.
+
+    Raises:
+        PdfiumError: it cannot be opened.
+    """
+    first: pypdfium2.PdfiumError | None = None
+    for password in (None, *passwords):
+        try:
+            return pypdfium2.PdfDocument(path, password=password)
+        except pypdfium2.PdfiumError as error:
+            first = first or error
+            if not asks_for_password(error):
+                raise
+    assert first is not None
+    raise first
+
+
+def asks_for_password(error: Exception) -> bool:
+    """Return whether PDFium would open the file if it had the right password."""
+    return "password" in str(error).lower()
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[pypdfium2.PdfDocument]:
+def opened(path: Path, passwords: Sequence[str] = ()) -> Iterator[pypdfium2.PdfDocument]:
     """Give the document, and close it.
 
     Raises:
         UnreadableDocument: PDFium cannot open it, or fails on what is done with it.
     """
     try:
-        pdf = pypdfium2.PdfDocument(path)
+        pdf = load(path, passwords)
         try:
             yield pdf
         finally:
             pdf.close()
     except (pypdfium2.PdfiumError, OSError) as error:
-        locked = "password" in str(error).lower()
-        raise unreadable(path, "encrypted" if locked else "damaged") from error
+        raise unreadable(path, reason_of(error, passwords)) from error
 
 
-def unreadable(path: Path, reason: str) -> UnreadableDocument:
-    """Return the error that says why a file cannot be read."""
-    words = REASONS[reason]
-    return UnreadableDocument(
-        Text(f"{path.name}: {words.what.en}", f"{path.name}：{words.what.zh}"),
-        hint=words.remedy,
-        reason=reason,
-    )
+def reason_of(error: Exception, passwords: Sequence[str]) -> str:
+    """Return the code of what is wrong with the file."""
+    if not asks_for_password(error):
+        return "damaged"
+    return "wrong_password" if passwords else "encrypted"

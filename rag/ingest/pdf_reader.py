@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,14 +22,14 @@ from pypdf.errors import (
     PyPdfError,
 )
 
-from rag.errors import UnreadableDocument
 from rag.ingest.assemble import assemble
+from rag.ingest.open_error import unreadable
+from rag.ingest.open_pdf import load, reason_of
 from rag.ingest.pdf_page import DraftPage, read_page
 from rag.ingest.reader_name import reader_name
 from rag.ingest.verdict import verdict
 from rag.protocols import EXTRAS, OPENING, Enter, all_of_it
 from rag.types import Document, Heading, Page
-from rag.words import REASONS, Text
 
 # pypdf's own list of what a broken file can raise is open-ended: its manual leaves it to the
 # caller to catch what else comes out of hostile input.
@@ -49,16 +49,23 @@ class PdfReader:
 
     name = reader_name()
 
-    def read(self, path: Path, *, document_id: str, enter: Enter = all_of_it) -> Document:
+    def read(
+        self,
+        path: Path,
+        *,
+        document_id: str,
+        passwords: Sequence[str] = (),
+        enter: Enter = all_of_it,
+    ) -> Document:
         """Return every page with its state and reason.
 
         Raises:
             UnreadableDocument: neither reader could open the file, and why.
         """
         _check_bytes(path)
-        side = _SideReader(path, enter=enter)
+        side = _SideReader(path, passwords, enter=enter)
         try:
-            with _opened(path, enter) as pdf:
+            with _opened(path, passwords, enter) as pdf:
                 labels = side.labels(len(pdf))
                 whole = assemble(
                     [
@@ -69,9 +76,9 @@ class PdfReader:
         except pypdfium2.PdfiumError as error:
             whole = assemble(side.pages())
             if not whole.pages:
-                _give_up(path, error, side)
+                _give_up(path, error, side, passwords)
         if not whole.pages:
-            _refuse(path, "no_pages")
+            raise unreadable(path, "no_pages")
         enter(EXTRAS)
         headings = side.headings(len(whole.pages)) or whole.headings
         title = side.title() or whole.title
@@ -79,10 +86,10 @@ class PdfReader:
 
 
 @contextmanager
-def _opened(path: Path, enter: Enter) -> Iterator[pypdfium2.PdfDocument]:
+def _opened(path: Path, passwords: Sequence[str], enter: Enter) -> Iterator[pypdfium2.PdfDocument]:
     if enter(OPENING):
         raise pypdfium2.PdfiumError("PDFium did not survive opening this file before")
-    pdf = pypdfium2.PdfDocument(path)
+    pdf = load(path, passwords)
     try:
         yield pdf
     finally:
@@ -93,7 +100,7 @@ def _check_bytes(path: Path) -> None:
     with path.open("rb") as file:
         first = file.read(_FIRST_BYTES)
     if not first:
-        _refuse(path, "empty_file")
+        raise unreadable(path, "empty_file")
 
 
 def _read_page(
@@ -116,7 +123,7 @@ def _read_page(
 class _SideReader:
     """pypdf on the same file. What it cannot read is simply not there."""
 
-    def __init__(self, path: Path, *, enter: Enter) -> None:
+    def __init__(self, path: Path, passwords: Sequence[str], *, enter: Enter) -> None:
         self.encrypted = False
         self._enter = enter
         self._reader: pypdf.PdfReader | None = None
@@ -125,7 +132,9 @@ class _SideReader:
         logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it warns once per odd object
         try:
             reader = pypdf.PdfReader(path)
-            self.encrypted = reader.is_encrypted and not reader.decrypt("")
+            self.encrypted = reader.is_encrypted and not any(
+                reader.decrypt(password) for password in ("", *passwords)
+            )
             self._reader = None if self.encrypted else reader
         except FileNotDecryptedError:
             self.encrypted = True
@@ -204,15 +213,8 @@ class _SideReader:
         return Page(index + 1, text if state == "text" else "", label, state, reason, width, height)
 
 
-def _give_up(path: Path, error: Exception, side: _SideReader) -> NoReturn:
-    encrypted = side.encrypted or "password" in str(error).lower()
-    _refuse(path, "encrypted" if encrypted else "damaged", cause=error)
-
-
-def _refuse(path: Path, reason: str, *, cause: Exception | None = None) -> NoReturn:
-    words = REASONS[reason]
-    raise UnreadableDocument(
-        Text(f"{path.name}: {words.what.en}", f"{path.name}：{words.what.zh}"),
-        hint=words.remedy,
-        reason=reason,
-    ) from cause
+def _give_up(path: Path, error: Exception, side: _SideReader, passwords: Sequence[str]) -> NoReturn:
+    reason = reason_of(error, passwords)
+    if reason == "damaged" and side.encrypted:
+        reason = "wrong_password" if passwords else "encrypted"
+    raise unreadable(path, reason) from error

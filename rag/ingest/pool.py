@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -19,12 +19,14 @@ from rag.errors import UnreadableDocument
 from rag.ingest import tasks
 from rag.ingest.crew import Cancelled, Crew, Errand, Fault, never
 from rag.ingest.guard import Limits
-from rag.ingest.tasks import ReadJob
+from rag.ingest.open_error import unreadable
+from rag.ingest.passwords import LOCKED, Passwords
+from rag.ingest.tasks import Look, ReadJob
 from rag.recognised import RecognisedPage
 from rag.types import Box, Document
-from rag.words import REASONS, Text
 
 T = TypeVar("T")
+Again = Callable[[UnreadableDocument], bool]
 VIEW_TIMEOUT_S = 20.0
 OCR_PAGE_S = 180.0  # a full page takes 3 to 12 s on two cores, and more beside other work
 READER = "rag.ingest.pdf_reader:PdfReader"
@@ -38,8 +40,9 @@ _FILE_REASONS = {"timeout": "timeout", "memory": "memory", "crashed": "reader_cr
 class Reading:
     """A document on its way. What cannot be read in one go is read around the fault."""
 
-    def __init__(self, crew: Crew, job: ReadJob, *, timeout_s: float) -> None:
+    def __init__(self, crew: Crew, job: ReadJob, *, timeout_s: float, passwords: Passwords) -> None:
         self._crew = crew
+        self._passwords = passwords
         self._job = job
         self._timeout_s = timeout_s
         self._errand: Errand[Document] = self._send_reading(job)
@@ -56,23 +59,27 @@ class Reading:
             UnreadableDocument: it could not be read at all, and why.
             CancelledError: it was cancelled.
         """
-        path, job = self._job.path, self._job
-        for _ in range(_ATTEMPTS):
+        try:
+            return self._read(self._job, cancelled)
+        except UnreadableDocument as error:
+            if error.reason not in LOCKED or not self._passwords.recall(self._job.path):
+                raise
+        job = replace(self._job, passwords=self._passwords.candidates(self._job.path))
+        self._errand = self._send_reading(job)
+        return self._read(job, cancelled)
+
+    def _read(self, job: ReadJob, cancelled: Cancelled) -> Document:
+        for attempt in range(_ATTEMPTS + 1):
             try:
                 return self._errand.result(cancelled=cancelled)
             except OSError as error:
-                raise refused(path, "unreadable") from error
+                raise unreadable(job.path, "unreadable") from error
             except Fault as fault:
-                if fault.part in job.left_out:
-                    raise refused(path, _FILE_REASONS[fault.reason]) from fault
+                if fault.part in job.left_out or attempt == _ATTEMPTS:
+                    raise unreadable(job.path, _FILE_REASONS[fault.reason]) from fault
                 job = self._around(job, fault, cancelled)
                 self._errand = self._send_reading(job)
-        try:
-            return self._errand.result(cancelled=cancelled)
-        except Fault as fault:
-            raise refused(path, _FILE_REASONS[fault.reason]) from fault
-        except OSError as error:
-            raise refused(path, "unreadable") from error
+        raise AssertionError("the last attempt returns or raises")
 
     def _around(self, job: ReadJob, fault: Fault, cancelled: Cancelled) -> ReadJob:
         """Go through the rest page by page, and return the job without what is at fault."""
@@ -110,8 +117,10 @@ class Reading:
 class Recognising:
     """A page on its way through text recognition."""
 
-    def __init__(self, errand: Errand[RecognisedPage], page: int) -> None:
-        self._errand = errand
+    def __init__(self, send: Callable[[], Errand[RecognisedPage]], again: Again, page: int) -> None:
+        self._send = send
+        self._again = again
+        self._errand = send()
         self._page = page
 
     def result(self, *, cancelled: Cancelled = never) -> RecognisedPage:
@@ -122,6 +131,11 @@ class Recognising:
             CancelledError: it was cancelled.
         """
         try:
+            return self._errand.result(cancelled=cancelled)
+        except UnreadableDocument as error:
+            if not self._again(error):
+                raise
+            self._errand = self._send()
             return self._errand.result(cancelled=cancelled)
         except (Fault, OSError):
             return RecognisedPage(self._page, "empty", "ocr_failed")
@@ -147,6 +161,7 @@ class WorkerPool:
 
         ``reader`` and ``recogniser`` are dotted names, for the workers to load.
         """
+        self.passwords = Passwords()
         self._readers = Crew(workers=workers, niceness=5)
         self._viewers = Crew(workers=1, niceness=0)  # what is looked at waits for no reading
         self._timeout_s = timeout_s
@@ -167,16 +182,23 @@ class WorkerPool:
 
     def read(self, path: Path, *, document_id: str) -> Reading:
         """Start reading a document."""
-        job = ReadJob(path, document_id, self._reader, Path(), self._limits)
-        return Reading(self._readers, job, timeout_s=self._timeout_s)
+        keys = self.passwords.candidates(path)
+        job = ReadJob(path, document_id, self._reader, Path(), self._limits, passwords=keys)
+        return Reading(self._readers, job, timeout_s=self._timeout_s, passwords=self.passwords)
 
     def recognise(self, path: Path, *, page: int) -> Recognising:
         """Start reading the letters of a drawn page."""
         limits = Limits(page_s=OCR_PAGE_S, memory_mb=self._limits.memory_mb)
-        errand = self._recognisers.send(
-            tasks.recognise, lambda journal: (path, page, self._ocr, journal, limits), OCR_PAGE_S
-        )
-        return Recognising(errand, page)
+
+        def send() -> Errand[RecognisedPage]:
+            look = Look(path, limits, self.passwords.candidates(path))
+            return self._recognisers.send(
+                tasks.recognise,
+                lambda journal: (replace(look, journal=journal), page, self._ocr),
+                OCR_PAGE_S,
+            )
+
+        return Recognising(send, lambda error: self._unlocks(path, error), page)
 
     def render(self, path: Path, *, page: int, width: int) -> bytes:
         """Return the page as PNG, ``width`` pixels wide.
@@ -184,12 +206,7 @@ class WorkerPool:
         Raises:
             UnreadableDocument: it cannot be drawn.
         """
-        errand = self._viewers.send(
-            tasks.render,
-            lambda journal: (path, page, width, journal, self._limits),
-            VIEW_TIMEOUT_S,
-        )
-        return _seen(errand, path)
+        return self._seen(path, tasks.render, page, width)
 
     def boxes(
         self,
@@ -205,34 +222,42 @@ class WorkerPool:
         Raises:
             UnreadableDocument: the file cannot be opened.
         """
+        return self._seen(path, tasks.boxes, list(spans), dict(recipes or {}))
+
+    def fitting(self, path: Path) -> str | None:
+        """Return which of the passwords opens the file; ``None`` if it needs none.
+
+        Raises:
+            UnreadableDocument: none does, or it cannot be opened at all.
+        """
+        return self._seen(path, tasks.fitting)
+
+    def _seen(self, path: Path, task: Callable[..., T], *args: object) -> T:
+        try:
+            return self._look(path, task, args)
+        except UnreadableDocument as error:
+            if not self._unlocks(path, error):
+                raise
+            return self._look(path, task, args)
+
+    def _look(self, path: Path, task: Callable[..., T], args: Sequence[object]) -> T:
+        look = Look(path, self._limits, self.passwords.candidates(path))
         errand = self._viewers.send(
-            tasks.boxes,
-            lambda journal: (path, list(spans), dict(recipes or {}), journal, self._limits),
-            VIEW_TIMEOUT_S,
+            task, lambda journal: (replace(look, journal=journal), *args), VIEW_TIMEOUT_S
         )
-        return _seen(errand, path)
+        try:
+            return errand.result()
+        except Fault as fault:
+            raise unreadable(path, _FILE_REASONS[fault.reason]) from fault
+        except OSError as error:
+            raise unreadable(path, "unreadable") from error
+
+    def _unlocks(self, path: Path, error: UnreadableDocument) -> bool:
+        """Return whether a password that was kept for the file makes another try worth it."""
+        return error.reason in LOCKED and self.passwords.recall(path)
 
     def close(self) -> None:
         """Kill the workers."""
         self._readers.close()
         self._viewers.close()
         self._recognisers.close()
-
-
-def _seen(errand: Errand[T], path: Path) -> T:
-    try:
-        return errand.result()
-    except Fault as fault:
-        raise refused(path, _FILE_REASONS[fault.reason]) from fault
-    except OSError as error:
-        raise refused(path, "unreadable") from error
-
-
-def refused(path: Path, reason: str) -> UnreadableDocument:
-    """Return the error that says why a file cannot be read."""
-    words = REASONS[reason]
-    return UnreadableDocument(
-        Text(f"{path.name}: {words.what.en}", f"{path.name}：{words.what.zh}"),
-        hint=words.remedy,
-        reason=reason,
-    )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag.errors import UnreadableDocument
 from rag.ingest.guard import Limits, guarded
 from rag.recognised import RecognisedPage
 from rag.types import Box, Document
@@ -29,6 +31,7 @@ class ReadJob:
     journal: Path
     limits: Limits
     left_out: Mapping[int, str] = field(default_factory=dict)  # part -> reason
+    passwords: tuple[str, ...] = field(default=(), repr=False)
     first: int = 0  # pages before it are not looked at
     stop: int | None = None  # pages from here on are left out: there was no time for them
 
@@ -39,6 +42,16 @@ class ReadJob:
         if self.stop is not None and part >= self.stop:
             return "page_timeout"
         return self.left_out.get(part)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A file to look into, and what that may cost."""
+
+    path: Path
+    limits: Limits
+    passwords: tuple[str, ...] = field(default=(), repr=False)
+    journal: Path = Path()
 
 
 def start_worker(niceness: int) -> None:
@@ -70,15 +83,33 @@ def _read(job: ReadJob) -> Document:
                 guard.enter(part)
             return reason
 
-        return reader.read(job.path, document_id=job.document_id, enter=enter)
+        return reader.read(
+            job.path, document_id=job.document_id, passwords=job.passwords, enter=enter
+        )
 
 
-def render(path: Path, page: int, width: int, journal: Path, limits: Limits) -> bytes:
+def render(look: Look, page: int, width: int) -> bytes:
     """Return the page as PNG."""
     from rag.ingest.viewer import PdfViewer
 
-    with guarded(journal, limits):
-        return PdfViewer().render(path, page=page, width=width)
+    with guarded(look.journal, look.limits):
+        return PdfViewer().render(look.path, page=page, width=width, passwords=look.passwords)
+
+
+def fitting(look: Look) -> str | None:
+    """Return the password that opens the file; ``None`` if it needs none.
+
+    Raises:
+        UnreadableDocument: none of them fits.
+    """
+    from rag.ingest.open_pdf import opened
+
+    with guarded(look.journal, look.limits):
+        for tried in ((), *((password,) for password in look.passwords[:-1])):
+            with suppress(UnreadableDocument), opened(look.path, tried):
+                return tried[0] if tried else None
+        with opened(look.path, look.passwords[-1:]):
+            return look.passwords[-1] if look.passwords else None
 
 
 @lru_cache(maxsize=1)
@@ -89,23 +120,17 @@ def _recogniser(dotted: str, threads: int) -> Recogniser:
     return built
 
 
-def recognise(
-    path: Path, page: int, engine: tuple[str, int], journal: Path, limits: Limits
-) -> RecognisedPage:
+def recognise(look: Look, page: int, engine: tuple[str, int]) -> RecognisedPage:
     """Return what stands on the drawn page; ``engine`` is a dotted name and its threads."""
-    with guarded(journal, limits):
-        return _recogniser(*engine).read(path, page=page)
+    with guarded(look.journal, look.limits):
+        return _recogniser(*engine).read(look.path, page=page, passwords=look.passwords)
 
 
 def boxes(
-    path: Path,
-    spans: Sequence[tuple[int, int, int]],
-    recipes: Mapping[int, str],
-    journal: Path,
-    limits: Limits,
+    look: Look, spans: Sequence[tuple[int, int, int]], recipes: Mapping[int, str]
 ) -> list[tuple[Box, ...]]:
     """Return each span's boxes."""
     from rag.ingest.viewer import PdfViewer
 
-    with guarded(journal, limits):
-        return PdfViewer().boxes(path, spans, recipes=recipes)
+    with guarded(look.journal, look.limits):
+        return PdfViewer().boxes(look.path, spans, recipes=recipes, passwords=look.passwords)

@@ -34,6 +34,7 @@ class PdfViewer:
         spans: Sequence[tuple[int, int, int]],
         *,
         recipes: Mapping[int, str] | None = None,
+        passwords: Sequence[str] = (),
     ) -> list[tuple[Box, ...]]:
         """Return, for each ``(page, start, end)`` in characters of that page's text, its boxes.
 
@@ -43,19 +44,19 @@ class PdfViewer:
             UnreadableDocument: PDFium cannot open the file.
         """
         known = recipes or {}
-        with opened(path) as pdf:
+        with opened(path, passwords) as pdf:
             return [
                 _span_boxes(pdf, page, start, end, known.get(page, ""))
                 for page, start, end in spans
             ]
 
-    def render(self, path: Path, *, page: int, width: int) -> bytes:
+    def render(self, path: Path, *, page: int, width: int, passwords: Sequence[str] = ()) -> bytes:
         """Return the page as PNG, ``width`` pixels wide.
 
         Raises:
             UnreadableDocument: PDFium cannot open the file or the page.
         """
-        with opened(path) as pdf:
+        with opened(path, passwords) as pdf:
             leaf = pdf[page - 1]
             wide, high = leaf.get_size()
             scale = min(width, MAX_WIDTH) / max(wide, 1.0)
