@@ -196,6 +196,11 @@ class LibraryWorker:
         if progress.stage != "scan":
             self.progress = progress
         self._beat(progress)
+        now = time.monotonic()
+        if self._asked and now - self._looked > _BEAT_S:
+            self._looked = now  # a long sync does not keep what was deleted meanwhile findable
+            if self._library.drop_deleted():
+                self.revision += 1
         self._hooks.give_way()
 
     def _beat(self, progress: Progress | None) -> None:
@@ -203,10 +208,6 @@ class LibraryWorker:
         if self._job is not None and now - self._beaten > _BEAT_S:
             self._beaten = now
             self._jobs.beat(self._job, progress)
-        if self._asked and now - self._looked > _BEAT_S:
-            self._looked = now  # a long sync does not keep what was deleted meanwhile findable
-            if self._library.drop_deleted():
-                self.revision += 1
 
     def _do(self, job: Job) -> None:
         self._job = job.id
