@@ -190,6 +190,14 @@ class Ledger:
         rows = self.connection.execute("SELECT id FROM documents WHERE reader != ?", (reader,))
         return {row[0] for row in rows}
 
+    def failed_by_chance(self) -> set[str]:
+        """Return the ids of documents that a slower or busier machine may have failed on."""
+        rows = self.connection.execute(
+            "SELECT id FROM documents WHERE state = 'failed'"
+            " AND reason IN ('timeout', 'reader_crashed')"
+        )
+        return {row[0] for row in rows}
+
     def set_reader(self, document_id: str, reader: str) -> None:
         """Remember that ``reader`` reads the document as it is here."""
         self.connection.execute(

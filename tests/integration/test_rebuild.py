@@ -282,3 +282,22 @@ def test_files_are_not_needed_to_embed_anew(home: Home) -> None:
     wanted: Callable[[Space], bool] = home.fingerprint.matches
     report = home.library.rebuild(wanted=wanted)
     assert sum(report.pages.values()) == 0
+
+
+def test_what_failed_for_want_of_time_gets_another_chance(home: Home) -> None:
+    connection = home.ledger.connection
+    (document,) = connection.execute(
+        "SELECT document_id FROM files WHERE path = 'a.pdf'"
+    ).fetchone()
+    ids = connection.execute("SELECT id FROM chunks WHERE document_id = ?", (document,))
+    home.index.for_writing().delete([row[0] for row in ids])
+    connection.execute("DELETE FROM chunks WHERE document_id = ?", (document,))
+    connection.execute("DELETE FROM fts_1 WHERE rowid NOT IN (SELECT id FROM chunks)")
+    connection.execute("DELETE FROM pages WHERE document_id = ?", (document,))
+    connection.execute(
+        "UPDATE documents SET state = 'failed', reason = 'timeout' WHERE id = ?", (document,)
+    )
+    home.library.sync()
+    assert home.finds("aword") == []
+    home.rebuild()
+    assert home.finds("aword") == ["a.pdf"]
