@@ -237,10 +237,7 @@ class Library:
         return run.result.finish(self._ledger, seconds=perf_counter() - began)
 
     def _read_again(self, run: Run) -> None:
-        """Read what another version of the reader has read, and keep what is new in it.
-
-        What failed for want of time or by a crash gets another chance as well.
-        """
+        """Read again what another version of the reader read, and what failed by chance."""
         stale = self._ledger.read_by_others(reader_name()) | self._ledger.failed_by_chance()
         known = self._ledger.files()
         files: dict[str, list[FoundFile]] = {}
