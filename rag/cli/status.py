@@ -162,7 +162,7 @@ def _print_status(context: Context, documents: list[DocumentStatus]) -> None:
             why = f"{why} {context.say(like)}".strip()
         table.add_row(shown(name), share, shown(why))
         for page in document.page_states:
-            if page.state not in SEARCHABLE:
+            if page.state not in SEARCHABLE or page.reason:
                 why = reason_text(page.reason, context.language)
                 number = context.say(Text(f"  page {page.number}", f"  第 {page.number} 页"))
                 table.add_row(number, page.state, why)

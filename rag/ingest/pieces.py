@@ -21,12 +21,13 @@ from rag.ingest.lines import CharIndex, Frame, Line
 # A piece lies in one text object, as good as always: a word, or some Chinese characters.
 _PIECE = re.compile(r"\S{1,16}")
 _EVERY = 8  # pieces; each question costs time
-_INVISIBLE = frozenset({3, 7})  # text render modes: neither fill nor stroke; clip only
+_INVISIBLE = 3  # text render mode: neither filled nor stroked
 _WHITE = 250  # of 255, each of red, green and blue
 _CONTRAST = 12  # of 255: less is the same colour
 _TINY_PT = 2.0
 _OCR_LAYER_VISIBLE = 0.2  # share of visible characters, a stamp at most, beside an OCR layer
 _SCAN_AREA = 0.4  # of the page
+_LARGEST_PICTURE = 1600  # pixels; more is not needed to see a word
 _BOLD = 600
 
 
@@ -87,7 +88,7 @@ class PieceReader:
         transparent = self._colour[3] == 0 and mode not in {1, 2}
         style = Style(
             font=fast.font_of(drawn) or 0,
-            invisible=mode in _INVISIBLE or transparent,
+            invisible=mode == _INVISIBLE or transparent,
             white=white and mode == 0,
         )
         self._styles[drawn] = style
@@ -116,7 +117,7 @@ def hidden_pieces(
     hidden = {piece.start: piece for piece in invisible}
     hidden.update({p.start: p for line in tiny for p in _within(pieces, line)})
     if white:
-        hidden.update({piece.start: piece for piece in _unseen(page, white, lines)})
+        hidden.update({piece.start: piece for piece in _unseen(page, white, lines, frame)})
     return [hidden[start] for start in sorted(hidden)]
 
 
@@ -145,13 +146,14 @@ def _area(image: Any) -> float:
 
 
 def _unseen(
-    page: pypdfium2.PdfPage, white: Sequence[Piece], lines: Sequence[Line]
+    page: pypdfium2.PdfPage, white: Sequence[Piece], lines: Sequence[Line], frame: Frame
 ) -> Iterator[Piece]:
     """Yield the white pieces that do not stand out in a picture of the page.
 
     Their line decides: its box in the picture shows one colour only, or more.
     """
-    picture = page.render(scale=1).to_pil().convert("L")
+    scale = min(1.0, _LARGEST_PICTURE / max(frame.width, frame.height, 1.0))
+    picture = page.render(scale=scale).to_pil().convert("L")
     waiting = list(white)
     for line in lines:
         inside = list(_within(waiting, line))
@@ -161,7 +163,10 @@ def _unseen(
         for piece in inside:  # characters of a line are about as wide as one another
             left = line.x0 + share * (piece.start - line.start) if len(inside) > 1 else line.x0
             right = line.x0 + share * (piece.end - line.start) if len(inside) > 1 else line.x1
-            box = tuple(round(v) for v in (left, line.y0, max(right, left + 2), line.y1))
+            edges = (left, line.y0, max(right, left + 2), line.y1)
+            box = tuple(round(edge * scale) for edge in edges)
+            if box[2] <= box[0] or box[3] <= box[1]:
+                continue
             darkest, lightest = picture.crop(box).getextrema()
             if lightest - darkest < _CONTRAST:
                 yield piece

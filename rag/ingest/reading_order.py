@@ -72,7 +72,7 @@ def _is_column(boxes: np.ndarray, lengths: np.ndarray) -> bool:
     width = np.quantile(x1, 0.9) - left
     at_edge = np.abs(x0 - left) <= _EDGE_PT
     full = x1 - x0 >= _FULL_LINE * width
-    ink = (y1 - y0).sum() / (y1.max() - y0.min())
+    ink = (y1 - y0).sum() / max(y1.max() - y0.min(), 1.0)
     return bool(min(at_edge.mean(), full.mean()) >= _COLUMN_SHARE and ink >= _COLUMN_INK)
 
 

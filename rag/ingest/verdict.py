@@ -19,10 +19,17 @@ from rag.types import PageState
 
 GARBLED_SHARE = 0.3  # of what stands on the page, digits and white space aside
 _CID = re.compile(r"\(cid:\d+\)")
-_LEADER_SIGNS = tuple(3 * sign for sign in ".·…_=*–—-")
-_LEADERS = re.compile(r"([.·…_=*–—-])\1{2,}")  # rows of dots say nothing about letters
+_LEADER_SIGNS = (*(3 * sign for sign in ".·…_=*–—-"), ". . .", "· · ·")
+_LEADERS = re.compile(r"([.·…_=*–—-])(?: ?\1){2,}")  # rows of dots say nothing about letters
 _FEWEST_PAIRS = 40
 _ENOUGH = 80  # characters of one font that can be judged alone
+_FEW_PAIRS = 20
+_ODD_BITS = 5.1
+# Signs that are rare in prose, against letters: formulas and code lie below .42.
+_RARE_SIGNS = "!\"#$%&'()*+/:;<=>?@[\\]^`{|}~"
+_FEWEST_SIGNS = 60
+_MANY_SIGNS = 0.3
+_ALL_SIGNS = 0.5
 _FEWEST_IDEOGRAPHS = 20
 _DAILY_SHARE = 0.7  # clean Chinese pages lie above .95, shifted ones below .5
 _FOREIGN_LATIN = 0.5  # of Latin letters; Vietnamese, the richest in marks, stays below
@@ -80,8 +87,7 @@ def _weigh(text: str) -> tuple[int, int]:
         kinds[_kind(char)] += count
     total = sum(kinds.values()) - kinds[_QUIET] + cids
     bad = kinds[_JUNK] + cids
-    if _latin_lies(text, kinds):
-        bad += kinds[_LATIN] + kinds[_MARKED] + kinds[_SIGN]
+    bad += _lying_latin(text, characters, kinds)
     ideographs = [(c, n) for c, n in characters.items() if _kind(c) == _IDEOGRAPH]
     if kinds[_IDEOGRAPH] >= _FEWEST_IDEOGRAPHS and daily_share(ideographs) < _DAILY_SHARE:
         bad += kinds[_IDEOGRAPH]
@@ -90,13 +96,28 @@ def _weigh(text: str) -> tuple[int, int]:
     return bad, total
 
 
-def _latin_lies(text: str, kinds: Counter[str]) -> bool:
+def _lying_latin(text: str, characters: Counter[str], kinds: Counter[str]) -> int:
+    """Return how many Latin letters and signs are none, all or nothing."""
+    letters = kinds[_LATIN] + kinds[_MARKED]
+    if _letters_lie(text, kinds):
+        return letters + min(kinds[_SIGN], letters)
+    return letters + kinds[_SIGN] if _signs_lie(text, characters, kinds) else 0
+
+
+def _letters_lie(text: str, kinds: Counter[str]) -> bool:
     marked = kinds[_MARKED]
     if marked >= _FEWEST_FOREIGN and marked > _FOREIGN_LATIN * (marked + kinds[_LATIN]):
         return True
     bits, pairs = surprise(text)
     # few pairs may surprise by chance, so the bar falls as their number grows
     return pairs >= _FEWEST_PAIRS and bits > 5.0 + 9.0 / sqrt(pairs)
+
+
+def _signs_lie(text: str, characters: Counter[str], kinds: Counter[str]) -> bool:
+    bits, pairs = surprise(text)
+    signs = sum(characters[sign] for sign in _RARE_SIGNS)
+    share = signs / max(signs + kinds[_LATIN], _FEWEST_SIGNS)
+    return share > _ALL_SIGNS or (share > _MANY_SIGNS and pairs >= _FEW_PAIRS and bits > _ODD_BITS)
 
 
 def _babel(scripts: dict[str, int]) -> int:
@@ -118,4 +139,6 @@ def _kind(char: str) -> str:
     if char.isascii():
         return _LATIN
     script = unicodedata.name(char, "?").split()[0]
+    if script == "HANGUL" and not "가" <= char <= "힣":
+        return _SIGN  # a part of a syllable; no list says which are in daily use
     return _SCRIPT_KINDS.get(script, script)

@@ -25,6 +25,7 @@ HONEST = {
     "greek": "Ο προμηθευτής παραδίδει τα εμπορεύματα εντός τριάντα ημερών από την παραγγελία.",
     "japanese": "供給者は注文を受けてから三十日以内に商品を引き渡すものとする。書面で通知する。",
     "korean": "공급자는 주문을 받은 날부터 삼십 일 이내에 물품을 인도하여야 한다.",
+    "jamo": " ".join(chr(c) for c in range(0x3131, 0x318F)),
     "code": "for (int i = 0; i < kMaxBlocks; ++i) { cudaMemcpyAsync(dst[i], src, n, kind, st); }",
     "formula": "∑ᵢ αᵢ xᵢ² ≤ ‖β‖₂ ⇒ ∂f/∂θ → 0 as λ ↦ ∞, ∀ε ∈ ℝ⁺",
     "bullets": "\uf0b7 deliver the goods\n\uf0b7 pay the price\n\uf0b7 keep the secrets",
