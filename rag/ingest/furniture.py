@@ -11,11 +11,14 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from statistics import median
 
 from rag.ingest.lines import Line
 
 _ZONE = 0.1  # of the page's height, from the top and from the bottom
+_INNER_ZONE = 0.16  # what stands between the two must be on nearly every page nearby
+_NEARLY_EVERY = 0.8
 _OUTER = 4  # lines of either edge that are looked at
 _SAME_HEIGHT_PT = 4.0
 _FEWEST_PAGES = 5  # or half of a document that is shorter than ten
@@ -45,6 +48,7 @@ class _Candidate:
     line: int
     y: float
     numbers: frozenset[int]  # what the line may say the page's number is, less the page
+    outer: bool  # in the outer zone
 
 
 def furniture(pages: Sequence[PageLines]) -> list[frozenset[int]]:
@@ -66,7 +70,7 @@ def furniture(pages: Sequence[PageLines]) -> list[frozenset[int]]:
 
 def _edge(page: PageLines, *, at_top: bool) -> list[int]:
     """Return the outermost lines of one edge, the outermost first."""
-    zone = _ZONE * page.height
+    zone = _INNER_ZONE * page.height
     lines = page.lines
     if not lines:
         return []
@@ -88,7 +92,9 @@ def _candidate(page: PageLines, number: int, index: int) -> tuple[str, _Candidat
     key = _DIGITS.sub("#", text)
     if roman := _ROMAN.fullmatch(text):
         numbers, key = {_roman(roman[1]) - number}, "#"
-    return key, _Candidate(number, index, page.lines[index].y0, frozenset(numbers))
+    line = page.lines[index]
+    outer = line.y1 <= _ZONE * page.height or line.y0 >= (1 - _ZONE) * page.height
+    return key, _Candidate(number, index, line.y0, frozenset(numbers), outer)
 
 
 def _roman(numeral: str) -> int:
@@ -123,10 +129,13 @@ class _Nearby:
 
     def _comes_back(self, one: _Candidate, around: Sequence[_Candidate]) -> bool:
         alike = [other for other in around if abs(one.y - other.y) <= _SAME_HEIGHT_PT]
+        fewest = self.fewest
+        if not one.outer:
+            fewest = max(fewest, ceil(_NEARLY_EVERY * min(self.pages, _WINDOW)))
         if not self.counts:
-            return len({other.page for other in alike}) >= self.fewest
+            return len({other.page for other in alike}) >= fewest
         return any(
-            len({other.page for other in alike if number in other.numbers}) >= self.fewest
+            len({other.page for other in alike if number in other.numbers}) >= fewest
             for number in one.numbers
         )
 

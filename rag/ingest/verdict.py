@@ -28,6 +28,7 @@ _ODD_BITS = 5.1
 # Signs that are rare in prose, against letters: formulas and code lie below .42.
 _RARE_SIGNS = "!\"#$%&'()*+/:;<=>?@[\\]^`{|}~"
 _FEWEST_SIGNS = 60
+_SIGNS_A_LETTER = 4  # that letters which lie take with them at most
 _MANY_SIGNS = 0.3
 _ALL_SIGNS = 0.5
 _FEWEST_IDEOGRAPHS = 20
@@ -100,7 +101,7 @@ def _lying_latin(text: str, characters: Counter[str], kinds: Counter[str]) -> in
     """Return how many Latin letters and signs are none, all or nothing."""
     letters = kinds[_LATIN] + kinds[_MARKED]
     if _letters_lie(text, kinds):
-        return letters + min(kinds[_SIGN], letters)
+        return letters + min(kinds[_SIGN], _SIGNS_A_LETTER * letters)
     return letters + kinds[_SIGN] if _signs_lie(text, characters, kinds) else 0
 
 
