@@ -10,6 +10,7 @@ passage that begins inside one carries its caption and header row as context.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -179,6 +180,16 @@ def _strip(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
+def _find_title(page: str, title: str, start: int) -> int:
+    """Return where ``title`` stands, which may run over lines; -1 if nowhere."""
+    found = page.find(title, start)
+    if found >= 0 or "\n" not in page:
+        return found
+    signs = (re.escape(sign) for sign in title if not sign.isspace())
+    match = re.compile(r"\s*".join(signs)).search(page, start)
+    return match.start() if match else -1
+
+
 class _Places:
     """Knows the page and the heading of every offset of one document."""
 
@@ -203,7 +214,7 @@ class _Places:
         for heading in self._document.headings:
             page_start = self._starts[heading.page - 1]
             page = self._document.pages[heading.page - 1].text
-            found = page.find(heading.title, max(0, floor - page_start))
+            found = _find_title(page, heading.title, max(0, floor - page_start))
             offset = page_start + max(found, 0)
             floor = max(floor, offset)
             offsets.append(floor)

@@ -94,7 +94,8 @@ def _candidate(page: PageLines, number: int, index: int) -> tuple[str, _Candidat
         numbers, key = {_roman(roman[1]) - number}, "#"
     line = page.lines[index]
     outer = line.y1 <= _ZONE * page.height or line.y0 >= (1 - _ZONE) * page.height
-    return key, _Candidate(number, index, line.y0, frozenset(numbers), outer)
+    # further in, only what is the same to the letter: numbered headings are not furniture
+    return key if outer else text, _Candidate(number, index, line.y0, frozenset(numbers), outer)
 
 
 def _roman(numeral: str) -> int:

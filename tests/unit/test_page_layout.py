@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
+from rag.ingest.chunking import RecursiveChunker
 from rag.ingest.pdf_reader import PdfReader
 from rag.ingest.viewer import PdfViewer
+from rag.store.ledger import Ledger
+from rag.store.passages import LedgerPassages
+from rag.store.rows import DocumentRow, FileRow, IndexedChunks
 from rag.types import Document
 
 Draw = Callable[[Canvas, int], None]
@@ -206,3 +211,39 @@ def test_a_document_in_one_size_has_no_headings(tmp_path: Path) -> None:
     document = read(pdf(tmp_path / "a.pdf", body, pages=3))
     assert document.headings == ()
     assert document.title == ""
+
+
+def test_a_heading_over_two_lines_stands_over_what_follows_it(tmp_path: Path) -> None:
+    def page(canvas: Canvas, number: int) -> None:
+        body(canvas, number)
+        if number == 1:
+            return
+        canvas.setFont("Helvetica-Bold", 18)
+        canvas.drawString(72, 420, "A heading that is long enough")
+        canvas.drawString(72, 398, "to run over two lines")
+        canvas.setFont("Helvetica", 9)
+        body(canvas, number + 50, top=370)
+
+    document = read(pdf(tmp_path / "a.pdf", page, pages=2))
+    chunker = RecursiveChunker(tokens=90, overlap=0, max_tokens=512, count=lambda t: len(t.split()))
+    heading = "A heading that is long enough to run over two lines"
+    assert [h.title for h in document.headings] == [heading]
+    passages = chunker.split(document)
+    under = [passage for passage in passages if passage.heading.endswith(heading)]
+    assert under[0].first_page == 2
+    assert len([passage for passage in passages if passage.first_page == 2]) > len(under)
+    assert passages[-1] in under
+
+
+def test_the_ledger_keeps_the_way_back(tmp_path: Path) -> None:
+    path = pdf(tmp_path / "a.pdf", two_columns)
+    document = read(path)
+    ledger = Ledger(tmp_path / "library.db")
+    files = [FileRow("a.pdf", 1, 1, document.id)]
+    space = ledger.create_space(embedder="e", dim=2, chunking="c", analyser="a")
+    nothing = IndexedChunks([], [], [], np.empty((0, 2), np.float32))
+    ledger.commit_document(DocumentRow(document, "en", "ready", None, files), space, nothing)
+    assert ledger.load_document(document.id) == document
+    recipes = LedgerPassages(ledger, space).recipes(document.id, [1])
+    assert recipes == {1: document.pages[0].recipe}
+    ledger.close()
