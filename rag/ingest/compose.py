@@ -21,7 +21,7 @@ _DROPPED = re.compile("[\ufffe\uffff\x02\x00\ud800-\udfff]")
 _WORD = re.compile(r"[^\W\d_]+(?:[-\u2010][^\W\d_]+)*")
 _BEFORE = re.compile(rf"([^\W\d_]+)[{_HYPHENS}]\Z")
 _START = re.compile(r"[^\W\d_]+|\d")
-_BROKEN = re.compile(rf"[^\W\d_]*(?:[{_MARKS}]|[-\u2010]\s*[\r\n])\s*[^\W\d_]*")
+_BREAK = re.compile(rf"[{_MARKS}]|[\u2010-]\s*[\r\n]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,13 @@ class Composed:
 
 def vocabulary(raws: Iterable[str]) -> frozenset[str]:
     """Return the words of a document in lower case, without those broken at a line end."""
-    return frozenset(word.lower() for raw in raws for word in _WORD.findall(_BROKEN.sub(" ", raw)))
+    known: set[str] = set()
+    for raw in raws:
+        parts = _BREAK.split(raw.lower())
+        for number, part in enumerate(parts):
+            words = _WORD.findall(part)
+            known.update(words[number > 0 : len(words) - (number < len(parts) - 1)])
+    return frozenset(known)
 
 
 def compose(

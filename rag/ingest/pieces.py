@@ -20,7 +20,7 @@ from rag.ingest.lines import CharIndex, Frame, Line
 
 # A piece lies in one text object, as good as always: a word, or some Chinese characters.
 _PIECE = re.compile(r"\S{1,16}")
-_EVERY = 8  # pieces; each question costs time
+_EVERY = 12  # pieces; each question costs time
 _INVISIBLE = 3  # text render mode: neither filled nor stroked
 _WHITE = 250  # of 255, each of red, green and blue
 _CONTRAST = 12  # of 255: less is the same colour
@@ -64,7 +64,7 @@ class PieceReader:
     def pieces(self, lines: Sequence[Line]) -> list[Piece]:
         """Return the pieces of all lines.
 
-        Every eighth is asked, the first and the last; all of them where those do not agree.
+        Every twelfth is asked, the first and the last; all of them where those do not agree.
         """
         found: list[Piece] = []
         for line in lines:

@@ -21,6 +21,7 @@ GARBLED_SHARE = 0.3  # of what stands on the page, digits and white space aside
 _CID = re.compile(r"\(cid:\d+\)")
 _LEADER_SIGNS = (*(3 * sign for sign in ".·…_=*–—-"), ". . .", "· · ·")
 _LEADERS = re.compile(r"([.·…_=*–—-])(?: ?\1){2,}")  # rows of dots say nothing about letters
+_SAMPLE = 1000  # characters
 _FEWEST_PAIRS = 40
 _ENOUGH = 80  # characters of one font that can be judged alone
 _FEW_PAIRS = 20
@@ -76,7 +77,14 @@ def garbled_share(text: str, *, parts: Sequence[str] = ()) -> float:
 
 
 def _weigh(text: str) -> tuple[int, int]:
-    """Return how many characters of one text are unexplained, and how many there are."""
+    """Return how many characters of one text are unexplained, and how many there are.
+
+    A long text is judged by its beginning and its end.
+    """
+    if len(text) > 2 * _SAMPLE:
+        bad, total = _weigh(text[:_SAMPLE] + text[-_SAMPLE:])
+        share = len(text) / (2 * _SAMPLE)
+        return round(bad * share), round(total * share)
     text, cids = _CID.subn("", text) if "(cid:" in text else (text, 0)
     if any(leader in text for leader in _LEADER_SIGNS):
         text = _LEADERS.sub(r"\1", text)
@@ -100,22 +108,21 @@ def _weigh(text: str) -> tuple[int, int]:
 def _lying_latin(text: str, characters: Counter[str], kinds: Counter[str]) -> int:
     """Return how many Latin letters and signs are none, all or nothing."""
     letters = kinds[_LATIN] + kinds[_MARKED]
-    if _letters_lie(text, kinds):
+    bits, pairs = surprise(text)
+    if _letters_lie(bits, pairs, kinds):
         return letters + min(kinds[_SIGN], _SIGNS_A_LETTER * letters)
-    return letters + kinds[_SIGN] if _signs_lie(text, characters, kinds) else 0
+    return letters + kinds[_SIGN] if _signs_lie(bits, pairs, characters, kinds) else 0
 
 
-def _letters_lie(text: str, kinds: Counter[str]) -> bool:
+def _letters_lie(bits: float, pairs: int, kinds: Counter[str]) -> bool:
     marked = kinds[_MARKED]
     if marked >= _FEWEST_FOREIGN and marked > _FOREIGN_LATIN * (marked + kinds[_LATIN]):
         return True
-    bits, pairs = surprise(text)
     # few pairs may surprise by chance, so the bar falls as their number grows
     return pairs >= _FEWEST_PAIRS and bits > 5.0 + 9.0 / sqrt(pairs)
 
 
-def _signs_lie(text: str, characters: Counter[str], kinds: Counter[str]) -> bool:
-    bits, pairs = surprise(text)
+def _signs_lie(bits: float, pairs: int, characters: Counter[str], kinds: Counter[str]) -> bool:
     signs = sum(characters[sign] for sign in _RARE_SIGNS)
     share = signs / max(signs + kinds[_LATIN], _FEWEST_SIGNS)
     return share > _ALL_SIGNS or (share > _MANY_SIGNS and pairs >= _FEW_PAIRS and bits > _ODD_BITS)
