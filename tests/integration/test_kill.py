@@ -23,7 +23,7 @@ from tests.integration.kills import contents, make_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="POSIX signals")]
 ROOT = Path(__file__).parent.parent.parent
-KILLS = int(os.environ.get("RAG_TEST_KILLS", "16"))
+KILLS = int(os.environ.get("RAG_TEST_KILLS", "10"))
 SECONDS = float(os.environ.get("RAG_TEST_KILL_SECONDS", "400"))
 SEED = int(os.environ.get("RAG_TEST_KILL_SEED", "7"))
 CHROMA = 0.3  # of the processes keep Chroma, which takes longer to load than the work itself
