@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rag import wiring
 from rag.document_status import DocumentStatus
-from rag.errors import RagError, StoreError, UnknownDocument
+from rag.errors import RagError, StoreError, no_page
 from rag.factory import Factory
 from rag.ingest.folder import real_path
 from rag.ingest.uploads import Added, add_file
@@ -92,6 +92,7 @@ class Desk:
             ),
             stopping=self._stopping,
         )
+        self._unlock = library.unlocking.unlocker(settings.knowledge, self._worker.sync_soon)
 
     @classmethod
     def open(cls, settings: Settings) -> Desk:
@@ -166,7 +167,7 @@ class Desk:
             (r.path for r in self._ledger.files().values() if r.document_id == document_id), None
         )
         if path is None:
-            raise _no_page(document_id, page)
+            raise no_page(document_id, page)
         real = real_path(self.settings.knowledge, path)
         return self._factory.pool().render(real, page=page, width=width)
 
@@ -178,7 +179,7 @@ class Desk:
         """
         pages = page_states(self._ledger, document_id)
         if not 1 <= page <= len(pages):
-            raise _no_page(document_id, page)
+            raise no_page(document_id, page)
         return pages[page - 1].width, pages[page - 1].height
 
     # -- what the screen asks for ----------------------------------------------------------
@@ -197,6 +198,10 @@ class Desk:
         """Ask for what is stale to be rebuilt; returns at once."""
         Jobs(self._ledger).file("rebuild", {"screen": True})
         self._worker.wake()
+
+    def unlock(self, document_id: str, password: str, *, remember: bool) -> Text | None:
+        """Take a person's password for a document; see ``rag.unlocking.Unlock``."""
+        return self._unlock(document_id, password, remember=remember)
 
     def sync_soon(self) -> None:
         """Ask for a sync; returns at once."""
@@ -286,13 +291,3 @@ class Desk:
             self._model_note = Text(error.say("en"), error.say("zh"))
         finally:
             self._model_ready.set()
-
-
-def _no_page(document_id: str, page: int) -> UnknownDocument:
-    return UnknownDocument(
-        Text(
-            f"The library has no page {page} of {document_id[:12]}.",
-            f"资料库中没有 {document_id[:12]} 的第 {page} 页。",
-        ),
-        hint=Text("It may have been removed; ask again.", "它可能已被移除，请重新提问。"),
-    )

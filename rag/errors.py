@@ -122,3 +122,14 @@ class OutOfMemory(ModelError):
 
 class PromptTooLong(ModelError):
     """The question alone exceeds the context window."""
+
+
+def no_page(document_id: str, page: int) -> UnknownDocument:
+    """Return the error for a page that is not there."""
+    return UnknownDocument(
+        Text(
+            f"The library has no page {page} of {document_id[:12]}.",
+            f"资料库中没有 {document_id[:12]} 的第 {page} 页。",
+        ),
+        hint=Text("It may have been removed; ask again.", "它可能已被移除，请重新提问。"),
+    )

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from rag.errors import UnreadableDocument
+from rag.errors import ConfigError, UnknownDocument, UnreadableDocument
 from rag.ingest.folder import real_path
 from rag.ingest.passwords import LOCKED, keep
+from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.ingest.folder import FoundFile
     from rag.ingest.pool import WorkerPool
     from rag.store.ledger import Ledger
     from rag.store.rows import FileRow
+
+
+class Unlock(Protocol):
+    """What the screen calls with a password."""
+
+    def __call__(self, document_id: str, password: str, *, remember: bool) -> Text | None:
+        """Open a document; return why the password could not be kept, if it could not.
+
+        Raises:
+            UnknownDocument: there is no such document.
+            UnreadableDocument: the password does not open it.
+        """
 
 
 class Unlocking:
@@ -69,6 +82,27 @@ class Unlocking:
         self._fresh = True
         if remember and fits is not None:
             keep(document_id, fits)
+
+    def unlocker(self, folder: Path, sync_soon: Callable[[], None]) -> Unlock:
+        """Return what takes a password from the screen and has the document read."""
+
+        def unlock(document_id: str, password: str, *, remember: bool) -> Text | None:
+            rows = self._ledger.files().values()
+            path = next((row.path for row in rows if row.document_id == document_id), None)
+            if path is None:
+                raise UnknownDocument(
+                    Text("This document is not there any more.", "该文档已不存在。"),
+                    hint=Text("Look at the list again.", "请重新查看列表。"),
+                )
+            try:
+                self.give(document_id, real_path(folder, path), password, remember=remember)
+            except ConfigError as error:
+                sync_soon()
+                return Text(error.say("en"), error.say("zh"))
+            sync_soon()
+            return None
+
+        return unlock
 
     def keep_all(self, folder: Path) -> None:
         """Keep the password of each document that was opened with one of those given.

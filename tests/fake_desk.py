@@ -15,7 +15,7 @@ import pypdfium2
 from rag.config import Settings
 from rag.desk import DeskState
 from rag.document_status import DocumentStatus
-from rag.errors import RagError, UnknownDocument
+from rag.errors import RagError, UnknownDocument, UnreadableDocument
 from rag.ingest.uploads import Added
 from rag.types import (
     Answer,
@@ -68,6 +68,7 @@ class FakeDesk:
     sizeless: str = ""  # the id of a document whose pages have no size
     full: bool = False  # no room for another file
     rebuilds: int = 0
+    unlocked: list[tuple[str, str, bool]] = field(default_factory=list)
     replaced: tuple[str, ...] = ()  # ids of older versions
     deaf: bool = False  # does not notice a cancel while it holds
 
@@ -115,6 +116,16 @@ class FakeDesk:
 
     def sync_soon(self) -> None:
         self.change()
+
+    def unlock(self, document_id: str, password: str, *, remember: bool) -> Text | None:
+        self.unlocked.append((document_id, password, remember))
+        if password != "sesame":
+            raise UnreadableDocument(
+                Text("None of the passwords given opens the file.", "所给密码都无法打开该文件。"),
+                hint=Text("Check it.", "请核对。"),
+                reason="wrong_password",
+            )
+        return Text("There is no keyring here.", "此系统没有密钥环。") if remember else None
 
     def add_files(self, files: Sequence[tuple[str, Path]]) -> list[Added]:
         if self.full:

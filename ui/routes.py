@@ -10,7 +10,7 @@ import json
 import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Path, Query, Response
+from fastapi import APIRouter, Body, HTTPException, Path, Query, Response
 
 from rag.errors import IngestError, RagError, UnknownDocument
 from rag.words import Language
@@ -71,6 +71,19 @@ def _add_state(router: APIRouter, desk: DeskLike) -> None:
             "strip": strip_html(now, language),
             "sync": sync_html(now, language),
         }
+
+    @router.post("/unlock")
+    def unlock(
+        document: Annotated[str, Body(pattern=r"^[0-9a-f]{8,64}$")],
+        password: Annotated[str, Body(max_length=500)],
+        remember: Annotated[bool, Body()],
+        language: Annotated[Language, Body()],
+    ) -> dict[str, object]:
+        try:
+            note = desk.unlock(document, password, remember=remember)
+        except RagError as error:
+            return {"opened": False, "note": error.message.say(language)}
+        return {"opened": True, "note": note.say(language) if note else ""}
 
     @router.post("/rebuild", status_code=204)
     def rebuild() -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rag.document_status import DocumentStatus
     from rag.ingest.uploads import Added
     from rag.types import Event, Message
+    from rag.words import Text
 
 
 class DeskLike(Protocol):
@@ -33,6 +34,15 @@ class DeskLike(Protocol):
 
     def older(self) -> set[str]:
         """Return the ids of documents that a newer version has taken the place of."""
+        ...
+
+    def unlock(self, document_id: str, password: str, *, remember: bool) -> Text | None:
+        """Open a locked document; return why the password could not be kept, if so.
+
+        Raises:
+            UnknownDocument: there is no such document.
+            UnreadableDocument: the password does not open it.
+        """
         ...
 
     def rebuild_soon(self) -> None:

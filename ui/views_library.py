@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.document_status import DocumentStatus
+from rag.ingest.passwords import LOCKED
 from rag.types import PAGE_STATES, SEARCHABLE
 from rag.words import Language, reason_text
 from ui.views import bar_html, icon, progress_words, stage_words, word
@@ -107,7 +108,22 @@ def _row(document: DocumentStatus, language: Language) -> str:
         count_html = f"<small>{escape(count)}</small>"
     return (
         f'<div class="row {state}" data-id="{escape(document.id)}" '
-        f'data-pages="{document.total_pages}" data-name="{name}">{pick}{count_html}{why}</div>'
+        f'data-pages="{document.total_pages}" data-name="{name}">{pick}{count_html}{why}'
+        f"{_unlock_html(document, language)}</div>"
+    )
+
+
+def _unlock_html(document: DocumentStatus, language: Language) -> str:
+    """Return the field for a document that needs a password."""
+    if document.reason not in LOCKED:
+        return ""
+    label = word("password", language)
+    return (
+        '<form class="unlock" autocomplete="off"><input type="password" name="password" required '
+        f'maxlength="500" autocomplete="off" aria-label="{label}" placeholder="{label}">'
+        f'<button type="submit">{word("unlock", language)}</button>'
+        f'<label><input type="checkbox" name="remember">{word("remember", language)}</label>'
+        '<output role="alert"></output></form>'
     )
 
 

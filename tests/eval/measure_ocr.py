@@ -11,6 +11,7 @@ import os
 import re
 import time
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class Row:
     characters: int
     errors: int
     seconds: float
+    lost: int  # characters that are nowhere in what was read, whatever the order
 
     @property
     def rate(self) -> float:
@@ -104,7 +106,8 @@ def measure(engine: RapidRecogniser, source: Path, page: int, *, dpi: int, folde
     seconds = time.perf_counter() - began
     wanted = letters(printed(source, page).replace("\ufffe", "-").replace("\x02", "-"))
     errors = distance(wanted, letters(found.text))
-    return Row(f"{source.name} p. {page}", dpi, len(wanted), errors, seconds)
+    lost = Counter(wanted) - Counter(letters(found.text))
+    return Row(f"{source.name} p. {page}", dpi, len(wanted), errors, seconds, lost.total())
 
 
 def main() -> None:

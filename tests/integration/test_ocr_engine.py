@@ -34,7 +34,8 @@ def test_under_three_characters_of_a_hundred_are_wrong(
     source = ROOT / "knowledge" / GUIDES[language]
     row = measure(engine, source, 3, dpi=150, folder=tmp_path)
     assert row.characters > 300
-    assert row.rate < 0.03
+    # the guide's tables may be read in another order than they were typeset
+    assert row.lost < 0.03 * row.characters
 
 
 def test_a_word_s_box_holds_its_ink(engine: RapidRecogniser, tmp_path: Path) -> None:

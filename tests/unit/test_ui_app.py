@@ -247,3 +247,21 @@ def test_a_rebuild_is_begun_by_our_own_page_only(client: TestClient, desk: FakeD
 def test_the_list_names_the_versions_that_were_replaced(client: TestClient, desk: FakeDesk) -> None:
     desk.replaced = ("ab" * 32,)
     assert client.get("/desk/library").json()["older"] == ["ab" * 32]
+
+
+@pytest.mark.parametrize(
+    ("password", "remember", "opened", "note"),
+    [
+        ("sesame", False, True, ""),
+        ("sesame", True, True, "此系统没有密钥环。"),
+        ("wrong", False, False, "所给密码都无法打开该文件。"),
+    ],
+)
+def test_a_password_goes_to_the_desk_and_what_became_of_it_comes_back(
+    client: TestClient, desk: FakeDesk, password: str, *, remember: bool, opened: bool, note: str
+) -> None:
+    document = desk.files[EN].id
+    sent = {"document": document, "password": password, "remember": remember, "language": "zh"}
+    answer = client.post("/desk/unlock", json=sent)
+    assert answer.json() == {"opened": opened, "note": note}
+    assert desk.unlocked[-1] == (document, password, remember)

@@ -337,3 +337,11 @@ def test_a_file_that_is_being_copied_is_not_called_unreadable() -> None:
     html = library([status], language="en").html
     assert "being copied" in html
     assert "cannot be read" not in html
+
+
+@pytest.mark.parametrize("reason", ["encrypted", "wrong_password", "damaged"])
+def test_a_locked_document_has_a_field_for_its_password(reason: str) -> None:
+    locked = DocumentStatus("ab" * 32, ("锁.pdf",), "锁", "zh", {}, "failed", reason)
+    html = library([locked], language="zh").html
+    assert ('type="password"' in html) == (reason != "damaged")
+    assert ("保存到系统密钥环" in html) == (reason != "damaged")

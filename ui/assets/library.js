@@ -12,7 +12,7 @@
   // -- the list
 
   const load = async () => {
-    if (loading) return;
+    if (loading || document.activeElement?.closest(".unlock")) return; // keeps what is typed
     loading = true;
     try {
       const find = desk.find("#find").value;
@@ -86,6 +86,35 @@
     button.disabled = true;
     await fetch("/desk/rebuild", { method: "POST" });
   };
+  document.addEventListener("submit", async (event) => {
+    const form = event.target.closest(".unlock");
+    if (!form) return;
+    event.preventDefault();
+    const said = form.querySelector("output");
+    const button = form.querySelector("button");
+    button.disabled = true;
+    try {
+      const answer = await fetch("/desk/unlock", {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({
+          document: form.closest(".row").dataset.id,
+          password: form.elements.password.value,
+          remember: form.elements.remember.checked,
+          language: desk.language(),
+        }),
+      });
+      if (!answer.ok) throw new Error(answer.status);
+      const { opened, note } = await answer.json();
+      said.textContent = note || (opened ? desk.say("client.unlocked") : "");
+      form.elements.password.value = "";
+      if (opened) document.activeElement?.blur();
+    } catch {
+      said.textContent = desk.say("client.unlock_failed");
+    } finally {
+      button.disabled = false;
+    }
+  });
   desk.actions.dismiss = (button) => button.closest(".added").remove();
   desk.actions["open-library"] = () => document.body.classList.toggle("library-open");
 
