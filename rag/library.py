@@ -84,10 +84,9 @@ class Library:
     ) -> SyncReport:
         """Make the index equal to the folder. One bad file never stops the rest.
 
-        ``ocr`` reads the pages without usable text as well, once everything else is
-        searchable; "again" includes pages on which that failed before. ``passwords`` is a
-        file of them (see ``rag.ingest.passwords``); ``remember`` keeps those that fit in the
-        system's keyring.
+        ``ocr`` reads pages without usable text as well, once everything else is searchable;
+        "again" includes those that failed before. ``passwords`` is a file of them;
+        ``remember`` keeps those that fit in the system's keyring.
 
         Raises:
             ConfigError: the folder does not exist, or the passwords cannot be read or kept.

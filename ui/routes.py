@@ -34,6 +34,7 @@ def desk_router(desk: DeskLike) -> APIRouter:
     _add_assets(router)
     _add_pages(router, desk)
     _add_state(router, desk)
+    _add_unlock(router, desk)
     return router
 
 
@@ -72,19 +73,6 @@ def _add_state(router: APIRouter, desk: DeskLike) -> None:
             "sync": sync_html(now, language),
         }
 
-    @router.post("/unlock")
-    def unlock(
-        document: Annotated[str, Body(pattern=r"^[0-9a-f]{8,64}$")],
-        password: Annotated[str, Body(max_length=500)],
-        remember: Annotated[bool, Body()],
-        language: Annotated[Language, Body()],
-    ) -> dict[str, object]:
-        try:
-            note = desk.unlock(document, password, remember=remember)
-        except RagError as error:
-            return {"opened": False, "note": error.message.say(language)}
-        return {"opened": True, "note": note.say(language) if note else ""}
-
     @router.post("/rebuild", status_code=204)
     def rebuild() -> None:
         desk.rebuild_soon()
@@ -105,3 +93,18 @@ def _add_state(router: APIRouter, desk: DeskLike) -> None:
             "totals": short if shown.documents else "",
             "totals_title": long,
         }
+
+
+def _add_unlock(router: APIRouter, desk: DeskLike) -> None:
+    @router.post("/unlock")
+    def unlock(
+        document: Annotated[str, Body(pattern=r"^[0-9a-f]{8,64}$")],
+        password: Annotated[str, Body(max_length=500)],
+        remember: Annotated[bool, Body()],
+        language: Annotated[Language, Body()],
+    ) -> dict[str, object]:
+        try:
+            note = desk.unlock(document, password, remember=remember)
+        except RagError as error:
+            return {"opened": False, "note": error.message.say(language)}
+        return {"opened": True, "note": note.say(language) if note else ""}

@@ -35,18 +35,7 @@ def ui(
     wanted = context.settings.ui.port if port is None else port
 
     def ready(address: str) -> None:
-        if wanted and not address.endswith(f":{wanted}"):
-            taken = Text(f"Port {wanted} is taken.", f"端口 {wanted} 已被占用。")
-            typer.echo(context.say(taken), err=True)
-        typer.echo(
-            context.say(
-                Text(
-                    f"RAG Desk is open at {address} (Ctrl+C ends it)",
-                    f"RAG Desk 已在 {address} 打开（按 Ctrl+C 结束）",
-                )
-            ),
-            err=True,
-        )
+        _tell(context, address, wanted)
         if window:
             open_window(address)
 
@@ -60,6 +49,17 @@ def ui(
         )
     finally:
         desk.close()
+
+
+def _tell(context: Context, address: str, wanted: int) -> None:
+    if wanted and not address.endswith(f":{wanted}"):
+        taken = Text(f"Port {wanted} is taken.", f"端口 {wanted} 已被占用。")
+        typer.echo(context.say(taken), err=True)
+    where = Text(
+        f"RAG Desk is open at {address} (Ctrl+C ends it)",
+        f"RAG Desk 已在 {address} 打开（按 Ctrl+C 结束）",
+    )
+    typer.echo(context.say(where), err=True)
 
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge", "brave-browser")
