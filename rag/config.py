@@ -57,6 +57,10 @@ class EmbedderSettings(_Section):
     model: Annotated[str, Field(description="a name from `rag models list`, or hashing")] = (
         "multilingual-e5-small"
     )
+    engine: Annotated[
+        Literal["auto", "onnx", "torch"],
+        Field(description="auto: int8 in onnxruntime on a CPU, torch on a GPU"),
+    ] = "auto"
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="where it runs")] = "auto"
     batch: Annotated[int, Field(ge=1, description="passages per batch")] = 16
 

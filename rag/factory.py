@@ -38,6 +38,8 @@ Report = Callable[[Progress], None]
 ENGINES = {
     "hashing": "rag.retrieve.hashing:HashingEmbedder",
     "sentence-transformers": "rag.retrieve.sentence_transformer:SentenceTransformerEmbedder",
+    "onnx": "rag.retrieve.onnx_embedder:OnnxEmbedder",
+    "onnx-graph": "rag.retrieve.onnx_cache:int8_graph",
     "llamacpp": "rag.generate.llamacpp_engine:LlamaCppGenerator",
     "transformers": "rag.generate.transformers_engine:TransformersGenerator",
     "echo": "rag.generate.echo:EchoGenerator",
@@ -130,18 +132,44 @@ class Factory:
         entry = self.entry(name)
         folder = self._weights(name)
         self._report(Progress("load", item=name))
-        engine = load(entry.engine)
         assert entry.embedding is not None
-        built: Embedder = engine(
-            folder,
-            name=self.embedder_id(entry),
-            query_prefix=entry.embedding.query_prefix,
-            passage_prefix=entry.embedding.passage_prefix,
-            max_tokens=entry.embedding.max_tokens,
-            device=self.settings.embedder.device,
-            batch=self.settings.embedder.batch,
-        )
+        common: dict[str, Any] = {
+            "name": self.embedder_id(entry),
+            "query_prefix": entry.embedding.query_prefix,
+            "passage_prefix": entry.embedding.passage_prefix,
+            "max_tokens": entry.embedding.max_tokens,
+            "batch": self.settings.embedder.batch,
+        }
+        graph = self._int8_graph(name, folder)
+        built: Embedder
+        if graph is not None:
+            built = load("onnx")(folder, graph=graph, **common)
+        else:
+            built = load(entry.engine)(folder, device=self.settings.embedder.device, **common)
         return built
+
+    def _int8_graph(self, name: str, folder: Path) -> Path | None:
+        """Return what the int8 engine reads; ``None`` where the other engine is to be used."""
+        chosen = self.settings.embedder
+        if chosen.engine == "torch" or chosen.device == "cuda":
+            return None
+        if (chosen.engine, chosen.device) == ("auto", "auto") and self._has_gpu():
+            return None
+        installed = self.model_store().installation(name)
+        if installed is None:
+            return None
+        weights = max(installed.files, key=lambda file: file.bytes)
+        graph: Path | None = load("onnx-graph")(
+            folder,
+            cache=self.model_store().folder / name / ".onnx",
+            source_sha256=weights.sha256,
+            report=self._report,
+            name=name,
+        )
+        return graph
+
+    def _has_gpu(self) -> bool:
+        return self.readings().read().vram_total_bytes is not None
 
     def entry(self, name: str) -> Entry:
         """Return the catalogue's entry.

@@ -1,32 +1,27 @@
 """Embedding with a sentence-transformers model from a local folder.
 
-Prefixes are put before the text here and nowhere else, so they are applied exactly once.
-No passage is ever truncated: one that is too long is an error.
+For CUDA, for models that `rag.retrieve.onnx_graph` cannot write, and on request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
-from tokenizers import Tokenizer
 from transformers.utils import logging as transformers_logging
 
 from rag.errors import ModelError, ModelMissing, OutOfMemory
+from rag.retrieve.token_batches import ITEM_TOKENS, TokenizedTexts, embed_by_length, mean_row
 from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors
 
-_BATCH_ITEM_TOKENS = 256  # padded tokens that one passage of ``batch`` stands for
 _PAD_TO = 32  # tokens; few shapes, so memory stays level, for at most 7 % more work
-_CACHED_COUNTS = 1 << 14  # a chunker asks for the same pieces several times
 
 
 class SentenceTransformerEmbedder:
@@ -55,23 +50,21 @@ class SentenceTransformerEmbedder:
         """
         self._device = _choose_device(device)
         self._model = _load(folder, device=self._device)
-        # A tokenizer of our own: the model's truncates and pads by its own settings, which
-        # are changed in place and so are not safe to share between threads.
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
         self._pad_id = int(self._model.tokenizer.pad_token_id or 0)
-        self._query_prefix = query_prefix
-        self._passage_prefix = passage_prefix
-        self._batch_tokens = batch * _BATCH_ITEM_TOKENS
-        self._count = lru_cache(maxsize=_CACHED_COUNTS)(self._count_uncached)
+        self._batch_tokens = batch * ITEM_TOKENS
         self.max_tokens = min(max_tokens, int(self._model.max_seq_length or max_tokens))
+        self._texts = TokenizedTexts(
+            folder,
+            query_prefix=query_prefix,
+            passage_prefix=passage_prefix,
+            max_tokens=self.max_tokens,
+        )
         self.dim = int(self._model.get_embedding_dimension() or 0)
         self.name = " ".join(filter(None, (name, query_prefix.strip(), passage_prefix.strip())))
 
     def count_tokens(self, text: str) -> int:
         """Count tokens as ``embed_passages`` would send them, prefix and specials included."""
-        return self._count(text)
+        return self._texts.count(text)
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
         """Return float32 rows of norm 1, shape ``(len(texts), dim)``, in the given order.
@@ -80,45 +73,19 @@ class SentenceTransformerEmbedder:
             ModelError: a text is longer than the model takes.
             OutOfMemory: the device ran out of memory.
         """
-        encodings = self._tokenizer.encode_batch([self._passage_prefix + text for text in texts])
-        for encoding in encodings:
-            if len(encoding) > self.max_tokens:
-                raise _too_long(len(encoding), self.max_tokens)
-        return self._embed([encoding.ids for encoding in encodings])
+        return self._embed(self._texts.passages(texts))
 
     def embed_query(self, text: str) -> Vector:
         """Return one float32 vector of norm 1, shape ``(dim,)``.
 
         A question longer than the model takes is read in windows and gets their mean.
         """
-        windows = [self._query_prefix + window for window in self._windows(text)]
-        rows = self._embed([encoding.ids for encoding in self._tokenizer.encode_batch(windows)])
-        mean = rows.mean(axis=0)
-        vector: Vector = (mean / np.linalg.norm(mean)).astype(np.float32)
-        return vector
-
-    def _count_uncached(self, text: str) -> int:
-        return len(self._tokenizer.encode(self._passage_prefix + text))
-
-    def _windows(self, text: str) -> list[str]:
-        """Halve the text until each piece fits."""
-        if len(self._tokenizer.encode(self._query_prefix + text)) <= self.max_tokens:
-            return [text]
-        middle = len(text) // 2
-        return self._windows(text[:middle]) + self._windows(text[middle:])
+        return mean_row(self._embed(self._texts.question(text)))
 
     def _embed(self, ids: Sequence[Sequence[int]]) -> Vectors:
-        """Return unit rows for token ids, embedding those of like length together."""
-        rows = np.empty((len(ids), self.dim), dtype=np.float32)
-        order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
-        start = 0
-        while start < len(order):
-            size = max(1, self._batch_tokens // len(ids[order[start]]))
-            batch = order[start : start + size]
-            rows[batch] = self._forward([ids[i] for i in batch])
-            start += size
-        unit: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-        return unit
+        return embed_by_length(
+            ids, dim=self.dim, batch_tokens=self._batch_tokens, forward=self._forward
+        )
 
     def _forward(self, ids: Sequence[Sequence[int]]) -> Vectors:
         longest = _padded(max(map(len, ids)), self.max_tokens)
@@ -206,16 +173,3 @@ def _quiet() -> Iterator[None]:
         transformers_logging.set_verbosity(before)
         if bars:
             transformers_logging.enable_progress_bar()
-
-
-def _too_long(tokens: int, limit: int) -> ModelError:
-    return ModelError(
-        Text(
-            f"A passage has {tokens} tokens, but the embedding model reads only {limit}.",
-            f"有一个段落长 {tokens} 个 token，而向量模型最多只读 {limit} 个。",
-        ),
-        hint=Text(
-            "Lower chunk.tokens and run `rag rebuild`.",
-            "请调低 chunk.tokens 并运行 `rag rebuild`。",
-        ),
-    )

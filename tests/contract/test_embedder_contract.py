@@ -19,8 +19,10 @@ from tests.factories import document
 EMBEDDERS = [
     "hashing",
     pytest.param("multilingual-e5-small", marks=pytest.mark.model),
+    pytest.param("multilingual-e5-small torch", marks=pytest.mark.model),
     pytest.param("all-MiniLM-L6-v2", marks=pytest.mark.model),
 ]
+"""Models of the catalogue; "torch" after one asks for that engine instead of int8."""
 TEXTS = ["The rent is 950 euros.", "显存带宽是每秒1008GB。", "The rent is 950 euros.", "x"]
 ENGLISH = "The Tenant shall pay 1,234.50 euros on the 1st of May 2026, see §4(b). " * 400
 CHINESE = "甲方应于二〇二六年五月一日前支付人民币1234.50元，详见第四条（乙）款。" * 400
@@ -46,9 +48,10 @@ def name(request: pytest.FixtureRequest) -> Any:
 def embedder(
     name: str, factory_of: Callable[..., Factory], model_path: Callable[[str], Path]
 ) -> Embedder:
-    if name != "hashing":
-        model_path(name)
-    return factory_of().embedder(name)
+    model, _, engine = name.partition(" ")
+    if model != "hashing":
+        model_path(model)
+    return factory_of(RAG_EMBEDDER__ENGINE=engine or "auto").embedder(model)
 
 
 def test_rows_are_float32_unit_vectors_in_the_given_order(embedder: Embedder) -> None:
@@ -59,7 +62,8 @@ def test_rows_are_float32_unit_vectors_in_the_given_order(embedder: Embedder) ->
     assert rows[0] @ rows[2] == pytest.approx(1, abs=1e-3)
     assert rows[0] @ rows[1] < 0.99
     alone = np.stack([embedder.embed_passages([text])[0] for text in TEXTS])
-    assert (rows * alone).sum(axis=1) == pytest.approx(np.ones(4), abs=2e-3)
+    # in int8 the scale of a batch is that of its largest number, so neighbours matter a little
+    assert (rows * alone).sum(axis=1) == pytest.approx(np.ones(4), abs=1e-2)
 
 
 def test_no_texts_no_rows(embedder: Embedder) -> None:
@@ -83,7 +87,11 @@ def test_chinese_finds_english_and_back(embedder: Embedder) -> None:
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("name", ["multilingual-e5-small", "all-MiniLM-L6-v2"], scope="module")
+@pytest.mark.parametrize(
+    "name",
+    ["multilingual-e5-small", "multilingual-e5-small torch", "all-MiniLM-L6-v2"],
+    scope="module",
+)
 def test_a_text_that_is_too_long_is_refused_rather_than_cut(embedder: Embedder) -> None:
     with pytest.raises(ModelError):
         embedder.embed_passages([ENGLISH])

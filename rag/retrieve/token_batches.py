@@ -1,0 +1,108 @@
+"""What the engines of one token model share: counting, refusing, cutting, batching.
+
+Prefixes are put before the text here and nowhere else, so they are applied exactly once.
+No passage is ever truncated: one that is too long is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from rag.errors import ModelError
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.protocols import Vector, Vectors
+
+ITEM_TOKENS = 256  # padded tokens that one passage of a batch stands for
+_CACHED_COUNTS = 1 << 14  # a chunker asks for the same pieces several times
+
+
+class TokenizedTexts:
+    """Passages and questions as token ids, prefix and special tokens included."""
+
+    def __init__(
+        self, folder: Path, *, query_prefix: str, passage_prefix: str, max_tokens: int
+    ) -> None:
+        # A tokenizer of our own: the model's truncates and pads by its own settings, which
+        # are changed in place and so are not safe to share between threads.
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._query_prefix = query_prefix
+        self._passage_prefix = passage_prefix
+        self._max_tokens = max_tokens
+        self.count = lru_cache(maxsize=_CACHED_COUNTS)(self._count)
+
+    def _count(self, text: str) -> int:
+        return len(self._tokenizer.encode(self._passage_prefix + text))
+
+    def passages(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of each passage.
+
+        Raises:
+            ModelError: a passage is longer than the model takes.
+        """
+        encodings = self._tokenizer.encode_batch([self._passage_prefix + text for text in texts])
+        for encoding in encodings:
+            if len(encoding) > self._max_tokens:
+                raise _too_long(len(encoding), self._max_tokens)
+        return [encoding.ids for encoding in encodings]
+
+    def question(self, text: str) -> list[list[int]]:
+        """Return the ids of a question, in several windows if it is longer than the model takes."""
+        windows = [self._query_prefix + window for window in self._windows(text)]
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(windows)]
+
+    def _windows(self, text: str) -> list[str]:
+        """Halve the text until each piece fits."""
+        if len(self._tokenizer.encode(self._query_prefix + text)) <= self._max_tokens:
+            return [text]
+        middle = len(text) // 2
+        return self._windows(text[:middle]) + self._windows(text[middle:])
+
+
+def embed_by_length(
+    ids: Sequence[Sequence[int]],
+    *,
+    dim: int,
+    batch_tokens: int,
+    forward: Callable[[Sequence[Sequence[int]]], Vectors],
+) -> Vectors:
+    """Return unit rows for token ids, ``forward`` getting those of like length together."""
+    rows = np.empty((len(ids), dim), dtype=np.float32)
+    order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
+    start = 0
+    while start < len(order):
+        size = max(1, batch_tokens // len(ids[order[start]]))
+        batch = order[start : start + size]
+        rows[batch] = forward([ids[i] for i in batch])
+        start += size
+    unit: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit
+
+
+def mean_row(rows: Vectors) -> Vector:
+    """Return the unit vector in the middle of some unit rows."""
+    mean = rows.mean(axis=0)
+    vector: Vector = (mean / np.linalg.norm(mean)).astype(np.float32)
+    return vector
+
+
+def _too_long(tokens: int, limit: int) -> ModelError:
+    return ModelError(
+        Text(
+            f"A passage has {tokens} tokens, but the embedding model reads only {limit}.",
+            f"有一个段落长 {tokens} 个 token，而向量模型最多只读 {limit} 个。",
+        ),
+        hint=Text(
+            "Lower chunk.tokens and run `rag rebuild`.",
+            "请调低 chunk.tokens 并运行 `rag rebuild`。",
+        ),
+    )

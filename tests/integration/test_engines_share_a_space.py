@@ -1,0 +1,89 @@
+"""Int8 and float32 write into the same space, so each must find what the other wrote."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag.config import load_settings
+from rag.factory import Factory
+from rag.protocols import Embedder
+
+pytestmark = pytest.mark.model
+PAIRS = [
+    ("how much is the monthly rent", "The Tenant pays 950 euros on the first of each month."),
+    ("may I keep a dog?", "Animals are not allowed in the flat, guide dogs excepted."),
+    ("RTX 4090的显存有多大？", "RTX 4090配备24GB的GDDR6X显存，带宽为每秒1008GB。"),
+    ("what does the warranty cover", "Defects of material are mended for two years, free."),
+    ("公司在哪一年成立？", "本公司于一九九八年在深圳注册成立，注册资本五千万元。"),
+    ("net sales in 2018", "Net sales were $12,345 million in 2018, up 3 % from 2017."),
+    ("how do proteins fold", "A protein's sequence of amino acids decides its final shape."),
+    ("如何申请年假？", "员工需提前两周在系统中提交年假申请，由部门主管批准。"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=["multilingual-e5-small", "all-MiniLM-L6-v2"])
+def engines(
+    request: pytest.FixtureRequest, models_folder: Path, model_path: Callable[[str], Path]
+) -> dict[str, Embedder]:
+    model_path(request.param)
+
+    def make(engine: str) -> Embedder:
+        folder = {"RAG_MODELS__FOLDER": str(models_folder), "RAG_EMBEDDER__DEVICE": "cpu"}
+        return Factory(load_settings(None, {**folder, "RAG_EMBEDDER__ENGINE": engine})).embedder(
+            request.param
+        )
+
+    return {"onnx": make("onnx"), "torch": make("torch")}
+
+
+def test_both_engines_bear_the_name_of_one_space(engines: dict[str, Embedder]) -> None:
+    assert type(engines["onnx"]) is not type(engines["torch"])
+    assert engines["onnx"].name == engines["torch"].name
+    assert engines["onnx"].max_tokens == engines["torch"].max_tokens
+    text = "Some words, einige Wörter, 一些词"
+    assert engines["onnx"].count_tokens(text) == engines["torch"].count_tokens(text)
+
+
+def test_their_vectors_agree(engines: dict[str, Embedder]) -> None:
+    texts = [text for pair in PAIRS for text in pair]
+    cosines = (engines["onnx"].embed_passages(texts) * engines["torch"].embed_passages(texts)).sum(
+        1
+    )
+    assert cosines.mean() >= 0.99
+    assert cosines.min() >= 0.98
+
+
+@pytest.mark.parametrize(("asks", "wrote"), [("onnx", "torch"), ("torch", "onnx")])
+def test_a_question_of_one_engine_finds_the_passage_of_the_other(
+    engines: dict[str, Embedder], asks: str, wrote: str
+) -> None:
+    passages = engines[wrote].embed_passages([passage for _, passage in PAIRS])
+    own = engines[asks].embed_passages([passage for _, passage in PAIRS])
+    for question, _ in PAIRS:
+        query = engines[asks].embed_query(question)
+        assert np.argmax(passages @ query) == np.argmax(own @ query), question
+
+
+def test_neither_torch_nor_transformers_is_loaded_to_embed_on_a_cpu(
+    models_folder: Path, model_path: Callable[[str], Path]
+) -> None:
+    model_path("multilingual-e5-small")
+    code = (
+        "import sys\n"
+        "from rag.config import load_settings\n"
+        "from rag.factory import Factory\n"
+        f"s = load_settings(None, {{'RAG_MODELS__FOLDER': {str(models_folder)!r},"
+        " 'RAG_EMBEDDER__DEVICE': 'cpu'})\n"
+        "Factory(s).embedder('multilingual-e5-small').embed_query('rent')\n"
+        "print(sorted({'torch', 'transformers', 'onnx'} & set(sys.modules)))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert found.stdout.split("\n")[-2] == "[]"
