@@ -1,8 +1,4 @@
-"""The composition root: the only module that names concrete engines.
-
-An engine's module imports its heavy libraries at the top, plainly. It is imported here, by
-name, when a setting asks for it; so ``rag --help`` never loads torch.
-"""
+"""The composition root: builds parts from settings, out of the table in ``rag.engines``."""
 
 from __future__ import annotations
 
@@ -10,11 +6,11 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.errors import DownloadFailed, MissingDependency, StoreError
+from rag.engines import ECHO, HASHING, load
+from rag.errors import DownloadFailed, StoreError
 from rag.types import Progress, Space
 from rag.words import Text
 
@@ -35,24 +31,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 Report = Callable[[Progress], None]
 
-ENGINES = {
-    "hashing": "rag.retrieve.hashing:HashingEmbedder",
-    "sentence-transformers": "rag.retrieve.sentence_transformer:SentenceTransformerEmbedder",
-    "onnx": "rag.retrieve.onnx_embedder:OnnxEmbedder",
-    "onnx-graph": "rag.retrieve.onnx_cache:int8_graph",
-    "llamacpp": "rag.generate.llamacpp_engine:LlamaCppGenerator",
-    "transformers": "rag.generate.transformers_engine:TransformersGenerator",
-    "echo": "rag.generate.echo:EchoGenerator",
-    "analyser": "rag.retrieve.analyser:BilingualAnalyser",
-    "chunker": "rag.ingest.chunking:RecursiveChunker",
-    "reader": "rag.ingest.pool:WorkerPool",
-    "retriever": "rag.retrieve.retriever:HybridRetriever",
-    "lexical": "rag.retrieve.lexical:BM25Index",
-    "readings": "rag.gpu.readings:MachineReadings",
-}
-HASHING = "hashing"
-ECHO = "echo"
-
 
 @dataclass(frozen=True, slots=True)
 class ChosenGenerator:
@@ -61,30 +39,6 @@ class ChosenGenerator:
     model: str
     engine: str
     path: Path | None = None
-
-
-def load(engine: str) -> Any:
-    """Return the class behind a name of ``ENGINES``.
-
-    Raises:
-        MissingDependency: a package the engine needs is not installed.
-    """
-    module, _, name = ENGINES[engine].partition(":")
-    try:
-        return getattr(import_module(module), name)
-    except ModuleNotFoundError as error:
-        if error.name and error.name.partition(".")[0] in {"rag", "ui"}:
-            raise
-        raise MissingDependency(
-            Text(
-                f"The engine '{engine}' needs the package '{error.name}'.",
-                f"引擎“{engine}”需要软件包“{error.name}”。",
-            ),
-            hint=Text(
-                f"Run `pip install {error.name}`, or choose another engine.",
-                f"请运行 `pip install {error.name}`，或选择其他引擎。",
-            ),
-        ) from error
 
 
 class Factory:
@@ -105,7 +59,14 @@ class Factory:
         self._pool: WorkerPool | None = None
         self._guard = threading.Lock()  # of the pool; pages are drawn while a model loads
         self._embedder_guard = threading.Lock()
-        self.analyser: Analyser = load("analyser")()
+        self._analyser: Analyser | None = None
+
+    @property
+    def analyser(self) -> Analyser:
+        """Turns text into index terms; loaded when it is first asked for."""
+        if self._analyser is None:
+            self._analyser = load("analyser")()
+        return self._analyser
 
     # -- models ----------------------------------------------------------------------------
 

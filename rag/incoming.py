@@ -9,13 +9,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from rag.errors import UnreadableDocument
-from rag.indexer import Pending
 from rag.ingest.folder import FoundFile, look_again
 from rag.ingest.plan import GROWING, Plan
 from rag.ingest.reader_name import reader_name
 from rag.store.rows import DocumentRow, FileRow
 from rag.types import NOTHING_TO_READ, SEARCHABLE, Document, DocumentState, Progress
 from rag.words import detect_language
+from rag.work import Pending
 
 if TYPE_CHECKING:
     from rag.ingest.pool import Reading

@@ -2,65 +2,29 @@
 
 Small documents are embedded together, so that batches are full and sorted by length across
 documents; each still commits in a transaction of its own, the moment its group is embedded.
+Cutting and embedding run in threads beside the writing.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rag.line import Group, Line
 from rag.retrieve.passage_text import embedding_text, lexical_text
-from rag.store.rows import DocumentRow, IndexedChunks
-from rag.types import Chunk, Document, Space
+from rag.store.rows import IndexedChunks
+from rag.work import Cut, Pending, SpaceEngines, StageTimes
 
 if TYPE_CHECKING:
-    from rag.protocols import Analyser, Chunker, Embedder, VectorIndex, Vectors
+    from rag.protocols import VectorIndex, Vectors
     from rag.store.ledger import Ledger
 
-GROUP = 64  # passages embedded before the next commit: what a kill can cost at most
-
-
-@dataclass(slots=True)
-class StageTimes:
-    """Seconds of work in each stage. Reading runs beside the others, in its own processes."""
-
-    read_s: float = 0.0  # stat and hash
-    parse_s: float = 0.0  # waiting for the workers
-    ocr_s: float = 0.0
-    chunk_s: float = 0.0
-    embed_s: float = 0.0
-    write_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A document to index. ``row`` is ``None`` when the ledger has its pages already."""
-
-    document: Document
-    row: DocumentRow | None
-
-
-@dataclass(slots=True)
-class _Cut:
-    pending: Pending
-    chunks: list[Chunk]
-    texts: list[str]
-    vectors: list[Vectors] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class SpaceEngines:
-    """A space, with the engines its name stands for."""
-
-    space: Space
-    embedder: Embedder
-    chunker: Chunker
-    analyser: Analyser
+GROUP = 64  # passages embedded before the next commit
+AHEAD_PAGES = 1000  # on the line, at most, when the next document is asked for: bounds memory
 
 
 class Indexer:
@@ -91,62 +55,82 @@ class Indexer:
     ) -> Iterator[tuple[Pending, int]]:
         """Yield each document once it is committed, with the number of its passages.
 
-        ``embedded(pending, done, total)`` is told how far a document's passages are.
+        ``embedded(pending, done, total)`` is told, from another thread, how far a group's
+        passages are; embedding waits until it returns.
         """
-        group: list[_Cut] = []
-        for pending in documents:
-            if cancelled():
-                return
-            group.append(self._cut(pending))
-            if sum(len(cut.texts) for cut in group) >= GROUP:
-                yield from self._finish(group, embedded, cancelled)
-                group = []
-        yield from self._finish(group, embedded, cancelled)
 
-    def _cut(self, pending: Pending) -> _Cut:
+        def embed(cuts: Sequence[Cut]) -> Vectors | None:
+            return self._embed(cuts, embedded, cancelled)
+
+        with Line(cut=self._cut, embed=embed, group_passages=GROUP) as line:
+            for pending in documents:
+                if cancelled():
+                    return
+                line.put(pending)
+                yield from self._drain(line, down_to=AHEAD_PAGES, cancelled=cancelled)
+            line.flush()
+            yield from self._drain(line, down_to=0, cancelled=cancelled)
+
+    def _drain(
+        self, line: Line, *, down_to: int, cancelled: Callable[[], bool]
+    ) -> Iterator[tuple[Pending, int]]:
+        """Commit what is finished, and wait until at most ``down_to`` pages are on the line."""
+        while line.waiting_pages and not cancelled():
+            wait = line.waiting_pages > down_to
+            if wait:
+                line.nudge()  # what waits for a full group would else be waited for forever
+            group = line.finished(wait=wait)
+            if group is None or group.rows is None:
+                return
+            yield from self._commit_all(group)
+
+    # -- in the line's threads -------------------------------------------------------------
+
+    def _cut(self, pending: Pending) -> Cut:
         began = perf_counter()
         chunks = self._chunker.split(pending.document)
-        texts = [
-            embedding_text(
-                chunk, limit=self._embedder.max_tokens, count=self._embedder.count_tokens
-            )
-            for chunk in chunks
-        ]
+        limit, count = self._embedder.max_tokens, self._embedder.count_tokens
+        cut = Cut(
+            pending,
+            chunks,
+            [embedding_text(chunk, limit=limit, count=count) for chunk in chunks],
+            [" ".join(self._analyser.terms(lexical_text(chunk))) for chunk in chunks],
+        )
         self._times.chunk_s += perf_counter() - began
-        return _Cut(pending, chunks, texts)
+        return cut
 
-    def _finish(
+    def _embed(
         self,
-        group: Sequence[_Cut],
+        cuts: Sequence[Cut],
         embedded: Callable[[Pending, int, int], None],
         cancelled: Callable[[], bool],
-    ) -> Iterator[tuple[Pending, int]]:
-        if not group:
-            return
-        texts = [text for cut in group for text in cut.texts]
-        parts: list[Vectors] = []
+    ) -> Vectors | None:
+        texts = [text for cut in cuts for text in cut.texts]
+        rows = np.empty((len(texts), self._space.dim), np.float32)
         for start in range(0, len(texts), GROUP):
             if cancelled():
-                return
+                return None
             began = perf_counter()
-            parts.append(self._embedder.embed_passages(texts[start : start + GROUP]))
+            part = slice(start, start + GROUP)
+            rows[part] = self._embedder.embed_passages(texts[part])
             self._times.embed_s += perf_counter() - began
-            embedded(group[-1].pending, min(start + GROUP, len(texts)), len(texts))
-        rows = np.concatenate(parts) if parts else np.empty((0, self._space.dim), np.float32)
+            embedded(cuts[-1].pending, min(start + GROUP, len(texts)), len(texts))
+        return rows
+
+    # -- in the owner's thread -------------------------------------------------------------
+
+    def _commit_all(self, group: Group) -> Iterator[tuple[Pending, int]]:
+        assert group.rows is not None
         at = 0
-        for cut in group:
-            self._commit(cut, rows[at : at + len(cut.texts)])
+        for cut in group.cuts:
+            self._commit(cut, group.rows[at : at + len(cut.texts)])
             at += len(cut.texts)
             yield cut.pending, len(cut.texts)
 
-    def _commit(self, cut: _Cut, rows: Vectors) -> None:
+    def _commit(self, cut: Cut, rows: Vectors) -> None:
         began = perf_counter()
-        indexed = IndexedChunks(
-            cut.chunks,
-            [" ".join(self._analyser.terms(lexical_text(chunk))) for chunk in cut.chunks],
-            [hashlib.sha256(text.encode()).digest() for text in cut.texts],
-            rows,
-        )
+        digests = [hashlib.sha256(text.encode()).digest() for text in cut.texts]
+        indexed = IndexedChunks(cut.chunks, cut.terms, digests, rows)
         gone: list[int] = []
         if cut.pending.row is None:
             added = self._ledger.put_chunks(self._space, cut.pending.document.id, indexed)

@@ -23,21 +23,19 @@ from rag.incoming import (
     quiet,
     read_differently,
 )
-from rag.indexer import Pending, SpaceEngines, StageTimes
 from rag.ingest.folder import FoundFile, content_id, look_again, scan
 from rag.ingest.plan import Plan, make_plan, same_stat, surely_deleted
 from rag.ingest.reader_name import reader_name
 from rag.read_ahead import read_ahead
-from rag.rebuild import engines_beside, swap
 from rag.recognition import Recognition, with_recognised
 from rag.report import SyncReport
 from rag.space_writer import Run, SpaceWriter
 from rag.staleness import remember_speed
-from rag.store.likeness import refresh as refresh_likeness
 from rag.store.rows import FileRow
 from rag.types import Progress, Space
 from rag.unlocking import Unlocking
 from rag.words import Text
+from rag.work import Pending, SpaceEngines, StageTimes
 
 if TYPE_CHECKING:
     from rag.ingest.pool import WorkerPool
@@ -126,7 +124,10 @@ class Library:
             known = {path: row for path, row in known.items() if path in paths}
             self._bring_in(again, known, run, spare)
         self._writer.complete_live(run, spare=spare)
-        refresh_likeness(self._ledger)
+        if self._ledger.unsketched():
+            from rag.store.likeness import refresh  # numpy takes longer than an unchanged sync
+
+            refresh(self._ledger)
 
     def _bring_in(
         self,
@@ -217,6 +218,8 @@ class Library:
         another version of the reader has read are read again, each in one transaction. What
         was interrupted goes on where it stopped.
         """
+        from rag.rebuild import engines_beside, swap
+
         began = perf_counter()
         run = Run(SyncReport(times=StageTimes()), report, cancelled)
         active = self._ledger.active_space()

@@ -16,9 +16,9 @@ from rag.store.status import broken_invariants
 from rag.words import Text
 
 if TYPE_CHECKING:
-    from rag.indexer import SpaceEngines
     from rag.store.ledger import Ledger
     from rag.types import Passage, Space
+    from rag.work import SpaceEngines
 
 SAMPLE = 24  # passages embedded again to see that they find themselves
 _SAME = 0.98  # cosine of one text embedded twice; other batch shapes move it by 0.001

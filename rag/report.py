@@ -6,10 +6,9 @@ import sys
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rag.indexer import Pending, StageTimes
-from rag.store.status import document_statuses
 from rag.types import NOTHING_TO_READ, PAGE_STATES, SEARCHABLE, Page, PageState
 from rag.words import reason_text
+from rag.work import Pending, StageTimes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,16 +121,16 @@ def count_gaps(ledger: Ledger) -> int:
         for row in ledger.files().values()
         if row.document_id is None and row.reason != "forgotten"
     )
-    failed = sum(
-        1 for status in document_statuses(ledger) if status.id and status.state == "failed"
-    )
+    failed = ledger.connection.execute(
+        "SELECT count(*) FROM documents WHERE state = 'failed'"
+    ).fetchone()[0]
     nothing = ",".join(f"'{reason}'" for reason in sorted(NOTHING_TO_READ))
     states = ",".join(f"'{state}'" for state in sorted(SEARCHABLE))
     pages = ledger.connection.execute(
         f"SELECT count(*) FROM pages WHERE state NOT IN ({states})"  # noqa: S608 - our own words
         f" AND reason NOT IN ({nothing})"
     ).fetchone()[0]
-    return files + failed + int(pages)
+    return files + int(failed) + int(pages)
 
 
 def peak_rss_bytes() -> int:

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rag.store.passages import known_vectors
+from rag.work import SPEED
 
 if TYPE_CHECKING:
     from rag.protocols import Embedder, Vector, Vectors
     from rag.store.ledger import Ledger
 
 _ENOUGH_S = 1.0  # a shorter run says little about the speed of the machine
-SPEED = "speed embed "
-"""Followed by an embedder's name: the key of its passages per second in the ledger."""
 
 
 class ReusingEmbedder:

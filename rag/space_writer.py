@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from rag.errors import ModelError, SpaceMismatch
 from rag.incoming import Cancelled, Meter, Report, from_ledger
-from rag.indexer import Indexer, Pending, SpaceEngines
 from rag.report import SyncReport
-from rag.reuse import ReusingEmbedder
+from rag.work import Pending, SpaceEngines
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -106,6 +105,10 @@ class SpaceWriter:
         *,
         anew: bool = False,
     ) -> None:
+        # imported now: numpy takes longer than a sync that finds nothing to do
+        from rag.indexer import Indexer
+        from rag.reuse import ReusingEmbedder
+
         reusing = ReusingEmbedder(engines.embedder, self._ledger)
         if not anew:
             engines = replace(engines, embedder=reusing)

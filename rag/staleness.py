@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rag.fingerprint import Fingerprint, Stale
-from rag.reuse import SPEED
+from rag.work import SPEED
 
 if TYPE_CHECKING:
     from rag.report import SyncReport

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rag.engines import HASHING, load
 from rag.errors import SpaceMismatch, StoreError
-from rag.factory import HASHING, load
 from rag.fingerprint import Fingerprint
 from rag.ingest.chunk_name import chunking_name
 from rag.ingest.reader_name import reader_name
@@ -15,17 +15,17 @@ from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.factory import Factory
-    from rag.indexer import SpaceEngines
     from rag.library import Library
     from rag.locator import Locator
     from rag.pipeline import RagPipeline
     from rag.protocols import Retriever, TextGenerator, VectorIndex
     from rag.store.ledger import Ledger
+    from rag.work import SpaceEngines
 
 
 def space_engines(factory: Factory, ledger: Ledger, space: Space | None) -> SpaceEngines:
     """Load what a space names; ``None`` makes a new space from the settings."""
-    from rag.indexer import SpaceEngines
+    from rag.work import SpaceEngines
 
     name = space.embedder.partition("@")[0].partition("/")[0] if space else None
     embedder = factory.embedder(name or factory.settings.embedder.model)

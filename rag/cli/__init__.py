@@ -66,6 +66,8 @@ def quiet_libraries() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("LANGSMITH_TRACING", "false")
     os.environ.setdefault("LANGCHAIN_TRACING_V2", "false")
+    # looking for plug-ins reads the metadata of every installed package: 0.05 s a command
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     # threads that wait by spinning starve each other when the cores are busy: torch and
     # llama.cpp ran six times slower beside other work, for about 5 % gained without it

@@ -6,7 +6,7 @@ import json
 import locale
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -74,7 +74,26 @@ def readable_bytes(count: float) -> str:
 
 @contextmanager
 def progress_bar(context: Context) -> Iterator[Callable[[Progress], None]]:
-    """Show progress on stderr; the function it gives takes every new state."""
+    """Show progress on stderr; the function it gives takes every new state.
+
+    Nothing is shown, nor loaded to show it, before there is more to tell than a look at the
+    folder.
+    """
+    with ExitStack() as opened:
+        shown: list[Callable[[Progress], None]] = []
+
+        def show(progress: Progress) -> None:
+            if progress.stage == "scan" and not shown:
+                return
+            if not shown:
+                shown.append(opened.enter_context(_drawn_bar(context)))
+            shown[0](progress)
+
+        yield show
+
+
+@contextmanager
+def _drawn_bar(context: Context) -> Iterator[Callable[[Progress], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
@@ -88,12 +107,8 @@ def progress_bar(context: Context) -> Iterator[Callable[[Progress], None]]:
         TimeElapsedColumn(),
     )
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None, stage="", count="", item="", visible=False)
-
-        def show(progress: Progress) -> None:
-            bar.update(task, visible=True, **describe(progress, context.language))
-
-        yield show
+        task = bar.add_task("", total=None, stage="", count="", item="")
+        yield lambda progress: bar.update(task, **describe(progress, context.language))
 
 
 def describe(progress: Progress, language: Language) -> dict[str, Any]:

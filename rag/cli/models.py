@@ -33,7 +33,7 @@ Name = Annotated[str, typer.Argument(help="a name from `rag models list`")]
 @app.command("list")
 def list_models(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     """List the known models: kind, languages, size, licence, and whether they fit and are here."""
-    from rag.factory import load
+    from rag.engines import load
 
     context: Context = ctx.obj
     store = _store(context.settings)

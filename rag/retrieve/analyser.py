@@ -10,8 +10,7 @@ import re
 import threading
 import unicodedata
 from functools import lru_cache
-
-import snowballstemmer
+from typing import Any
 
 CJK = (
     "\u2e80-\u2fdf\u3005\u3007\u3021-\u3029\u3031-\u3035\u3038-\u303c\u3041-\u3096\u309d-\u309f"
@@ -33,7 +32,6 @@ _ACRONYM = re.compile(r"[^\W\d_](?:\.[^\W\d_])+\Z")
 _POSSESSIVE = re.compile(r"['’]s?\Z|['’]s(?=[-./])")
 _CACHED_TOKENS = 1 << 17  # about 30 MB when full; the words of a large English library
 
-_stemmer = snowballstemmer.stemmer("english")
 _stemmer_guard = threading.Lock()  # the stemmer keeps its word in itself
 
 
@@ -98,11 +96,18 @@ def _number_terms(number: str, *, percent: bool) -> tuple[str, ...]:
     return (*forms, f"{short}%") if percent else forms
 
 
+@lru_cache(maxsize=1)
+def _stemmer() -> Any:
+    import snowballstemmer  # it loads the rules of thirty languages
+
+    return snowballstemmer.stemmer("english")
+
+
 def _stem(word: str) -> str:
     if not word.isascii():
         return word
     with _stemmer_guard:
-        stem: str = _stemmer.stemWord(word)
+        stem: str = _stemmer().stemWord(word)
     return stem
 
 

@@ -22,7 +22,10 @@ from rag.types import Progress
 
 logger = logging.getLogger(__name__)
 VERSION = 1  # of what `onnx_graph` writes; another graph needs another file
-LEAST_COSINE = 0.99  # to float32, as the mean over the probes
+LEAST_COSINE = 0.98
+"""To float32, as the mean over the probes: a machine that computes int8 wrongly falls far
+below. The probes are harder than passages are (short, odd, and not in every model's
+languages); tests/eval/DECISIONS.md has the agreement on real passages."""
 PROBES = (
     "query: how much is the monthly rent",
     "query: RTX 4090在深度学习中有哪些优势？",

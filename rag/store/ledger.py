@@ -114,6 +114,14 @@ class Ledger:
         """Return the ids of all documents, failed ones included."""
         return {row[0] for row in self.connection.execute("SELECT id FROM documents")}
 
+    def unsketched(self) -> list[str]:
+        """Return the ids of documents that were not yet compared with the others."""
+        found = self.connection.execute(
+            "SELECT id FROM documents WHERE id NOT IN (SELECT document_id FROM sketches)"
+            " AND EXISTS (SELECT 1 FROM pages WHERE document_id = id)"
+        )
+        return [row[0] for row in found]
+
     def forgotten(self) -> set[str]:
         """Return the ids of documents the person asked to forget."""
         return {row[0] for row in self.connection.execute("SELECT document_id FROM forgotten")}

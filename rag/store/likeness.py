@@ -44,13 +44,7 @@ def refresh(ledger: Ledger) -> int:
     Returns:
         How many documents were sketched.
     """
-    new = [
-        row[0]
-        for row in ledger.connection.execute(
-            "SELECT id FROM documents WHERE id NOT IN (SELECT document_id FROM sketches)"
-            " AND EXISTS (SELECT 1 FROM pages WHERE document_id = id)"
-        )
-    ]
+    new = ledger.unsketched()
     if not new:
         return 0
     for start in range(0, len(new), _BATCH):

@@ -12,8 +12,6 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rag.store.keeper import exact_index, mark, open_chroma
-
 if TYPE_CHECKING:
     from rag.protocols import Vector, VectorIndex, Vectors
     from rag.store.ledger import Ledger
@@ -38,6 +36,8 @@ class LiveIndex:
 
     def for_reading(self) -> VectorIndex:
         """Return the index that is open, else an exact one. There must be an active space."""
+        from rag.store.keeper import exact_index
+
         space = self._active()
         with self._guard:
             if self._index is None or self._space != space:
@@ -66,6 +66,8 @@ class LiveIndex:
             self._closed = True
             if self._index is None:
                 return
+            from rag.store.keeper import mark
+
             self._index.close()
             if self._writing and self._engine == "chroma" and self._space is not None:
                 mark(self._ledger, self._space, self._folder, clean=True)
@@ -73,6 +75,8 @@ class LiveIndex:
             self._writing = False
 
     def _opened(self, space: Space) -> VectorIndex:
+        from rag.store.keeper import exact_index, open_chroma
+
         if self._engine == "chroma":
             try:
                 return _Guarded(open_chroma(self._ledger, space, self._folder), self)

@@ -11,8 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from rag.store.schema import fts_table
 from rag.types import Chunk, Document, DocumentState, Space
 
@@ -99,7 +97,7 @@ def put_chunks(
 ) -> list[int]:
     """Insert a document's passages into a space and mark it complete there. Return their ids."""
     table = fts_table(space.id)
-    rows = np.asarray(indexed.vectors, dtype=np.float16)
+    rows = indexed.vectors.astype("float16")
     ids: list[int] = []
     for chunk, terms, digest, row in zip(
         indexed.chunks, indexed.terms, indexed.digests, rows, strict=True

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rag.document_status import DocumentStatus
-from rag.store.likeness import near_duplicates
 from rag.store.schema import fts_table
 from rag.types import Page, PageState
 
@@ -31,6 +30,8 @@ def document_statuses(ledger: Ledger, *, with_pages: bool = False) -> list[Docum
                 waiting[row.document_id] = row.reason
         else:
             statuses.append(DocumentStatus("", (row.path,), "", "", {}, "failed", row.reason))
+    from rag.store.likeness import near_duplicates  # it brings numpy, which a sync may not need
+
     alike = near_duplicates(ledger)
     for document_id, title, language, state, reason in connection.execute(
         "SELECT id, title, language, state, reason FROM documents"

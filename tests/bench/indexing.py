@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rag.config import load_settings
-from rag.factory import HASHING
+from rag.engines import HASHING
 from rag.models.store import ModelStore
 from tests.bench import machine
 from tests.bench.child import run, run_module
@@ -53,7 +53,7 @@ MEASURES = (
     Measure("chunk", "– chunk, s"),
     Measure("embed", "– embed, s", 1),
     Measure("write", "– write, s"),
-    Measure("other", "– other, s", ratio=False),
+    Measure("other", "– other; less the time in which stages overlap, s", ratio=False),
     Measure("cpu_s", "processor seconds, end to end", 1),
     Measure("passages_per_s", "passages/s while embedding", 1),
     Measure("parse_pages_per_s", "**pages/s, parsing alone, one process**", 1),

@@ -20,7 +20,7 @@ from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 
 from rag.config import load_settings
-from rag.factory import HASHING
+from rag.engines import HASHING
 from rag.models.store import ModelStore
 from rag.retrieve.hashing import HashingEmbedder
 from tests.bench.child import cpu_s, finish, folder_argument, since_start_s

@@ -20,7 +20,8 @@ import numpy as np
 
 from rag import wiring
 from rag.config import load_settings
-from rag.factory import Factory, load
+from rag.engines import load
+from rag.factory import Factory
 from rag.measure.scoring import first_hit, hit_at
 from rag.measure.sets import Question, load_sets
 from rag.store.keeper import exact_index

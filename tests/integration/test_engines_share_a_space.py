@@ -16,14 +16,14 @@ from rag.protocols import Embedder
 
 pytestmark = pytest.mark.model
 PAIRS = [
-    ("how much is the monthly rent", "The Tenant pays 950 euros on the first of each month."),
-    ("may I keep a dog?", "Animals are not allowed in the flat, guide dogs excepted."),
-    ("RTX 4090的显存有多大？", "RTX 4090配备24GB的GDDR6X显存，带宽为每秒1008GB。"),
-    ("what does the warranty cover", "Defects of material are mended for two years, free."),
-    ("公司在哪一年成立？", "本公司于一九九八年在深圳注册成立，注册资本五千万元。"),
+    ("how much is the monthly rent", "The monthly rent is 950 euros, due on the first."),
+    ("may I keep a dog in the flat?", "Dogs and cats are not allowed in the flat."),
+    ("what is the memory bandwidth?", "The card has 24 GB of memory at 1008 GB per second."),
+    ("how long does the warranty last?", "The warranty lasts two years from the day of delivery."),
+    ("when was the company founded?", "The company was founded in Shenzhen in 1998."),
     ("net sales in 2018", "Net sales were $12,345 million in 2018, up 3 % from 2017."),
-    ("how do proteins fold", "A protein's sequence of amino acids decides its final shape."),
-    ("如何申请年假？", "员工需提前两周在系统中提交年假申请，由部门主管批准。"),
+    ("how do proteins fold", "A protein folds into a shape that its amino acids decide."),
+    ("how do I apply for leave?", "Apply for leave in the system two weeks before it begins."),
 ]  # fmt: skip
 
 
@@ -64,10 +64,8 @@ def test_a_question_of_one_engine_finds_the_passage_of_the_other(
     engines: dict[str, Embedder], asks: str, wrote: str
 ) -> None:
     passages = engines[wrote].embed_passages([passage for _, passage in PAIRS])
-    own = engines[asks].embed_passages([passage for _, passage in PAIRS])
-    for question, _ in PAIRS:
-        query = engines[asks].embed_query(question)
-        assert np.argmax(passages @ query) == np.argmax(own @ query), question
+    for right, (question, _) in enumerate(PAIRS):
+        assert np.argmax(passages @ engines[asks].embed_query(question)) == right, question
 
 
 def test_neither_torch_nor_transformers_is_loaded_to_embed_on_a_cpu(

@@ -36,9 +36,10 @@ def test_both_pipelines_read_every_page_of_the_corpus(
 @pytest.mark.parametrize("name", indexing.PIPELINES)
 def test_the_stages_add_up_to_the_whole(pair: dict[str, dict[str, float]], name: str) -> None:
     run = pair[name]
-    stages = [run[stage] for stage in ("read", "chunk", "embed", "write", "other")]
-    assert sum(stages) == pytest.approx(run["seconds"])
+    stages = [run[stage] for stage in ("read", "chunk", "embed", "write")]
+    assert sum(stages) + run["other"] == pytest.approx(run["seconds"])
     assert min(stages) >= 0
+    assert name == "ours" or run["other"] == 0, "only ours does several things at once"
     assert run["peak_mb"] > 20
 
 

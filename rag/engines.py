@@ -1,0 +1,55 @@
+"""The table of engines: the only module that names concrete ones.
+
+An engine's module imports its heavy libraries at the top, plainly. It is imported here, by
+name, when a setting asks for it; so ``rag --help`` never loads torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from rag.errors import MissingDependency
+from rag.words import Text
+
+ENGINES = {
+    "hashing": "rag.retrieve.hashing:HashingEmbedder",
+    "sentence-transformers": "rag.retrieve.sentence_transformer:SentenceTransformerEmbedder",
+    "onnx": "rag.retrieve.onnx_embedder:OnnxEmbedder",
+    "onnx-graph": "rag.retrieve.onnx_cache:int8_graph",
+    "llamacpp": "rag.generate.llamacpp_engine:LlamaCppGenerator",
+    "transformers": "rag.generate.transformers_engine:TransformersGenerator",
+    "echo": "rag.generate.echo:EchoGenerator",
+    "analyser": "rag.retrieve.analyser:BilingualAnalyser",
+    "chunker": "rag.ingest.chunking:RecursiveChunker",
+    "reader": "rag.ingest.pool:WorkerPool",
+    "retriever": "rag.retrieve.retriever:HybridRetriever",
+    "lexical": "rag.retrieve.lexical:BM25Index",
+    "readings": "rag.gpu.readings:MachineReadings",
+}
+HASHING = "hashing"
+ECHO = "echo"
+
+
+def load(engine: str) -> Any:
+    """Return the class behind a name of ``ENGINES``.
+
+    Raises:
+        MissingDependency: a package the engine needs is not installed.
+    """
+    module, _, name = ENGINES[engine].partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.partition(".")[0] in {"rag", "ui"}:
+            raise
+        raise MissingDependency(
+            Text(
+                f"The engine '{engine}' needs the package '{error.name}'.",
+                f"引擎“{engine}”需要软件包“{error.name}”。",
+            ),
+            hint=Text(
+                f"Run `pip install {error.name}`, or choose another engine.",
+                f"请运行 `pip install {error.name}`，或选择其他引擎。",
+            ),
+        ) from error

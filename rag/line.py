@@ -1,0 +1,128 @@
+"""An assembly line of two threads: one cuts documents, one embeds what was cut.
+
+Who owns the line puts documents in and takes finished groups out, in the same order, and
+writes them meanwhile. Libraries that compute let go of Python's lock, so the three overlap.
+How much is on the line at once is the owner's choice: see ``waiting_pages``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rag.protocols import Vectors
+    from rag.work import Cut, Pending
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Documents whose passages were embedded together. No rows: it was cancelled."""
+
+    cuts: Sequence[Cut]
+    rows: Vectors | None
+
+
+class Line:
+    """Cuts and embeds. All methods belong to the thread that made it."""
+
+    def __init__(
+        self,
+        *,
+        cut: Callable[[Pending], Cut],
+        embed: Callable[[Sequence[Cut]], Vectors | None],
+        group_passages: int,
+    ) -> None:
+        """A group is embedded as soon as it has ``group_passages``, or at ``flush``."""
+        self._cut = cut
+        self._embed = embed
+        self._size = group_passages
+        self._group: list[Cut] = []  # of the cutting thread only
+        self._finished: SimpleQueue[Group | BaseException] = SimpleQueue()
+        self._stopped = threading.Event()
+        self._cutter = ThreadPoolExecutor(1, thread_name_prefix="cut")
+        self._embedder = ThreadPoolExecutor(1, thread_name_prefix="embed")
+        self._sent = 0  # groups; counted by the cutting thread
+        self._taken = 0
+        self.waiting_pages = 0  # of documents put in and not yet taken out; one at least of each
+
+    def __enter__(self) -> Line:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Drop what is on the line; returns when the batch in work is done."""
+        self._stopped.set()
+        self._cutter.shutdown(cancel_futures=True)
+        self._embedder.shutdown(cancel_futures=True)
+
+    def put(self, pending: Pending) -> None:
+        """Put a document in. Returns at once."""
+        self.waiting_pages += _weight(pending)
+        self._cutter.submit(self._guarded, lambda: self._take(pending))
+
+    def flush(self) -> None:
+        """Have embedded what was put in so far, though the group is not full."""
+        self._cutter.submit(self._guarded, self._send)
+
+    def nudge(self) -> None:
+        """Do not let embedding rest because a group is not full. Before a wait."""
+        self._cutter.submit(self._guarded, self._send_if_idle)
+
+    def finished(self, *, wait: bool) -> Group | None:
+        """Take the next group out; without ``wait``, ``None`` if none is done.
+
+        Raises:
+            BaseException: what the cutting or embedding of a document raised.
+        """
+        try:
+            found = self._finished.get(block=wait)
+        except Empty:
+            return None
+        if isinstance(found, BaseException):
+            raise found
+        self._taken += 1
+        self.waiting_pages -= sum(_weight(cut.pending) for cut in found.cuts)
+        return found
+
+    # -- in the two threads ----------------------------------------------------------------
+
+    def _take(self, pending: Pending) -> None:
+        self._group.append(self._cut(pending))
+        if sum(len(cut.texts) for cut in self._group) >= self._size:
+            self._send()
+
+    def _send(self) -> None:
+        if self._group and not self._stopped.is_set():
+            group, self._group = self._group, []
+            self._sent += 1
+            self._embedder.submit(
+                self._guarded, lambda: self._finished.put(Group(group, self._embed(group)))
+            )
+
+    def _send_if_idle(self) -> None:
+        if self._sent == self._taken:
+            self._send()
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Do it; what it raises is raised again where the groups are taken out."""
+        if self._stopped.is_set():
+            return
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - nobody looks at the future
+            self._stopped.set()
+            self._finished.put(error)
+
+
+def _weight(pending: Pending) -> int:
+    return max(1, len(pending.document.pages))  # a file that could not be read has none
