@@ -1,5 +1,6 @@
 """The vector index of the active space, for threads that read and one that writes.
 
+The keeper is imported when it is first needed: a sync that changes nothing loads no numpy.
 Reading never waits for Chroma: until it is open, and whenever it fails, the exact index over
 the ledger's vectors answers. Writing opens Chroma, mended if need be, at the first change.
 """
@@ -86,6 +87,8 @@ class LiveIndex:
 
     def give_up(self, error: Exception) -> VectorIndex | None:
         """Do without Chroma until the next start, which mends it. Return what answers now."""
+        from rag.store.keeper import exact_index
+
         logger.warning("the vector index failed (%s); it is mended at the next start", error)
         with self._guard:
             self._engine = "numpy"
