@@ -62,7 +62,7 @@ class EmbedderSettings(_Section):
         Field(description="auto: int8 in onnxruntime on a CPU, torch on a GPU"),
     ] = "auto"
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="where it runs")] = "auto"
-    batch: Annotated[int, Field(ge=1, description="passages per batch")] = 16
+    batch: Annotated[int, Field(ge=1, description="torch engine: passages per batch")] = 16
 
 
 class RetrieveSettings(_Section):

@@ -99,14 +99,14 @@ class Factory:
             "query_prefix": entry.embedding.query_prefix,
             "passage_prefix": entry.embedding.passage_prefix,
             "max_tokens": entry.embedding.max_tokens,
-            "batch": self.settings.embedder.batch,
         }
         graph = self._int8_graph(name, folder)
         built: Embedder
         if graph is not None:
             built = load("onnx")(folder, graph=graph, **common)
         else:
-            built = load(entry.engine)(folder, device=self.settings.embedder.device, **common)
+            chosen = self.settings.embedder
+            built = load(entry.engine)(folder, device=chosen.device, batch=chosen.batch, **common)
         return built
 
     def _int8_graph(self, name: str, folder: Path) -> Path | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ import psutil
 
 from rag.errors import ModelError
 from rag.retrieve.bert_shape import BertShape
-from rag.retrieve.token_batches import ITEM_TOKENS, TokenizedTexts, embed_by_length, mean_row
+from rag.retrieve.token_batches import TokenizedTexts, mean_row
 from rag.words import Text
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
 class OnnxEmbedder:
     """Embeds with a graph that ``rag.retrieve.onnx_cache`` wrote.
 
-    ``batch`` times 256 padded tokens are embedded at once, so short passages share a batch
-    and long ones do not need more memory.
+    One text a run, as many at once as there are cores: nothing is padded, no thread waits for
+    another in the middle of a layer, and a text's vector never depends on its neighbours.
     """
 
-    def __init__(  # noqa: PLR0913 - each is one field of the catalogue's entry
+    def __init__(
         self,
         folder: Path,
         *,
@@ -40,7 +41,6 @@ class OnnxEmbedder:
         query_prefix: str = "",
         passage_prefix: str = "",
         max_tokens: int = 512,
-        batch: int = 16,
     ) -> None:
         """Load the graph. ``folder`` holds the tokenizer and the model's settings.
 
@@ -50,7 +50,7 @@ class OnnxEmbedder:
         shape = BertShape.of(folder)
         assert shape is not None, "a graph is only written of such a model"
         self._session = open_session(graph)
-        self._batch_tokens = batch * ITEM_TOKENS
+        self._threads = ThreadPoolExecutor(_cores(), thread_name_prefix="onnx")
         self.max_tokens = min(max_tokens, shape.max_tokens)
         self._texts = TokenizedTexts(
             folder,
@@ -81,12 +81,17 @@ class OnnxEmbedder:
         return mean_row(self._embed(self._texts.question(text)))
 
     def _embed(self, ids: Sequence[Sequence[int]]) -> Vectors:
-        return embed_by_length(
-            ids,
-            dim=self.dim,
-            batch_tokens=self._batch_tokens,
-            forward=lambda batch: run_graph(self._session, batch),
-        )
+        """Return unit rows; the longest texts begin, so that no thread is left with one."""
+        rows = np.empty((len(ids), self.dim), dtype=np.float32)
+        order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
+        found = self._threads.map(lambda i: run_graph(self._session, ids[i]), order)
+        for i, row in zip(order, found, strict=True):
+            rows[i] = row
+        return rows
+
+
+def _cores() -> int:
+    return psutil.cpu_count(logical=False) or os.cpu_count() or 1
 
 
 def open_session(graph: Path | bytes) -> Any:
@@ -96,9 +101,7 @@ def open_session(graph: Path | bytes) -> Any:
         ModelError: onnxruntime refuses it.
     """
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = psutil.cpu_count(logical=False) or os.cpu_count() or 1
-    # threads that wait by spinning starve each other when the cores are busy
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.intra_op_num_threads = 1  # the texts share the cores
     options.enable_mem_pattern = False  # it keeps a plan for every shape it meets
     options.log_severity_level = 3
     source = str(graph) if isinstance(graph, Path) else graph
@@ -117,13 +120,8 @@ def open_session(graph: Path | bytes) -> Any:
         ) from error
 
 
-def run_graph(session: Any, ids: Sequence[Sequence[int]]) -> Vectors:
-    """Return one row per text, of any length; ``(len(ids), dim)``."""
-    longest = max(map(len, ids))
-    tokens = np.zeros((len(ids), longest), np.int64)  # what stands under the mask is not read
-    mask = np.zeros((len(ids), longest), np.int32)
-    for row, row_ids in enumerate(ids):
-        tokens[row, : len(row_ids)] = row_ids
-        mask[row, : len(row_ids)] = 1
-    rows: Vectors = session.run(["sum"], {"ids": tokens, "mask": mask})[0][:, 0]
-    return rows
+def run_graph(session: Any, ids: Sequence[int]) -> Vector:
+    """Return the unit vector of one text."""
+    row = session.run(["mean"], {"ids": np.array([ids], np.int64)})[0][0]
+    vector: Vector = row / np.linalg.norm(row)
+    return vector

@@ -62,8 +62,7 @@ def test_rows_are_float32_unit_vectors_in_the_given_order(embedder: Embedder) ->
     assert rows[0] @ rows[2] == pytest.approx(1, abs=1e-3)
     assert rows[0] @ rows[1] < 0.99
     alone = np.stack([embedder.embed_passages([text])[0] for text in TEXTS])
-    # in int8 the scale of a batch is that of its largest number, so neighbours matter a little
-    assert (rows * alone).sum(axis=1) == pytest.approx(np.ones(4), abs=1e-2)
+    assert (rows * alone).sum(axis=1) == pytest.approx(np.ones(4), abs=2e-3)
 
 
 def test_no_texts_no_rows(embedder: Embedder) -> None:

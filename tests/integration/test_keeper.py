@@ -144,7 +144,7 @@ def test_questions_are_answered_while_chroma_is_opened(
         assert go_on.wait(20)
         return NumpyIndex(dim=DIM)
 
-    monkeypatch.setattr("rag.store.live_index.open_chroma", slowly)
+    monkeypatch.setattr("rag.store.keeper.open_chroma", slowly)
     writer = threading.Thread(target=live.for_writing)
     writer.start()
     assert begun.wait(20)
@@ -170,7 +170,7 @@ def test_an_index_that_fails_gives_way_to_the_exact_one(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str
 ) -> None:
     space, rows = fill(ledger)
-    monkeypatch.setattr("rag.store.live_index.open_chroma", lambda *_: Failing(dim=DIM))
+    monkeypatch.setattr("rag.store.keeper.open_chroma", lambda *_: Failing(dim=DIM))
     live = opened(ledger, tmp_path / "chroma")
     index = live.for_writing()
     if act == "put":
