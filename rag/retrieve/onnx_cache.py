@@ -21,7 +21,7 @@ from rag.retrieve.bert_shape import BertShape
 from rag.types import Progress
 
 logger = logging.getLogger(__name__)
-VERSION = 2  # of what `onnx_graph` writes; another graph needs another file
+VERSION = 3  # of what `onnx_graph` writes; another graph needs another file
 LEAST_COSINE = 0.98
 """To float32, as the mean over the probes: a machine that computes int8 wrongly falls far
 below. The probes are harder than passages are (short, odd, and not in every model's
