@@ -112,9 +112,7 @@ class Factory:
     def _int8_graph(self, name: str, folder: Path) -> Path | None:
         """Return what the int8 engine reads; ``None`` where the other engine is to be used."""
         chosen = self.settings.embedder
-        if chosen.engine == "torch" or chosen.device == "cuda":
-            return None
-        if (chosen.engine, chosen.device) == ("auto", "auto") and self._has_gpu():
+        if chosen.engine != "onnx" or chosen.device == "cuda":
             return None
         installed = self.model_store().installation(name)
         if installed is None:
@@ -128,9 +126,6 @@ class Factory:
             name=name,
         )
         return graph
-
-    def _has_gpu(self) -> bool:
-        return self.readings().read().vram_total_bytes is not None
 
     def entry(self, name: str) -> Entry:
         """Return the catalogue's entry.

@@ -29,7 +29,7 @@ from rag.ingest.reader_name import reader_name
 from rag.read_ahead import read_ahead
 from rag.recognition import Recognition, with_recognised
 from rag.report import SyncReport
-from rag.space_writer import Run, SpaceWriter
+from rag.space_writer import Run, SpaceWriter, compare_new
 from rag.staleness import remember_speed
 from rag.store.rows import FileRow
 from rag.types import Progress, Space
@@ -124,10 +124,7 @@ class Library:
             known = {path: row for path, row in known.items() if path in paths}
             self._bring_in(again, known, run, spare)
         self._writer.complete_live(run, spare=spare)
-        if self._ledger.unsketched():
-            from rag.store.likeness import refresh  # numpy takes longer than an unchanged sync
-
-            refresh(self._ledger)
+        compare_new(self._ledger)
 
     def _bring_in(
         self,

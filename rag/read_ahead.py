@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from rag.incoming import to_pending
 
 if TYPE_CHECKING:
-    from rag.indexer import Pending
     from rag.ingest.folder import FoundFile
     from rag.ingest.pool import Reading, WorkerPool
     from rag.space_writer import Run
+    from rag.work import Pending
 
 
 def read_ahead(

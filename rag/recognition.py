@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from rag.errors import UnreadableDocument
 from rag.incoming import Cancelled, document_row
-from rag.indexer import Pending
 from rag.ingest.folder import real_path
 from rag.report import SyncReport
 from rag.space_writer import Run, SpaceWriter
@@ -29,6 +28,7 @@ from rag.store.ocr_pages import (
     waits,
 )
 from rag.types import Document, Page, Progress
+from rag.work import Pending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -122,6 +122,14 @@ class SpaceWriter:
         reusing.remember_speed()
 
 
+def compare_new(ledger: Ledger) -> None:
+    """Note what the documents that came in are like."""
+    if ledger.unsketched():
+        from rag.store.likeness import refresh  # numpy takes longer than an unchanged sync
+
+        refresh(ledger)
+
+
 class _OnlyDeletes:
     """A live index while another space is written: satisfies ``VectorIndex``, takes nothing in."""
 

@@ -19,10 +19,10 @@ from tests.factories import document
 EMBEDDERS = [
     "hashing",
     pytest.param("multilingual-e5-small", marks=pytest.mark.model),
-    pytest.param("multilingual-e5-small torch", marks=pytest.mark.model),
+    pytest.param("multilingual-e5-small onnx", marks=pytest.mark.model),
     pytest.param("all-MiniLM-L6-v2", marks=pytest.mark.model),
 ]
-"""Models of the catalogue; "torch" after one asks for that engine instead of int8."""
+"""Models of the catalogue; "onnx" after one asks for the int8 engine."""
 TEXTS = ["The rent is 950 euros.", "显存带宽是每秒1008GB。", "The rent is 950 euros.", "x"]
 ENGLISH = "The Tenant shall pay 1,234.50 euros on the 1st of May 2026, see §4(b). " * 400
 CHINESE = "甲方应于二〇二六年五月一日前支付人民币1234.50元，详见第四条（乙）款。" * 400
@@ -88,7 +88,7 @@ def test_chinese_finds_english_and_back(embedder: Embedder) -> None:
 @pytest.mark.model
 @pytest.mark.parametrize(
     "name",
-    ["multilingual-e5-small", "multilingual-e5-small torch", "all-MiniLM-L6-v2"],
+    ["multilingual-e5-small", "multilingual-e5-small onnx", "all-MiniLM-L6-v2"],
     scope="module",
 )
 def test_a_text_that_is_too_long_is_refused_rather_than_cut(embedder: Embedder) -> None:

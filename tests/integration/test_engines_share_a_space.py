@@ -77,7 +77,7 @@ def test_neither_torch_nor_transformers_is_loaded_to_embed_on_a_cpu(
         "from rag.config import load_settings\n"
         "from rag.factory import Factory\n"
         f"s = load_settings(None, {{'RAG_MODELS__FOLDER': {str(models_folder)!r},"
-        " 'RAG_EMBEDDER__DEVICE': 'cpu'})\n"
+        " 'RAG_EMBEDDER__ENGINE': 'onnx'})\n"
         "Factory(s).embedder('multilingual-e5-small').embed_query('rent')\n"
         "print(sorted({'torch', 'transformers', 'onnx'} & set(sys.modules)))"
     )
