@@ -6,12 +6,12 @@ from pathlib import Path
 
 from rag.cli.answers import _prompt_read
 from rag.cli.context import Context
-from rag.types import Delta, Retrieved
+from rag.types import Delta, Event, Retrieved
 from tests.factories import settings
 
 
 def test_progress_of_the_prompt_goes_to_the_bar_and_the_rest_passes(tmp_path: Path) -> None:
-    events = [
+    events: list[Event] = [
         Retrieved(()),
         Delta("", 0, prompt_read=0.5),
         Delta("", 0, prompt_read=1.0),
