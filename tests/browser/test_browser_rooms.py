@@ -78,7 +78,7 @@ def test_picked_documents_limit_the_question(browser_page: Page, desk: FakeDesk)
 
 
 def test_a_document_that_cannot_be_read_says_why_and_what_to_do(
-    browser_page: Page, desk: FakeDesk
+    browser_page: Page, desk: FakeDesk, keep: Callable[[Page, str], None]
 ) -> None:
     desk.statuses.append(
         DocumentStatus("a" * 64, ("locked.pdf",), "locked", "en", {}, "failed", "encrypted")
@@ -91,7 +91,15 @@ def test_a_document_that_cannot_be_read_says_why_and_what_to_do(
     desk.change()
     locked = browser_page.locator(".row.failed")
     expect(locked).to_contain_text("protected by a password")
-    expect(locked).to_contain_text("Save a copy without the password")
+    expect(locked).to_contain_text("Give the password on the screen")
+    locked.get_by_role("textbox", name="Password").fill("open")
+    locked.get_by_role("button", name="Open", exact=True).click()
+    expect(locked).to_contain_text("None of the passwords given opens the file.")
+    locked.get_by_role("textbox", name="Password").fill("sesame")
+    locked.get_by_role("button", name="Open", exact=True).click()
+    expect(locked).not_to_contain_text("None of the passwords given opens the file.")
+    assert desk.unlocked == [("a" * 64, "open", False), ("a" * 64, "sesame", False)]
+    keep(browser_page, "locked")
     scan = browser_page.locator(".row.partial")
     expect(scan.locator(".reason")).to_be_hidden()
     scan.locator(".why").click()
