@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 2
+VERSION = 3
 """Counts the changes that make passages cut before differ from those cut now."""
 
 

@@ -36,6 +36,7 @@ SEPARATORS = (
 )
 _ROW_SEPARATORS = SEPARATORS[3:]
 _HEADING_JOIN = " › "
+_TITLE_LINE = 8  # characters from which a title's beginning is no chapter of its own
 _CONTEXT = 400  # characters of a table's caption and header that go with a passage
 
 
@@ -190,6 +191,11 @@ def _find_title(page: str, title: str, start: int) -> int:
     return match.start() if match else -1
 
 
+def _same(heading: str, title: str) -> bool:
+    """Return whether a heading is the document's title, or the first line of it."""
+    return len(heading) >= _TITLE_LINE and (title.startswith(heading) or heading == title)
+
+
 class _Places:
     """Knows the page and the heading of every offset of one document."""
 
@@ -203,7 +209,7 @@ class _Places:
             while open_headings and open_headings[-1][0] >= heading.level:
                 open_headings.pop()
             open_headings.append((heading.level, heading.title))
-            titles = [title for _, title in open_headings]
+            titles = [t for _, t in open_headings if not _same(t, document.title)]
             self._paths.append(_HEADING_JOIN.join([t for t in [document.title, *titles] if t]))
         self._title_offsets = self._find_titles()
 

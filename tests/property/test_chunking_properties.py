@@ -75,6 +75,15 @@ def test_a_passage_knows_the_headings_above_it() -> None:
     assert chunks[-1].heading == "Manual › Part one › Detail"
 
 
+def test_the_title_is_not_said_twice() -> None:
+    whole = document(
+        "A manual of\neverything\nabc abc abc",
+        title="A manual of everything",
+        headings=(Heading(0, "A manual of", 1), Heading(1, "abc", 1)),
+    )
+    assert chunker(20, 0).split(whole)[-1].heading == "A manual of everything › abc"
+
+
 def test_a_sentence_is_not_cut_where_it_fits_whole() -> None:
     chunks = chunker(40, 0).split(
         document("一句话说完了。另一句话也说完了。第三句话在这里说完了。最后一句。")
