@@ -36,8 +36,8 @@ is what any question finds. Cosines of unrelated texts differ by model, language
 (about .80 in English and .88 in Chinese with e5), so no fixed cosine could tell."""
 
 _LEAST_FLOOR = 0.3  # a smaller cosine is chance: in a library of a few passages probes find none
-# Logistic regression over the evaluation sets: tests/eval/fit_relevance.py; what it does
-# there: tests/eval/DECISIONS.md, "Relevance".
+# Logistic regression over the evaluation sets: tests/eval/fit_relevance.py, which also prints
+# the share of questions refused at several thresholds.
 _INTERCEPT, _COVERAGE, _HEADROOM, _ACROSS = -1.67, 9.36, 16.42, 3.56
 
 
