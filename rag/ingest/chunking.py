@@ -37,6 +37,7 @@ SEPARATORS = (
 _ROW_SEPARATORS = SEPARATORS[3:]
 _HEADING_JOIN = " › "
 _TITLE_LINE = 8  # characters from which a title's beginning is no chapter of its own
+_MOST_CHARS_A_TOKEN = 16  # longer stretches are split without counting them whole first
 _CONTEXT = 400  # characters of a table's caption and header that go with a passage
 
 
@@ -99,7 +100,8 @@ class RecursiveChunker:
     def _split(
         self, text: str, start: int, end: int, splitter: RecursiveCharacterTextSplitter
     ) -> Iterator[tuple[int, int]]:
-        if start < end and self._piece_tokens(text[start:end]) <= self._room:
+        short = end - start <= _MOST_CHARS_A_TOKEN * self._room
+        if start < end and short and self._piece_tokens(text[start:end]) <= self._room:
             yield start, end
             return
         at = start
