@@ -7,7 +7,6 @@ Cutting and embedding run in threads beside the writing.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -15,16 +14,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rag.line import Group, Line
-from rag.retrieve.passage_text import embedding_text, lexical_text
+from rag.retrieve.passage_text import embedding_text, lexical_text, text_digest
 from rag.store.rows import IndexedChunks
 from rag.work import Cut, Pending, SpaceEngines, StageTimes
 
 if TYPE_CHECKING:
-    from rag.protocols import VectorIndex, Vectors
+    from rag.protocols import Analyser, Embedder, VectorIndex, Vectors
     from rag.store.ledger import Ledger
+    from rag.types import Chunk
 
 GROUP = 64  # passages embedded before the next commit
 AHEAD_PAGES = 1000  # on the line, at most, when the next document is asked for: bounds memory
+
+
+def text_to_embed(chunk: Chunk, embedder: Embedder) -> str:
+    """Return what of a passage this embedder gets."""
+    return embedding_text(chunk, limit=embedder.max_tokens, count=embedder.count_tokens)
+
+
+def indexed_terms(chunk: Chunk, analyser: Analyser) -> str:
+    """Return what of a passage the full-text index gets."""
+    return " ".join(analyser.terms(lexical_text(chunk)))
 
 
 class Indexer:
@@ -89,12 +99,11 @@ class Indexer:
     def _cut(self, pending: Pending) -> Cut:
         began = perf_counter()
         chunks = self._chunker.split(pending.document)
-        limit, count = self._embedder.max_tokens, self._embedder.count_tokens
         cut = Cut(
             pending,
             chunks,
-            [embedding_text(chunk, limit=limit, count=count) for chunk in chunks],
-            [" ".join(self._analyser.terms(lexical_text(chunk))) for chunk in chunks],
+            [text_to_embed(chunk, self._embedder) for chunk in chunks],
+            [indexed_terms(chunk, self._analyser) for chunk in chunks],
         )
         self._times.chunk_s += perf_counter() - began
         return cut
@@ -129,7 +138,7 @@ class Indexer:
 
     def _commit(self, cut: Cut, rows: Vectors) -> None:
         began = perf_counter()
-        digests = [hashlib.sha256(text.encode()).digest() for text in cut.texts]
+        digests = [text_digest(text) for text in cut.texts]
         indexed = IndexedChunks(cut.chunks, cut.terms, digests, rows)
         gone: list[int] = []
         if cut.pending.row is None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rag.errors import StoreError
-from rag.retrieve.passage_text import embedding_text, lexical_text
+from rag.indexer import indexed_terms, text_to_embed
+from rag.retrieve.passage_text import text_digest
 from rag.store.keeper import exact_index
 from rag.store.passages import LedgerPassages
 from rag.store.status import broken_invariants
@@ -17,7 +17,7 @@ from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.store.ledger import Ledger
-    from rag.types import Passage, Space
+    from rag.types import Space
     from rag.work import SpaceEngines
 
 SAMPLE = 24  # passages embedded again to see that they find themselves
@@ -102,13 +102,13 @@ def _lost_passages(ledger: Ledger, engines: SpaceEngines) -> list[str]:
     found = store.passages(sample)
     if len(found) != len(sample):
         return [f"{len(sample) - len(found)} of {len(sample)} passages cannot be read"]
-    texts = [_embedded_text(found[i], engines) for i in sample]
+    texts = [text_to_embed(found[i].chunk, engines.embedder) for i in sample]
     digests = store.digests(sample)
-    other = [i for i, text in zip(sample, texts, strict=True) if digests[i] != _digest(text)]
+    other = [i for i, text in zip(sample, texts, strict=True) if digests[i] != text_digest(text)]
     if other:
         return [f"{len(other)} of {len(sample)} passages are not what was embedded"]
     terms = store.analysed(sample)
-    unsaid = [i for i in sample if terms.get(i) != _terms(found[i], engines)]
+    unsaid = [i for i in sample if terms.get(i) != indexed_terms(found[i].chunk, engines.analyser)]
     if unsaid:
         return [f"{len(unsaid)} of {len(sample)} passages are not found by their words"]
     index = exact_index(ledger, engines.space)
@@ -119,16 +119,3 @@ def _lost_passages(ledger: Ledger, engines: SpaceEngines) -> list[str]:
         best = index.search(row, k=1)[0][1]
         strange += not (own >= _SAME and best - own <= _TIE)  # so that NaN is strange
     return [f"{strange} of {len(sample)} passages do not find themselves"] if strange else []
-
-
-def _embedded_text(passage: Passage, engines: SpaceEngines) -> str:
-    embedder = engines.embedder
-    return embedding_text(passage.chunk, limit=embedder.max_tokens, count=embedder.count_tokens)
-
-
-def _terms(passage: Passage, engines: SpaceEngines) -> str:
-    return " ".join(engines.analyser.terms(lexical_text(passage.chunk)))
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()

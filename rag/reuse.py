@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rag.retrieve.passage_text import text_digest
 from rag.store.passages import known_vectors
 from rag.work import SPEED
 
@@ -42,7 +42,7 @@ class ReusingEmbedder:
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
         """Return float32 rows, shape ``(len(texts), dim)``, in the given order."""
-        digests = [hashlib.sha256(text.encode()).digest() for text in texts]
+        digests = [text_digest(text) for text in texts]
         known = known_vectors(self._ledger, self.name, self.dim, digests)
         rows = np.empty((len(texts), self.dim), dtype=np.float32)
         fresh = [at for at, digest in enumerate(digests) if digest not in known]

@@ -5,6 +5,7 @@ Neither text is shown to anybody: the passage itself stays a slice of its docume
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 
@@ -54,3 +55,8 @@ def lexical_text(chunk: Chunk) -> str:
     """Return the text whose words are indexed: heading, header of the table, passage."""
     parts = (chunk.heading, chunk.context, join_broken_lines(chunk.text))
     return _TITLE_END.join(part for part in parts if part)
+
+
+def text_digest(text: str) -> bytes:
+    """Return what tells an embedded text from all others: the sha256 of its UTF-8."""
+    return hashlib.sha256(text.encode()).digest()

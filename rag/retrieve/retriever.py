@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -112,7 +113,8 @@ class HybridRetriever:
 
     def _judge(self, question: str, legs: _Legs) -> Signs:
         terms = content_terms(question, self._analyser)
-        frequency, total = self._store.document_frequency(terms)
+        named = model_numbers(question, self._analyser)
+        frequency, total = self._store.document_frequency([*terms, *chain(*named)])
         best = [chunk_id for chunk_id, _ in legs.lexical[:_JUDGED]]
         held = [text.split() for text in self._store.analysed(best).values()]
         nearest = self._store.passages([chunk_id for chunk_id, _ in legs.dense[:_JUDGED]])
@@ -123,14 +125,8 @@ class HybridRetriever:
             coverage=coverage(terms, held, frequency=frequency, total=total),
             headroom=headroom(top, floor=self._floor(language, total)),
             across_languages=2 * other > len(nearest),
-            unheard_of=self._unheard_of(question),
+            unheard_of=any(not any(frequency[term] for term in number) for number in named),
         )
-
-    def _unheard_of(self, question: str) -> bool:
-        """Return whether the question is about a model number that no passage has."""
-        named = model_numbers(question, self._analyser)
-        frequency, _ = self._store.document_frequency([t for terms in named for t in terms])
-        return any(not any(frequency[term] for term in terms) for terms in named)
 
     def _floor(self, language: Language, total: int) -> float:
         """Return the cosine that unrelated questions reach; asked anew as the library grows."""
