@@ -59,7 +59,7 @@ class EmbedderSettings(_Section):
     )
     engine: Annotated[
         Literal["auto", "onnx", "torch"],
-        Field(description="onnx: int8 on a CPU, a third of the memory; auto: torch"),
+        Field(description="onnx: int8 on a CPU, less than half the memory; auto: torch"),
     ] = "auto"
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="where it runs")] = "auto"
     batch: Annotated[int, Field(ge=1, description="torch engine: passages per batch")] = 16

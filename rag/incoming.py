@@ -19,20 +19,15 @@ from rag.work import Pending
 
 if TYPE_CHECKING:
     from rag.ingest.pool import Reading
+    from rag.protocols import Cancelled
     from rag.store.ledger import Ledger
 
 Report = Callable[[Progress], None]
-Cancelled = Callable[[], bool]
 _STAYS = {None, "unreadable", "path_too_long"}
 
 
 def quiet(progress: Progress) -> None:
     """Tell nobody."""
-
-
-def never() -> bool:
-    """Do not cancel."""
-    return False
 
 
 class Meter:

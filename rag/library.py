@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Literal
 
 from rag.errors import ConfigError, UnknownDocument
 from rag.incoming import (
-    Cancelled,
     Report,
     changed_meanwhile,
     file_row,
-    never,
     path_rows,
     quiet,
     read_differently,
@@ -26,6 +24,7 @@ from rag.incoming import (
 from rag.ingest.folder import FoundFile, content_id, look_again, scan
 from rag.ingest.plan import Plan, make_plan, same_stat, surely_deleted
 from rag.ingest.reader_name import reader_name
+from rag.protocols import Cancelled, never
 from rag.read_ahead import read_ahead
 from rag.recognition import Recognition, with_recognised
 from rag.report import SyncReport

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from rag.generate.citations import link
 from rag.generate.prompt import fit
+from rag.protocols import Cancelled, never
 from rag.types import (
     Answer,
     Delta,
@@ -36,11 +37,6 @@ NOT_IN_DOCUMENTS = Text(
     "Your documents do not hold the answer to this question.",
     "你的文档中没有这个问题的答案。",
 )
-
-
-def never() -> bool:
-    """Do not cancel."""
-    return False
 
 
 def overall(sentences: Sequence[Sentence]) -> Verdict:
@@ -100,7 +96,7 @@ class RagPipeline:
         *,
         history: Sequence[Message] = (),
         documents: Collection[str] | None = None,
-        cancelled: Callable[[], bool] = never,
+        cancelled: Cancelled = never,
     ) -> Iterator[Event]:
         """Yield ``Retrieved`` (again if the budget cut passages), deltas, then ``Finished``."""
         clock = _Clock()

@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     Vector = np.ndarray[tuple[int], np.dtype[np.float32]]
 
 
+Cancelled = Callable[[], bool]
+"""Long work asks it now and then, and stops soon once it is true."""
+
+
+def never() -> bool:
+    """Do not cancel."""
+    return False
+
+
 OPENING, EXTRAS = 0, -1
 """Parts of a document beside its pages: opening it; and its labels, title and outline."""
 Enter = Callable[[int], str | None]

@@ -15,8 +15,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from rag.errors import UnreadableDocument
-from rag.incoming import Cancelled, document_row
+from rag.incoming import document_row
 from rag.ingest.folder import real_path
+from rag.protocols import Cancelled
 from rag.report import SyncReport
 from rag.space_writer import Run, SpaceWriter
 from rag.store.ocr_pages import (

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rag.errors import ModelError, SpaceMismatch
-from rag.incoming import Cancelled, Meter, Report, from_ledger
+from rag.incoming import Meter, Report, from_ledger
+from rag.protocols import Cancelled
 from rag.report import SyncReport
 from rag.work import Pending, SpaceEngines
 

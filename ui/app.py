@@ -109,8 +109,8 @@ def serve(
 
     A taken ``port`` is replaced by the next free one; 0 takes any. The browser is opened at
     once and shows an empty screen until then. ``work`` starts what is slow, once a browser
-    shows the screen or has had time to: earlier, it would delay the screen by two seconds
-    (two cores). Both run in a thread of their own.
+    shows the screen or has had time to: earlier, it would delay the screen (by about a second
+    on two cores). Both run in a thread of their own.
 
     Raises:
         ConfigError: no free port was found.

@@ -28,7 +28,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # laying help out with rich takes longer than everything else
+    rich_markup_mode=None,  # rich doubles the time of --help: .4 s instead of .2
     help="Ask your own PDFs on your own machine. 在自己的电脑上向自己的 PDF 提问。",
 )
 for command in (ui, sync, rebuild, status, forget, ask, search, doctor, settings):

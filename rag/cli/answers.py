@@ -107,7 +107,7 @@ def _opened(context: Context, *, with_model: bool) -> Iterator[tuple[Factory, Le
     from rag.store.keeper import exact_index
 
     if not (context.settings.data / "library.db").is_file():
-        run_sync(context)
+        run_sync(context, ocr="off")  # a question does not wait for scans to be read
     with progress_bar(context) as report:
         factory = Factory(context.settings, report=report)
         ledger = factory.ledger(read_only=True)

@@ -40,7 +40,9 @@ def sync(
 ) -> None:
     """Make the index equal to the folder."""
     context: Context = ctx.obj
-    result = run_sync(context, again=ocr, passwords=password_file, remember=remember)
+    result = run_sync(
+        context, ocr="again" if ocr else None, passwords=password_file, remember=remember
+    )
     _print_report(context, result, as_json=as_json)
     if watch:
         from watchfiles import watch as changes
@@ -54,21 +56,25 @@ def sync(
 
 
 def run_sync(
-    context: Context, *, again: bool = False, passwords: Path | None = None, remember: bool = False
+    context: Context,
+    *,
+    ocr: Ocr | None = None,
+    passwords: Path | None = None,
+    remember: bool = False,
 ) -> dict[str, Any]:
     """Sync here or in the open app; return the report.
 
-    ``again`` recognises scans even if the settings do not, and those that failed before.
+    ``ocr`` ``None`` is what the settings say; the others are those of ``Library.sync``.
     """
-    ocr: Ocr = "again" if again else context.settings.ingest.ocr
+    wanted: Ocr = ocr or context.settings.ingest.ocr
     file = passwords.absolute() if passwords else None
     return owned(
         context,
         "sync",
         # the file's name, not what is in it: jobs are written to the ledger
-        {"ocr": ocr, "passwords": str(file) if file else None, "remember": remember},
+        {"ocr": wanted, "passwords": str(file) if file else None, "remember": remember},
         lambda library, _, report: library.sync(
-            report=report, ocr=ocr, passwords=file, remember=remember
+            report=report, ocr=wanted, passwords=file, remember=remember
         ).to_json(),
     )
 

@@ -92,7 +92,7 @@ class _Linker:
     def __init__(self, passages: Sequence[Passage], terms: Terms, embed: Embed | None) -> None:
         self._spans = spans = candidate_spans(passages, terms)
         self._around = [
-            frozenset(terms(f"{p.document}\n{named(p.chunk)}\n{p.chunk.text}")) for p in passages
+            frozenset(terms(f"{p.document}\n{_named(p.chunk)}\n{p.chunk.text}")) for p in passages
         ]
         self._languages = [_language(passage.chunk.text) for passage in passages]
         self._rarity = Rarity(spans)
@@ -163,7 +163,7 @@ def _language(passage: str) -> Language:
     return "zh" if chinese and chinese >= _CHINESE_LETTERS * letters else "en"
 
 
-def named(chunk: Chunk) -> str:
+def _named(chunk: Chunk) -> str:
     """Return what stands above a passage: its headings, and the header of its table."""
     return f"{chunk.heading}\n{chunk.context}"
 
@@ -181,7 +181,7 @@ def _verdict(claim: _Claim, match: _Match, passages: Sequence[Passage]) -> Verdi
     """
     span = match.span
     chunk = passages[span.passage].chunk
-    elsewhere = claim.numbers - numbers(f"{named(chunk)}\n{chunk.text}")
+    elsewhere = claim.numbers - numbers(f"{_named(chunk)}\n{chunk.text}")
     if elsewhere or (claim.numbers and not claim.numbers & span.numbers):
         return "weak" if match.support >= SUPPORTED else "unsupported"
     return "supported" if match.support >= SUPPORTED else "weak"

@@ -23,21 +23,16 @@ from pebble import ProcessExpired, ProcessPool
 from rag.errors import RagError
 from rag.ingest.guard import TOO_BIG, TOO_SLOW, Journal
 from rag.ingest.tasks import start_worker
+from rag.protocols import Cancelled, never
 
 if TYPE_CHECKING:
     from pebble import ProcessFuture
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-Cancelled = Callable[[], bool]
 _LOOK_S = 0.1
 _RESTARTS = 3
 _Started = tuple["ProcessPool", "ProcessFuture[T]"]
-
-
-def never() -> bool:
-    """Do not cancel."""
-    return False
 
 
 class Fault(Exception):

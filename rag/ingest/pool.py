@@ -17,18 +17,19 @@ from typing import TypeVar
 from rag.config import IngestSettings
 from rag.errors import UnreadableDocument
 from rag.ingest import tasks
-from rag.ingest.crew import Cancelled, Crew, Errand, Fault, never
+from rag.ingest.crew import Crew, Errand, Fault
 from rag.ingest.guard import Limits
 from rag.ingest.open_error import unreadable
 from rag.ingest.passwords import LOCKED, Passwords
 from rag.ingest.tasks import Look, ReadJob
+from rag.protocols import Cancelled, never
 from rag.recognised import RecognisedPage
 from rag.types import Box, Document
 
 T = TypeVar("T")
 Again = Callable[[UnreadableDocument], bool]
 VIEW_TIMEOUT_S = 20.0
-OCR_PAGE_S = 180.0  # a full page takes 3 to 12 s on two cores, and more beside other work
+OCR_PAGE_S = 180.0  # a full page takes 7 to 12 s on two cores, and more beside other work
 READER = "rag.ingest.pdf_reader:PdfReader"
 RECOGNISER = "rag.ingest.ocr:RapidRecogniser"
 _CORES_EACH = 4

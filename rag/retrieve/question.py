@@ -25,9 +25,13 @@ _CHINESE = re.compile(
     "|如何|怎么样|怎样|怎么|是否|有没有|是谁|谁|几个|几年|几|吗|呢"
 )
 
-# A name with a number of three digits or more (RTX 5090, RX 7900, A100, ISO-9001); FY2018
-# and other years are written in many ways, so their absence says nothing.
-_MODEL = re.compile(r"(?<![A-Za-z0-9])[A-Z]{1,6}[ -]?(?!(?:19|20)\d\d(?!\d))\d{3,}[A-Za-z]{0,3}")
+# A name with a number of three digits or more (RTX 5090, RX 7900, A100, ISO-9001). Years
+# (FY2018) and amounts (USD 500) are written in many ways, so their absence says nothing; nor
+# does a number after a single word ("A 500 euro fine").
+_MODEL = re.compile(
+    r"(?<![A-Za-z0-9])(?!(?:USD|EUR|GBP|CNY|RMB|HKD|JPY|CHF|US)[ -]?\d)"
+    r"(?:[A-Z]{1,6}-?|[A-Z]{2,6} )(?!(?:19|20)\d\d(?!\d))\d{3,}[A-Za-z]{0,3}"
+)
 
 
 def model_numbers(question: str, analyser: Analyser) -> list[list[str]]:

@@ -1,6 +1,6 @@
 """Embedding with a sentence-transformers model from a local folder.
 
-For CUDA, for models that `rag.retrieve.onnx_graph` cannot write, and on request.
+The engine for CUDA, and unless int8 is asked for the one for CPUs as well.
 """
 
 from __future__ import annotations

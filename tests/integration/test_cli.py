@@ -106,6 +106,14 @@ def test_search_prints_the_object_of_the_contract(shell: Shell) -> None:
     assert len(found["passages"]) <= 2
 
 
+def test_a_first_question_does_not_wait_for_text_recognition(shell: Shell) -> None:
+    write_pdf(shell.folder / "scan.pdf", ["#"])
+    done = shell.run("search", "monthly rent", RAG_INGEST__OCR="auto")
+    assert done.returncode == 0, done.stderr
+    assert "950 euros" in done.stdout
+    assert shell.json("status", code=3)["totals"]["ocr_waiting"] == 1
+
+
 def test_search_can_be_limited_to_one_document(shell: Shell) -> None:
     shell.json("sync")
     found = shell.json("search", "rent", "--document", "手册.pdf")

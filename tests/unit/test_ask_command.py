@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from rag.cli.answers import _prompt_read
 from rag.cli.context import Context
-from rag.types import Delta, Event, Retrieved
+from rag.types import Delta, Event, Progress, Retrieved
 from tests.factories import settings
 
 
-def test_progress_of_the_prompt_goes_to_the_bar_and_the_rest_passes(tmp_path: Path) -> None:
+def test_progress_of_the_prompt_goes_to_the_bar_and_the_rest_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Progress] = []
+    closed: list[int] = []
+
+    @contextmanager
+    def bar(_: Context) -> Iterator[Callable[[Progress], None]]:
+        yield told.append
+        closed.append(len(told))
+
+    monkeypatch.setattr("rag.cli.answers.progress_bar", bar)
     events: list[Event] = [
         Retrieved(()),
         Delta("", 0, prompt_read=0.5),
@@ -19,4 +34,9 @@ def test_progress_of_the_prompt_goes_to_the_bar_and_the_rest_passes(tmp_path: Pa
         Delta("", 0, "stop"),
     ]
     context = Context(settings(tmp_path), "en", None)
-    assert list(_prompt_read(context, iter(events))) == [events[0], events[3], events[4]]
+    passed = []
+    for event in _prompt_read(context, iter(events)):
+        passed.append(event)
+        assert bool(closed) is isinstance(event, Delta), "the bar makes room for the text"
+    assert passed == [events[0], events[3], events[4]]
+    assert [(progress.done, progress.total) for progress in told] == [(50, 100), (100, 100)]

@@ -44,6 +44,9 @@ def test_a_question_without_words_has_no_terms():
         ("What was revenue in FY2018 and in 2019?", set()),
         ("What is in Note 16 of the Form 10-K?", set()),
         ("What did 3M earn on page 120?", set()),
+        ("What happens above USD 700 or RMB5000?", set()),
+        ("A 500 euro fine is due when?", set()),
+        ("Is the machine ISO-9001 certified?", {"9001"}),
         ("三星2023年的收入是多少？", set()),
     ],
 )
