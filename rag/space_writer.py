@@ -10,6 +10,7 @@ from rag.errors import ModelError, SpaceMismatch
 from rag.incoming import Meter, Report, from_ledger
 from rag.protocols import Cancelled
 from rag.report import SyncReport
+from rag.types import Progress
 from rag.work import Pending, SpaceEngines
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class SpaceWriter:
 
         The first documents of all make the live space.
         """
+        run.report(Progress("read", 0, total, "documents"))  # the engines may be minutes away
         engines = self.live(spare)
         if self._ledger.active_space() is None:
             self._ledger.activate(engines.space)

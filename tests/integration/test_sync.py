@@ -12,15 +12,17 @@ import pytest
 
 from rag import wiring
 from rag.config import Settings
-from rag.errors import ConfigError, UnknownDocument
+from rag.errors import ConfigError, DownloadFailed, UnknownDocument
 from rag.factory import Factory
 from rag.library import Library
+from rag.protocols import Embedder
 from rag.report import SyncReport
 from rag.store.ledger import Ledger
 from rag.store.live_index import LiveIndex
 from rag.store.passages import LedgerPassages
 from rag.store.status import broken_invariants, document_statuses
 from rag.types import Progress
+from rag.words import Text
 from tests.factories import settings
 from tests.pdfs import lines, write_pdf
 
@@ -302,3 +304,21 @@ def test_a_rebuild_without_a_change_does_nothing(home: Home) -> None:
 def test_rolling_back_with_nothing_to_go_back_to_says_so(home: Home) -> None:
     with pytest.raises(ConfigError, match="earlier index"):
         home.library.rollback()
+
+
+def test_documents_that_wait_for_the_embedder_are_counted(
+    open_home: Callable[..., Home], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = open_home()
+    for name in ("a", "b"):
+        write_pdf(home.folder / f"{name}.pdf", [f"Words of {name}."])
+    told: list[Progress] = []
+
+    def not_to_be_had(name: str) -> Embedder:
+        raise DownloadFailed(Text("No network.", "没有网络。"), hint=Text("Wait.", "请稍候。"))
+
+    monkeypatch.setattr(home.factory, "embedder", not_to_be_had)
+    with pytest.raises(DownloadFailed):
+        home.library.sync(report=told.append)
+    last = told[-1]
+    assert (last.stage, last.done, last.total, last.unit) == ("read", 0, 2, "documents")
