@@ -13,15 +13,18 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from rag import wiring
 from rag.document_status import DocumentStatus
-from rag.errors import RagError, StoreError, no_page
+from rag.errands import Errands
+from rag.errors import StoreError, no_page
 from rag.factory import Factory
 from rag.ingest.folder import real_path
 from rag.ingest.uploads import Added, add_file
+from rag.model_loading import ModelLoading, ModelState
 from rag.store.jobs import Jobs
+from rag.store.kept import KeptIndex, kept_index
 from rag.store.live_index import LiveIndex
 from rag.store.owner import Owner
 from rag.store.status import document_statuses, page_states
@@ -32,10 +35,8 @@ from rag.worker import LibraryWorker, WorkerHooks
 if TYPE_CHECKING:
     from rag.config import Settings
     from rag.pipeline import RagPipeline
-    from rag.protocols import TextGenerator
 
 logger = logging.getLogger(__name__)
-ModelState = Literal["none", "downloading", "loading", "ready", "failed"]
 _POLL_S = 0.1
 
 
@@ -62,16 +63,11 @@ class Desk:
         self.settings = settings
         self._owner = owner
         self._stopping = threading.Event()
-        self._factory = Factory(settings, report=self._loading, cancelled=self._stopping.is_set)
+        stopped = self._stopping.is_set
+        self._model = ModelLoading(stopped)
+        self._factory = Factory(settings, report=self._model.tell, cancelled=stopped)
         self._ledger = self._factory.ledger()
         self._readings = self._factory.readings()
-        self._model_state: ModelState = "none"
-        self._model_name = ""
-        self._model_progress: Progress | None = None
-        self._model_note: Text | None = None
-        self._model_error: RagError | None = None
-        self._generator: TextGenerator | None = None
-        self._model_ready = threading.Event()
         self._last_usage: Usage | None = None
         self._index = LiveIndex(
             self._ledger, settings.data / "chroma", engine=settings.retrieve.index
@@ -79,9 +75,10 @@ class Desk:
         self._asking = 0
         self._threads: list[threading.Thread] = []
         library = wiring.library(self._factory, self._ledger, index=self._index.for_writing)
+        self._jobs = Jobs(self._ledger)
         self._worker = LibraryWorker(
             library,
-            Jobs(self._ledger),
+            self._jobs,
             settings.knowledge,
             hooks=WorkerHooks(
                 wanted=lambda space: wiring.is_wanted(self._factory, space),
@@ -90,6 +87,13 @@ class Desk:
                 stale=lambda: wiring.stale_words(self._factory, self._ledger),
                 ocr=settings.ingest.ocr == "auto",
             ),
+            stopping=self._stopping,
+        )
+        self._errands = Errands(
+            library,
+            self._jobs,
+            progress=lambda: self._worker.progress,
+            done=self._worker.quick_done,
             stopping=self._stopping,
         )
         self._unlock = library.unlocking.unlocker(settings.knowledge, self._worker.sync_soon)
@@ -112,8 +116,9 @@ class Desk:
     def start(self) -> None:
         """Load the model, sync the folder and watch it, all in the background."""
         for name, work in (
-            ("model", self._load_model),
+            ("model", lambda: self._model.load(self._factory)),
             ("library", self._worker.run),
+            ("errands", self._errands.run),
             ("watch", self._worker.watch),
         ):
             thread = threading.Thread(target=work, name=f"desk-{name}", daemon=True)
@@ -127,8 +132,7 @@ class Desk:
         for thread in self._threads:
             thread.join(timeout=30)
         self._index.close()
-        if self._generator is not None:
-            self._generator.close()
+        self._model.close()
         self._factory.close()
         self._ledger.close()
         self._owner.release()
@@ -137,16 +141,16 @@ class Desk:
 
     def state(self) -> DeskState:
         """Return the app as it is now."""
-        generator = self._generator
+        model = self._model
         return DeskState(
-            model_state=self._model_state,
-            model_name=self._model_name,
-            model_progress=None if self._model_ready.is_set() else self._model_progress,
-            model_note=self._model_note,
+            model_state=model.state,
+            model_name=model.name,
+            model_progress=model.progress,
+            model_note=model.note,
             sync_progress=self._worker.progress,
             sync_note=self._worker.note,
             documents_revision=self._worker.revision,
-            memory=self._readings.read(model_bytes=generator.memory_bytes() if generator else None),
+            memory=self._readings.read(model_bytes=model.memory_bytes()),
             last_usage=self._last_usage,
             stale=self._worker.stale,
         )
@@ -196,8 +200,33 @@ class Desk:
 
     def rebuild_soon(self) -> None:
         """Ask for what is stale to be rebuilt; returns at once."""
-        Jobs(self._ledger).file("rebuild", {"screen": True})
+        self._jobs.file("rebuild", {"screen": True})
         self._worker.wake()
+
+    def kept_index(self) -> KeptIndex | None:
+        """Return what ``roll_back_soon`` leads to; ``None`` where there is nothing."""
+        return kept_index(self._ledger)
+
+    def roll_back_soon(self) -> None:
+        """Ask for the kept index to answer again; returns at once."""
+        self._jobs.file("rollback", {"screen": True})
+        self._worker.wake()
+
+    def forget(self, document_id: str) -> None:
+        """Remove a document from everything the app derived; the file stays.
+
+        Raises:
+            RagError: there is no such document, or it cannot be removed.
+        """
+        self._errands.ask("forget", document_id)
+
+    def remember(self, path: str) -> None:
+        """Let a forgotten document in again, and read it soon.
+
+        Raises:
+            RagError: no forgotten document has this path.
+        """
+        self._errands.ask("remember", path)
 
     def unlock(self, document_id: str, password: str, *, remember: bool) -> Text | None:
         """Take a person's password for a document; see ``rag.unlocking.Unlock``."""
@@ -258,36 +287,5 @@ class Desk:
             self._factory,
             self._ledger,
             index=lambda _: self._index.for_reading(),
-            generator=self._wait_for_model,
+            generator=self._model.wait,
         )
-
-    def _wait_for_model(self, cancelled: Callable[[], bool]) -> TextGenerator | None:
-        while not self._model_ready.wait(_POLL_S):
-            if cancelled() or self._stopping.is_set():
-                return None
-        if self._model_error is not None:
-            raise self._model_error
-        return self._generator
-
-    # -- background ------------------------------------------------------------------------
-
-    def _loading(self, progress: Progress) -> None:
-        self._model_progress = progress
-        if self._model_state not in {"ready", "failed"}:
-            self._model_state = "loading" if progress.stage == "load" else "downloading"
-
-    def _load_model(self) -> None:
-        try:
-            # the small one first: syncing and searching wait for it
-            self._factory.embedder(self.settings.embedder.model)
-            chosen = self._factory.chosen_generator()
-            self._model_name = chosen.model
-            self._generator = self._factory.generator(self._stopping.is_set)
-            self._model_name = self._generator.name
-            self._model_state = "ready"
-        except RagError as error:
-            self._model_error = error
-            self._model_state = "failed"
-            self._model_note = Text(error.say("en"), error.say("zh"))
-        finally:
-            self._model_ready.set()

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from rag.types import SEARCHABLE, DocumentState, Page, PageState
 
+FORGOTTEN = "forgotten"
+"""The reason of a path whose document the person asked to forget."""
+
 
 @dataclass(frozen=True, slots=True)
 class DocumentStatus:
@@ -20,6 +23,11 @@ class DocumentStatus:
     reason: str | None
     page_states: tuple[Page, ...] = field(default=())  # texts left out; only when asked for
     alike: tuple[str, ...] = ()  # paths of near-duplicates, likest first
+
+    @property
+    def forgotten(self) -> bool:
+        """It stays out because the person asked so."""
+        return not self.id and self.reason == FORGOTTEN
 
     @property
     def searchable_pages(self) -> int:

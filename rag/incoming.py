@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from rag.document_status import FORGOTTEN
 from rag.errors import UnreadableDocument
 from rag.ingest.folder import FoundFile, look_again
 from rag.ingest.plan import GROWING, Plan
@@ -76,7 +77,12 @@ def path_rows(plan: Plan, ledger: Ledger) -> list[FileRow]:
     files, documents = ledger.files(), ledger.document_ids()
     rows = [file_row(file, plan.ids[file.path]) for file in (*plan.moved, *plan.touched)]
     rows += [file_row(f, plan.ids[f.path]) for f in plan.duplicate if plan.ids[f.path] in documents]
-    rows += [FileRow(f.path, f.size, f.mtime_ns, None, "forgotten") for f in plan.forgotten]
+    still = ledger.forgotten()  # one may have been let in again since the plan was made
+    rows += [
+        FileRow(f.path, f.size, f.mtime_ns, None, FORGOTTEN)
+        for f in plan.forgotten
+        if plan.ids[f.path] in still
+    ]
     for file in (*plan.growing, *plan.refused):
         before = files.get(file.path)
         kept = before.document_id if before and file.reason in _STAYS else None

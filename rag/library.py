@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
-from rag.errors import ConfigError, UnknownDocument
+from rag.errors import ConfigError
+from rag.forgetting import find_document, let_in
 from rag.incoming import (
     Report,
     changed_meanwhile,
@@ -30,6 +31,7 @@ from rag.recognition import Recognition, with_recognised
 from rag.report import SyncReport
 from rag.space_writer import Run, SpaceWriter, compare_new
 from rag.staleness import remember_speed
+from rag.store.kept import kept_space
 from rag.store.rows import FileRow
 from rag.types import Progress, Space
 from rag.unlocking import Unlocking
@@ -253,9 +255,10 @@ class Library:
 
         Raises:
             ConfigError: there is none.
+            SpaceMismatch: it was made with another version of its embedder than is here.
+            ModelError: its embedder cannot be loaded.
         """
-        previous = self._ledger.meta("previous_space")
-        space = self._ledger.spaces().get(int(previous)) if previous else None
+        space = kept_space(self._ledger)
         if space is None:
             raise ConfigError(
                 Text("There is no earlier index to go back to.", "没有可以回退的旧索引。"),
@@ -263,34 +266,26 @@ class Library:
                     "One is kept after each `rag rebuild`.", "每次 `rag rebuild` 后会保留一个。"
                 ),
             )
+        self._writer.engines(space)  # an index that cannot be asked is no place to go to
         self._ledger.activate(space)
         return space
 
     # -- forget ----------------------------------------------------------------------------
 
-    def forget(self, path: str) -> str:
+    def forget(self, document: str) -> str:
         """Remove a document from everything the app derived; the file stays. Return its id.
 
         Raises:
-            UnknownDocument: no document has this path or name.
+            UnknownDocument: no document has this id, path or name.
         """
-        document_id = self._find(path)
+        document_id = find_document(self._ledger, document)
         self._unindex(self._ledger.forget(document_id))
         return document_id
 
-    def remember(self) -> None:
-        """Let all forgotten documents in again at the next sync."""
-        self._ledger.remember(self._ledger.forgotten())
-        rows = [row for row in self._ledger.files().values() if row.reason == "forgotten"]
-        self._ledger.remove_files([row.path for row in rows])
+    def remember(self, path: str = "") -> None:
+        """Let a forgotten document in again at the next sync; without a path, all of them.
 
-    def _find(self, path: str) -> str:
-        wanted = PurePosixPath(path.replace("\\", "/"))
-        for row in self._ledger.files().values():
-            same = row.path == str(wanted) or PurePosixPath(row.path).name == wanted.name
-            if same and row.document_id is not None:
-                return row.document_id
-        raise UnknownDocument(
-            Text(f"The library has no document {path}.", f"资料库中没有文档 {path}。"),
-            hint=Text("`rag status` lists all documents.", "`rag status` 可列出所有文档。"),
-        )
+        Raises:
+            UnknownDocument: no forgotten document has this path or name.
+        """
+        let_in(self._ledger, self._folder, path)

@@ -1,7 +1,8 @@
 """The thread that keeps the running app's library equal to its folder.
 
-It is the only one that writes: it syncs when files change, when somebody asks, and now and
-then (network drives send no events), and does the jobs that the command line files.
+It syncs when files change, when somebody asks, and now and then (network drives send no
+events), and does the longer jobs that the command line and the screen file. Nobody else
+writes, but for the quick jobs of ``rag.errands``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from watchfiles import Change, watch
 
+from rag.errands import attempt
 from rag.errors import RagError
 from rag.types import Progress, Space
 from rag.words import Text
@@ -83,10 +85,9 @@ class LibraryWorker:
         self._asked = True  # the first sync
         self._synced = 0.0
         self._unread = hooks.ocr  # pages may wait for text recognition
-        self._job: int | None = None
         self._rescan_s = RESCAN_S
         self._unsettled: tuple[list[dict[str, str]], list[str]] = ([], [])
-        self._beaten = self._looked = 0.0
+        self._looked = 0.0
         self.progress: Progress | None = None
         self.note: Text | None = None
         self.stale: Text | None = None
@@ -133,7 +134,10 @@ class LibraryWorker:
         self.stale = self._hooks.stale()
 
     def _do_jobs(self) -> None:
-        while not self._stopping.is_set() and (job := self._jobs.next_queued()) is not None:
+        while not self._stopping.is_set():
+            job = self._jobs.next_queued(quick=False)
+            if job is None:
+                return
             self._do(job)
             self._look_for_stale()
 
@@ -142,15 +146,11 @@ class LibraryWorker:
 
     def _busy(self) -> bool:
         """Return whether something goes before text recognition, which takes long."""
-        return self._due() or self._jobs.next_queued() is not None
+        return self._due() or self._jobs.next_queued(quick=False) is not None
 
     def _recognise(self) -> None:
-        self._library.recognise(pause=self._busy, report=self._report, cancelled=self._stopped)
-
-    def _stopped(self) -> bool:
-        """Asked many times a second while a page is read; the one who waits hears of it."""
-        self._beat(self.progress)
-        return self._stopping.is_set()
+        stopped = self._stopping.is_set
+        self._library.recognise(pause=self._busy, report=self._report, cancelled=stopped)
 
     def _guarded(self, work: Callable[[], object]) -> None:
         """Whatever happens to one sync, the next one comes."""
@@ -172,7 +172,7 @@ class LibraryWorker:
     ) -> dict[str, Any]:
         result = self._library.sync(
             report=self._report,
-            cancelled=self._stopped,
+            cancelled=self._stopping.is_set,
             ocr=ocr,
             passwords=Path(passwords) if passwords else None,
             remember=remember,
@@ -195,7 +195,6 @@ class LibraryWorker:
             self.revision += 1
         if progress.stage != "scan":
             self.progress = progress
-        self._beat(progress)
         now = time.monotonic()
         if self._asked and now - self._looked > _BEAT_S:
             self._looked = now  # a long sync does not keep what was deleted meanwhile findable
@@ -203,59 +202,34 @@ class LibraryWorker:
                 self.revision += 1
         self._hooks.give_way()
 
-    def _beat(self, progress: Progress | None) -> None:
-        now = time.monotonic()
-        if self._job is not None and now - self._beaten > _BEAT_S:
-            self._beaten = now
-            self._jobs.beat(self._job, progress)
-
     def _do(self, job: Job) -> None:
-        self._job = job.id
-        self._jobs.beat(job.id, None)
-        try:
-            self._jobs.finish(job.id, self._result(job))
-            if job.kind in {"rebuild", "rollback"}:
-                self.note = None
-                self._hooks.prepare()  # another space answers now: its index is opened
-        except RagError as error:
-            self._fail(job, error)
-        except Exception as error:  # the job must not stay "running" after a bug
-            logger.exception("%s failed", job.kind)
-            words = Text(f"{type(error).__name__}: {error}", f"{type(error).__name__}：{error}")
-            hint = Text("The terminal of the app shows the details.", "应用的终端里有详细信息。")
-            self._fail(job, RagError(words, hint=hint))
-        finally:
-            self._job = None
-            self.progress = None
-            self.revision += 1
+        self._jobs.take(job.id)
+        error = attempt(self._jobs, job, lambda: self._result(job))
+        if error is not None:
+            if job.argument.get("screen"):  # nobody else would be told
+                self.note = Text(error.say("en"), error.say("zh"))
+        elif job.kind in {"rebuild", "rollback"}:
+            self.note = None
+            self._guarded(self._hooks.prepare)  # another space answers now: its index is opened
+        self.progress = None
+        self.revision += 1
 
-    def _fail(self, job: Job, error: RagError) -> None:
-        if job.argument.get("screen"):  # nobody else would be told
-            self.note = Text(error.say("en"), error.say("zh"))
-        self._jobs.fail(
-            job.id,
-            {
-                "en": error.message.en,
-                "zh": error.message.zh,
-                "hint_en": error.hint.en,
-                "hint_zh": error.hint.zh,
-            },
-        )
+    def quick_done(self, job: Job) -> None:
+        """Hear of a job that was done beside the work."""
+        self.revision += 1
+        if job.kind == "remember":
+            self.sync_soon()
 
     def _result(self, job: Job) -> dict[str, Any]:
         if job.kind == "sync":
             return self._sync(**job.argument)
-        if job.kind == "rebuild":
-            result = self._library.rebuild(
-                everything=bool(job.argument.get("all")),
-                wanted=self._hooks.wanted,
-                report=self._report,
-                cancelled=self._stopped,
-            )
-            return result.to_json()
         if job.kind == "rollback":
-            return {"space": self._library.rollback().embedder}
-        if job.kind == "remember":
-            self._library.remember()
-            return {}
-        return {"forgotten": self._library.forget(str(job.argument["path"]))}
+            back = {"space": self._library.rollback().embedder, "syncing": True}
+            self.sync_soon()  # what came in since is not in that index
+            return back
+        return self._library.rebuild(
+            everything=bool(job.argument.get("all")),
+            wanted=self._hooks.wanted,
+            report=self._report,
+            cancelled=self._stopping.is_set,
+        ).to_json()

@@ -6,6 +6,7 @@ app, which is asked through a job.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -117,13 +118,22 @@ def _roll_back(context: Context, *, as_json: bool) -> None:
         context,
         "rollback",
         {},
-        lambda library, _, _r: {"space": library.rollback().embedder},
+        lambda library, _, _r: {"space": library.rollback().embedder, "syncing": False},
     )
     if as_json:
         print_json(done)
         return
     space = done["space"]
     typer.echo(context.say(Text(f"Back to the index of {space}.", f"已回退到 {space} 的索引。")))
+    if not done["syncing"]:
+        typer.echo(
+            context.say(
+                Text(
+                    "Documents that came in since come into it with the next `rag sync`.",
+                    "此后加入的文档会在下次 `rag sync` 时编入该索引。",
+                )
+            )
+        )
 
 
 def forget(
@@ -131,17 +141,17 @@ def forget(
     path: Annotated[str, typer.Argument(help="the document's name or path")] = "",
     *,
     undo: Annotated[
-        bool, typer.Option("--undo", help="let all forgotten documents in again at the next sync")
+        bool, typer.Option("--undo", help="let it in again at the next sync; without PATH, all")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Remove a document from everything the app derived; the file itself stays."""
     context: Context = ctx.obj
+    if not path and not undo:
+        raise typer.BadParameter("PATH says which document")
+    path = _in_library(context, path)
     if undo:
-        owned(context, "remember", {}, _remember)
-        typer.echo(
-            context.say(Text("Run `rag sync` to read them again.", "运行 `rag sync` 重新读取。"))
-        )
+        _let_in(context, path, as_json=as_json)
         return
     done = owned(
         context,
@@ -163,9 +173,26 @@ def forget(
         )
 
 
-def _remember(library: Library, _: Factory, _report: Callable[[Progress], None]) -> dict[str, Any]:
-    library.remember()
-    return {}
+def _in_library(context: Context, path: str) -> str:
+    """Return a path as the library has it where it leads, from here, into the folder."""
+    below = os.path.relpath(path, context.settings.knowledge) if path else ""
+    return path if below.startswith("..") or not path else Path(below).as_posix()
+
+
+def _let_in(context: Context, path: str, *, as_json: bool) -> None:
+    def work(library: Library, _: Factory, _report: Callable[[Progress], None]) -> dict[str, Any]:
+        library.remember(path)
+        return {"syncing": False}
+
+    done = owned(context, "remember", {"path": path}, work)
+    if as_json:
+        print_json(done)
+    elif done["syncing"]:
+        words = Text("The open app reads what was forgotten again.", "已打开的应用正在重新读取。")
+        typer.echo(context.say(words))
+    else:
+        words = Text("Run `rag sync` to read it again.", "运行 `rag sync` 重新读取。")
+        typer.echo(context.say(words))
 
 
 def _print_report(context: Context, result: dict[str, Any], *, as_json: bool) -> None:

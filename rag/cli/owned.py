@@ -36,8 +36,11 @@ def owned(context: Context, kind: JobKind, argument: dict[str, Any], work: Work)
     with progress_bar(context) as report:
         try:
             owner = Owner(context.settings.data)
-        except LibraryBusy as busy:
-            return _ask_owner(context, kind, argument, report, busy)
+        except LibraryBusy:
+            done = _ask_owner(context, kind, argument, report)
+            if done is not None:
+                return done
+            owner = Owner(context.settings.data)  # it may have ended meanwhile
         factory = Factory(context.settings, report=report)
         try:
             return _do(context, factory, work, report)
@@ -69,9 +72,8 @@ def _ask_owner(
     kind: JobKind,
     argument: dict[str, Any],
     report: Callable[[Progress], None],
-    busy: LibraryBusy,
-) -> dict[str, Any]:
-    """File a job for the open app and wait for it."""
+) -> dict[str, Any] | None:
+    """File a job for the open app and wait for it; ``None`` if nobody does it."""
     from rag.store.jobs import Jobs
     from rag.store.ledger import Ledger
 
@@ -79,12 +81,15 @@ def _ask_owner(
     try:
         jobs = Jobs(ledger)
         job_id = jobs.file(kind, argument)
-        while (job := jobs.get(job_id)).state in {"queued", "running"}:
-            if job.stale:
-                raise busy
-            if job.progress is not None:
-                report(job.progress)
-            time.sleep(_POLL_S)
+        try:
+            while (job := jobs.get(job_id)).state in {"queued", "running"}:
+                if job.stale:
+                    return None
+                if job.progress is not None:
+                    report(job.progress)
+                time.sleep(_POLL_S)
+        finally:
+            jobs.withdraw(job_id)
     finally:
         ledger.close()
     if job.error is not None:

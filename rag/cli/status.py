@@ -169,11 +169,15 @@ def _print_status(context: Context, documents: list[DocumentStatus]) -> None:
     Console().print(table)
     searchable = sum(d.searchable_pages for d in documents)
     total = sum(d.total_pages for d in documents)
+    forgotten = sum(d.forgotten for d in documents)
+    kept = len(documents) - forgotten
+    en = f" {forgotten} forgotten." if forgotten else ""
+    zh = f"已忘记 {forgotten} 个。" if forgotten else ""
     typer.echo(
         context.say(
             Text(
-                f"{len(documents)} documents, {searchable} of {total} pages can be searched.",
-                f"{len(documents)} 个文档，{total} 页中有 {searchable} 页可检索。",
+                f"{kept} documents, {searchable} of {total} pages can be searched.{en}",
+                f"{kept} 个文档，{total} 页中有 {searchable} 页可检索。{zh}",
             )
         )
     )

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from rag.store.ledger import Ledger
 
 JobKind = Literal["sync", "rebuild", "rollback", "forget", "remember"]
+QUICK = ("forget", "remember")
+"""Done at once, beside whatever else is being done."""
 STALE_S = 15.0  # no heartbeat for so long: nobody is working on it
+_STOPPED = json.dumps(
+    {
+        "en": "The program that did this stopped.",
+        "zh": "执行此任务的程序已停止。",
+        "hint_en": "Run the command again.",
+        "hint_zh": "请重新运行该命令。",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +75,41 @@ class Jobs:
         ).fetchone()
         return _job(row)
 
-    def next_queued(self) -> Job | None:
-        """Return the oldest job nobody has taken."""
+    def next_queued(self, *, quick: bool) -> Job | None:
+        """Return the oldest job nobody has taken, of the quick ones or of the others."""
         row = self._ledger.connection.execute(
             "SELECT id, kind, argument, state, progress, result, error, heartbeat_at"
-            " FROM jobs WHERE state = 'queued' ORDER BY id LIMIT 1"
+            " FROM jobs WHERE state = 'queued' AND (kind IN (?, ?)) = ? ORDER BY id LIMIT 1",
+            (*QUICK, quick),
         ).fetchone()
         return None if row is None else _job(row)
 
-    def beat(self, job_id: int, progress: Progress | None) -> None:
-        """Say that the job is being done, and how far it is."""
+    def take(self, job_id: int) -> None:
+        """Say that the job is being done."""
         with self._ledger.transaction() as connection:
             connection.execute(
-                "UPDATE jobs SET state = 'running', heartbeat_at = ?, progress = ? WHERE id = ?",
-                (time.time(), json.dumps(asdict(progress) if progress else {}), job_id),
+                "UPDATE jobs SET state = 'running', heartbeat_at = ? WHERE id = ?",
+                (time.time(), job_id),
+            )
+
+    def beat_all(self, progress: Progress | None) -> None:
+        """Say to all who wait that their job is not forgotten, and how far the work is."""
+        waited_for = "state IN ('queued', 'running')"
+        found = self._ledger.connection.execute(f"SELECT 1 FROM jobs WHERE {waited_for} LIMIT 1")
+        if found.fetchone() is None:
+            return
+        with self._ledger.transaction() as connection:
+            connection.execute(
+                f"UPDATE jobs SET heartbeat_at = ?, progress = ? WHERE {waited_for}",
+                (time.time(), json.dumps(asdict(progress) if progress else {})),
+            )
+
+    def withdraw(self, job_id: int) -> None:
+        """Take a job back if nobody has begun it: nobody waits for it any more."""
+        with self._ledger.transaction() as connection:
+            connection.execute(
+                "UPDATE jobs SET state = 'failed', error = ? WHERE id = ? AND state = 'queued'",
+                (_STOPPED, job_id),
             )
 
     def finish(self, job_id: int, result: dict[str, Any]) -> None:
@@ -92,17 +123,7 @@ class Jobs:
     def give_up(self) -> int:
         """Fail what a process left running when it died. Only the owner may call this."""
         cursor = self._ledger.connection.execute(
-            "UPDATE jobs SET state = 'failed', error = ? WHERE state = 'running'",
-            (
-                json.dumps(
-                    {
-                        "en": "The program that did this stopped.",
-                        "zh": "执行此任务的程序已停止。",
-                        "hint_en": "Run the command again.",
-                        "hint_zh": "请重新运行该命令。",
-                    }
-                ),
-            ),
+            "UPDATE jobs SET state = 'failed', error = ? WHERE state = 'running'", (_STOPPED,)
         )
         return cursor.rowcount
 

@@ -155,7 +155,8 @@ class Ledger:
         with self.transaction() as connection:
             gone = rows.put_document(connection, row)
             added = rows.put_chunks(connection, space, row.document.id, indexed)
-            return added, gone + rows.sweep(connection)
+            swept = set(rows.sweep(connection))  # all of it, if it was forgotten meanwhile
+            return [i for i in added if i not in swept], [*gone, *swept]
 
     def load_document(self, document_id: str) -> Document | None:
         """Return a document with its pages' text, as it was read."""
@@ -266,6 +267,12 @@ class Ledger:
         )
 
     def put_chunks(self, space: Space, document_id: str, indexed: IndexedChunks) -> list[int]:
-        """Write a known document's passages into a space. Return their ids."""
+        """Write a known document's passages into a space. Return their ids.
+
+        Nothing is written of one that was deleted or forgotten meanwhile.
+        """
         with self.transaction() as connection:
+            known = connection.execute("SELECT 1 FROM documents WHERE id = ?", (document_id,))
+            if known.fetchone() is None:
+                return []
             return rows.put_chunks(connection, space, document_id, indexed)

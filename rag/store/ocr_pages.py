@@ -44,9 +44,10 @@ def waiting_pages(ledger: Ledger, *, failed_too: bool = False) -> dict[str, list
 
 
 def put_recognised(ledger: Ledger, document_id: str, page: RecognisedPage) -> None:
-    """Keep what was found on a page."""
+    """Keep what was found on a page, unless the document was forgotten meanwhile."""
     ledger.connection.execute(
-        "INSERT OR REPLACE INTO ocr_pages VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO ocr_pages SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7"
+        " WHERE EXISTS (SELECT 1 FROM documents WHERE id = ?1)",
         (
             document_id, page.number, page.engine, page.state, page.reason, page.text,
             pack(page.lines),

@@ -63,6 +63,10 @@ def put_files(connection: sqlite3.Connection, rows: Iterable[FileRow]) -> None:
         " VALUES (?, ?, ?, ?, ?)",
         [(r.path, r.size, r.mtime_ns, r.document_id, r.reason) for r in rows],
     )
+    connection.execute(  # it may have been forgotten while it was read
+        "UPDATE files SET document_id = NULL, reason = 'forgotten'"
+        " WHERE document_id IN (SELECT document_id FROM forgotten)"
+    )
 
 
 def put_pages(connection: sqlite3.Connection, document: Document) -> None:

@@ -6,11 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rag.store.jobs import Jobs
+from rag.store.ledger import Ledger
+from rag.store.owner import Owner
 from tests.pdfs import write_pdf
 
 ROOT = Path(__file__).parent.parent.parent
@@ -157,13 +161,44 @@ def test_what_is_not_there_is_said_in_the_language_of_the_question(shell: Shell)
 
 def test_forget_removes_and_undo_brings_back(shell: Shell) -> None:
     shell.json("sync")
-    shell.json("forget", "lease.pdf")
+    shell.json("forget", "knowledge/lease.pdf")  # as the shell completes it
     names = {p["document"] for p in shell.json("search", "monthly rent")["passages"]}
     assert "lease.pdf" not in names
     assert (shell.folder / "lease.pdf").is_file()
-    assert shell.run("forget", "--undo").returncode == 0
+    assert "1 documents, 2 of 2 pages can be searched. 1 forgotten." in shell.run("status").stdout
+    assert shell.json("forget", "--undo", str(shell.folder / "lease.pdf")) == {"syncing": False}
     shell.json("sync")
     assert shell.json("search", "monthly rent")["passages"][0]["document"] == "lease.pdf"
+
+
+def test_forgetting_nothing_in_particular_is_refused(shell: Shell) -> None:
+    assert shell.run("forget").returncode == 2
+
+
+def test_what_nobody_waits_for_any_more_is_not_done_later(shell: Shell) -> None:
+    shell.json("sync")
+    owner = Owner(shell.folder / ".rag")  # one that does no jobs
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "rag", "forget", "lease.pdf"],
+        cwd=shell.folder.parent, env=shell.environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
+    )  # fmt: skip
+    ledger = Ledger(shell.folder / ".rag" / "library.db")
+    jobs = Jobs(ledger)
+    try:
+        while jobs.next_queued(quick=True) is None:
+            assert waiting.poll() is None
+            time.sleep(0.02)
+        ledger.connection.execute("UPDATE jobs SET heartbeat_at = 0")
+        _, said = waiting.communicate(timeout=60)
+        assert waiting.returncode == 1
+        assert "in use by" in said
+        assert jobs.next_queued(quick=True) is None
+        assert ledger.forgotten() == set()
+    finally:
+        waiting.kill()
+        ledger.close()
+        owner.release()
 
 
 def test_rebuild_with_another_size_and_back(shell: Shell) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from rag.desk import Desk
-from rag.errors import LibraryBusy, UnknownDocument
+from rag.errors import LibraryBusy, RagError, UnknownDocument
 from rag.store.jobs import Jobs
 from rag.store.ledger import Ledger
 from rag.types import Delta, Finished, Retrieved
@@ -133,6 +133,73 @@ def test_a_job_filed_by_another_process_is_done(desk: Desk) -> None:
     assert "no.pdf" in error["zh"]
     assert json.dumps(error)
     other.close()
+
+
+def test_a_document_is_forgotten_and_let_in_again_from_the_screen(desk: Desk) -> None:
+    desk.start()
+    until(lambda: names(desk) == ["lease.pdf"])
+    (lease,) = desk.documents()
+    desk.forget(lease.id)
+    assert [(d.forgotten, d.paths) for d in desk.documents()] == [(True, ("lease.pdf",))]
+    assert (desk.settings.knowledge / "lease.pdf").is_file()
+    with pytest.raises(RagError, match="no document"):
+        desk.forget(lease.id)
+    revision = desk.state().documents_revision
+    desk.remember("lease.pdf")
+    until(lambda: [d.id for d in desk.documents()] == [lease.id])
+    until(lambda: desk.state().documents_revision > revision)
+
+
+def test_forgetting_does_not_wait_for_a_long_sync_and_those_who_wait_are_told(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        if desk.documents() and not go_on.is_set():
+            held.set()
+            go_on.wait(30)
+
+    desk.start()
+    until(lambda: names(desk) == ["lease.pdf"])
+    (lease,) = desk.documents()
+    monkeypatch.setattr(desk._worker, "_hooks", replace(desk._worker._hooks, give_way=hold))
+    write_pdf(desk.settings.knowledge / "new.pdf", ["new"])
+    desk.sync_soon()
+    assert held.wait(30)
+    job = desk._jobs.file("sync")
+    filed = desk._jobs.get(job).heartbeat_at
+    desk.forget(lease.id)
+    assert [d.id for d in desk.documents() if not d.forgotten] == []
+    until(lambda: desk._jobs.get(job).heartbeat_at > filed)
+    assert desk._jobs.get(job).state == "queued"
+    go_on.set()
+    until(lambda: desk._jobs.get(job).state == "done")
+    assert [d.paths for d in desk.documents() if not d.forgotten] == [("new.pdf",)]
+
+
+def test_the_index_before_a_rebuild_is_described_and_gone_back_to(desk: Desk) -> None:
+    desk.start()
+    until(lambda: names(desk) == ["lease.pdf"])
+    until(lambda: desk.state().sync_progress is None)
+    assert desk.kept_index() is None
+    before = desk._ledger.active_space()
+    done = desk._jobs.file("rebuild", {"all": True})
+    until(lambda: desk._jobs.get(done).state == "done")
+    kept = desk.kept_index()
+    assert kept is not None
+    assert (kept.embedder, kept.tokens, kept.passages, kept.newer) == ("hashing", 230, 1, False)
+    assert abs(kept.made_at - time.time()) < 600
+    write_pdf(desk.settings.knowledge / "later.pdf", ["later"])
+    until(lambda: len(names(desk)) == 2)
+    desk.roll_back_soon()
+    until(lambda: desk._ledger.active_space() == before)
+    assert before is not None
+    kept = desk.kept_index()
+    assert kept is not None
+    assert kept.newer
+    # what came in since is in the index that answers now as well
+    until(lambda: desk._ledger.complete_documents(before) == desk._ledger.document_ids())
 
 
 def test_unknown_pages_are_refused(desk: Desk) -> None:

@@ -210,6 +210,76 @@ def test_a_forgotten_document_stays_out_until_it_is_remembered(home: Home) -> No
     assert home.finds("alpha") == ["a.pdf"]
 
 
+def test_one_forgotten_document_is_let_in_and_the_others_stay_out(home: Home) -> None:
+    for name in ("alpha", "beta"):
+        write_pdf(home.folder / f"{name}.pdf", [name])
+    home.sync()
+    shutil.copy(home.folder / "alpha.pdf", home.folder / "copy.pdf")
+    home.sync()
+    home.library.forget("alpha.pdf")
+    home.library.forget("beta.pdf")
+    home.library.remember("copy.pdf")
+    home.sync()
+    assert home.finds("alpha") == ["alpha.pdf"]
+    assert home.finds("beta") == []
+    assert [d.paths for d in document_statuses(home.ledger) if d.forgotten] == [("beta.pdf",)]
+    with pytest.raises(UnknownDocument, match="rag status"):
+        home.library.remember("alpha.pdf")
+
+
+def test_a_path_means_one_file_and_a_name_of_several_is_asked_back(home: Home) -> None:
+    for folder, text in (("a", "alpha"), ("b", "beta")):
+        write_pdf(home.folder / folder / "lease.pdf", [text])
+    home.sync()
+    with pytest.raises(UnknownDocument, match=r"2 files are called lease.pdf: a/lease.pdf, b"):
+        home.library.forget("lease.pdf")
+    home.library.forget("b/lease.pdf")
+    assert (home.finds("alpha"), home.finds("beta")) == (["lease.pdf"], [])
+    home.library.forget("lease.pdf")
+    assert home.finds("alpha") == []
+
+
+@pytest.mark.parametrize("stage", ["read", "embed"])
+def test_what_is_forgotten_while_it_is_read_again_stays_out(home: Home, stage: str) -> None:
+    write_pdf(home.folder / "a.pdf", ["alpha"])
+    home.sync()
+    (a,) = home.ledger.document_ids()
+    home.ledger.set_reader(a, "another/1")
+    with home.ledger.transaction() as connection:
+        connection.execute("UPDATE pages SET text = 'omega'")  # so that it is read differently
+
+    def forget(progress: Progress) -> None:
+        if progress.stage == stage and home.ledger.document_ids():
+            home.library.forget(a)
+
+    home.library.rebuild(wanted=lambda _: True, report=forget)
+    home.sync()
+    assert home.ledger.document_ids() == set()
+    assert home.finds("alpha") == home.finds("omega") == []
+    assert home.index.for_reading().ids() == set()
+    assert broken_invariants(home.ledger) == []
+
+
+def test_forgetting_in_the_middle_of_a_rebuild_costs_the_rebuild_nothing(
+    open_home: Callable[..., Home],
+) -> None:
+    home = open_home()
+    for name in ("alpha", "beta"):
+        write_pdf(home.folder / f"{name}.pdf", [name])
+    home.sync()
+    home.index.close()
+    other = open_home(RAG_CHUNK__TOKENS="64")
+
+    def forget(progress: Progress) -> None:
+        if progress.stage == "embed" and other.finds("alpha"):
+            other.library.forget("alpha.pdf")
+
+    other.library.rebuild(wanted=lambda s: wiring.is_wanted(other.factory, s), report=forget)
+    assert (other.finds("alpha"), other.finds("beta")) == ([], ["beta.pdf"])
+    assert len(other.ledger.spaces()) == 2
+    assert broken_invariants(other.ledger) == []
+
+
 def test_forgetting_what_is_not_there_says_what_to_do(home: Home) -> None:
     with pytest.raises(UnknownDocument, match="rag status"):
         home.library.forget("no.pdf")

@@ -1,0 +1,84 @@
+"""The language model of the running app: fetched and loaded beside everything else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from rag.errors import RagError
+from rag.types import Progress
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.factory import Factory
+    from rag.protocols import TextGenerator
+
+ModelState = Literal["none", "downloading", "loading", "ready", "failed"]
+_POLL_S = 0.1
+
+
+class ModelLoading:
+    """What became of the model, for the screen, and the model itself for whoever asks."""
+
+    def __init__(self, stopped: Callable[[], bool]) -> None:
+        """``stopped`` ends the waiting, and the loading where it can be ended."""
+        self._stopped = stopped
+        self._ended = threading.Event()
+        self._error: RagError | None = None
+        self._generator: TextGenerator | None = None
+        self._progress: Progress | None = None
+        self.state: ModelState = "none"
+        self.name = ""
+        self.note: Text | None = None
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far it is; ``None`` once it has ended."""
+        return None if self._ended.is_set() else self._progress
+
+    def tell(self, progress: Progress) -> None:
+        """Hear how far a download or loading is."""
+        self._progress = progress
+        if self.state not in {"ready", "failed"}:
+            self.state = "loading" if progress.stage == "load" else "downloading"
+
+    def load(self, factory: Factory) -> None:
+        """Fetch and load what the settings ask for; what goes wrong is kept for ``wait``."""
+        try:
+            # the small one first: syncing and searching wait for it
+            factory.embedder(factory.settings.embedder.model)
+            chosen = factory.chosen_generator()
+            self.name = chosen.model
+            self._generator = factory.generator(self._stopped)
+            self.name = self._generator.name
+            self.state = "ready"
+        except RagError as error:
+            self._error = error
+            self.state = "failed"
+            self.note = Text(error.say("en"), error.say("zh"))
+        finally:
+            self._ended.set()
+
+    def wait(self, cancelled: Callable[[], bool]) -> TextGenerator | None:
+        """Return the model once it is there; ``None`` if nobody wants it any more.
+
+        Raises:
+            RagError: it cannot be had.
+        """
+        while not self._ended.wait(_POLL_S):
+            if cancelled() or self._stopped():
+                return None
+        if self._error is not None:
+            raise self._error
+        return self._generator
+
+    def memory_bytes(self) -> int | None:
+        """Return what it holds on the device; ``None`` without one."""
+        generator = self._generator
+        return generator.memory_bytes() if generator else None
+
+    def close(self) -> None:
+        """Free the weights."""
+        if self._generator is not None:
+            self._generator.close()
