@@ -11,6 +11,15 @@ _MINUTE = 60  # seconds
 _LONG = 100  # minutes; more is said in hours
 
 
+def model_name(embedder: str) -> str:
+    """Return what a person calls the embedder of a space.
+
+    >>> model_name("multilingual-e5-small@cd1caf18 query: passage:"), model_name("hashing/256")
+    ('multilingual-e5-small', 'hashing')
+    """
+    return embedder.partition(" ")[0].partition("@")[0].partition("/")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
     """What the settings and this program would make of a document today."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rag.engines import HASHING, load
 from rag.errors import SpaceMismatch, StoreError
-from rag.fingerprint import Fingerprint
+from rag.fingerprint import Fingerprint, model_name
 from rag.ingest.chunk_name import chunking_name
 from rag.ingest.reader_name import reader_name
 from rag.types import Space
@@ -27,7 +27,7 @@ def space_engines(factory: Factory, ledger: Ledger, space: Space | None) -> Spac
     """Load what a space names; ``None`` makes a new space from the settings."""
     from rag.work import SpaceEngines
 
-    name = space.embedder.partition("@")[0].partition("/")[0] if space else None
+    name = model_name(space.embedder) if space else None
     embedder = factory.embedder(name or factory.settings.embedder.model)
     chunker = factory.chunker(embedder, space)
     if space is None:

@@ -205,14 +205,14 @@ class LibraryWorker:
     def _do(self, job: Job) -> None:
         self._jobs.take(job.id)
         error = attempt(self._jobs, job, lambda: self._result(job))
+        self.progress = None
+        self.revision += 1
         if error is not None:
             if job.argument.get("screen"):  # nobody else would be told
                 self.note = Text(error.say("en"), error.say("zh"))
         elif job.kind in {"rebuild", "rollback"}:
             self.note = None
             self._guarded(self._hooks.prepare)  # another space answers now: its index is opened
-        self.progress = None
-        self.revision += 1
 
     def quick_done(self, job: Job) -> None:
         """Hear of a job that was done beside the work."""

@@ -17,6 +17,7 @@ from rag.desk import DeskState
 from rag.document_status import DocumentStatus
 from rag.errors import RagError, UnknownDocument, UnreadableDocument
 from rag.ingest.uploads import Added
+from rag.store.kept import KeptIndex
 from rag.types import (
     Answer,
     Chunk,
@@ -70,6 +71,8 @@ class FakeDesk:
     rebuilds: int = 0
     unlocked: list[tuple[str, str, bool]] = field(default_factory=list)
     replaced: tuple[str, ...] = ()  # ids of older versions
+    kept: KeptIndex | None = None
+    passed_over: dict[str, DocumentStatus] = field(default_factory=dict)
     deaf: bool = False  # does not notice a cancel while it holds
 
     def __post_init__(self) -> None:
@@ -113,6 +116,28 @@ class FakeDesk:
     def rebuild_soon(self) -> None:
         self.rebuilds += 1
         self.change(stale=None)
+
+    def kept_index(self) -> KeptIndex | None:
+        return self.kept
+
+    def roll_back_soon(self) -> None:
+        assert self.kept is not None
+        self.kept = replace(self.kept, newer=not self.kept.newer)
+        self.change()
+
+    def forget(self, document_id: str) -> None:
+        if self.error:
+            raise self.error
+        gone = next(status for status in self.statuses if status.id == document_id)
+        self.statuses.remove(gone)
+        self.statuses.append(DocumentStatus("", gone.paths, "", "", {}, "failed", "forgotten"))
+        self.passed_over[gone.paths[0]] = gone
+        self.change()
+
+    def remember(self, path: str) -> None:
+        self.statuses = [s for s in self.statuses if s.paths != (path,) or not s.forgotten]
+        self.statuses.append(self.passed_over.pop(path))
+        self.change()
 
     def sync_soon(self) -> None:
         self.change()

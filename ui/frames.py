@@ -1,7 +1,7 @@
 """The fixed parts of the rooms. Their words are named in ``data-word`` and put in by the page.
 
-Each frame has holes that the page's script fills: ``#library-list``, ``#sync``, ``#notes``,
-``#evidence-list``, ``#viewer-page``, ``#strip-readings``.
+Each frame has holes that the page's script fills: ``#library-list``, ``#library-more``,
+``#sync``, ``#notes``, ``#evidence-list``, ``#viewer-page``, ``#strip-readings``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ LIBRARY = (
     '<input id="find" type="search" autocomplete="off" spellcheck="false" hidden '
     'data-word-placeholder="find_document">'
     '<div id="library-list" role="group" data-word-title="pick_title"></div>'
+    '<div id="library-more"></div>'
 )
 
 TOP = (

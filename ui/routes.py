@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Body, HTTPException, Path, Query, Response
@@ -15,6 +16,7 @@ from fastapi import APIRouter, Body, HTTPException, Path, Query, Response
 from rag.errors import IngestError, RagError, UnknownDocument
 from rag.words import Language
 from ui.seam import DeskLike
+from ui.views_kept import forgotten_html, kept_html
 from ui.views_library import library, sync_html, totals_words
 from ui.views_strip import strip_html
 from ui.words import for_page
@@ -35,6 +37,7 @@ def desk_router(desk: DeskLike) -> APIRouter:
     _add_pages(router, desk)
     _add_state(router, desk)
     _add_unlock(router, desk)
+    _add_changes(router, desk)
     return router
 
 
@@ -73,15 +76,13 @@ def _add_state(router: APIRouter, desk: DeskLike) -> None:
             "sync": sync_html(now, language),
         }
 
-    @router.post("/rebuild", status_code=204)
-    def rebuild() -> None:
-        desk.rebuild_soon()
-
     @router.get("/library")
-    def documents(language: Language = "en", find: Find = "") -> dict[str, object]:
+    def listed(language: Language = "en", find: Find = "") -> dict[str, object]:
         revision = desk.state().documents_revision  # first: a change in between is seen later
         try:
-            shown = library(desk.documents(), find=find, language=language)
+            documents = desk.documents()
+            shown = library(documents, find=find, language=language)
+            kept = kept_html(desk.kept_index(), language)
         except RagError as error:
             raise HTTPException(503, error.say(language)) from error
         short, long = totals_words(shown, language)
@@ -89,6 +90,7 @@ def _add_state(router: APIRouter, desk: DeskLike) -> None:
             "revision": revision,
             "older": sorted(desk.older()),
             "html": shown.html,
+            "more": forgotten_html(documents, language) + kept,
             "documents": shown.documents,
             "totals": short if shown.documents else "",
             "totals_title": long,
@@ -108,3 +110,38 @@ def _add_unlock(router: APIRouter, desk: DeskLike) -> None:
         except RagError as error:
             return {"opened": False, "note": error.message.say(language)}
         return {"opened": True, "note": note.say(language) if note else ""}
+
+
+def _add_changes(router: APIRouter, desk: DeskLike) -> None:
+    """Add what changes the library. The page sees what came of it when it next looks."""
+
+    @router.post("/rebuild", status_code=204)
+    def rebuild() -> None:
+        desk.rebuild_soon()
+
+    @router.post("/roll-back", status_code=204)
+    def roll_back() -> None:
+        desk.roll_back_soon()
+
+    @router.post("/forget")
+    def forget(
+        document: Annotated[str, Body(pattern=r"^[0-9a-f]{8,64}$")],
+        language: Annotated[Language, Body()],
+    ) -> dict[str, str]:
+        return _note(lambda: desk.forget(document), language)
+
+    @router.post("/remember")
+    def remember(
+        path: Annotated[str, Body(min_length=1, max_length=4096)],
+        language: Annotated[Language, Body()],
+    ) -> dict[str, str]:
+        return _note(lambda: desk.remember(path), language)
+
+
+def _note(change: Callable[[], None], language: Language) -> dict[str, str]:
+    """Return why a change could not be made; nothing if it was."""
+    try:
+        change()
+    except RagError as error:
+        return {"note": error.say(language)}
+    return {"note": ""}

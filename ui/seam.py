@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rag.desk import DeskState
     from rag.document_status import DocumentStatus
     from rag.ingest.uploads import Added
+    from rag.store.kept import KeptIndex
     from rag.types import Event, Message
     from rag.words import Text
 
@@ -47,6 +48,30 @@ class DeskLike(Protocol):
 
     def rebuild_soon(self) -> None:
         """Ask for what is stale to be rebuilt; returns at once."""
+        ...
+
+    def forget(self, document_id: str) -> None:
+        """Remove a document from everything the app derived; the file stays.
+
+        Raises:
+            RagError: there is no such document, or it cannot be removed.
+        """
+        ...
+
+    def remember(self, path: str) -> None:
+        """Let a forgotten document in again, and read it soon.
+
+        Raises:
+            RagError: no forgotten document has this path.
+        """
+        ...
+
+    def kept_index(self) -> KeptIndex | None:
+        """Return what ``roll_back_soon`` leads to; ``None`` where there is nothing."""
+        ...
+
+    def roll_back_soon(self) -> None:
+        """Ask for the kept index to answer again; returns at once."""
         ...
 
     def ask(

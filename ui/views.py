@@ -14,6 +14,7 @@ ICONS = {
     "copy": "M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3",
     "send": "M8 13V3M3.5 7.5 8 3l4.5 4.5",
     "close": "M4 4l8 8M12 4l-8 8",
+    "chevron": "M6 4l4 4-4 4",
     "left": "M10 3 5 8l5 5",
     "right": "M6 3l5 5-5 5",
     "plus": "M8 3v10M3 8h10",

@@ -37,6 +37,7 @@ class Library:
 def library(documents: Sequence[DocumentStatus], *, find: str = "", language: Language) -> Library:
     """Return the rows of the documents whose name or path holds ``find``."""
     wanted = find.strip().casefold()
+    documents = [d for d in documents if not d.forgotten]
     matching = [d for d in documents if not wanted or wanted in _names(d).casefold()]
     rows = "".join(_row(document, language) for document in matching[:SHOWN])
     if not documents:
@@ -108,8 +109,20 @@ def _row(document: DocumentStatus, language: Language) -> str:
         count_html = f"<small>{escape(count)}</small>"
     return (
         f'<div class="row {state}" data-id="{escape(document.id)}" '
-        f'data-pages="{document.total_pages}" data-name="{name}">{pick}{count_html}{why}'
-        f"{_unlock_html(document, language)}</div>"
+        f'data-pages="{document.total_pages}" data-name="{name}" '
+        f'data-path="{escape(document.paths[0] if document.paths else "")}">{pick}{count_html}{why}'
+        f"{_unlock_html(document, language)}{_forget_html(document, language)}</div>"
+    )
+
+
+def _forget_html(document: DocumentStatus, language: Language) -> str:
+    """Return the button that takes a document out; what has no content yet has none."""
+    if not document.id:
+        return ""
+    label = word("forget", language, name=name_of(document))
+    return (
+        f'<button type="button" class="tool forget" data-do="forget" aria-label="{label}" '
+        f'title="{word("forget_title", language)}">{icon("close")}</button>'
     )
 
 

@@ -15,6 +15,7 @@ import typer
 
 from rag.cli.context import GAPS, Context, JsonOption, print_json
 from rag.cli.owned import owned
+from rag.fingerprint import model_name
 from rag.words import Text, reason_text, shown
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _roll_back(context: Context, *, as_json: bool) -> None:
     if as_json:
         print_json(done)
         return
-    space = done["space"]
+    space = model_name(done["space"])
     typer.echo(context.say(Text(f"Back to the index of {space}.", f"已回退到 {space} 的索引。")))
     if not done["syncing"]:
         typer.echo(

@@ -171,12 +171,13 @@ def _print_status(context: Context, documents: list[DocumentStatus]) -> None:
     total = sum(d.total_pages for d in documents)
     forgotten = sum(d.forgotten for d in documents)
     kept = len(documents) - forgotten
+    some = "1 document" if kept == 1 else f"{kept} documents"
     en = f" {forgotten} forgotten." if forgotten else ""
     zh = f"已忘记 {forgotten} 个。" if forgotten else ""
     typer.echo(
         context.say(
             Text(
-                f"{kept} documents, {searchable} of {total} pages can be searched.{en}",
+                f"{some}, {searchable} of {total} pages can be searched.{en}",
                 f"{kept} 个文档，{total} 页中有 {searchable} 页可检索。{zh}",
             )
         )

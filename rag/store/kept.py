@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rag.fingerprint import model_name
+
 if TYPE_CHECKING:
     from rag.store.ledger import Ledger
     from rag.types import Space
@@ -35,7 +37,12 @@ def kept_index(ledger: Ledger) -> KeptIndex | None:
     made_at = ledger.connection.execute(
         "SELECT created_at FROM spaces WHERE id = ?", (space.id,)
     ).fetchone()[0]
-    name, *_ = space.embedder.partition(" ")[0].partition("@")[0].split("/")
     parts = space.chunking.split("/")
     tokens = int(parts[1]) if len(parts) > 1 and parts[1].isdecimal() else 0
-    return KeptIndex(name, tokens, ledger.chunk_count(space), made_at, newer=space.id > active.id)
+    return KeptIndex(
+        model_name(space.embedder),
+        tokens,
+        ledger.chunk_count(space),
+        made_at,
+        newer=space.id > active.id,
+    )

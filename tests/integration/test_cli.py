@@ -165,7 +165,7 @@ def test_forget_removes_and_undo_brings_back(shell: Shell) -> None:
     names = {p["document"] for p in shell.json("search", "monthly rent")["passages"]}
     assert "lease.pdf" not in names
     assert (shell.folder / "lease.pdf").is_file()
-    assert "1 documents, 2 of 2 pages can be searched. 1 forgotten." in shell.run("status").stdout
+    assert "1 document, 2 of 2 pages can be searched. 1 forgotten." in shell.run("status").stdout
     assert shell.json("forget", "--undo", str(shell.folder / "lease.pdf")) == {"syncing": False}
     shell.json("sync")
     assert shell.json("search", "monthly rent")["passages"][0]["document"] == "lease.pdf"

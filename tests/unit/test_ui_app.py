@@ -14,7 +14,9 @@ from starlette.testclient import TestClient
 
 from rag.desk import Desk
 from rag.document_status import DocumentStatus
-from rag.errors import ConfigError
+from rag.errors import ConfigError, UnknownDocument
+from rag.store.kept import KeptIndex
+from rag.words import Text
 from tests.fake_script import EN, HOSTILE
 from tests.fakes import FakeDesk
 from ui.app import PORTS_TRIED, create_app, listen
@@ -265,3 +267,42 @@ def test_a_password_goes_to_the_desk_and_what_became_of_it_comes_back(
     answer = client.post("/desk/unlock", json=sent)
     assert answer.json() == {"opened": opened, "note": note}
     assert desk.unlocked[-1] == (document, password, remember)
+
+
+def test_a_document_is_forgotten_by_our_own_page_and_listed_apart(
+    client: TestClient, desk: FakeDesk
+) -> None:
+    sent = {"document": desk.files[EN].id, "language": "zh"}
+    elsewhere = {"Origin": "http://evil.example"}
+    assert client.post("/desk/forget", json=sent, headers=elsewhere).status_code == 403
+    assert client.post("/desk/forget", json={**sent, "document": "../x"}).status_code == 422
+    before = client.get("/desk/library").json()["documents"]
+    assert client.post("/desk/forget", json=sent).json() == {"note": ""}
+    found = client.get("/desk/library").json()
+    assert found["documents"] == before - 1
+    assert (EN in found["html"], EN in found["more"]) == (False, True)
+    assert client.post("/desk/remember", json={"path": EN, "language": "en"}).json()["note"] == ""
+    found = client.get("/desk/library").json()
+    assert (EN in found["html"], found["more"]) == (True, "")
+
+
+def test_why_a_document_could_not_be_forgotten_is_said(
+    client: TestClient, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = UnknownDocument(Text("No.", "没有。"), hint=Text("Look.", "请看。"))
+    monkeypatch.setattr(desk, "error", error)
+    sent = {"document": desk.files[EN].id, "language": "zh"}
+    assert "没有。" in client.post("/desk/forget", json=sent).json()["note"]
+
+
+def test_another_index_is_offered_only_where_there_is_one(
+    client: TestClient, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "data-fold" not in client.get("/desk/library").json()["more"]
+    kept = KeptIndex("multilingual-e5-small", 230, 1234, 0.0, newer=False)
+    monkeypatch.setattr(desk, "kept", kept)
+    assert "Go back to it" in client.get("/desk/library").json()["more"]
+    elsewhere = {"Origin": "http://evil.example"}
+    assert client.post("/desk/roll-back", headers=elsewhere).status_code == 403
+    assert client.post("/desk/roll-back", headers={"Origin": HOME}).status_code == 204
+    assert "Use it again" in client.get("/desk/library").json()["more"]

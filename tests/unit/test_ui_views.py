@@ -15,6 +15,7 @@ from rag.desk import DeskState
 from rag.document_status import DocumentStatus
 from rag.fingerprint import Stale
 from rag.ingest.uploads import Added
+from rag.store.kept import KeptIndex
 from rag.types import (
     Answer,
     Box,
@@ -34,6 +35,7 @@ from ui.screen import Problem, Screen, Turn
 from ui.views import page_words, progress_words
 from ui.views_chat import live_html, talk_html
 from ui.views_evidence import evidence_html, places
+from ui.views_kept import forgotten_html, kept_html
 from ui.views_library import SHOWN, added_html, landing_html, library, sync_html
 from ui.views_strip import state_word, strip_html
 
@@ -50,6 +52,10 @@ def passage(**values: object) -> Passage:
 def status(**values: object) -> DocumentStatus:
     made = DocumentStatus(ID, ("a/contract.pdf",), "Contract", "en", {"text": 3}, "ready", None)
     return replace(made, **values)  # type: ignore[arg-type]
+
+
+def forgotten(path: str) -> DocumentStatus:
+    return DocumentStatus("", (path,), "", "", {}, "failed", "forgotten")
 
 
 class Tags(HTMLParser):
@@ -187,7 +193,9 @@ def test_the_live_turn_says_what_is_being_done() -> None:
         assert words in shown, turn.stage
 
 
-@pytest.mark.parametrize("room", ["question", "answer", "document", "heading", "excerpt", "item"])
+@pytest.mark.parametrize(
+    "room", ["question", "answer", "document", "heading", "excerpt", "item", "forgotten", "kept"]
+)
 def test_no_text_of_others_becomes_markup(room: str) -> None:
     turn = finished(Sentence(0, 4, "supported", proof()))
     shown = passage()
@@ -204,6 +212,8 @@ def test_no_text_of_others_becomes_markup(room: str) -> None:
         "item": lambda: sync_html(
             replace(READY, sync_progress=Progress("read", item=HOSTILE)), "en"
         ),
+        "forgotten": lambda: forgotten_html([forgotten(HOSTILE)], "en"),
+        "kept": lambda: kept_html(KeptIndex(HOSTILE, 230, 1, 0.0, newer=False), "en"),
     }[room]()
     assert "window.hacked" in html
     seen = Tags(html)
@@ -345,3 +355,35 @@ def test_a_locked_document_has_a_field_for_its_password(reason: str) -> None:
     html = library([locked], language="zh").html
     assert ('type="password"' in html) == (reason != "damaged")
     assert ("保存到系统密钥环" in html) == (reason != "damaged")
+
+
+def test_what_is_forgotten_is_no_document_but_listed_with_its_way_back() -> None:
+    documents = [status(), forgotten("a/old lease.pdf")]
+    shown = library(documents, language="en")
+    assert (shown.documents, "old lease" in shown.html) == (1, False)
+    html = forgotten_html(documents, "en")
+    assert "Forgotten 1" in " ".join(plain(html).split())
+    assert 'data-path="a/old lease.pdf"' in html
+    assert 'aria-label="Let old lease.pdf in again"' in html
+    assert "重新收录" in forgotten_html(documents, "zh")
+    assert forgotten_html([status()], "en") == ""
+
+
+def test_each_document_can_be_forgotten_but_not_a_file_without_content() -> None:
+    locked = status(pages={}, state="failed", reason="encrypted")
+    for one in (status(), locked):
+        assert 'aria-label="Forget contract.pdf"' in library([one], language="en").html
+    growing = status(id="", pages={}, state="failed", reason="growing")
+    assert "forget" not in library([growing], language="en").html
+
+
+def test_the_kept_index_says_how_it_was_made_and_that_one_can_come_back() -> None:
+    kept = KeptIndex("multilingual-e5-small", 230, 12345, 1_763_800_000.0, newer=False)
+    words = " ".join(plain(kept_html(kept, "en")).split())
+    assert "Index before the last rebuild" in words
+    assert "Made with multilingual-e5-small on 2025-11-22" in words
+    assert "12,345 passages of up to 230 tokens." in words
+    assert "The present one is kept, so you can change back." in words
+    assert "上次重建得到的索引" in kept_html(replace(kept, newer=True), "zh")
+    assert "tokens" not in kept_html(replace(kept, tokens=0), "en")
+    assert kept_html(None, "en") == ""

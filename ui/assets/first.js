@@ -50,6 +50,7 @@ window.ragdesk = (() => {
     actions: {}, // what a button with data-do="name" does
     onFrame: [], // called with each fixed part once it is on the page
     onDrawn: [], // called after Gradio has redrawn the conversation
+    onList: [], // called after the list of documents was drawn
     onState: [], // called with each snapshot of the desk
     onLanguage: [], // called when the language has changed
     find: (selector) => document.querySelector(selector),

@@ -11,6 +11,35 @@
 
   // -- the list
 
+  // a list that is drawn anew keeps what was open in it, and the focus
+  const drawn = new Map(); // selector -> HTML
+  const nameOf = (element) => {
+    const { id, path, fold } = element.closest("[data-id], [data-path], [data-fold]")?.dataset ?? {};
+    return [id, path, fold, element.dataset.do ?? element.className].join(" ");
+  };
+  desk.drawAnew = () => drawn.clear();
+  const draw = (selector, html) => {
+    if (drawn.get(selector) === html) return;
+    drawn.set(selector, html);
+    const list = desk.find(selector);
+    const held = list.contains(document.activeElement) ? nameOf(document.activeElement) : null;
+    const opened = (one) => `.row[data-id="${one}"] .reason`;
+    const reasons = [...list.querySelectorAll(".row:not(.failed) .reason:not([hidden])")];
+    const open = reasons.map((reason) => reason.closest(".row").dataset.id);
+    const folds = [...list.querySelectorAll("details[open]")].map((fold) => fold.dataset.fold);
+    list.innerHTML = html;
+    for (const id of open) {
+      const reason = list.querySelector(opened(CSS.escape(id)));
+      if (!reason) continue;
+      reason.hidden = false;
+      reason.closest(".row").querySelector(".why").setAttribute("aria-expanded", true);
+    }
+    for (const fold of folds) list.querySelector(`[data-fold="${fold}"]`)?.setAttribute("open", "");
+    if (!held) return;
+    const again = [...list.querySelectorAll("button, summary")];
+    again.find((element) => nameOf(element) === held)?.focus({ preventScroll: true });
+  };
+
   const load = async () => {
     if (loading || document.activeElement?.closest(".unlock")) return; // keeps what is typed
     loading = true;
@@ -18,7 +47,8 @@
       const find = desk.find("#find").value;
       const got = await desk.fetch("library", { find });
       revision = got.revision;
-      desk.find("#library-list").innerHTML = got.html;
+      draw("#library-list", got.html);
+      draw("#library-more", got.more);
       desk.find("#totals").textContent = got.totals;
       desk.find("#totals").title = got.totals_title;
       desk.find("#find").hidden = got.documents < FIND_FROM && !find;
@@ -27,6 +57,7 @@
       markOlder();
       if (rows().length === got.documents) forgetMissing();
       mark();
+      for (const listener of desk.onList) listener();
     } catch {
       revision = null; // the next state asks again
     } finally {

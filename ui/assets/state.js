@@ -102,6 +102,8 @@
     }
   };
 
+  desk.look = look;
+
   const poll = async () => {
     if (!document.hidden) await look();
     setTimeout(poll, POLL_MS);
