@@ -62,7 +62,9 @@ class EmbedderSettings(_Section):
         Field(description="onnx: int8 on a CPU, less than half the memory; auto: torch"),
     ] = "auto"
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="where it runs")] = "auto"
-    batch: Annotated[int, Field(ge=1, description="torch engine: passages per batch")] = 16
+    batch: Annotated[
+        int, Field(ge=0, description="torch engine: passages per batch; 0: 8 on a CPU, 64 on a GPU")
+    ] = 0
 
 
 class RetrieveSettings(_Section):

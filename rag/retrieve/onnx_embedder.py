@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 import psutil
+from tokenizers import Tokenizer
 
 from rag.errors import ModelError
 from rag.retrieve.bert_shape import BertShape
@@ -53,7 +54,7 @@ class OnnxEmbedder:
         self._threads = ThreadPoolExecutor(_cores(), thread_name_prefix="onnx")
         self.max_tokens = min(max_tokens, shape.max_tokens)
         self._texts = TokenizedTexts(
-            folder,
+            Tokenizer.from_file(str(folder / "tokenizer.json")),
             query_prefix=query_prefix,
             passage_prefix=passage_prefix,
             max_tokens=self.max_tokens,

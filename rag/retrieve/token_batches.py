@@ -6,19 +6,25 @@ No passage is ever truncated: one that is too long is an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from rag.errors import ModelError
 from rag.words import Text
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
     from rag.protocols import Vector, Vectors
+
+Run = Callable[
+    [Callable[[Sequence[Sequence[int]]], "Vectors"], Sequence[Sequence[Sequence[int]]]],
+    Iterable["Vectors"],
+]
+"""As ``map``: calls a function for each batch of token ids and returns the results in order."""
 
 ITEM_TOKENS = 256  # padded tokens that one passage of a batch stands for
 _CACHED_COUNTS = 1 << 14  # a chunker asks for the same pieces several times
@@ -28,11 +34,10 @@ class TokenizedTexts:
     """Passages and questions as token ids, prefix and special tokens included."""
 
     def __init__(
-        self, folder: Path, *, query_prefix: str, passage_prefix: str, max_tokens: int
+        self, tokenizer: Tokenizer, *, query_prefix: str, passage_prefix: str, max_tokens: int
     ) -> None:
-        # A tokenizer of our own: the model's truncates and pads by its own settings, which
-        # are changed in place and so are not safe to share between threads.
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        """Take over ``tokenizer``: how it cuts and pads is changed in place, for all threads."""
+        self._tokenizer = tokenizer
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._query_prefix = query_prefix
@@ -74,16 +79,24 @@ def embed_by_length(
     dim: int,
     batch_tokens: int,
     forward: Callable[[Sequence[Sequence[int]]], Vectors],
+    run: Run = map,
 ) -> Vectors:
-    """Return unit rows for token ids, ``forward`` getting those of like length together."""
+    """Return unit rows for token ids, ``forward`` getting those of like length together.
+
+    ``run`` calls it for each batch, in any order or at once. The longest texts come first, so
+    that no core is left with one of them.
+    """
     rows = np.empty((len(ids), dim), dtype=np.float32)
     order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
+    batches: list[list[int]] = []
     start = 0
     while start < len(order):
         size = max(1, batch_tokens // len(ids[order[start]]))
-        batch = order[start : start + size]
-        rows[batch] = forward([ids[i] for i in batch])
+        batches.append(order[start : start + size])
         start += size
+    found = run(forward, [[ids[i] for i in batch] for batch in batches])
+    for batch, vectors in zip(batches, found, strict=True):
+        rows[batch] = vectors
     unit: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return unit
 

@@ -65,6 +65,14 @@ def test_rows_are_float32_unit_vectors_in_the_given_order(embedder: Embedder) ->
     assert (rows * alone).sum(axis=1) == pytest.approx(np.ones(4), abs=2e-3)
 
 
+def test_many_texts_at_once_get_the_rows_of_each_alone(embedder: Embedder) -> None:
+    texts = [f"Clause {n}. " + ENGLISH[: 25 * n] + CHINESE[:n] for n in range(1, 25)]
+    rows = embedder.embed_passages(texts)
+    alone = np.stack([embedder.embed_passages([text])[0] for text in texts])
+    assert (rows * alone).sum(axis=1).min() > 0.998
+    assert (rows @ alone.T).argmax(axis=1).tolist() == list(range(24))
+
+
 def test_no_texts_no_rows(embedder: Embedder) -> None:
     assert embedder.embed_passages([]).shape == (0, embedder.dim)
 

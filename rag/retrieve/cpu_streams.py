@@ -1,0 +1,47 @@
+"""Threads that each compute a batch of their own on one core.
+
+Cores that share one product wait for each other at the end of every one of them, the slowest
+core sets the pace, and what a batch leaves in a core's cache is in the wrong core's half the
+time. One batch a core needs none of that (tests/eval/DECISIONS.md has the figures).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+from threadpoolctl import threadpool_limits
+
+Batch = TypeVar("Batch")
+Result = TypeVar("Result")
+
+MOST = 8  # streams; each holds the activations of one batch, 20 to 40 MB
+
+
+class CpuStreams:
+    """As many threads as torch would use cores, each of which uses one."""
+
+    def __init__(self) -> None:
+        count = min(torch.get_num_threads(), MOST)
+        started = threading.Barrier(count)
+        self._threads = ThreadPoolExecutor(
+            count, "embed-core", initializer=_use_one_core, initargs=(started,)
+        )
+        for _ in range(count):  # all now, and not one by one as work comes
+            self._threads.submit(int)
+
+    def map(self, call: Callable[[Batch], Result], batches: Sequence[Batch]) -> Iterable[Result]:
+        """Call for each batch; results in order. A single one gets all the cores."""
+        if len(batches) == 1:
+            return [call(batches[0])]
+        return self._threads.map(call, batches)
+
+
+def _use_one_core(started: threading.Barrier) -> None:
+    """Limit the calling thread alone: ``torch.set_num_threads`` would limit later ones too."""
+    torch.get_num_threads()  # torch sets a new thread's number when it is first asked
+    threadpool_limits(1, user_api="openmp")
+    started.wait()

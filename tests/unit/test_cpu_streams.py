@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from rag.retrieve.cpu_streams import CpuStreams
+
+
+@pytest.fixture
+def streams() -> CpuStreams:
+    return CpuStreams()
+
+
+def threads_of_torch(_: object = None) -> int:
+    return torch.get_num_threads()
+
+
+def test_a_stream_uses_one_core_and_other_threads_keep_theirs(streams: CpuStreams) -> None:
+    before = threads_of_torch()
+    assert set(streams.map(threads_of_torch, range(8))) == {1}
+    assert threads_of_torch() == before
+    with ThreadPoolExecutor(1) as another:
+        assert another.submit(threads_of_torch).result() == before
+
+
+def test_a_single_batch_gets_all_the_cores(streams: CpuStreams) -> None:
+    here = threading.get_ident()
+    assert list(streams.map(lambda _: threading.get_ident(), ["one"])) == [here]
+
+
+def test_results_come_in_the_order_of_the_batches(streams: CpuStreams) -> None:
+    assert list(streams.map(lambda n: n * n, range(50))) == [n * n for n in range(50)]
+
+
+def test_what_a_batch_raises_reaches_the_caller(streams: CpuStreams) -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(streams.map(lambda n: 1 // n, [1, 0, 2]))
