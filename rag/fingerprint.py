@@ -28,6 +28,7 @@ class Fingerprint:
     chunking: str
     analyser: str
     reader: str
+    recogniser: str
 
     def embeds_like(self, space: Space) -> bool:
         """Tell whether the vectors of a space are the ones that would be made."""
@@ -48,18 +49,23 @@ class Stale:
     embed: int = 0  # to be cut and embedded anew
     terms: int = 0  # only their words are to be indexed anew
     read: int = 0  # read by another version of the reader
+    recognise: int = 0  # with pages that another version of text recognition has read
     embed_s: float | None = None
     read_s: float | None = None
+    recognise_s: float | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.embed or self.terms or self.read)
+        return bool(self.embed or self.terms or self.read or self.recognise)
 
     def say(self) -> Text | None:
         """Return what is stale and what mending it costs; ``None`` if nothing is.
 
         >>> str(Stale(embed=37, embed_s=240, read=3).say())
         '37 documents need re-embedding (about 4 min), 3 need re-reading.'
+        >>> str(Stale(recognise=3, recognise_s=240).say())
+        '3 documents need their text recognised anew (about 4 min).'
         """
+        whose = "its" if self.recognise == 1 else "their"
         parts = [
             Text(
                 f"{count} {'document needs' if count == 1 else 'documents need'} {en}",
@@ -76,6 +82,11 @@ class Stale:
                     self.read,
                     f"re-reading{_cost(self.read_s).en}",
                     f"重新读取{_cost(self.read_s).zh}",
+                ),
+                (
+                    self.recognise,
+                    f"{whose} text recognised anew{_cost(self.recognise_s).en}",
+                    f"重新识别文字{_cost(self.recognise_s).zh}",
                 ),
             )
             if count

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from rag.document_status import FORGOTTEN
-from rag.errors import UnreadableDocument
+from rag.errors import ConfigError, UnreadableDocument
 from rag.ingest.folder import FoundFile, look_again
 from rag.ingest.plan import GROWING, Plan
 from rag.ingest.reader_name import reader_name
 from rag.store.rows import DocumentRow, FileRow
 from rag.types import NOTHING_TO_READ, SEARCHABLE, Document, DocumentState, Progress
-from rag.words import detect_language
+from rag.words import Text, detect_language
 from rag.work import Pending
 
 if TYPE_CHECKING:
@@ -61,6 +61,22 @@ def _name(pending: Pending) -> str:
     if pending.row is not None and pending.row.files:
         return PurePosixPath(pending.row.files[0].path).name
     return pending.document.title
+
+
+def check_folder(folder: Path) -> None:
+    """Make sure that there is something to look at.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise ConfigError(
+            Text(f"There is no folder {folder}.", f"文件夹 {folder} 不存在。"),
+            hint=Text(
+                "Create it, or name another with --knowledge.",
+                "请创建它，或用 --knowledge 指定其他文件夹。",
+            ),
+        )
 
 
 def file_row(file: FoundFile, document_id: str) -> FileRow:

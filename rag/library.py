@@ -17,6 +17,7 @@ from rag.forgetting import find_document, let_in
 from rag.incoming import (
     Report,
     changed_meanwhile,
+    check_folder,
     file_row,
     path_rows,
     quiet,
@@ -102,17 +103,25 @@ class Library:
         return run.result.finish(self._ledger, seconds=perf_counter() - began)
 
     def recognise(
-        self, *, pause: Cancelled, report: Report = quiet, cancelled: Cancelled = never
+        self,
+        *,
+        pause: Cancelled,
+        anew: bool = False,
+        report: Report = quiet,
+        cancelled: Cancelled = never,
     ) -> SyncReport:
-        """Read pages that wait for text recognition until none is left or ``pause()``."""
+        """Read pages that wait for text recognition until none is left or ``pause()``.
+
+        With ``anew`` those that another version has read, as a rebuild does.
+        """
         began = perf_counter()
         run = Run(SyncReport(times=StageTimes()), report, cancelled)
-        self._recognition.run(run, pause=pause)
+        (self._recognition.renew if anew else self._recognition.run)(run, pause=pause)
         return run.result.finish(self._ledger, seconds=perf_counter() - began)
 
     def _sync(self, run: Run, *, spare: SpaceEngines | None = None) -> None:
         """Sync into the live space, or into ``spare`` if its embedder is not to be had."""
-        self._check_folder()
+        check_folder(self._folder)
         run.report(Progress("scan"))
         began = perf_counter()
         found = scan(self._folder)
@@ -153,16 +162,6 @@ class Library:
         if gone:
             self._unindex(self._ledger.remove_files(gone))
         return bool(gone)
-
-    def _check_folder(self) -> None:
-        if not self._folder.is_dir():
-            raise ConfigError(
-                Text(f"There is no folder {self._folder}.", f"文件夹 {self._folder} 不存在。"),
-                hint=Text(
-                    "Create it, or name another with --knowledge.",
-                    "请创建它，或用 --knowledge 指定其他文件夹。",
-                ),
-            )
 
     def _unindex(self, chunk_ids: Collection[int]) -> None:
         if chunk_ids and self._index is not None:
@@ -205,6 +204,7 @@ class Library:
         *,
         everything: bool = False,
         wanted: Callable[[Space], bool],
+        pause: Cancelled = never,
         report: Report = quiet,
         cancelled: Cancelled = never,
     ) -> SyncReport:
@@ -213,8 +213,9 @@ class Library:
         ``wanted(space)`` tells whether a space is what the settings ask for. If the active
         one is not, or ``everything`` is to be done again, all documents are indexed into a
         new space beside the live one, which is checked and swapped in. Then documents that
-        another version of the reader has read are read again, each in one transaction. What
-        was interrupted goes on where it stopped.
+        another version of the reader has read are read again, each in one transaction. Last,
+        as it takes longest, text is recognised anew where another version has recognised it;
+        ``pause`` ends that between two pages. What was interrupted goes on where it stopped.
         """
         from rag.rebuild import engines_beside, swap
 
@@ -234,6 +235,7 @@ class Library:
                 swap(self._ledger, beside, before=active)
         if not cancelled():
             self._read_again(run)
+            self._recognition.renew(run, pause=pause)
         return run.result.finish(self._ledger, seconds=perf_counter() - began)
 
     def _read_again(self, run: Run) -> None:

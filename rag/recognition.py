@@ -1,5 +1,7 @@
 """Text recognition of the pages that wait for it, after everything else is searchable.
 
+And, in a rebuild, of the pages that another version of it has read.
+
 Each page is kept in the ledger as soon as it is read; a document is committed anew once all
 its pages are done, or a good number of them.
 """
@@ -9,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -17,18 +19,19 @@ from typing import TYPE_CHECKING
 from rag.errors import UnreadableDocument
 from rag.incoming import document_row
 from rag.ingest.folder import real_path
+from rag.ingest.ocr_name import ocr_name
 from rag.protocols import Cancelled
 from rag.report import SyncReport
+from rag.shelves import Outdated, Shelf, Waiting, shown
 from rag.space_writer import Run, SpaceWriter
 from rag.store.ocr_pages import (
+    outdated_pages,
     passage_count,
-    put_recognised,
     recognised_pages,
     remember_speed,
     waiting_pages,
-    waits,
 )
-from rag.types import Document, Page, Progress
+from rag.types import Progress
 from rag.work import Pending
 
 if TYPE_CHECKING:
@@ -43,7 +46,17 @@ SLICE = 32
 """Pages of one document recognised before it is committed again: 32 take minutes to read and
 seconds to index."""
 _Sent = deque["tuple[int, Recognising]"]
-_EMPTIED = frozenset({"blank", "picture"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One document whose pages are recognised."""
+
+    document_id: str
+    files: Sequence[FileRow]
+    shelf: Shelf
+    run: Run
+    pause: Cancelled
 
 
 class Recognition:
@@ -67,35 +80,48 @@ class Recognition:
         ``run.cancelled`` stops within a page; ``pause`` lets pages in work be finished first.
         """
         waiting = waiting_pages(self._ledger, failed_too=failed_too)
-        total = sum(len(pages) for pages in waiting.values())
-        meter = _Meter(run, total)
-        for document_id, pages in waiting.items():
+        self._all(waiting, Waiting(self._ledger), run, pause)
+
+    def renew(self, run: Run, *, pause: Cancelled) -> None:
+        """Recognise anew what another version has read; the old text stays where it is better.
+
+        Stops as ``run`` does.
+        """
+        outdated = outdated_pages(self._ledger, engine=ocr_name())
+        self._all(outdated, Outdated(self._ledger), run, pause)
+
+    def _all(self, pages: dict[str, list[int]], shelf: Shelf, run: Run, pause: Cancelled) -> None:
+        meter = _Meter(run, sum(map(len, pages.values())))
+        for document_id, numbers in pages.items():
             if run.cancelled() or pause():
                 break
-            self._document(document_id, pages, run, pause, meter)
+            work = _Work(document_id, self._files(document_id), shelf, run, pause)
+            if work.files:  # else it was forgotten meanwhile
+                self._document(work, numbers, meter)
         meter.remember(self._ledger)
 
-    def _document(
-        self, document_id: str, pages: Sequence[int], run: Run, pause: Cancelled, meter: _Meter
-    ) -> None:
-        files = [row for row in self._ledger.files().values() if row.document_id == document_id]
-        kept = recognised_pages(self._ledger, document_id)
-        found = {n: kept[n] for n in pages if n in kept and kept[n].reason != "ocr_failed"}
+    def _files(self, document_id: str) -> list[FileRow]:
+        return [row for row in self._ledger.files().values() if row.document_id == document_id]
+
+    def _document(self, work: _Work, pages: Sequence[int], meter: _Meter) -> None:
+        kept = work.shelf.found(work.document_id)
+        found = {n: kept[n] for n in pages if n in kept}
         todo = [n for n in pages if n not in found]
         meter.known(len(found))
-        for page in self._recognised(files[0], todo, run, pause, meter):
-            put_recognised(self._ledger, document_id, page)
-            found[page.number] = page
+        for page in self._recognised(work, todo, meter):
+            if work.shelf.keep(work.document_id, page):
+                found[page.number] = page
             if len(found) >= SLICE:
-                self._commit(document_id, found, files, run)
+                self._commit(work, found)
                 found = {}
-        if found and (set(todo) <= set(found) or not (run.cancelled() or pause())):
-            self._commit(document_id, found, files, run)
+        if found and (set(todo) <= set(found) or not (work.run.cancelled() or work.pause())):
+            self._commit(work, found)
 
     def _recognised(
-        self, file: FileRow, pages: Sequence[int], run: Run, pause: Cancelled, meter: _Meter
+        self, work: _Work, pages: Sequence[int], meter: _Meter
     ) -> Iterator[RecognisedPage]:
         """Yield pages as they are read, a few ahead of each other."""
+        file, run, pause = work.files[0], work.run, work.pause
         pool, path = self._pool(), real_path(self._folder, file.path)
         queue, sent = deque(pages), _Sent()
         try:
@@ -120,25 +146,25 @@ class Recognition:
             for _, errand in sent:
                 errand.cancel()
 
-    def _commit(
-        self,
-        document_id: str,
-        found: dict[int, RecognisedPage],
-        files: Sequence[FileRow],
-        run: Run,
-    ) -> None:
-        before = self._ledger.load_document(document_id)
+    def _commit(self, work: _Work, found: dict[int, RecognisedPage]) -> None:
+        before = self._ledger.load_document(work.document_id)
         if before is None:
             return
-        pages = tuple(_merged(page, found.get(page.number)) for page in before.pages)
+        pages = tuple(work.shelf.show(page, found.get(page.number)) for page in before.pages)
         after = replace(before, pages=pages)
-        row = document_row(after, files)
-        had = passage_count(self._ledger, document_id)
-        again = SyncReport(times=run.result.times)
-        self._writer.write([Pending(after, row)], 1, replace(run, result=again))
-        if any(again.pages.values()):
-            changes = _changes(before, after)
-            run.result.recognised(row, changes, passages=again.chunks - had)
+        row = document_row(after, work.files)
+        changes = [
+            (old, new) for old, new in zip(before.pages, pages, strict=True) if old.number in found
+        ]
+        had = passage_count(self._ledger, work.document_id)
+        again = SyncReport(times=work.run.result.times)
+        if after != before:
+            self._writer.write([Pending(after, row)], 1, replace(work.run, result=again))
+            if not any(again.pages.values()):
+                return  # it was cancelled
+            again.chunks -= had
+        work.run.result.recognised(row, changes, passages=again.chunks)
+        work.shelf.settle(work.document_id, found)
 
 
 def with_recognised(ledger: Ledger, pending: Pending) -> Pending:
@@ -146,25 +172,9 @@ def with_recognised(ledger: Ledger, pending: Pending) -> Pending:
     kept = recognised_pages(ledger, pending.document.id)
     if not kept or pending.row is None:
         return pending
-    pages = tuple(_merged(page, kept.get(page.number)) for page in pending.document.pages)
+    pages = tuple(shown(page, kept.get(page.number)) for page in pending.document.pages)
     document = replace(pending.document, pages=pages)
     return Pending(document, document_row(document, pending.row.files))
-
-
-def _merged(page: Page, found: RecognisedPage | None) -> Page:
-    if found is None or not waits(page.state, page.reason):
-        return page
-    if found.state == "ocr":
-        return replace(page, state="ocr", reason=None, text=found.text, recipe="")
-    if page.reason == "only_hidden":  # it is still what is to be said of the page
-        return replace(page, reason="only_hidden:seen")
-    state = "empty" if found.reason in _EMPTIED else page.state
-    return replace(page, state=state, reason=found.reason)
-
-
-def _changes(before: Document, after: Document) -> list[tuple[Page, Page]]:
-    pairs = zip(before.pages, after.pages, strict=True)
-    return [(old, new) for old, new in pairs if old != new]
 
 
 def _unchanged(path: Path, file: FileRow) -> bool:

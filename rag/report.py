@@ -90,6 +90,15 @@ class SyncReport:
             for path in paths & self._kinds.keys():
                 self.files[self._kinds[path]] += 1
 
+    def take(self, other: SyncReport) -> None:
+        """Count what went on with the same work after something else."""
+        for state, count in other.pages.items():
+            self.pages[state] += count
+        self.chunks += other.chunks
+        self.times.ocr_s += other.times.ocr_s
+        self.seconds += other.seconds
+        self.gaps = other.gaps
+
     def finish(self, ledger: Ledger, *, seconds: float) -> SyncReport:
         """Look at the library as it is now."""
         self.seconds = seconds

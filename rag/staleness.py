@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rag.fingerprint import Fingerprint, Stale
+from rag.store.ocr_pages import outdated_pages, seconds_for
 from rag.work import SPEED
 
 if TYPE_CHECKING:
@@ -36,17 +38,23 @@ def find_stale(ledger: Ledger, fingerprint: Fingerprint) -> Stale:
     ).fetchone()
     speed = _number(ledger.meta(READ_SPEED))
     read_s = pages / speed if speed else None
+    outdated = outdated_pages(ledger, engine=fingerprint.recogniser)
+    stale = Stale(
+        read=read,
+        read_s=read_s,
+        recognise=len(outdated),
+        recognise_s=seconds_for(ledger, sum(map(len, outdated.values()))),
+    )
     everything = ledger.document_ids()
     if fingerprint.matches(space):
-        embed = len(everything - ledger.complete_documents(space))
-        return Stale(embed=embed, read=read, read_s=read_s)
+        return replace(stale, embed=len(everything - ledger.complete_documents(space)))
     if fingerprint.embeds_like(space) and fingerprint.chunking == space.chunking:
-        return Stale(terms=len(everything), read=read, read_s=read_s)
+        return replace(stale, terms=len(everything))
     left = everything - _done_beside(ledger, space, fingerprint)
     embed_s = _embed_seconds(ledger, space, fingerprint)
     if embed_s is not None and everything:
         embed_s *= len(left) / len(everything)
-    return Stale(embed=len(left), read=read, embed_s=embed_s, read_s=read_s)
+    return replace(stale, embed=len(left), embed_s=embed_s)
 
 
 def _done_beside(ledger: Ledger, active: Space, fingerprint: Fingerprint) -> set[str]:

@@ -9,6 +9,7 @@ from rag.engines import HASHING, load
 from rag.errors import SpaceMismatch, StoreError
 from rag.fingerprint import Fingerprint, model_name
 from rag.ingest.chunk_name import chunking_name
+from rag.ingest.ocr_name import ocr_name
 from rag.ingest.reader_name import reader_name
 from rag.types import Space
 from rag.words import Text
@@ -60,7 +61,7 @@ def fingerprint(factory: Factory) -> Fingerprint:
         embedder = " ".join(filter(None, (factory.embedder_id(entry), *prefixes)))
     size = min(chunk.tokens, limit)
     chunking = chunking_name(tokens=size, overlap=min(chunk.overlap, size // 2))
-    return Fingerprint(embedder, chunking, factory.analyser.name, reader_name())
+    return Fingerprint(embedder, chunking, factory.analyser.name, reader_name(), ocr_name())
 
 
 def is_wanted(factory: Factory, space: Space) -> bool:

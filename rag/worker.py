@@ -227,9 +227,24 @@ class LibraryWorker:
             back = {"space": self._library.rollback().embedder, "syncing": True}
             self.sync_soon()  # what came in since is not in that index
             return back
-        return self._library.rebuild(
-            everything=bool(job.argument.get("all")),
+        return self._rebuild(everything=bool(job.argument.get("all")))
+
+    def _rebuild(self, *, everything: bool) -> dict[str, Any]:
+        """Rebuild; recognising text anew may take hours, so syncs that are due come in between."""
+        stopped = self._stopping.is_set
+        done = self._library.rebuild(
+            everything=everything,
             wanted=self._hooks.wanted,
+            pause=self._due,
             report=self._report,
-            cancelled=self._stopping.is_set,
-        ).to_json()
+            cancelled=stopped,
+        )
+        while self._due() and not stopped():
+            self._asked = False
+            self._sync()
+            self._synced = time.monotonic()
+            more = self._library.recognise(
+                anew=True, pause=self._due, report=self._report, cancelled=stopped
+            )
+            done.take(more)
+        return done.to_json()

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from rag.ingest.ocr_name import ocr_name
 from rag.ingest.ocr_order import Placed
 from rag.ingest.ocr_text import page_of
 from rag.recognised import RecognisedPage
@@ -16,11 +17,11 @@ OBEDIENT = "tests.fake_recognisers:ObedientRecogniser"
 class ObedientRecogniser:
     """Does what the file ``PDF.orders`` says: a word for each page.
 
-    ``crash`` dies, ``hang`` never ends, ``picture`` sees no letters; any other word stands on
-    the page. Each page that is read is noted in ``PDF.log``.
+    ``crash`` dies, ``hang`` never ends, ``picture`` sees no letters, ``poor`` sees few; any
+    other word stands on the page. Each page that is read is noted in ``PDF.log``.
     """
 
-    name = "obedient/1"
+    name = ocr_name()  # it stands for today's version
 
     def __init__(self, *, threads: int) -> None:
         assert threads >= 1
@@ -35,6 +36,7 @@ class ObedientRecogniser:
             pass
         if word == "picture":
             return RecognisedPage(page, "empty", "picture", engine=self.name)
-        place = Placed(f"{word} stands here", 100.0, 200.0, 180.0, 212.0)
+        line = "po" if word == "poor" else f"{word} stands here"
+        place = Placed(line, 100.0, 200.0, 180.0, 212.0)
         text, lines = page_of([(place, [(word, (100.0, 130.0))])])
         return RecognisedPage(page, "ocr", None, text, lines, self.name)

@@ -69,6 +69,7 @@ def _status_json(
             "chunks": ledger.chunk_count(space),
             "stale": stale.embed + stale.terms,
             "reread": stale.read,
+            "recognise_anew": stale.recognise,
             "rebuild_s": _total_s(stale),
         },
         "totals": {
@@ -83,7 +84,13 @@ def _status_json(
 def _total_s(stale: Stale) -> float | None:
     """Return how long a rebuild takes; ``None`` where that is not known."""
     costs = [
-        cost for count, cost in ((stale.embed, stale.embed_s), (stale.read, stale.read_s)) if count
+        cost
+        for count, cost in (
+            (stale.embed, stale.embed_s),
+            (stale.read, stale.read_s),
+            (stale.recognise, stale.recognise_s),
+        )
+        if count
     ]
     known = [cost for cost in costs if cost is not None]
     return round(sum(known), 1) if len(known) == len(costs) else None

@@ -7,7 +7,6 @@ pictures in the file: vector letters, stamps and scans are all the same to it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +14,17 @@ import numpy as np
 from rapidocr import RapidOCR
 from rapidocr.utils.output import RapidOCROutput
 
+from rag.ingest.ocr_name import DPI, ocr_name
 from rag.ingest.ocr_order import Placed
-from rag.ingest.ocr_text import Piece, page_of
+from rag.ingest.ocr_text import Piece, page_of, plausible
 from rag.ingest.open_pdf import opened
 from rag.ingest.page_text import clean
-from rag.ingest.verdict import garbled_share, verdict
+from rag.ingest.verdict import verdict
 from rag.recognised import RecognisedPage
 
 if TYPE_CHECKING:
     import pypdfium2
 
-DPI = 150  # as good as 200, and a quarter cheaper: "Text recognition" in DECISIONS.md
 _MAX_SIDE = 4000  # pixels; a poster is drawn smaller instead of filling memory
 _SURE = 0.5  # a line's score; below it lies what is no text
 _SURE_PAGE = 0.7  # mean over the page's characters
@@ -36,7 +35,7 @@ _POINTS = 72.0
 class RapidRecogniser:
     """Satisfies ``Recogniser``."""
 
-    name = f"rapidocr/{version('rapidocr')}/{DPI}/1"
+    name = ocr_name()
 
     def __init__(self, *, threads: int) -> None:
         self._engine = RapidOCR(
@@ -106,8 +105,3 @@ def _drawn(leaf: pypdfium2.PdfPage) -> tuple[np.ndarray[Any, Any], float]:
 
 def _across(quad: Sequence[Sequence[float]], scale: float) -> tuple[float, float]:
     return min(p[0] for p in quad) / scale, max(p[0] for p in quad) / scale
-
-
-def plausible(text: str) -> float:
-    """Return about how many letters and digits of the text can be believed."""
-    return sum(map(str.isalnum, text)) * (1 - garbled_share(text))

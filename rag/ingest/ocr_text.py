@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rag.ingest.ocr_order import Placed, reading_order
+from rag.ingest.verdict import garbled_share
 from rag.recognised import Line, Word
 
 Piece = tuple[Placed, Sequence[tuple[str, tuple[float, float]]]]
@@ -45,3 +46,8 @@ def _words(
         at = start + len(word)
         words.append(Word(offset + start, offset + at, x0, x1))
     return tuple(words)
+
+
+def plausible(text: str) -> float:
+    """Return about how many letters and digits of the text can be believed."""
+    return sum(map(str.isalnum, text)) * (1 - garbled_share(text))

@@ -170,8 +170,9 @@ def sweep(connection: sqlite3.Connection) -> list[int]:
         "SELECT id FROM documents WHERE id NOT IN"
         " (SELECT document_id FROM files WHERE document_id IS NOT NULL)"
     ).fetchall()
-    connection.execute(
-        "DELETE FROM ocr_pages WHERE document_id NOT IN"
-        " (SELECT document_id FROM files WHERE document_id IS NOT NULL)"
-    )
+    for table in ("ocr_pages", "ocr_aside"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE document_id NOT IN"
+            " (SELECT document_id FROM files WHERE document_id IS NOT NULL)"
+        )
     return [chunk_id for (orphan,) in orphans for chunk_id in delete_document(connection, orphan)]

@@ -156,7 +156,23 @@ CREATE TABLE ocr_pages (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5)
+# What a later version found on a page that is in ocr_pages. It stays here while the document
+# shows the older text: until it is committed, or for good if it is no better.
+_V6 = """
+CREATE TABLE ocr_aside (
+  document_id TEXT NOT NULL,
+  number      INTEGER NOT NULL,
+  engine      TEXT NOT NULL,
+  better      INTEGER NOT NULL,
+  state       TEXT NOT NULL,
+  reason      TEXT,
+  text        TEXT NOT NULL,
+  lines       TEXT NOT NULL,
+  PRIMARY KEY (document_id, number)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5, _V6)
 
 # Any ASCII punctuation may stand inside a term ("4-bit", "3.2%"); the analyser alone decides
 # where terms end, so that passages and questions are cut alike.

@@ -15,10 +15,13 @@ import pytest
 
 from rag.desk import Desk
 from rag.errors import LibraryBusy, RagError, UnknownDocument
+from rag.ingest.guard import Limits
+from rag.ingest.pool import WorkerPool
 from rag.store.jobs import Jobs
 from rag.store.ledger import Ledger
 from rag.types import Delta, Finished, Retrieved
 from tests.factories import settings
+from tests.fake_recognisers import OBEDIENT
 from tests.integration.test_cli import Shell
 from tests.pdfs import write_pdf
 
@@ -176,6 +179,41 @@ def test_forgetting_does_not_wait_for_a_long_sync_and_those_who_wait_are_told(
     go_on.set()
     until(lambda: desk._jobs.get(job).state == "done")
     assert [d.paths for d in desk.documents() if not d.forgotten] == [("new.pdf",)]
+
+
+def test_a_new_file_does_not_wait_until_all_text_is_recognised_anew(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages, seen = 6, []
+    desk._factory._pool = WorkerPool(
+        workers=1, timeout_s=60, limits=Limits(30, 512), recogniser=OBEDIENT
+    )
+    folder = desk.settings.knowledge
+    write_pdf(folder / "scan.pdf", ["#"] * pages)
+    (folder / "scan.orders").write_text("heron " * pages)
+    desk.start()
+    first = desk._jobs.file("sync", {"ocr": "again"})
+    until(lambda: desk._jobs.get(first).state == "done")
+    desk._ledger.connection.execute("UPDATE ocr_pages SET engine = 'rapidocr/1.0.0/150/1'")
+
+    def give_way() -> None:
+        progress = desk.state().sync_progress
+        if progress is None or progress.stage != "ocr":
+            return
+        if not seen:
+            write_pdf(folder / "new.pdf", ["new"])
+            desk.sync_soon()
+        seen.append(("new.pdf" in names(desk), progress.done))
+
+    monkeypatch.setattr(desk._worker, "_hooks", replace(desk._worker._hooks, give_way=give_way))
+    again = desk._jobs.file("rebuild", {"screen": True})
+    until(lambda: desk._jobs.get(again).state == "done")
+    assert seen[0] == (False, 0)
+    assert any(there and done < pages for there, done in seen)
+    result = desk._jobs.get(again).result
+    assert result is not None
+    assert result["pages"]["ocr"] == pages
+    until(lambda: desk.state().stale is None)
 
 
 def test_the_index_before_a_rebuild_is_described_and_gone_back_to(desk: Desk) -> None:

@@ -81,7 +81,7 @@ class Home:
         from rag.ingest.reader_name import reader_name
 
         chunking = chunking_name(tokens=self.tokens, overlap=0)
-        return Fingerprint(self.embedder.name, chunking, self.analyser.name, reader_name())
+        return Fingerprint(self.embedder.name, chunking, self.analyser.name, reader_name(), "")
 
     def rebuild(self, **options):
         report = self.library.rebuild(wanted=self.fingerprint.matches, **options)

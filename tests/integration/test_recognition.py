@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -14,8 +17,9 @@ from rag.ingest.pool import WorkerPool
 from rag.library import Library
 from rag.locator import Locator
 from rag.report import SyncReport
+from rag.staleness import find_stale
 from rag.store.live_index import LiveIndex
-from rag.store.ocr_pages import waiting_pages
+from rag.store.ocr_pages import recognised_lines, recognised_pages, waiting_pages
 from rag.store.passages import LedgerPassages
 from rag.store.status import broken_invariants, document_statuses
 from rag.types import Box, Progress
@@ -185,6 +189,115 @@ def test_a_document_that_is_read_again_keeps_what_was_recognised(home: Home) -> 
     assert home.states() == [("text", None), ("ocr", None)]
     assert home.finds("heron")
     assert home.read_pages("mixed") == [2]
+
+
+OLDER = "rapidocr/1.0.0/150/1"
+
+
+def make_older(home: Home, *pages: int) -> None:
+    """Let the ledger believe that another version has read these pages."""
+    marks = ", ".join("?" * len(pages))
+    home.ledger.connection.execute(
+        f"UPDATE ocr_pages SET engine = ? WHERE number IN ({marks})", (OLDER, *pages)
+    )
+
+
+def stale(home: Home) -> str:
+    return str(find_stale(home.ledger, wiring.fingerprint(home.factory)).say() or "")
+
+
+def rebuild(home: Home, **options) -> SyncReport:
+    report = home.library.rebuild(wanted=lambda _: True, **options)
+    assert broken_invariants(home.ledger) == []
+    return report
+
+
+def test_pages_that_another_version_has_read_are_stale_and_only_they_are_read_anew(
+    home: Home,
+) -> None:
+    home.add("mixed", ["alpha", SCAN, SCAN], "- heron picture")
+    home.add("other", [SCAN], "otter")
+    home.sync()
+    assert stale(home) == ""
+    make_older(home, 2, 3)
+    home.ledger.set_meta("speed ocr", "0.01")
+    assert stale(home) == "1 document needs its text recognised anew (about 3 min)."
+    (home.folder / "mixed.orders").write_text("- weasel badger")
+    home.sync()
+    home.sync(ocr="again")
+    assert home.read_pages("mixed") == [2, 3], "a sync leaves them alone"
+    report = rebuild(home)
+    assert home.read_pages("mixed") == [2, 3, 2, 3]
+    assert home.read_pages("other") == [1]
+    assert home.finds("heron") == []
+    assert home.finds("weasel") == home.finds("badger") == [("mixed.pdf", 1)]
+    assert home.finds("alpha") == [("mixed.pdf", 1)]
+    assert report.pages["ocr"] == 2
+    assert stale(home) == ""
+    rebuild(home)
+    assert len(home.read_pages("mixed")) == 4
+
+
+def test_a_page_on_which_the_new_version_fails_keeps_its_text(home: Home) -> None:
+    words = ["crash", "picture", "poor", "otter"]
+    home.add("scan", [SCAN] * 4, "heron weasel badger otter")
+    home.sync()
+    make_older(home, 1, 2, 3, 4)
+    (home.folder / "scan.orders").write_text(" ".join(words))
+    rebuild(home)
+    assert home.states() == [("ocr", None)] * 4
+    for word in ("heron", "weasel", "badger", "otter"):
+        assert home.finds(word), word
+    assert stale(home) == "", "it is not tried again by the same version"
+    (document_id,) = home.ledger.document_ids()
+    kept = recognised_pages(home.ledger, document_id)
+    assert [kept[n].engine == OLDER for n in (1, 2, 3, 4)] == [True, True, True, False]
+    assert recognised_lines(home.ledger, document_id, 1)
+
+
+def test_reading_anew_goes_on_where_it_was_stopped_and_the_old_text_answers_meanwhile(
+    home: Home,
+) -> None:
+    home.add("scan", [SCAN] * 4, "heron otter weasel badger")
+    home.sync()
+    make_older(home, 1, 2, 3, 4)
+    (home.folder / "scan.orders").write_text("finch robin raven hawk")
+    report, stopped = stop_after(2)
+    rebuild(home, report=report, cancelled=stopped)
+    assert home.finds("heron")
+    assert home.finds("finch") == []
+    (document_id,) = home.ledger.document_ids()
+    assert recognised_lines(home.ledger, document_id, 1), "its places are still known"
+    assert "1 document" in stale(home)
+    rebuild(home)
+    assert [home.read_pages("scan").count(n) for n in (1, 2)] == [2, 2]
+    assert home.finds("heron") == []
+    assert all(home.finds(word) for word in ("finch", "robin", "raven", "hawk"))
+    assert recognised_lines(home.ledger, document_id, 1)
+    assert home.ledger.connection.execute("SELECT count(*) FROM ocr_aside").fetchone() == (0,)
+
+
+def test_a_forgotten_scan_leaves_nothing_aside(home: Home) -> None:
+    home.add("scan", [SCAN] * 3, "heron otter weasel")
+    home.sync()
+    make_older(home, 1, 2, 3)
+
+    def forget(progress: Progress) -> None:
+        if progress.stage == "ocr" and progress.done == 1:
+            home.library.forget("scan.pdf")
+
+    rebuild(home, report=forget)
+    assert home.finds("heron") == []
+    for table in ("ocr_pages", "ocr_aside"):
+        count = home.ledger.connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+        assert count == (0,), table
+
+
+def test_the_version_of_today_is_known_without_loading_it() -> None:
+    code = "import sys, rag.wiring; from rag.ingest.ocr_name import ocr_name; print(ocr_name());"
+    code += "print('rapidocr' in sys.modules, 'numpy' in sys.modules)"
+    said = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert said == [f"rapidocr/{version('rapidocr')}/150/1", "False", "False"]
 
 
 def test_a_removed_scan_leaves_nothing_behind(home: Home) -> None:
