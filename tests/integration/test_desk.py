@@ -184,7 +184,8 @@ def test_forgetting_does_not_wait_for_a_long_sync_and_those_who_wait_are_told(
 def test_a_new_file_does_not_wait_until_all_text_is_recognised_anew(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pages, seen = 6, []
+    pages = 6
+    seen: list[tuple[bool, int]] = []
     desk._factory._pool = WorkerPool(
         workers=1, timeout_s=60, limits=Limits(30, 512), recogniser=OBEDIENT
     )
