@@ -224,6 +224,7 @@ class Library:
         active = self._ledger.active_space()
         beside = None
         if active is not None and (everything or not wanted(active)):
+            report(Progress("load"))  # which may take longer than a person waits for a sign
             beside = engines_beside(
                 self._ledger, self._writer.engines, wanted=wanted, everything=everything
             )
