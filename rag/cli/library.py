@@ -176,8 +176,11 @@ def forget(
 
 def _in_library(context: Context, path: str) -> str:
     """Return a path as the library has it where it leads, from here, into the folder."""
-    below = os.path.relpath(path, context.settings.knowledge) if path else ""
-    return path if below.startswith("..") or not path else Path(below).as_posix()
+    try:
+        below = os.path.relpath(path, context.settings.knowledge) if path else ".."
+    except ValueError:  # on another drive
+        return path
+    return path if below.startswith("..") else Path(below).as_posix()
 
 
 def _let_in(context: Context, path: str, *, as_json: bool) -> None:

@@ -78,10 +78,12 @@ class Home:
     @property
     def fingerprint(self) -> Fingerprint:
         from rag.ingest.chunk_name import chunking_name
+        from rag.ingest.ocr_name import ocr_name
         from rag.ingest.reader_name import reader_name
 
         chunking = chunking_name(tokens=self.tokens, overlap=0)
-        return Fingerprint(self.embedder.name, chunking, self.analyser.name, reader_name(), "")
+        reader = reader_name()
+        return Fingerprint(self.embedder.name, chunking, self.analyser.name, reader, ocr_name())
 
     def rebuild(self, **options):
         report = self.library.rebuild(wanted=self.fingerprint.matches, **options)
@@ -132,6 +134,9 @@ def test_other_bytes_of_the_embedder_are_mended_by_a_rebuild_and_only_by_it(home
     assert home.finds("newword") == ["new.pdf"]
     assert home.finds("aword") == ["a.pdf"]
     assert not find_stale(home.ledger, home.fingerprint)
+    with pytest.raises(SpaceMismatch):  # nobody could ask the index of the old bytes
+        home.library.rollback()
+    assert home.ledger.active_space() == after
 
 
 def test_a_new_version_that_only_the_new_space_can_take_leaves_nothing_of_the_old(
