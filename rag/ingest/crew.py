@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import psutil
 from pebble import ProcessExpired, ProcessPool
 
 from rag.errors import RagError
@@ -32,6 +35,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 _LOOK_S = 0.1
 _RESTARTS = 3
+_PREFIX = "ragdesk-"  # of folders for journals; the number of their process follows
 _Started = tuple["ProcessPool", "ProcessFuture[T]"]
 
 
@@ -105,6 +109,15 @@ class Errand(Generic[T]):
         self._future.cancel()
 
 
+def _own_folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a new folder, after removing those of processes that were killed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        owner = left.name.removeprefix(_PREFIX).partition("-")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+    return tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-")
+
+
 class Crew:
     """Some worker processes of one kind; they start at their first job."""
 
@@ -127,7 +140,7 @@ class Crew:
                 return pool, pool.schedule(task, args=make(journal), timeout=limit_s)
 
         with self._guard:
-            self._folder = self._folder or tempfile.TemporaryDirectory(prefix="ragdesk-")
+            self._folder = self._folder or _own_folder()
             path = Path(self._folder.name) / str(next(self._numbers))
         return Errand(start, Journal(path))
 

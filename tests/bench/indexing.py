@@ -56,7 +56,8 @@ MEASURES = (
     Measure("other", "– other; less the time in which stages overlap, s", ratio=False),
     Measure("cpu_s", "processor seconds, end to end", 1),
     Measure("passages_per_s", "passages/s while embedding", 1),
-    Measure("parse_pages_per_s", "**pages/s, parsing alone, one process**", 1),
+    Measure("parse_pages_per_s", "pages/s, parsing alone, one process", 1),
+    Measure("workers_pages_per_s", "**pages/s, parsing alone, our workers**", 1),
     Measure("peak_mb", "**peak memory with children, MB**", 0),
     Measure("load_s", "start and model load, s (not in the above)", 1),
     Measure("again_s", "**second run, nothing changed, s**", 3),
@@ -150,6 +151,9 @@ def one_run(corpus: Corpus, pipeline: Pipeline, *, embedder: str) -> dict[str, f
         if pipeline == "ours":
             again_s, again_process_s = _sync_again(knowledge, embedder, found["pages"])
         parsed = run_module("parsing", [pipeline, "--pdfs", str(knowledge)]).result
+        workers = parsed
+        if pipeline == "ours":
+            workers = run_module("parsing", ["workers", "--pdfs", str(knowledge)]).result
     return {
         **{
             key: found[key] for key in ("pages", "passages", "failed", "load_s", "seconds", "cpu_s")
@@ -159,6 +163,7 @@ def one_run(corpus: Corpus, pipeline: Pipeline, *, embedder: str) -> dict[str, f
         "pages_per_s": found["pages"] / found["seconds"],
         "passages_per_s": found["passages"] / found["stages"]["embed"],
         "parse_pages_per_s": parsed["pages"] / parsed["seconds"],
+        "workers_pages_per_s": workers["pages"] / workers["seconds"],
         "parse_characters": parsed["characters"],
         "peak_mb": first.peak_bytes / 1e6,
         "again_s": again_s,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +16,7 @@ import pytest
 
 from rag.errors import UnreadableDocument
 from rag.ingest.guard import Limits
-from rag.ingest.pool import WorkerPool
+from rag.ingest.pool import READER, WorkerPool
 from tests import fake_readers
 from tests.fake_readers import PAGES
 from tests.pdfs import write_pdf
@@ -98,3 +102,22 @@ def test_the_pool_goes_on_after_its_workers_have_died(pool_of: MakePool, tmp_pat
             os.kill(child.pid, signal.SIGKILL)
     for _ in range(3):  # the first may still meet the dead worker
         assert pool.read(path, document_id="d1").result().pages[0].text == "Hello world"
+
+
+def test_what_a_killed_process_left_behind_is_removed_and_a_living_one_keeps_its_own(
+    pool_of: MakePool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    (tmp_path / "temporary").mkdir()
+    left = tmp_path / "temporary" / f"ragdesk-{ended.pid}-x"
+    other = tmp_path / "temporary" / f"ragdesk-{os.getppid()}-x"
+    for folder in (left, other):
+        folder.mkdir()
+        (folder / "0").write_text("3")
+    write_pdf(tmp_path / "a.pdf", ["Words."])
+    document = pool_of(READER).read(tmp_path / "a.pdf", document_id="a").result()
+    assert document.text.strip() == "Words."
+    assert not left.exists()
+    assert (other / "0").is_file()
