@@ -63,7 +63,10 @@ REASONS: dict[str, Reason] = {
             " script it does not know).",
             "文字识别无法可靠读取这一页（手写、扫描质量差，或不支持的文字）。",
         ),
-        Text("Scan it again at 200 dpi or more.", "请以 200 dpi 以上重新扫描。"),
+        Text(
+            "Scan it again at 200 dpi or more. Chinese, Japanese and Latin letters can be read.",
+            "请以 200 dpi 以上重新扫描。可识别中文、日文和拉丁字母。",
+        ),
     ),
     "ocr_worse": Reason(
         Text(

@@ -16,7 +16,7 @@ from rapidocr.utils.output import RapidOCROutput
 
 from rag.ingest.ocr_name import DPI, ocr_name
 from rag.ingest.ocr_order import Placed
-from rag.ingest.ocr_text import Piece, page_of, plausible
+from rag.ingest.ocr_text import Piece, knows_script, page_of, plausible
 from rag.ingest.open_pdf import opened
 from rag.ingest.page_text import clean
 from rag.ingest.verdict import verdict
@@ -38,7 +38,7 @@ class RapidRecogniser:
     name = ocr_name()
 
     def __init__(self, *, threads: int) -> None:
-        self._engine = RapidOCR(
+        self._engine = _Engine(
             params={
                 "Global.log_level": "critical",
                 "Global.use_cls": False,  # it turned lines over that stood upright
@@ -80,6 +80,8 @@ class RapidRecogniser:
         ``None`` if nothing looks like text at all.
         """
         found = self._engine(image, return_word_box=True)
+        if not knows_script(self._engine.lines):
+            return [], 0.0
         if not isinstance(found, RapidOCROutput) or not found.txts or found.boxes is None:
             return [], None
         texts, scores = found.txts, found.scores
@@ -94,6 +96,27 @@ class RapidRecogniser:
                 place = Placed(text.strip(), float(x0), float(y0), float(x1), float(y1))
                 pieces.append((place, [(w[0], _across(w[2], scale)) for w in own]))
         return (pieces, sure) if sure >= _SURE_PAGE else ([], sure)
+
+
+class _Engine(RapidOCR):  # type: ignore[misc] # the library has no types
+    """Remembers the lines in which it could not read anything, which the library drops."""
+
+    lines: Sequence[tuple[str, float]] = ()
+    """Of the last page: what was read, and how many times longer than high the line is."""
+
+    def build_final_output(
+        self, image: Any, detected: Any, turned: Any, read: Any, *rest: Any
+    ) -> Any:
+        boxes, texts = detected.boxes, read.txts
+        known = boxes is not None and texts is not None and len(boxes) == len(texts)
+        self.lines = [(t, _length(b)) for t, b in zip(texts, boxes, strict=True)] if known else ()
+        return super().build_final_output(image, detected, turned, read, *rest)
+
+
+def _length(quad: np.ndarray[Any, Any]) -> float:
+    """Return the longer side of a line's four corners, in shorter sides."""
+    sides = [float(np.linalg.norm(quad[i + 1] - quad[i])) for i in (0, 1)]
+    return max(sides) / max(min(sides), 1.0)
 
 
 def _drawn(leaf: pypdfium2.PdfPage) -> tuple[np.ndarray[Any, Any], float]:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 from rag.ingest.ocr_order import Placed, reading_order
 from rag.ingest.verdict import garbled_share
 from rag.recognised import Line, Word
+
+_LEAST_LETTERS = 0.25
+"""Letters and digits of a page's lines for each time that a line is longer than high. Pages of
+prose, tables and contents, Chinese and English, have 1.2 to 2.4; what cannot be read leaves a
+stop here and there, below .05 (tests/eval/DECISIONS.md)."""
+_LONG = 2.0  # shorter lines say little
+_POOR_SCRIPT = ("GREEK",)
+"""In the model's list of characters, and yet mostly misread (tests/eval/DECISIONS.md)."""
+_MOST_POOR = 0.3  # of the letters; formulas have fewer
 
 Piece = tuple[Placed, Sequence[tuple[str, tuple[float, float]]]]
 """A line, and its words with their left and right ends; all in points."""
@@ -51,3 +61,21 @@ def _words(
 def plausible(text: str) -> float:
     """Return about how many letters and digits of the text can be believed."""
     return sum(map(str.isalnum, text)) * (1 - garbled_share(text))
+
+
+def knows_script(lines: Sequence[tuple[str, float]]) -> bool:
+    """Tell whether recognition knows the letters of a page.
+
+    ``lines`` holds what was read in each line that was found, and the line's length in
+    heights. A script that it does not know gives no text, or a stop here and there.
+
+    >>> knows_script([("", 30.0), (".   .", 28.0)]), knows_script([("The rent is 950", 9.0)])
+    (False, True)
+    """
+    long = [(text, length) for text, length in lines if length >= _LONG]
+    letters = [char for text, _ in lines for char in text if char.isalpha()]
+    poor = sum(unicodedata.name(char, "").startswith(_POOR_SCRIPT) for char in letters)
+    if poor > _MOST_POOR * len(letters):
+        return False
+    read = sum(char.isalnum() for text, _ in long for char in text)
+    return read >= _LEAST_LETTERS * sum(length for _, length in long)

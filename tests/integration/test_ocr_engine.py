@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pypdfium2
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from rag.ingest.ocr import RapidRecogniser
 from tests.eval.measure_ocr import measure, scan
@@ -18,6 +19,7 @@ from tests.pdfs import write_pdf
 
 pytestmark = pytest.mark.model
 ROOT = Path(__file__).parent.parent.parent
+DEJAVU = Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf")
 GUIDES = {"en": "RAG Desk guide.pdf", "zh": "RAG Desk 使用指南.pdf"}
 
 
@@ -95,7 +97,6 @@ def test_the_command_reads_scans_when_it_is_asked_to(tmp_path: Path) -> None:
 
 def test_a_page_of_noise_is_not_taken_for_text(engine: RapidRecogniser, tmp_path: Path) -> None:
     import numpy as np
-    from PIL import Image
     from reportlab.lib.utils import ImageReader
     from reportlab.pdfgen.canvas import Canvas
 
@@ -109,3 +110,28 @@ def test_a_page_of_noise_is_not_taken_for_text(engine: RapidRecogniser, tmp_path
     found = engine.read(tmp_path / "noise.pdf", page=1)
     assert found.state == "empty"
     assert found.text == ""
+
+
+SENTENCES = {
+    "ru": "Арендатор обязуется вносить плату ежемесячно, не позднее первого числа.",
+    "el": "Το μίσθωμα καταβάλλεται κάθε μήνα στον λογαριασμό του εκμισθωτή.",
+    "fr": "Le locataire s'engage à payer le loyer à l'échéance prévue.",
+}
+
+
+@pytest.mark.parametrize("language", list(SENTENCES))
+def test_a_script_that_recognition_does_not_know_is_said_and_not_guessed(
+    engine: RapidRecogniser, tmp_path: Path, language: str
+) -> None:
+    if not DEJAVU.is_file():
+        pytest.skip("the font DejaVu Sans is not installed")
+    picture = Image.new("L", (1240, 600), 255)
+    font = ImageFont.truetype(DEJAVU, 26)
+    for line in range(5):
+        ImageDraw.Draw(picture).text((80, 80 + 70 * line), SENTENCES[language], 0, font=font)
+    picture.save(tmp_path / "scan.pdf", resolution=150)
+    found = engine.read(tmp_path / "scan.pdf", page=1)
+    if language == "fr":
+        assert (found.state, found.text.count("l'échéance prévue")) == ("ocr", 5)
+    else:
+        assert (found.state, found.reason, found.text) == ("empty", "unreadable_scan", "")

@@ -13,6 +13,7 @@ import pytest
 from rag import wiring
 from rag.factory import Factory
 from rag.ingest.guard import Limits
+from rag.ingest.ocr_name import DPI, VERSION
 from rag.ingest.pool import WorkerPool
 from rag.library import Library
 from rag.locator import Locator
@@ -191,7 +192,7 @@ def test_a_document_that_is_read_again_keeps_what_was_recognised(home: Home) -> 
     assert home.read_pages("mixed") == [2]
 
 
-OLDER = "rapidocr/1.0.0/150/1"
+OLDER = "rapidocr/1.0.0/{DPI}/{VERSION}"
 
 
 def make_older(home: Home, *pages: int) -> None:
@@ -297,7 +298,7 @@ def test_the_version_of_today_is_known_without_loading_it() -> None:
     code = "import sys, rag.wiring; from rag.ingest.ocr_name import ocr_name; print(ocr_name());"
     code += "print('rapidocr' in sys.modules, 'numpy' in sys.modules)"
     said = subprocess.check_output([sys.executable, "-c", code], text=True).split()
-    assert said == [f"rapidocr/{version('rapidocr')}/150/1", "False", "False"]
+    assert said == [f"rapidocr/{version('rapidocr')}/{DPI}/{VERSION}", "False", "False"]
 
 
 def test_a_removed_scan_leaves_nothing_behind(home: Home) -> None:
