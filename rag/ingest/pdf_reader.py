@@ -144,11 +144,17 @@ class _SideReader:
     def labels(self, count: int) -> list[str]:
         """Return the printed label of each page, or "" where it is the plain number."""
         try:
-            found = self._reader.page_labels if self._reader else []
+            found = self._labels()
         except PYPDF_ERRORS:
             found = []
         padded = [*found[:count], *[""] * (count - len(found))]
         return ["" if label == str(i) else label for i, label in enumerate(padded, start=1)]
+
+    def _labels(self) -> list[str]:
+        # asked first: without labels pypdf walks through all pages to count them
+        if self._reader is None or "/PageLabels" not in self._reader.root_object:
+            return []
+        return self._reader.page_labels
 
     def title(self) -> str:
         """Return the title, or "" if the file's own is no title a person would give."""
