@@ -64,7 +64,7 @@ class IngestError(RagError):
 class UnreadableDocument(IngestError):
     """The file is damaged, encrypted, empty, or not a PDF.
 
-    ``reason`` is a key of ``rag.words.REASONS``.
+    ``reason`` is a key of ``rag.reasons.REASONS``.
     """
 
     def __init__(self, message: Text, *, hint: Text, reason: str) -> None:

@@ -13,8 +13,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
 from rag.errors import ConfigError
-from rag.forgetting import find_document, let_in
-from rag.incoming import (
+from rag.indexing.forgetting import find_document, let_in
+from rag.indexing.incoming import (
     Report,
     changed_meanwhile,
     check_folder,
@@ -23,21 +23,21 @@ from rag.incoming import (
     quiet,
     read_differently,
 )
+from rag.indexing.read_ahead import read_ahead
+from rag.indexing.recognition import Recognition, with_recognised
+from rag.indexing.report import SyncReport
+from rag.indexing.space_writer import Run, SpaceWriter, compare_new
+from rag.indexing.staleness import remember_speed
+from rag.indexing.unlocking import Unlocking
+from rag.indexing.work import Pending, SpaceEngines, StageTimes
 from rag.ingest.folder import FoundFile, content_id, look_again, scan
 from rag.ingest.plan import Plan, make_plan, same_stat, surely_deleted
 from rag.ingest.reader_name import reader_name
 from rag.protocols import Cancelled, never
-from rag.read_ahead import read_ahead
-from rag.recognition import Recognition, with_recognised
-from rag.report import SyncReport
-from rag.space_writer import Run, SpaceWriter, compare_new
-from rag.staleness import remember_speed
 from rag.store.kept import kept_space
 from rag.store.rows import FileRow
 from rag.types import Progress, Space
-from rag.unlocking import Unlocking
 from rag.words import Text
-from rag.work import Pending, SpaceEngines, StageTimes
 
 if TYPE_CHECKING:
     from rag.ingest.pool import WorkerPool
@@ -217,7 +217,7 @@ class Library:
         as it takes longest, text is recognised anew where another version has recognised it;
         ``pause`` ends that between two pages. What was interrupted goes on where it stopped.
         """
-        from rag.rebuild import engines_beside, swap
+        from rag.indexing.rebuild import engines_beside, swap
 
         began = perf_counter()
         run = Run(SyncReport(times=StageTimes()), report, cancelled)

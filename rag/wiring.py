@@ -16,17 +16,17 @@ from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.factory import Factory
+    from rag.indexing.work import SpaceEngines
     from rag.library import Library
     from rag.locator import Locator
     from rag.pipeline import RagPipeline
     from rag.protocols import Retriever, TextGenerator, VectorIndex
     from rag.store.ledger import Ledger
-    from rag.work import SpaceEngines
 
 
 def space_engines(factory: Factory, ledger: Ledger, space: Space | None) -> SpaceEngines:
     """Load what a space names; ``None`` makes a new space from the settings."""
-    from rag.work import SpaceEngines
+    from rag.indexing.work import SpaceEngines
 
     name = model_name(space.embedder) if space else None
     embedder = factory.embedder(name or factory.settings.embedder.model)
@@ -71,7 +71,7 @@ def is_wanted(factory: Factory, space: Space) -> bool:
 
 def stale_words(factory: Factory, ledger: Ledger) -> Text | None:
     """Return what a rebuild would mend and what it costs; ``None`` if nothing is stale."""
-    from rag.staleness import find_stale
+    from rag.indexing.staleness import find_stale
 
     return find_stale(ledger, fingerprint(factory)).say()
 

@@ -16,7 +16,8 @@ import typer
 from rag.cli.context import GAPS, Context, JsonOption, print_json
 from rag.cli.owned import owned
 from rag.fingerprint import model_name
-from rag.words import Text, reason_text, shown
+from rag.reasons import reason_text
+from rag.words import Text, shown
 
 if TYPE_CHECKING:
     from rag.factory import Factory

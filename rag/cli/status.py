@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag.cli.context import GAPS, Context, JsonOption, print_json
-from rag.words import Text, reason_text, shown
+from rag.reasons import reason_text
+from rag.words import Text, shown
 
 if TYPE_CHECKING:
     from rag.document_status import DocumentStatus
@@ -26,8 +27,8 @@ def status(
     context: Context = ctx.obj
     from rag import wiring
     from rag.factory import Factory
-    from rag.report import count_gaps
-    from rag.staleness import find_stale
+    from rag.indexing.report import count_gaps
+    from rag.indexing.staleness import find_stale
     from rag.store.status import document_statuses
 
     factory = Factory(context.settings)
@@ -50,7 +51,7 @@ def _status_json(
     factory: Factory, ledger: Ledger, documents: list[DocumentStatus], *, with_pages: bool
 ) -> dict[str, Any]:
     from rag import wiring
-    from rag.staleness import find_stale
+    from rag.indexing.staleness import find_stale
     from rag.store.ocr_pages import waiting_pages
     from rag.types import PAGE_STATES
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from rag.errors import UnreadableDocument
-from rag.words import REASONS, Text
+from rag.reasons import REASONS
+from rag.words import Text
 
 
 def unreadable(path: Path, reason: str) -> UnreadableDocument:

@@ -13,7 +13,7 @@ from rag.factory import Factory
 from tests.bench.child import cpu_s, finish, folder_argument, since_start_s
 
 if TYPE_CHECKING:
-    from rag.report import SyncReport
+    from rag.indexing.report import SyncReport
 
 
 def main() -> None:

@@ -14,10 +14,10 @@ from rag.errors import UnreadableDocument
 from rag.factory import Factory
 from rag.ingest.guard import Limits
 from rag.ingest.pool import WorkerPool
+from rag.reasons import REASONS
 from rag.store.live_index import LiveIndex
 from rag.store.status import broken_invariants, document_statuses
 from rag.types import PAGE_STATES, SEARCHABLE
-from rag.words import REASONS
 from tests.factories import settings
 from tests.pdfs import write_pdf
 

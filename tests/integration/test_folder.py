@@ -198,14 +198,14 @@ def test_a_file_that_changes_while_it_is_read_is_not_taken_for_what_it_was(
     folder: Path, library: Library, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_pdf(folder / "a.pdf", ["alpha"])
-    from rag.incoming import to_pending as honest
+    from rag.indexing.incoming import to_pending as honest
 
     def slow(identity, reading, files, **options):
         made = honest(identity, reading, files, **options)
         write_pdf(path, ["omega", "and more"])
         return made
 
-    monkeypatch.setattr("rag.read_ahead.to_pending", slow)
+    monkeypatch.setattr("rag.indexing.read_ahead.to_pending", slow)
     assert library.sync().waiting == ["a.pdf"]
     assert ledger.document_ids() == set()
     monkeypatch.undo()

@@ -12,17 +12,17 @@ import pytest
 from rag.errors import SpaceMismatch, StoreError
 from rag.factory import Factory
 from rag.fingerprint import Fingerprint
+from rag.indexing.staleness import find_stale
+from rag.indexing.work import SpaceEngines
 from rag.ingest.chunking import RecursiveChunker
 from rag.library import Library
 from rag.retrieve.analyser import BilingualAnalyser
 from rag.retrieve.hashing import HashingEmbedder
-from rag.staleness import find_stale
 from rag.store.ledger import Ledger
 from rag.store.live_index import LiveIndex
 from rag.store.passages import LedgerPassages
 from rag.store.status import broken_invariants
 from rag.types import Space
-from rag.work import SpaceEngines
 from tests.factories import settings
 from tests.pdfs import lines, write_pdf
 

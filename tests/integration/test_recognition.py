@@ -12,13 +12,13 @@ import pytest
 
 from rag import wiring
 from rag.factory import Factory
+from rag.indexing.report import SyncReport
+from rag.indexing.staleness import find_stale
 from rag.ingest.guard import Limits
 from rag.ingest.ocr_name import DPI, VERSION
 from rag.ingest.pool import WorkerPool
 from rag.library import Library
 from rag.locator import Locator
-from rag.report import SyncReport
-from rag.staleness import find_stale
 from rag.store.live_index import LiveIndex
 from rag.store.ocr_pages import recognised_lines, recognised_pages, waiting_pages
 from rag.store.passages import LedgerPassages

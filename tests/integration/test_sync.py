@@ -14,9 +14,9 @@ from rag import wiring
 from rag.config import Settings
 from rag.errors import ConfigError, DownloadFailed, UnknownDocument
 from rag.factory import Factory
+from rag.indexing.report import SyncReport
 from rag.library import Library
 from rag.protocols import Embedder
-from rag.report import SyncReport
 from rag.store.ledger import Ledger
 from rag.store.live_index import LiveIndex
 from rag.store.passages import LedgerPassages

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rag.line import Line
-from rag.work import Cut, Pending
+from rag.indexing.line import Line
+from rag.indexing.work import Cut, Pending
 from tests.factories import chunk, document
 
 

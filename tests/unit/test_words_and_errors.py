@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from rag.errors import ConfigError, RagError, UnreadableDocument
-from rag.words import REASONS, Language, Text, detect_language, is_cjk, reads_as, reason_text
+from rag.reasons import REASONS, reason_text
+from rag.words import Language, Text, detect_language, is_cjk, reads_as
 
 ROOT = Path(__file__).parent.parent.parent
 

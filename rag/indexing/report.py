@@ -6,9 +6,9 @@ import sys
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rag.indexing.work import Pending, StageTimes
+from rag.reasons import reason_text
 from rag.types import NOTHING_TO_READ, PAGE_STATES, SEARCHABLE, Page, PageState
-from rag.words import reason_text
-from rag.work import Pending, StageTimes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

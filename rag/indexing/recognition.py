@@ -17,13 +17,14 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from rag.errors import UnreadableDocument
-from rag.incoming import document_row
+from rag.indexing.incoming import document_row
+from rag.indexing.report import SyncReport
+from rag.indexing.shelves import Outdated, Shelf, Waiting, shown
+from rag.indexing.space_writer import Run, SpaceWriter
+from rag.indexing.work import Pending
 from rag.ingest.folder import real_path
 from rag.ingest.ocr_name import ocr_name
 from rag.protocols import Cancelled
-from rag.report import SyncReport
-from rag.shelves import Outdated, Shelf, Waiting, shown
-from rag.space_writer import Run, SpaceWriter
 from rag.store.ocr_pages import (
     outdated_pages,
     passage_count,
@@ -32,7 +33,6 @@ from rag.store.ocr_pages import (
     waiting_pages,
 )
 from rag.types import Progress
-from rag.work import Pending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,13 +8,13 @@ from concurrent.futures import CancelledError
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from rag.incoming import to_pending
+from rag.indexing.incoming import to_pending
 
 if TYPE_CHECKING:
+    from rag.indexing.space_writer import Run
+    from rag.indexing.work import Pending
     from rag.ingest.folder import FoundFile
     from rag.ingest.pool import Reading, WorkerPool
-    from rag.space_writer import Run
-    from rag.work import Pending
 
 
 def read_ahead(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rag.indexing.work import SPEED
 from rag.retrieve.passage_text import text_digest
 from rag.store.passages import known_vectors
-from rag.work import SPEED
 
 if TYPE_CHECKING:
     from rag.protocols import Embedder, Vector, Vectors

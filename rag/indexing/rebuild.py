@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rag.errors import StoreError
-from rag.indexer import indexed_terms, text_to_embed
+from rag.indexing.indexer import indexed_terms, text_to_embed
 from rag.retrieve.passage_text import text_digest
 from rag.store.keeper import exact_index
 from rag.store.passages import LedgerPassages
@@ -16,9 +16,9 @@ from rag.store.status import broken_invariants
 from rag.words import Text
 
 if TYPE_CHECKING:
+    from rag.indexing.work import SpaceEngines
     from rag.store.ledger import Ledger
     from rag.types import Space
-    from rag.work import SpaceEngines
 
 SAMPLE = 24  # passages embedded again to see that they find themselves
 _SAME = 0.98  # cosine of one text embedded twice; other batch shapes move it by 0.001

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rag.errors import ModelError, SpaceMismatch
-from rag.incoming import Meter, Report, from_ledger
+from rag.indexing.incoming import Meter, Report, from_ledger
+from rag.indexing.report import SyncReport
+from rag.indexing.work import Pending, SpaceEngines
 from rag.protocols import Cancelled
-from rag.report import SyncReport
 from rag.types import Progress
-from rag.work import Pending, SpaceEngines
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -109,8 +109,8 @@ class SpaceWriter:
         anew: bool = False,
     ) -> None:
         # imported now: numpy takes longer than a sync that finds nothing to do
-        from rag.indexer import Indexer
-        from rag.reuse import ReusingEmbedder
+        from rag.indexing.indexer import Indexer
+        from rag.indexing.reuse import ReusingEmbedder
 
         reusing = ReusingEmbedder(engines.embedder, self._ledger)
         if not anew:

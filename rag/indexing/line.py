@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rag.indexing.work import Cut, Pending
     from rag.protocols import Vectors
-    from rag.work import Cut, Pending
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.line import Group, Line
+from rag.indexing.line import Group, Line
+from rag.indexing.work import Cut, Pending, SpaceEngines, StageTimes
 from rag.retrieve.passage_text import embedding_text, lexical_text, text_digest
 from rag.store.rows import IndexedChunks
-from rag.work import Cut, Pending, SpaceEngines, StageTimes
 
 if TYPE_CHECKING:
     from rag.protocols import Analyser, Embedder, VectorIndex, Vectors

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from rag.document_status import FORGOTTEN
 from rag.errors import ConfigError, UnreadableDocument
+from rag.indexing.work import Pending
 from rag.ingest.folder import FoundFile, look_again
 from rag.ingest.plan import GROWING, Plan
 from rag.ingest.reader_name import reader_name
 from rag.store.rows import DocumentRow, FileRow
 from rag.types import NOTHING_TO_READ, SEARCHABLE, Document, DocumentState, Progress
 from rag.words import Text, detect_language
-from rag.work import Pending
 
 if TYPE_CHECKING:
     from rag.ingest.pool import Reading

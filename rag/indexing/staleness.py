@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rag.fingerprint import Fingerprint, Stale
+from rag.indexing.work import SPEED
 from rag.store.ocr_pages import outdated_pages, seconds_for
-from rag.work import SPEED
 
 if TYPE_CHECKING:
-    from rag.report import SyncReport
+    from rag.indexing.report import SyncReport
     from rag.store.ledger import Ledger
     from rag.types import Space
 
