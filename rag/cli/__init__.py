@@ -17,6 +17,7 @@ from rag.cli import models as models_commands
 from rag.cli.answers import ask, search
 from rag.cli.context import Context, system_language
 from rag.cli.doctor import doctor
+from rag.cli.evaluate import evaluate
 from rag.cli.library import forget, rebuild, sync
 from rag.cli.screen import ui
 from rag.cli.settings import settings
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 for command in (ui, sync, rebuild, status, forget, ask, search, doctor, settings):
     app.command()(command)
+app.command("eval")(evaluate)
 app.add_typer(models_commands.app, name="models")
 
 

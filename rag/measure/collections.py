@@ -1,0 +1,158 @@
+"""Collections of short texts with questions: BEIR folders and files laid out as SQuAD."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rag.errors import ConfigError
+from rag.words import Text
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One text to be found."""
+
+    id: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question, and what each right text gains for it."""
+
+    id: str
+    text: str
+    relevant: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """Texts and the questions that are asked of them."""
+
+    name: str
+    items: tuple[Item, ...]
+    queries: tuple[Query, ...]
+
+
+def load_beir(folder: Path) -> Collection:
+    """Read ``corpus.jsonl``, ``queries.jsonl`` and the test judgements of a BEIR folder.
+
+    Each may be packed (``.gz``); the judgements are ``qrels/test.tsv`` or a ``qrels*.tsv``.
+    Queries without a judgement are left out, as is usual.
+
+    Raises:
+        ConfigError: a file is missing or cannot be read.
+    """
+    judged: dict[str, dict[str, float]] = {}
+    for query, item, gain in _judgements(folder):
+        judged.setdefault(query, {})[item] = gain
+    items = tuple(
+        Item(str(row["_id"]), str(row.get("title") or ""), str(row["text"]))
+        for row in _rows(folder, "corpus.jsonl")
+    )
+    queries = tuple(
+        Query(str(row["_id"]), str(row["text"]), judged[str(row["_id"])])
+        for row in _rows(folder, "queries.jsonl")
+        if any(judged.get(str(row["_id"]), {}).values())
+    )
+    if not queries:
+        raise _wrong(folder, "no query of it is judged", "其中没有带标注的查询")
+    return Collection(folder.name, items, queries)
+
+
+def load_squad(file: Path, *, questions: Path | None = None) -> Collection:
+    """Read paragraphs and questions in SQuAD's layout (``.json``, ``.json.gz``).
+
+    Each question's own paragraph is the right one. ``questions`` may name the same set in
+    another language: its questions are then asked of these paragraphs.
+
+    Raises:
+        ConfigError: a file cannot be read, or the two do not belong together.
+    """
+    paragraphs = list(_paragraphs(file))
+    asked = paragraphs if questions is None else list(_paragraphs(questions))
+    if len(asked) != len(paragraphs):
+        raise _wrong(
+            questions or file,
+            f"it has {len(asked)} paragraphs, but {file.name} has {len(paragraphs)}",
+            f"它有 {len(asked)} 个段落，而 {file.name} 有 {len(paragraphs)} 个",
+        )
+    items: dict[str, Item] = {}
+    number: dict[str, str] = {}  # a paragraph that comes twice is one text
+    ids = []
+    for index, (title, row) in enumerate(paragraphs):
+        text = str(row["context"])
+        ids.append(number.setdefault(text, str(index)))
+        items.setdefault(ids[-1], Item(ids[-1], title, text))
+    queries = tuple(
+        Query(str(question["id"]), str(question["question"]), {ids[index]: 1.0})
+        for index, (_, row) in enumerate(asked)
+        for question in row["qas"]
+        if not question.get("is_impossible")
+    )
+    name = file.name.partition(".json")[0]
+    if questions is not None:
+        name = f"{questions.name.partition('.json')[0]} -> {name}"
+    return Collection(name, tuple(items.values()), queries)
+
+
+def _paragraphs(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    try:
+        for article in json.loads(_text(file))["data"]:
+            for paragraph in article["paragraphs"]:
+                yield str(article.get("title") or ""), paragraph
+    except (KeyError, TypeError, ValueError) as error:
+        raise _wrong(file, f"it is not in SQuAD's layout ({error!r})", "不是 SQuAD 格式") from error
+
+
+def _judgements(folder: Path) -> Iterator[tuple[str, str, float]]:
+    found = [folder / "qrels" / "test.tsv", *sorted(folder.glob("qrels*.tsv"))]
+    file = next((f for f in found if f.is_file()), None)
+    if file is None:
+        raise _wrong(folder, "it has no qrels/test.tsv", "缺少 qrels/test.tsv")
+    try:
+        for row in csv.reader(file.read_text("utf-8").splitlines()[1:], delimiter="\t"):
+            yield row[0], row[1], float(row[2])
+    except (IndexError, ValueError) as error:
+        raise _wrong(file, f"it cannot be read ({error!r})", "无法读取") from error
+
+
+def _rows(folder: Path, name: str) -> Iterator[dict[str, Any]]:
+    file = folder / name
+    if not file.is_file():
+        file = folder / f"{name}.gz"
+    for number, line in enumerate(_text(file).splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            yield {"_id": row["_id"], "text": row["text"], "title": row.get("title")}
+        except (KeyError, TypeError, ValueError) as error:
+            raise _wrong(
+                file, f"line {number} cannot be read ({error!r})", f"第 {number} 行无法读取"
+            ) from error
+
+
+def _text(file: Path) -> str:
+    try:
+        raw = file.read_bytes()
+        return (gzip.decompress(raw) if file.suffix == ".gz" else raw).decode()
+    except (OSError, EOFError, ValueError) as error:
+        raise _wrong(file, f"it cannot be read ({error})", f"无法读取（{error}）") from error
+
+
+def _wrong(path: Path, en: str, zh: str) -> ConfigError:
+    return ConfigError(
+        Text(
+            f"{path} is no collection that can be measured: {en}.", f"{path} 无法用于评测：{zh}。"
+        ),
+        hint=Text(
+            "Name a BEIR folder with --beir, or a SQuAD file with --squad.",
+            "请用 --beir 指定 BEIR 文件夹，或用 --squad 指定 SQuAD 格式的文件。",
+        ),
+    )

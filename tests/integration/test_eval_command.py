@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.test_cli import Shell
+from tests.pdfs import write_pdf
+from tests.unit.test_collections import write_beir, write_squad
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    made = Shell(tmp_path / "knowledge")
+    made.folder.mkdir()
+    made.environment["XDG_CACHE_HOME"] = str(tmp_path / "cache")
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A set of three questions, one of them about a chart."""
+    made = tmp_path / "set"
+    write_pdf(made / "pdfs" / "lease.pdf", ["The monthly rent is 950 euros.", "No pets."])
+    write_pdf(made / "pdfs" / "card.pdf", ["显存带宽是每秒1008GB。", "功耗是450瓦。"])
+    rows: list[dict[str, Any]] = [
+        {"docs": ["lease.pdf"], "question": "How much is the monthly rent?", "pages_1based": [1]},
+        {"docs": ["card.pdf"], "question": "功耗是多少瓦？", "pages_1based": [2], "lang": "zh"},
+        {"docs": ["card.pdf"], "question": "?", "pages_1based": [2], "needs_vision": True},
+    ]
+    (made / "questions").mkdir()
+    (made / "questions" / "home.jsonl").write_text(
+        "\n".join(
+            json.dumps({"id": n, "lang": "en", "answers": ["x"], "answerable": True, **row})
+            for n, row in enumerate(rows)
+        )
+    )
+    return made
+
+
+def test_a_folder_gives_the_object_of_the_contract(shell: Shell, folder: Path) -> None:
+    found = shell.json("eval", str(folder))
+    home = found["sets"]["home"]
+    assert home["n"] == 2
+    for mode in ("shared", "single"):
+        assert home[mode] == {"hit@1": 1.0, "hit@5": 1.0, "hit@10": 1.0, "mrr": 1.0}
+    assert home["left_out"] == {"needs_vision": 1}
+    assert home["seconds_per_question"] > 0
+    assert found["space"]["embedder"] == "hashing/256"
+    assert "left out: needs_vision 1" in shell.run("eval", str(folder)).stdout
+
+
+def test_a_person_s_own_library_is_not_touched(shell: Shell, folder: Path) -> None:
+    shell.json("eval", str(folder))
+    assert list(shell.folder.iterdir()) == []
+    assert sorted(p.name for p in folder.iterdir()) == ["pdfs", "questions"]
+
+
+def test_a_changed_set_is_measured_as_it_is_now(shell: Shell, folder: Path) -> None:
+    shell.json("eval", str(folder))
+    (folder / "pdfs" / "card.pdf").unlink()
+    home = shell.json("eval", str(folder))["sets"]["home"]
+    assert home["single"]["hit@10"] == 0.5
+
+
+def test_other_settings_are_measured_beside_the_first(shell: Shell, folder: Path) -> None:
+    first = shell.json("eval", str(folder))["space"]["chunking"]
+    shell.environment["RAG_CHUNK__TOKENS"] = "100"
+    second = shell.json("eval", str(folder))["space"]["chunking"]
+    assert (first.split("/")[1], second.split("/")[1]) == ("230", "100")
+
+
+def test_texts_are_found_by_their_questions(shell: Shell, tmp_path: Path) -> None:
+    file = write_squad(tmp_path / "texts.json", ["about 0: rent", "about 1: pets"])
+    for _ in range(2):  # the second time nothing is indexed again
+        assert shell.json("eval", "--squad", str(file))["sets"]["texts"]["hit@5"] == 1.0
+    beir = write_beir(tmp_path / "tiny")
+    found = shell.json("eval", "--beir", str(beir))["sets"]["tiny"]
+    assert (found["n"], found["recall@100"]) == (2, 1.0)
+
+
+def test_without_a_set_it_says_what_to_name(shell: Shell, tmp_path: Path) -> None:
+    assert "--squad" in shell.run("eval").stderr
+    assert "questions/*.jsonl" in shell.run("eval", str(tmp_path)).stderr
