@@ -1,15 +1,17 @@
-"""``rag eval``: how good retrieval is on a set of questions."""
+"""``rag eval``: how good retrieval and answers are on a set of questions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.context import Context, JsonOption, print_json, progress_bar
+from rag.cli.context import Context, JsonOption, progress_bar
+from rag.cli.figures import Measured, show_pages, show_texts
 from rag.errors import ConfigError
 from rag.words import Text
 
@@ -17,38 +19,65 @@ if TYPE_CHECKING:
     from rag.config import Settings
     from rag.factory import Factory
     from rag.indexing.work import SpaceEngines
+    from rag.measure.answers import AnswerFigures
     from rag.measure.collections import Collection as TextCollection
-    from rag.measure.retrieval import PageFigures, Search, TextFigures
+    from rag.measure.retrieval import Search, TextFigures
+    from rag.measure.sets import Question, QuestionSet
     from rag.store.ledger import Ledger
-    from rag.types import Passage, Progress
-
+    from rag.types import Answer, Passage, Progress
 Report = Callable[["Progress"], None]
 Folder = Annotated[
     Path | None, typer.Argument(help="a folder with PDFs and questions/*.jsonl, or a BEIR folder")
 ]
+Beir = Annotated[bool, typer.Option("--beir", help="the folder is laid out as BEIR")]
+Squad = Annotated[
+    Path | None, typer.Option("--squad", help="paragraphs and questions laid out as SQuAD")
+]
+Questions = Annotated[
+    Path | None, typer.Option("--questions", help="with --squad: the same in another language")
+]
+Sets = Annotated[
+    str, typer.Option("--sets", help="only these, separated by commas (names of .jsonl files)")
+]
+RetrievalOnly = Annotated[
+    bool, typer.Option("--retrieval-only", help="ask no model: no citations, no answers")
+]
+Limit = Annotated[
+    int, typer.Option("--limit", min=0, help="answers asked for in each set (0: all of them)")
+]
+Single = Annotated[
+    bool, typer.Option("--single", help="answer each question from its own document alone")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of a folder is measured."""
+
+    sets: tuple[str, ...]  # none named: all
+    limit: int  # answers a set
+    single: bool
+    answers: bool
 
 
 def evaluate(  # noqa: PLR0913 - each is an option of the command
     ctx: typer.Context,
     folder: Folder = None,
     *,
-    beir: Annotated[bool, typer.Option("--beir", help="the folder is laid out as BEIR")] = False,
-    squad: Annotated[
-        Path | None, typer.Option("--squad", help="paragraphs and questions laid out as SQuAD")
-    ] = None,
-    questions: Annotated[
-        Path | None, typer.Option("--questions", help="with --squad: the same in another language")
-    ] = None,
-    sets: Annotated[
-        str, typer.Option("--sets", help="only these, separated by commas (names of .jsonl files)")
-    ] = "",
+    beir: Beir = False,
+    squad: Squad = None,
+    questions: Questions = None,
+    sets: Sets = "",
+    retrieval_only: RetrievalOnly = False,
+    limit: Limit = 20,
+    single: Single = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure retrieval on a set of questions; nothing of it goes into your own library."""
+    """Measure retrieval and answers on a set of questions, beside your own library."""
     context: Context = ctx.obj
     if squad is not None:
         texts = _texts(context, squad, questions)
-        _show_texts(texts, as_json=as_json)
+        show_texts(texts, as_json=as_json)
         return
     if folder is None:
         raise ConfigError(
@@ -59,9 +88,10 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
             ),
         )
     if beir:
-        _show_texts(_texts(context, folder, None, beir=True), as_json=as_json)
+        show_texts(_texts(context, folder, None, beir=True), as_json=as_json)
         return
-    _show_pages(context, *_pages(context, folder, sets.split(",") if sets else []), as_json=as_json)
+    wanted = Wanted(tuple(sets.split(",")) if sets else (), limit, single, not retrieval_only)
+    show_pages(context, _pages(context, folder, wanted), as_json=as_json)
 
 
 def _texts(
@@ -90,9 +120,7 @@ def _texts(
         return figures, _space_json(engines)
 
 
-def _pages(
-    context: Context, source: Path, names: Sequence[str]
-) -> tuple[list[PageFigures], dict[str, Any]]:
+def _pages(context: Context, source: Path, wanted: Wanted) -> Measured:
     from rag import wiring
     from rag.measure.bench_library import bring_pdfs, folder_for
     from rag.measure.retrieval import measure_pages
@@ -114,14 +142,60 @@ def _pages(
             if row.document_id
         }
         search = _search(factory, ledger, engines)
-        figures = []
-        for found in load_sets(source, read_by_ocr=_read_by_ocr(ledger)):
-            if names and found.name not in names:
-                continue
-            figures.append(
-                measure_pages(found, search, documents=documents, told=_told(report, found.name))
+        sets = [
+            found
+            for found in load_sets(source, read_by_ocr=_read_by_ocr(ledger))
+            if not wanted.sets or found.name in wanted.sets
+        ]
+        pages = [
+            measure_pages(found, search, documents=documents, told=_told(report, found.name))
+            for found in sets
+        ]
+        answers: list[AnswerFigures] = []
+        model: str | None = None
+        if wanted.answers:
+            answers, model = _answers(factory, ledger, sets, documents, wanted, report)
+        return Measured(pages, answers, _space_json(engines), model)
+
+
+def _answers(
+    factory: Factory,
+    ledger: Ledger,
+    sets: Sequence[QuestionSet],
+    documents: Mapping[str, str],
+    wanted: Wanted,
+    report: Report,
+) -> tuple[list[AnswerFigures], str]:
+    from rag import wiring
+    from rag.measure.answers import evenly, measure_answers
+    from rag.store.keeper import exact_index
+    from rag.types import Finished
+
+    generator = factory.generator()
+    pipeline = wiring.pipeline(
+        factory,
+        ledger,
+        index=lambda space: exact_index(ledger, space),
+        generator=lambda _: generator,
+    )
+
+    def ask(question: Question) -> Answer:
+        own = documents.get(question.documents[0]) if question.documents else None
+        scope = [own] if wanted.single and own else None
+        *_, last = pipeline.ask(question.text, documents=scope)
+        assert isinstance(last, Finished), "a stream of events ends with Finished"
+        return last.answer
+
+    try:
+        found = [
+            measure_answers(
+                s.name, evenly(s.questions, wanted.limit), ask, told=_told(report, s.name)
             )
-        return figures, _space_json(engines)
+            for s in sets
+        ]
+    finally:
+        generator.close()
+    return found, generator.name
 
 
 def _told(report: Report, name: str) -> Callable[[int, int], None]:
@@ -183,64 +257,4 @@ def _space_json(engines: SpaceEngines) -> dict[str, Any]:
         "dim": space.dim,
         "chunking": space.chunking,
         "analyser": space.analyser,
-    }
-
-
-def _show_texts(found: tuple[TextFigures, dict[str, Any]], *, as_json: bool) -> None:
-    figures, space = found
-    values = {
-        "ndcg@10": figures.ndcg_at_10,
-        "recall@100": figures.recall_at_100,
-        "hit@1": figures.hit_at_1,
-        "hit@5": figures.hit_at_5,
-    }
-    if as_json:
-        row = {"n": figures.queries, **values, "seconds_per_question": figures.seconds_per_question}
-        print_json({"sets": {figures.name: row}, "space": space, "model": None})
-        return
-    typer.echo(
-        f"{figures.name}: {figures.queries} / {figures.texts}  "
-        + "  ".join(f"{name} {value:.3f}" for name, value in values.items())
-    )
-
-
-def _show_pages(
-    context: Context, figures: Sequence[PageFigures], space: dict[str, Any], *, as_json: bool
-) -> None:
-    if as_json:
-        rows = {one.name: _page_json(one) for one in figures if one.questions}
-        print_json({"sets": rows, "space": space, "model": None})
-        return
-    typer.echo(f"{'':14} {'':7} {'n':>5} {'hit@1':>6} {'hit@5':>6} {'hit@10':>6} {'mrr':>6}")
-    for one in figures:
-        if not one.questions:
-            continue
-        for mode in one.ranks:
-            values = [one.hit(mode, k) for k in (1, 5, 10)] + [one.mrr(mode)]
-            typer.echo(
-                f"{one.name:14} {mode:7} {one.questions:5} "
-                + " ".join(f"{value:6.3f}" for value in values)
-            )
-        if one.left_out:
-            typer.echo("  " + _left_out(context, one))
-
-
-def _left_out(context: Context, figures: PageFigures) -> str:
-    parts = ", ".join(f"{reason} {count}" for reason, count in sorted(figures.left_out.items()))
-    return context.say(Text(f"left out: {parts}", f"未计入：{parts}"))
-
-
-def _page_json(figures: PageFigures) -> dict[str, Any]:
-    modes: dict[str, Any] = {
-        mode: {
-            **{f"hit@{k}": round(figures.hit(mode, k), 4) for k in (1, 5, 10)},
-            "mrr": round(figures.mrr(mode), 4),
-        }
-        for mode in figures.ranks
-    }
-    return {
-        "n": figures.questions,
-        **modes,
-        "left_out": dict(figures.left_out),
-        "seconds_per_question": round(figures.seconds_per_question, 4),
     }

@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_folder_gives_the_object_of_the_contract(shell: Shell, folder: Path) -> None:
-    found = shell.json("eval", str(folder))
+    found = shell.json("eval", str(folder), "--retrieval-only")
     home = found["sets"]["home"]
     assert home["n"] == 2
     for mode in ("shared", "single"):
@@ -49,26 +49,40 @@ def test_a_folder_gives_the_object_of_the_contract(shell: Shell, folder: Path) -
     assert home["left_out"] == {"needs_vision": 1}
     assert home["seconds_per_question"] > 0
     assert found["space"]["embedder"] == "hashing/256"
-    assert "left out: needs_vision 1" in shell.run("eval", str(folder)).stdout
+    assert found["model"] is None
+    assert not {"citation", "answer", "abstention"} & home.keys()
+
+
+def test_answers_are_judged_too(shell: Shell, folder: Path) -> None:
+    found = shell.json("eval", str(folder), "--single", "--limit", "1")
+    home = found["sets"]["home"]
+    assert found["model"] == "echo"
+    assert home["citation"] == {"page_precision": 1.0, "n": 1}
+    assert home["answer"]["n"] == 1
+    assert home["abstention"] == {"precision": None, "recall": None, "f1": None, "n": 0}
+    said = shell.run("eval", str(folder), "--sets", "home", "--single").stdout
+    assert "left out: needs_vision 1" in said
+    # the engine for trying things out begins with a passage's first page, whatever is asked
+    assert "answers 2: right page cited 0.500 of 2" in said
 
 
 def test_a_person_s_own_library_is_not_touched(shell: Shell, folder: Path) -> None:
-    shell.json("eval", str(folder))
+    shell.json("eval", str(folder), "--retrieval-only")
     assert list(shell.folder.iterdir()) == []
     assert sorted(p.name for p in folder.iterdir()) == ["pdfs", "questions"]
 
 
 def test_a_changed_set_is_measured_as_it_is_now(shell: Shell, folder: Path) -> None:
-    shell.json("eval", str(folder))
+    shell.json("eval", str(folder), "--retrieval-only")
     (folder / "pdfs" / "card.pdf").unlink()
-    home = shell.json("eval", str(folder))["sets"]["home"]
+    home = shell.json("eval", str(folder), "--retrieval-only")["sets"]["home"]
     assert home["single"]["hit@10"] == 0.5
 
 
 def test_other_settings_are_measured_beside_the_first(shell: Shell, folder: Path) -> None:
-    first = shell.json("eval", str(folder))["space"]["chunking"]
+    first = shell.json("eval", str(folder), "--retrieval-only")["space"]["chunking"]
     shell.environment["RAG_CHUNK__TOKENS"] = "100"
-    second = shell.json("eval", str(folder))["space"]["chunking"]
+    second = shell.json("eval", str(folder), "--retrieval-only")["space"]["chunking"]
     assert (first.split("/")[1], second.split("/")[1]) == ("230", "100")
 
 
