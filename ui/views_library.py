@@ -190,7 +190,8 @@ def _stale_html(state: DeskState, language: Language) -> str:
         return ""
     return (
         f'<p class="stale" role="status">{escape(state.stale.say(language))} '
-        f'<button type="button" data-do="rebuild" title="{word("rebuild_title", language)}">'
+        f'<button type="button" class="link" data-do="rebuild" '
+        f'title="{word("rebuild_title", language)}">'
         f"{word('rebuild', language)}</button></p>"
     )
 

@@ -168,7 +168,7 @@ class WorkerPool:
         self._timeout_s = timeout_s
         self._limits = limits
         self._reader = reader
-        # few with several threads rather than many: each holds a model of half a gigabyte
+        # few with several threads rather than many: each comes to hold up to a gigabyte
         cores = os.cpu_count() or 1
         self.recognisers = max(1, min(workers, cores // _CORES_EACH))
         self._recognisers = Crew(workers=self.recognisers, niceness=10)

@@ -1,8 +1,7 @@
 """Threads that each compute a batch of their own on one core.
 
-Cores that share one product wait for each other at the end of every one of them, the slowest
-core sets the pace, and what a batch leaves in a core's cache is in the wrong core's half the
-time. One batch a core needs none of that (tests/eval/DECISIONS.md has the figures).
+Cores that share a batch wait for each other at the end of every operation, and the slowest sets
+the pace; with a batch each they do not (tests/eval/DECISIONS.md has the figures).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from threadpoolctl import threadpool_limits
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
 
-MOST = 8  # streams; each holds the activations of one batch, 20 to 40 MB
+MOST = 8  # streams: each holds the activations of its batch. More than two cores: not measured
 
 
 class CpuStreams:
