@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rag.cli.context import Context, JsonOption, progress_bar
-from rag.cli.figures import Measured, show_pages, show_texts
+from rag.cli.figures import Measured, answer_lines, show_pages, show_texts
 from rag.errors import ConfigError
 from rag.words import Text
 
@@ -49,6 +49,10 @@ Single = Annotated[
     bool, typer.Option("--single", help="answer each question from its own document alone")
 ]
 
+Details = Annotated[
+    Path | None, typer.Option("--details", help="write each answer there, one object a line")
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -71,6 +75,7 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
     retrieval_only: RetrievalOnly = False,
     limit: Limit = 20,
     single: Single = False,
+    details: Details = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure retrieval and answers on a set of questions, beside your own library."""
@@ -91,7 +96,12 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
         show_texts(_texts(context, folder, None, beir=True), as_json=as_json)
         return
     wanted = Wanted(tuple(sets.split(",")) if sets else (), limit, single, not retrieval_only)
-    show_pages(context, _pages(context, folder, wanted), as_json=as_json)
+    if details is not None:
+        details.write_text("", "utf-8")  # a path that cannot be written is said now
+    found = _pages(context, folder, wanted)
+    if details is not None:
+        details.write_text("".join(map(answer_lines, found.answers)), "utf-8")
+    show_pages(context, found, as_json=as_json)
 
 
 def _texts(
@@ -101,6 +111,7 @@ def _texts(
     from rag.measure.collections import load_beir, load_squad
     from rag.measure.retrieval import measure_texts
     from rag.measure.texts import index_texts
+    from rag.protocols import never
 
     collection: TextCollection = (
         load_beir(source) if beir else load_squad(source, questions=questions)
@@ -108,9 +119,7 @@ def _texts(
     settings = context.settings.model_copy(update={"knowledge": folder_for(source)})
     with progress_bar(context) as report, _opened(settings, report) as (factory, ledger):
         engines = _wanted_space(factory, ledger)
-        item_of = index_texts(
-            ledger, engines, collection.items, report=report, cancelled=lambda: False
-        )
+        item_of = index_texts(ledger, engines, collection.items, report=report, cancelled=never)
         figures = measure_texts(
             collection,
             _search(factory, ledger, engines),
@@ -126,7 +135,7 @@ def _pages(context: Context, source: Path, wanted: Wanted) -> Measured:
     from rag.measure.retrieval import measure_pages
     from rag.measure.sets import load_sets
 
-    load_sets(source)  # a wrong file is said before anything is indexed
+    _check_names(load_sets(source), wanted)  # what is wrong is said before anything is indexed
     settings = context.settings.model_copy(update={"knowledge": folder_for(source)})
     bring_pdfs(source, settings.knowledge)
     with progress_bar(context) as report, _opened(settings, report) as (factory, ledger):
@@ -156,6 +165,15 @@ def _pages(context: Context, source: Path, wanted: Wanted) -> Measured:
         if wanted.answers:
             answers, model = _answers(factory, ledger, sets, documents, wanted, report)
         return Measured(pages, answers, _space_json(engines), model)
+
+
+def _check_names(sets: Sequence[QuestionSet], wanted: Wanted) -> None:
+    known = [found.name for found in sets]
+    if unknown := [name for name in wanted.sets if name not in known]:
+        raise ConfigError(
+            Text(f"There is no set {unknown[0]}.", f"没有名为 {unknown[0]} 的评测集。"),
+            hint=Text(f"There are: {', '.join(known)}.", f"现有：{', '.join(known)}。"),
+        )
 
 
 def _answers(
@@ -251,10 +269,4 @@ def _read_by_ocr(ledger: Ledger) -> set[str]:
 
 
 def _space_json(engines: SpaceEngines) -> dict[str, Any]:
-    space = engines.space
-    return {
-        "embedder": space.embedder,
-        "dim": space.dim,
-        "chunking": space.chunking,
-        "analyser": space.analyser,
-    }
+    return {key: value for key, value in asdict(engines.space).items() if key != "id"}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -70,6 +71,29 @@ def show_pages(context: Context, found: Measured, *, as_json: bool) -> None:
             typer.echo("  " + _left_out(context, one))
         if one.name in answers:
             typer.echo("  " + _answer_words(context, answers[one.name]))
+
+
+def answer_lines(figures: AnswerFigures) -> str:
+    """Return what became of each question, one JSON object a line."""
+    lines = [
+        json.dumps(
+            {
+                "set": figures.name,
+                "id": one.question.id,
+                "question": one.question.text,
+                "answer": one.answer.text,
+                "verdict": one.answer.verdict,
+                "right_page": one.right_page,
+                "score": asdict(one.score) if one.score else None,
+                "seconds": round(one.seconds, 2),
+                "first_token_s": round(one.answer.usage.first_token_s, 2),
+                "prompt_tokens": one.answer.usage.prompt_tokens,
+            },
+            ensure_ascii=False,
+        )
+        for one in figures.answered
+    ]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _answer_words(context: Context, figures: AnswerFigures) -> str:

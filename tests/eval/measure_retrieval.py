@@ -10,9 +10,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,8 +22,9 @@ from rag import wiring
 from rag.config import load_settings
 from rag.engines import load
 from rag.factory import Factory
-from rag.measure.scoring import first_hit, hit_at
-from rag.measure.sets import Question, load_sets
+from rag.measure.retrieval import Mode, measure_pages
+from rag.measure.scoring import hit_at
+from rag.measure.sets import load_sets
 from rag.store.keeper import exact_index
 from rag.store.passages import LedgerPassages
 from rag.types import Passage
@@ -32,9 +33,7 @@ if TYPE_CHECKING:
     from rag.protocols import Embedder, LexicalIndex, Retriever, Vector, Vectors
     from rag.store.numpy_index import NumpyIndex
 
-Mode = Literal["shared", "single"]
 Leg = Literal["lexical", "dense", "fused"]
-DEPTH = 10
 PAGE_SETS = ("seed_zh", "financebench", "mmlongbench", "ohr_finance", "ohr_law", "zh_pdf_cmrc")
 
 
@@ -90,7 +89,7 @@ class Bench:
         self.retriever: Retriever = wiring.retriever(
             self._factory, self._ledger, engines, self.index
         )
-        self._documents = {
+        self.documents = {
             Path(path).name: row.document_id
             for path, row in self._ledger.files().items()
             if row.document_id
@@ -100,25 +99,20 @@ class Bench:
         self._factory.close()
         self._ledger.close()
 
-    def documents(self, question: Question) -> list[str]:
-        """Return the ids of the question's first document; empty if the library lacks it."""
-        found = self._documents.get(question.documents[0])
-        return [found] if found else []
-
     def search(
-        self, question: str, leg: Leg, *, documents: Collection[str] | None
+        self, leg: Leg, question: str, k: int, documents: Collection[str] | None
     ) -> Sequence[Passage]:
-        """Return the first passages of one leg, or of both fused."""
+        """Return the first ``k`` passages of one leg, or of both fused."""
         if leg == "fused":
-            return self.retriever.search(question, k=DEPTH, documents=documents).passages
+            return self.retriever.search(question, k=k, documents=documents).passages
         if leg == "lexical":
-            found = self.lexical.search(question, k=DEPTH, documents=documents)
+            found = self.lexical.search(question, k=k, documents=documents)
         elif documents is None:
-            found = self.index.search(self.embedder.embed_query(question), k=DEPTH)
+            found = self.index.search(self.embedder.embed_query(question), k=k)
         else:
             ids, rows = self.store.vectors(documents)
             cosines = rows @ self.embedder.embed_query(question)
-            order = np.argsort(-cosines, kind="stable")[:DEPTH]
+            order = np.argsort(-cosines, kind="stable")[:k]
             found = [(ids[i], float(cosines[i])) for i in order]
         known = self.store.passages([chunk_id for chunk_id, _ in found])
         return [known[chunk_id] for chunk_id, _ in found if chunk_id in known]
@@ -129,19 +123,10 @@ def measure(
 ) -> Iterator[Row]:
     """Yield a row for each set, mode and leg."""
     for found in load_sets(sets):
-        if found.name not in names:
-            continue
-        ranks: dict[tuple[Mode, Leg], list[int | None]] = defaultdict(list)
-        for question in found.with_pages():
-            own = bench.documents(question)
-            scopes: dict[Mode, list[str] | None] = {"shared": None, "single": own}
-            for mode, documents in scopes.items():
-                for leg in legs:
-                    passages = bench.search(question.text, leg, documents=documents)
-                    rank = first_hit(passages, document=question.documents[0], pages=question.pages)
-                    ranks[mode, leg].append(rank)
-        for (mode, leg), values in ranks.items():
-            yield Row(found.name, mode, leg, tuple(values))
+        for leg in legs if found.name in names else ():
+            figures = measure_pages(found, partial(bench.search, leg), documents=bench.documents)
+            for mode, ranks in figures.ranks.items():
+                yield Row(found.name, mode, leg, ranks)
 
 
 def eval_folder() -> Path:

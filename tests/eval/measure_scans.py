@@ -15,12 +15,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pypdfium2
 
-from rag.measure.scoring import first_hit, hit_at
-from rag.measure.sets import Question, load_sets
+from rag.measure.retrieval import measure_pages
+from rag.measure.scoring import hit_at
+from rag.measure.sets import Question, QuestionSet, load_sets
 from tests.eval.measure_ocr import scan
 from tests.eval.measure_retrieval import PAGE_SETS, Bench, eval_folder
 
@@ -96,21 +98,15 @@ def sync(folder: Path) -> None:
         raise SystemExit(f"rag sync failed in {folder}")
 
 
-def ask(folder: Path) -> tuple[list[int | None], list[int | None]]:
+def ask(folder: Path) -> tuple[tuple[int | None, ...], ...]:
     """Return the rank of the right page for each question, in shared and in single mode."""
     bench = Bench(folder)
-    shared: list[int | None] = []
-    single: list[int | None] = []
     try:
-        for question in questions(folder):
-            for found, scope in ((shared, None), (single, bench.documents(question))):
-                passages = bench.search(question.text, "fused", documents=scope)
-                found.append(
-                    first_hit(passages, document=question.documents[0], pages=question.pages)
-                )
+        found = QuestionSet("pages", tuple(questions(folder)), {})
+        figures = measure_pages(found, partial(bench.search, "fused"), documents=bench.documents)
     finally:
         bench.close()
-    return shared, single
+    return figures.ranks["shared"], figures.ranks["single"]
 
 
 def questions(folder: Path) -> Iterator[Question]:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from platformdirs import user_cache_path
 
-from tests.eval.measure_retrieval import PAGE_SETS, Bench, Leg, Mode, Row, measure
+from rag.measure.retrieval import Mode
+from tests.eval.measure_retrieval import PAGE_SETS, Bench, Leg, Row, measure
 
 pytestmark = [pytest.mark.eval, pytest.mark.model, pytest.mark.timeout(7200)]
 

@@ -66,6 +66,16 @@ def test_answers_are_judged_too(shell: Shell, folder: Path) -> None:
     assert "answers 2: right page cited 0.500 of 2" in said
 
 
+def test_each_answer_can_be_looked_at(shell: Shell, folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "answers.jsonl"
+    shell.json("eval", str(folder), "--details", str(file))
+    first, second = map(json.loads, file.read_text("utf-8").splitlines())
+    assert (first["set"], first["question"]) == ("home", "How much is the monthly rent?")
+    assert "950" in first["answer"]
+    assert (first["right_page"], second["right_page"]) == (True, False)
+    assert first["score"]["f1"] == 0.0
+
+
 def test_a_person_s_own_library_is_not_touched(shell: Shell, folder: Path) -> None:
     shell.json("eval", str(folder), "--retrieval-only")
     assert list(shell.folder.iterdir()) == []
@@ -93,6 +103,16 @@ def test_texts_are_found_by_their_questions(shell: Shell, tmp_path: Path) -> Non
     beir = write_beir(tmp_path / "tiny")
     found = shell.json("eval", "--beir", str(beir))["sets"]["tiny"]
     assert (found["n"], found["recall@100"]) == (2, 1.0)
+
+
+def test_a_set_that_is_not_there_is_named_before_anything_is_indexed(
+    shell: Shell, folder: Path, tmp_path: Path
+) -> None:
+    done = shell.run("eval", str(folder), "--sets", "home,away")
+    assert done.returncode == 1
+    assert "There is no set away." in done.stderr
+    assert "home" in done.stderr
+    assert not list((tmp_path / "cache").rglob("*.pdf"))
 
 
 def test_without_a_set_it_says_what_to_name(shell: Shell, tmp_path: Path) -> None:
