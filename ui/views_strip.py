@@ -21,7 +21,9 @@ def state_word(state: DeskState, language: Language) -> tuple[str, str]:
     if state.model_state in {"downloading", "loading", "none"}:
         part = share(progress) if progress else None
         percent = f" {part * 100:.0f} %" if part is not None else ""
-        return "busy", say(f"word_{state.model_state}", language) + percent
+        checked = progress is not None and progress.stage == "verify"  # it counts from 0 again
+        key = "stage_verify" if checked else f"word_{state.model_state}"
+        return "busy", say(key, language) + percent
     if state.model_state == "failed":
         return "bad", say("word_failed", language)
     if state.sync_progress:

@@ -291,6 +291,14 @@ def test_progress_says_what_is_measured_and_nothing_else(progress: Progress, wor
             "busy",
             "Downloading 25 %",
         ),
+        (
+            {
+                "model_state": "downloading",
+                "model_progress": Progress("verify", 1, 2, "bytes"),
+            },
+            "busy",
+            "Verifying 50 %",
+        ),
         ({"model_state": "failed"}, "bad", "No model"),
         ({"model_state": "none"}, "busy", "Starting"),
     ],
