@@ -42,7 +42,7 @@ def library(documents: Sequence[DocumentStatus], *, find: str = "", language: La
     matching = [d for d in documents if not wanted or wanted in _names(d).casefold()]
     rows = "".join(_row(document, language) for document in matching[:SHOWN])
     if not documents:
-        rows = f'<p class="none">{word("library_empty", language)}</p>'
+        rows = f'<p class="none empty">{word("library_empty", language)}</p>'
     elif not matching:
         rows = f'<p class="none">{word("library_no_match", language)}</p>'
     elif len(matching) > SHOWN:

@@ -155,6 +155,9 @@ def test_an_empty_library_invites_to_drop_files(
     expect(page.locator("#library-list .none")).to_contain_text("No documents yet")
     keep(page, "empty-library")
     assert page.evaluate(CONTRAST) == []
+    desk.change(sync_progress=Progress("read", 0, 2, "documents"))
+    expect(page.locator("#sync .sync")).to_be_visible()
+    expect(page.locator("#library-list .none")).to_be_hidden()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
