@@ -1,0 +1,172 @@
+"""Does a quantity of one text stand in another, and if not, what is different?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from typing import Literal
+
+from rag.quantities.find import half_width, quantities
+from rag.quantities.units import COUNTS, MONEY, alike, base_of, units_in
+from rag.quantities.values import Day, Quantity
+
+Difference = Literal["absent", "unit", "scale"]
+
+TOLERANCE = Decimal("0.01")
+"""How far "about 1.2 billion" and a rounded figure may be from what stands there."""
+_PERCENT = frozenset({"%", "pp", "bp"})
+_SCALE = re.compile(
+    r"\b(?P<en>thousand|million|billion)s\b|(?P<noughts>['’]?000)s?\b(?!,)|[$€£]\s?(?P<letter>[mkMK])\b"
+    r"|(?:单位|單位|金额|金額)[^\n]{0,12}?(?P<unit>百万|千万|千|万|亿|百萬|萬|億)"
+    r"|[(（](?:人民币|人民幣|单位：?)?(?P<zh>百万|千万|千|万|亿|百萬|萬|億)[^\s()（）]{0,4}[)）]"
+)  # fmt: skip
+_POWERS = {
+    "thousand": 3, "million": 6, "billion": 9, "m": 6, "k": 3, "千": 3, "万": 4, "萬": 4,
+    "百万": 6, "百萬": 6, "千万": 7, "亿": 8, "億": 8,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A quantity that does not stand where it was looked for."""
+
+    quantity: Quantity
+    difference: Difference  # unit and scale: its digits do, with another one
+
+
+@dataclass(frozen=True)  # no slots: what is worked out on demand is kept
+class Place:
+    """A text in which quantities are looked for, its table's header included."""
+
+    text: str
+
+    @cached_property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """What stands there."""
+        return quantities(self.text)
+
+    @cached_property
+    def units(self) -> frozenset[str]:
+        """The units named anywhere, as in a table's header."""
+        return units_in(half_width(self.text))
+
+    @cached_property
+    def scales(self) -> frozenset[int]:
+        """The powers of ten that a header gives to figures without a scale of their own."""
+        return frozenset(_powers(self.text))
+
+    @cached_property
+    def years(self) -> frozenset[int]:
+        """The years of all dates."""
+        return frozenset(q.date.year for q in self.quantities if q.date and q.date.year)
+
+
+def gaps(wanted: Iterable[Quantity], place: Place) -> tuple[Gap, ...]:
+    """Return the quantities that do not stand at ``place``, and how they differ.
+
+    Figures may be rounded: to the digits given if a scale or decimals are given, or anyhow
+    after "about", but never by more than 1 %. A figure without a scale takes that of the
+    table's header; a table's cell may leave its unit to the header.
+
+    >>> place = Place("Revenue (in millions) 1,197 in 2018; range 45 km")
+    >>> [gap.difference for gap in gaps(quantities("$1.2 billion in 2018, 45 miles"), place)]
+    ['unit']
+    """
+    found = []
+    for quantity in wanted:
+        difference = _difference(quantity, place)
+        if difference:
+            found.append(Gap(quantity, difference))
+    return tuple(found)
+
+
+def _powers(text: str) -> Iterator[int]:
+    for match in _SCALE.finditer(text):
+        if match["noughts"]:
+            yield 3
+        elif written := match["en"] or match["unit"] or match["zh"]:
+            yield _POWERS[written]
+        else:
+            yield _POWERS[match["letter"].lower()]
+
+
+def _difference(wanted: Quantity, place: Place) -> Difference | None:
+    if wanted.code:
+        return None if any(q.code == wanted.code for q in place.quantities) else "absent"
+    if wanted.date is not None and _stands(wanted, place):
+        return None
+    if wanted.value is None:
+        return "absent"
+    differences = {_compared(wanted, found, place) for found in place.quantities}
+    if "same" in differences:
+        return None
+    return "unit" if "unit" in differences else "scale" if "scale" in differences else "absent"
+
+
+def _stands(wanted: Quantity, place: Place) -> bool:
+    """Say whether a date stands there, perhaps with its year in another cell."""
+    asked = [date for date in (wanted.date, wanted.other) if date]
+    for found in place.quantities:
+        for date in (found.date, found.other):
+            if date and any(_holds(date, one, place.years) for one in asked):
+                return True
+    return False
+
+
+def _holds(date: Day, wanted: Day, years: frozenset[int]) -> bool:
+    if date.holds(wanted):
+        return True
+    elsewhere = not date.year and wanted.year in years and (wanted.month or wanted.part)
+    return bool(elsewhere) and date.holds(wanted._replace(year=0))
+
+
+def _compared(
+    wanted: Quantity, found: Quantity, place: Place
+) -> Literal["same", "unit", "scale", "other"]:
+    if wanted.value is None or found.value is None or (wanted.value < 0 < found.value):
+        return "other"
+    one, other = abs(wanted.value), abs(found.value)
+    same_unit = _same_unit(wanted.unit, found.unit, place)
+    if wanted.unit and found.unit and not same_unit:
+        (base, factor), (its_base, its_factor) = base_of(wanted.unit), base_of(found.unit)
+        if base == its_base and one * factor == other * its_factor:
+            return "same"
+    scales = (0, *(() if found.scaled else place.scales))
+    if any(_close(wanted, one, other.scaleb(scale)) for scale in scales):
+        return "same" if same_unit else "unit"
+    if (wanted.scaled or found.scaled) and _digits(one) == _digits(other):
+        return "scale"
+    return "other"
+
+
+def _same_unit(wanted: str, found: str, place: Place) -> bool:
+    if not wanted:
+        return found not in _PERCENT
+    if found:
+        return alike(wanted, found)
+    return wanted in MONEY or wanted in COUNTS or any(alike(wanted, unit) for unit in place.units)
+
+
+def _close(wanted: Quantity, one: Decimal, other: Decimal) -> bool:
+    """Say whether ``one`` is ``other``, or ``other`` rounded as the claim says or shows."""
+    if one == other:
+        return True
+    distance = abs(one - other)
+    if distance > TOLERANCE * other:
+        return False
+    exponent, finer = _exponent(one), _exponent(other)
+    rounded = (wanted.scaled or exponent < 0 or wanted.unit in _PERCENT) and finer < exponent
+    return wanted.about or (rounded and 2 * distance <= Decimal(1).scaleb(exponent))
+
+
+def _exponent(value: Decimal) -> int:
+    exponent = value.as_tuple().exponent
+    assert isinstance(exponent, int), "digits are finite"
+    return exponent
+
+
+def _digits(value: Decimal) -> tuple[int, ...]:
+    return value.normalize().as_tuple().digits
