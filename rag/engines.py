@@ -15,6 +15,7 @@ from rag.words import Text
 ENGINES = {
     "hashing": "rag.retrieve.hashing:HashingEmbedder",
     "sentence-transformers": "rag.retrieve.sentence_transformer:SentenceTransformerEmbedder",
+    "bert": "rag.retrieve.bert_embedder:BertEmbedder",
     "onnx": "rag.retrieve.onnx_embedder:OnnxEmbedder",
     "onnx-graph": "rag.retrieve.onnx_cache:int8_graph",
     "llamacpp": "rag.generate.llamacpp_engine:LlamaCppGenerator",

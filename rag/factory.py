@@ -104,8 +104,11 @@ class Factory:
         built: Embedder
         if graph is not None:
             built = load("onnx")(folder, graph=graph, **common)
+            return built
+        chosen, bert = self.settings.embedder, load("bert")
+        if bert.suits(folder, device=chosen.device):
+            built = bert(folder, batch=chosen.batch, **common)
         else:
-            chosen = self.settings.embedder
             built = load(entry.engine)(folder, device=chosen.device, batch=chosen.batch, **common)
         return built
 

@@ -1,6 +1,6 @@
 """Embedding with a sentence-transformers model from a local folder.
 
-The engine for CUDA, and unless int8 is asked for the one for CPUs as well.
+The engine for CUDA, and on a CPU for models that `rag.retrieve.bert_embedder` cannot read.
 """
 
 from __future__ import annotations
@@ -14,9 +14,16 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers.utils import logging as transformers_logging
 
-from rag.errors import ModelError, ModelMissing, OutOfMemory
-from rag.retrieve.cpu_streams import CpuStreams
-from rag.retrieve.token_batches import ITEM_TOKENS, Run, TokenizedTexts, embed_by_length, mean_row
+from rag.errors import ModelMissing, OutOfMemory
+from rag.retrieve.cpu_streams import CpuStreams, cpu_dtype
+from rag.retrieve.token_batches import (
+    ITEM_TOKENS,
+    Run,
+    TokenizedTexts,
+    embed_by_length,
+    mean_row,
+    unloadable,
+)
 from rag.words import Text
 
 if TYPE_CHECKING:
@@ -136,9 +143,7 @@ def _choose_dtype(device: str) -> torch.dtype:
     """Return the fastest type that leaves the vectors as they are (cosine above .9999)."""
     if device == "cuda":
         return torch.float16
-    # Asked of new versions of torch only; without matrix units bfloat16 is slower than float32.
-    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return torch.bfloat16 if capabilities.get("amx_bf16") else torch.float32
+    return cpu_dtype()
 
 
 def _load(folder: Path, *, device: str) -> SentenceTransformer:
@@ -159,15 +164,7 @@ def _load(folder: Path, *, device: str) -> SentenceTransformer:
                 model_kwargs={"dtype": _choose_dtype(device)},
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(
-            Text(
-                f"The embedding model in {folder} cannot be loaded: {error}",
-                f"无法加载 {folder} 里的向量模型：{error}",
-            ),
-            hint=Text(
-                "Delete that folder and pull the model again.", "请删除该文件夹并重新下载模型。"
-            ),
-        ) from error
+        raise unloadable(folder, error) from error
     return model.eval()
 
 

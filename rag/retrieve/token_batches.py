@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -118,4 +119,15 @@ def _too_long(tokens: int, limit: int) -> ModelError:
             "Lower chunk.tokens and run `rag rebuild`.",
             "请调低 chunk.tokens 并运行 `rag rebuild`。",
         ),
+    )
+
+
+def unloadable(folder: Path, error: Exception) -> ModelError:
+    """Return what a person is told when a model's files are of no use."""
+    return ModelError(
+        Text(
+            f"The embedding model in {folder} cannot be loaded: {error}",
+            f"无法加载 {folder} 里的向量模型：{error}",
+        ),
+        hint=Text("Delete that folder and pull the model again.", "请删除该文件夹并重新下载模型。"),
     )

@@ -13,16 +13,19 @@ from rag.config import load_settings
 from rag.errors import ModelError
 from rag.factory import Factory
 from rag.protocols import Embedder
+from rag.retrieve.bert_embedder import BertEmbedder
 from rag.retrieve.passage_text import embedding_text
+from rag.retrieve.sentence_transformer import SentenceTransformerEmbedder
 from tests.factories import document
 
 EMBEDDERS = [
     "hashing",
     pytest.param("multilingual-e5-small", marks=pytest.mark.model),
     pytest.param("multilingual-e5-small onnx", marks=pytest.mark.model),
+    pytest.param("multilingual-e5-small sentence-transformers", marks=pytest.mark.model),
     pytest.param("all-MiniLM-L6-v2", marks=pytest.mark.model),
 ]
-"""Models of the catalogue; "onnx" after one asks for the int8 engine."""
+"""Models of the catalogue, and the engine where it is not the one that a CPU gets."""
 TEXTS = ["The rent is 950 euros.", "显存带宽是每秒1008GB。", "The rent is 950 euros.", "x"]
 ENGLISH = "The Tenant shall pay 1,234.50 euros on the 1st of May 2026, see §4(b). " * 400
 CHINESE = "甲方应于二〇二六年五月一日前支付人民币1234.50元，详见第四条（乙）款。" * 400
@@ -51,6 +54,10 @@ def embedder(
     model, _, engine = name.partition(" ")
     if model != "hashing":
         model_path(model)
+    if engine == "sentence-transformers":  # what a GPU and other kinds of models get
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(BertEmbedder, "suits", lambda *_, **__: False)
+            return factory_of().embedder(model)
     return factory_of(RAG_EMBEDDER__ENGINE=engine or "auto").embedder(model)
 
 
@@ -129,3 +136,19 @@ def test_a_space_knows_its_embedder_without_loading_it(
 ) -> None:
     factory = factory_of()
     assert embedder.name.split()[0] == factory.embedder_id(factory.entry(name))
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("model", ["multilingual-e5-small", "all-MiniLM-L6-v2"])
+def test_the_engine_of_cpus_gives_the_vectors_of_sentence_transformers(
+    model: str, factory_of: Callable[..., Factory], model_path: Callable[[str], Path]
+) -> None:
+    folder = model_path(model)
+    ours = factory_of().embedder(model)
+    assert isinstance(ours, BertEmbedder)
+    prefix = "passage: " if "e5" in model else ""
+    theirs = SentenceTransformerEmbedder(folder, name=model, passage_prefix=prefix, device="cpu")
+    texts = [*TEXTS, ENGLISH[:400], CHINESE[:150], ODD[:90]]
+    agreement = (ours.embed_passages(texts) * theirs.embed_passages(texts)).sum(axis=1)
+    assert agreement.min() > 0.999
+    assert agreement.mean() > 0.9999

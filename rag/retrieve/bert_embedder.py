@@ -1,0 +1,103 @@
+"""Embedding on a CPU with torch alone: the engine of the embedded models without a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from safetensors import SafetensorError
+from tokenizers import Tokenizer
+
+from rag.retrieve.bert_forward import BertForward
+from rag.retrieve.bert_shape import BertShape
+from rag.retrieve.cpu_streams import CpuStreams, cpu_dtype
+from rag.retrieve.token_batches import (
+    ITEM_TOKENS,
+    TokenizedTexts,
+    embed_by_length,
+    mean_row,
+    unloadable,
+)
+
+if TYPE_CHECKING:
+    from rag.protocols import Vector, Vectors
+
+BATCH = 8
+"""Passages of a batch where the settings leave it open; tests/eval/DECISIONS.md has others."""
+
+
+class BertEmbedder:
+    """Embeds with the BERT encoder in ``folder``. Each core has a batch of its own.
+
+    A text's vector does not depend on its neighbours: nothing is padded.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str,
+        query_prefix: str = "",
+        passage_prefix: str = "",
+        max_tokens: int = 512,
+        batch: int = 0,
+    ) -> None:
+        """Load the weights. ``batch`` counts passages of 256 tokens; 0 leaves it open.
+
+        Raises:
+            ModelError: the model cannot be loaded.
+        """
+        shape = BertShape.of(folder)
+        assert shape is not None, "asked only of a model that suits"
+        try:
+            self._forward = BertForward(folder, shape, dtype=cpu_dtype())
+        except (KeyError, OSError, SafetensorError) as error:
+            raise unloadable(folder, error) from error
+        self._streams = CpuStreams()
+        self._batch_tokens = (batch or BATCH) * ITEM_TOKENS
+        self.max_tokens = min(max_tokens, shape.max_tokens)
+        self._texts = TokenizedTexts(
+            Tokenizer.from_file(str(folder / "tokenizer.json")),
+            query_prefix=query_prefix,
+            passage_prefix=passage_prefix,
+            max_tokens=self.max_tokens,
+        )
+        self.dim = shape.hidden
+        self.name = " ".join(filter(None, (name, query_prefix.strip(), passage_prefix.strip())))
+
+    @staticmethod
+    def suits(folder: Path, *, device: Literal["auto", "cpu", "cuda"]) -> bool:
+        """Say whether the model is such an encoder, and a CPU is where it is to run."""
+        if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
+            return False
+        return BertShape.of(folder) is not None and (folder / "tokenizer.json").is_file()
+
+    def count_tokens(self, text: str) -> int:
+        """Count tokens as ``embed_passages`` would send them, prefix and specials included."""
+        return self._texts.count(text)
+
+    def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        """Return float32 rows of norm 1, shape ``(len(texts), dim)``, in the given order.
+
+        Raises:
+            ModelError: a text is longer than the model takes.
+        """
+        return self._embed(self._texts.passages(texts))
+
+    def embed_query(self, text: str) -> Vector:
+        """Return one float32 vector of norm 1, shape ``(dim,)``.
+
+        A question longer than the model takes is read in windows and gets their mean.
+        """
+        return mean_row(self._embed(self._texts.question(text)))
+
+    def _embed(self, ids: Sequence[Sequence[int]]) -> Vectors:
+        return embed_by_length(
+            ids,
+            dim=self.dim,
+            batch_tokens=self._batch_tokens,
+            forward=self._forward,
+            run=self._streams.map,
+        )
