@@ -83,6 +83,11 @@ class RagPipeline:
         self._analyser = analyser
         self._settings = settings
 
+    @property
+    def settings(self) -> AskSettings:
+        """What one answer may use."""
+        return self._settings
+
     def search(
         self, question: str, *, k: int, documents: Collection[str] | None = None
     ) -> SearchResult:
@@ -104,7 +109,7 @@ class RagPipeline:
         found = self.search(question, k=self._settings.k, documents=documents)
         clock.retrieved()
         yield Retrieved(found.passages)
-        if not found.passages or found.relevance < self._settings.min_relevance:
+        if self.refuses(found):
             yield from self._refuse(found, language, clock)
             return
         generator = self._generator(cancelled)
@@ -113,6 +118,26 @@ class RagPipeline:
             return
         yield from self._generate(
             generator, _Run(found, language, clock, generator.name), history, cancelled
+        )
+
+    def refuses(self, found: SearchResult) -> bool:
+        """Return whether the model is not even asked: nothing found looks like an answer."""
+        return not found.passages or found.relevance < self._settings.min_relevance
+
+    def fitted(
+        self, found: SearchResult, generator: TextGenerator, history: Sequence[Message] = ()
+    ) -> tuple[list[Message], tuple[Passage, ...], tuple[Passage, ...]]:
+        """Return the prompt, the passages in it, and those that the budget leaves out.
+
+        Raises:
+            PromptTooLong: the question does not fit even alone.
+        """
+        return fit(
+            found.question,
+            found.passages,
+            history=history,
+            budget=generator.context_tokens - self._settings.max_tokens,
+            count=generator.count_tokens,
         )
 
     def _refuse(self, found: SearchResult, language: Language, clock: _Clock) -> Iterator[Event]:
@@ -129,14 +154,7 @@ class RagPipeline:
         history: Sequence[Message],
         cancelled: Callable[[], bool],
     ) -> Iterator[Event]:
-        budget = generator.context_tokens - self._settings.max_tokens
-        messages, run.kept, run.dropped = fit(
-            run.found.question,
-            run.found.passages,
-            history=history,
-            budget=budget,
-            count=generator.count_tokens,
-        )
+        messages, run.kept, run.dropped = self.fitted(run.found, generator, history)
         if run.dropped:
             yield Retrieved(run.shown, run.dropped)
         run.prompt_tokens = generator.count_tokens(messages)

@@ -15,12 +15,14 @@ from rag.types import Space
 from rag.words import Text
 
 if TYPE_CHECKING:
+    from rag.explain.explainer import Explainer
     from rag.factory import Factory
     from rag.indexing.work import SpaceEngines
     from rag.library import Library
     from rag.locator import Locator
     from rag.pipeline import RagPipeline
-    from rag.protocols import Retriever, TextGenerator, VectorIndex
+    from rag.protocols import TextGenerator, VectorIndex
+    from rag.retrieve.retriever import HybridRetriever
     from rag.store.ledger import Ledger
 
 
@@ -101,12 +103,12 @@ def locator(factory: Factory, ledger: Ledger, space: Space) -> Locator:
 
 def retriever(
     factory: Factory, ledger: Ledger, engines: SpaceEngines, index: VectorIndex
-) -> Retriever:
+) -> HybridRetriever:
     """Return hybrid retrieval over a space."""
     from rag.store.passages import LedgerPassages
 
     store = LedgerPassages(ledger, engines.space)
-    built: Retriever = load("retriever")(
+    built: HybridRetriever = load("retriever")(
         store=store,
         lexical=load("lexical")(store, factory.analyser),
         index=index,
@@ -130,15 +132,7 @@ def pipeline(
     """
     from rag.pipeline import AskSettings, RagPipeline
 
-    space = ledger.active_space()
-    if space is None:
-        raise StoreError(
-            Text("Nothing has been indexed yet.", "还没有建立任何索引。"),
-            hint=Text(
-                "Put PDFs into the knowledge folder and run `rag sync`.",
-                "请把 PDF 放入 knowledge 文件夹，然后运行 `rag sync`。",
-            ),
-        )
+    space = _active(ledger)
     engines = space_engines(factory, ledger, space)
     settings = factory.settings
     return RagPipeline(
@@ -153,4 +147,53 @@ def pipeline(
             temperature=settings.generator.temperature,
             min_relevance=settings.retrieve.min_relevance,
         ),
+    )
+
+
+def _active(ledger: Ledger) -> Space:
+    space = ledger.active_space()
+    if space is None:
+        raise StoreError(
+            Text("Nothing has been indexed yet.", "还没有建立任何索引。"),
+            hint=Text(
+                "Put PDFs into the knowledge folder and run `rag sync`.",
+                "请把 PDF 放入 knowledge 文件夹，然后运行 `rag sync`。",
+            ),
+        )
+    return space
+
+
+def explainer(
+    factory: Factory,
+    ledger: Ledger,
+    *,
+    index: Callable[[Space], VectorIndex],
+    generator: Callable[[Callable[[], bool]], TextGenerator | None],
+    loaded: Callable[[], TextGenerator | None],
+) -> Explainer:
+    """Wire what says why a sentence did not reach an answer; ``loaded`` waits for nothing.
+
+    Raises:
+        StoreError: nothing has been indexed yet.
+    """
+    from rag.explain.explainer import Explainer
+    from rag.explain.finding import Finder
+    from rag.explain.outside import Outside
+    from rag.retrieve.trace import Tracer
+    from rag.store.passages import LedgerPassages
+    from rag.store.whereabouts import Whereabouts
+
+    space = _active(ledger)
+    engines = space_engines(factory, ledger, space)
+    store, whereabouts = LedgerPassages(ledger, space), Whereabouts(ledger, space)
+    folder, raw = factory.settings.knowledge, factory.pool().letters
+    lexical = load("lexical")(store, factory.analyser)
+    finder = Finder(folder, whereabouts, store, lexical, raw)
+    return Explainer(
+        whereabouts=whereabouts,
+        finder=finder,
+        outside=Outside(folder, whereabouts, finder),
+        tracer=Tracer(retriever(factory, ledger, engines, index(space)), store, factory.analyser),
+        pipeline=pipeline(factory, ledger, index=index, generator=generator),
+        loaded=loaded,
     )

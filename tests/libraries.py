@@ -34,9 +34,10 @@ class PageLibrary:
         )
         self.ledger.activate(self.space)
         self.index = NumpyIndex(dim=embedder.dim)
-        store = LedgerPassages(self.ledger, self.space)
+        self.store = LedgerPassages(self.ledger, self.space)
+        self.lexical = BM25Index(self.store, self.analyser)
         self.retriever = HybridRetriever(
-            store, BM25Index(store, self.analyser), self.index, embedder, candidates=50
+            self.store, self.lexical, self.index, embedder, candidates=50
         )
 
     def add(self, name: str, texts: Sequence[str]) -> list[int]:

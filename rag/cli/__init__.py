@@ -22,6 +22,7 @@ from rag.cli.library import forget, rebuild, sync
 from rag.cli.screen import ui
 from rag.cli.settings import settings
 from rag.cli.status import status
+from rag.cli.why import why
 from rag.errors import RagError
 
 app = typer.Typer(
@@ -32,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich doubles the time of --help: .4 s instead of .2
     help="Ask your own PDFs on your own machine. 在自己的电脑上向自己的 PDF 提问。",
 )
-for command in (ui, sync, rebuild, status, forget, ask, search, doctor, settings):
+for command in (ui, sync, rebuild, status, forget, ask, search, why, doctor, settings):
     app.command()(command)
 app.command("eval")(evaluate)
 app.add_typer(models_commands.app, name="models")

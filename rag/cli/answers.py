@@ -6,21 +6,16 @@ They read the library and never write it, so they work while the app is open.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rag.cli.context import Context, JsonOption, print_json, progress_bar
-from rag.cli.library import run_sync
-from rag.errors import UnknownDocument
+from rag.cli.reading import only, opened
 from rag.words import Text
 
 if TYPE_CHECKING:
-    from rag.factory import Factory
-    from rag.pipeline import RagPipeline
-    from rag.store.ledger import Ledger
     from rag.types import Answer, Event, Passage
 
 Question = Annotated[str, typer.Argument(help="in English or Chinese")]
@@ -45,13 +40,13 @@ def ask(
 
     context: Context = ctx.obj
     answer: Answer | None = None
-    with _opened(context, with_model=True) as (factory, ledger, pipeline):
-        documents = _only(ledger, document)
-        for event in _prompt_read(context, pipeline.ask(question, documents=documents)):
+    with opened(context, with_model=True) as library:
+        documents = only(library.ledger, document)
+        for event in _prompt_read(context, library.pipeline().ask(question, documents=documents)):
             if isinstance(event, Delta) and not as_json:
                 typer.echo(event.text, nl=False)
             if isinstance(event, Finished):
-                answer = replace(event.answer, memory=factory.readings().read())
+                answer = replace(event.answer, memory=library.factory.readings().read())
     assert answer is not None, "a stream of events ends with Finished"
     if as_json:
         print_json(answer_json(answer))
@@ -87,8 +82,9 @@ def search(
     from rag.cli.shapes import search_json
 
     context: Context = ctx.obj
-    with _opened(context, with_model=False) as (_, ledger, pipeline):
-        result = pipeline.search(question, k=k, documents=_only(ledger, document))
+    with opened(context, with_model=False) as library:
+        documents = only(library.ledger, document)
+        result = library.pipeline().search(question, k=k, documents=documents)
     if as_json:
         print_json(search_json(result))
         return
@@ -97,51 +93,6 @@ def search(
         typer.echo(f"   {' '.join(passage.chunk.text.split())[:_SHOWN]}\n")
     if not result.passages:
         typer.echo(context.say(Text("Nothing was found.", "没有找到。")))
-
-
-@contextmanager
-def _opened(context: Context, *, with_model: bool) -> Iterator[tuple[Factory, Ledger, RagPipeline]]:
-    """Open the library for reading; the first time, fill it from the folder."""
-    from rag import wiring
-    from rag.factory import Factory
-    from rag.store.keeper import exact_index
-
-    if not (context.settings.data / "library.db").is_file():
-        run_sync(context, ocr="off")  # a question does not wait for scans to be read
-    with progress_bar(context) as report:
-        factory = Factory(context.settings, report=report)
-        ledger = factory.ledger(read_only=True)
-        generator = factory.generator() if with_model else None
-        pipeline = wiring.pipeline(
-            factory,
-            ledger,
-            index=lambda space: exact_index(ledger, space),
-            generator=lambda _: generator,
-        )
-    try:
-        yield factory, ledger, pipeline
-    finally:
-        if generator is not None:
-            generator.close()
-        factory.close()
-        ledger.close()
-
-
-def _only(ledger: Ledger, document: str | None) -> list[str] | None:
-    if document is None:
-        return None
-    wanted = document.replace("\\", "/")
-    found = {
-        row.document_id
-        for row in ledger.files().values()
-        if row.document_id and (row.path == wanted or Path(row.path).name == Path(wanted).name)
-    }
-    if not found:
-        raise UnknownDocument(
-            Text(f"The library has no document {document}.", f"资料库中没有文档 {document}。"),
-            hint=Text("`rag status` lists all documents.", "`rag status` 可列出所有文档。"),
-        )
-    return sorted(found)
 
 
 def _place(context: Context, passage: Passage) -> str:

@@ -225,6 +225,14 @@ class WorkerPool:
         """
         return self._seen(path, tasks.boxes, list(spans), dict(recipes or {}))
 
+    def letters(self, path: Path, *, pages: Sequence[int]) -> dict[int, str]:
+        """Return all letters of these pages, with those that are kept out of their text.
+
+        Raises:
+            UnreadableDocument: the file cannot be opened, or not in time.
+        """
+        return self._seen(path, tasks.letters, list(pages))
+
     def fitting(self, path: Path) -> str | None:
         """Return which of the passwords opens the file; ``None`` if it needs none.
 

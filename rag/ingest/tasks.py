@@ -134,3 +134,11 @@ def boxes(
 
     with guarded(look.journal, look.limits):
         return PdfViewer().boxes(look.path, spans, recipes=recipes, passwords=look.passwords)
+
+
+def letters(look: Look, pages: Sequence[int]) -> dict[int, str]:
+    """Return all letters of these pages, with those that are kept out of their text."""
+    from rag.ingest.viewer import PdfViewer
+
+    with guarded(look.journal, look.limits):
+        return PdfViewer().letters(look.path, pages, passwords=look.passwords)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,24 @@ class PdfViewer:
                 for page, start, end in spans
             ]
 
+    def letters(
+        self, path: Path, pages: Sequence[int], *, passwords: Sequence[str] = ()
+    ) -> dict[int, str]:
+        """Return all that PDFium finds on these pages, with what is kept out of their text.
+
+        Pages that the file does not have, or that cannot be loaded, are left out.
+
+        Raises:
+            UnreadableDocument: PDFium cannot open the file.
+        """
+        found = {}
+        with opened(path, passwords) as pdf:
+            for number in pages:
+                if number <= len(pdf):
+                    with suppress(pypdfium2.PdfiumError):
+                        found[number] = _letters(pdf[number - 1])
+        return found
+
     def render(self, path: Path, *, page: int, width: int, passwords: Sequence[str] = ()) -> bytes:
         """Return the page as PNG, ``width`` pixels wide.
 
@@ -66,6 +85,15 @@ class PdfViewer:
             image.convert("RGB").save(buffer, "PNG")
             leaf.close()
             return buffer.getvalue()
+
+
+def _letters(leaf: pypdfium2.PdfPage) -> str:
+    text_page = leaf.get_textpage()
+    try:
+        return str(text_page.get_text_range())
+    finally:
+        text_page.close()
+        leaf.close()
 
 
 def _span_boxes(

@@ -32,12 +32,27 @@ _JUDGED = 5  # best passages whose words and language are looked at
 
 
 @dataclass(frozen=True, slots=True)
-class _Legs:
+class Legs:
     """What each leg found, best first."""
 
     lexical: Found
     dense: Found
     seconds: SearchTimes
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """One search stage by stage, before anything is cut off at ``k``."""
+
+    legs: Legs
+    lexical_weight: float
+    fused: Sequence[Fused]  # everything that either leg found
+    passages: tuple[Passage, ...]  # as many of the first as are looked at, pages spread
+    relevance: float
+
+    def result(self, question: str, *, k: int) -> SearchResult:
+        """Return what a search shows of it."""
+        return SearchResult(question, self.passages[:k], self.relevance, self.legs.seconds)
 
 
 class HybridRetriever:
@@ -71,20 +86,26 @@ class HybridRetriever:
         """
         if not question.strip():
             return SearchResult(question, (), relevance=0.0)
-        legs = self._search_legs(question, k=max(k, self._candidates), documents=documents)
+        return self.rank(question, k=k, documents=documents).result(question, k=k)
+
+    def rank(self, question: str, *, k: int, documents: Collection[str] | None = None) -> Ranking:
+        """Return every stage of ``search``."""
+        legs = self.legs(question, k=max(k, self._candidates), documents=documents)
         began = perf_counter()
         signs = self._judge(question, legs)
         weight = lexical_weight(coverage=signs.coverage, across_languages=signs.across_languages)
-        passages = self._first(fuse(legs.lexical, legs.dense, lexical_weight=weight), k=k)
-        seconds = replace(legs.seconds, fuse=perf_counter() - began)
-        return SearchResult(question, passages, relevance(signs) if passages else 0.0, seconds)
+        fused = fuse(legs.lexical, legs.dense, lexical_weight=weight)
+        passages = self._spread(fused[: max(_SPREAD * k, self._candidates)])
+        legs = replace(legs, seconds=replace(legs.seconds, fuse=perf_counter() - began))
+        return Ranking(legs, weight, fused, passages, relevance(signs) if passages else 0.0)
 
     def signs(self, question: str, *, documents: Collection[str] | None = None) -> Signs:
         """Return what a search shows about whether an answer is there."""
-        legs = self._search_legs(question, k=self._candidates, documents=documents)
+        legs = self.legs(question, k=self._candidates, documents=documents)
         return self._judge(question, legs)
 
-    def _search_legs(self, question: str, *, k: int, documents: Collection[str] | None) -> _Legs:
+    def legs(self, question: str, *, k: int, documents: Collection[str] | None) -> Legs:
+        """Return at most ``k`` candidates of each leg."""
         began = perf_counter()
         query = self._embedder.embed_query(question)
         embedded = perf_counter()
@@ -96,7 +117,7 @@ class HybridRetriever:
             dense=searched - embedded,
             lexical=perf_counter() - searched,
         )
-        return _Legs(lexical, dense, times)
+        return Legs(lexical, dense, times)
 
     def _search_vectors(
         self, query: Vector, *, k: int, documents: Collection[str] | None
@@ -111,7 +132,7 @@ class HybridRetriever:
         best = np.argsort(-cosines, kind="stable")[:k]
         return [(ids[i], float(cosines[i])) for i in best]
 
-    def _judge(self, question: str, legs: _Legs) -> Signs:
+    def _judge(self, question: str, legs: Legs) -> Signs:
         terms = content_terms(question, self._analyser)
         named = model_numbers(question, self._analyser)
         frequency, total = self._store.document_frequency([*terms, *chain(*named)])
@@ -139,16 +160,15 @@ class HybridRetriever:
             self._floors[key] = floor_of([hits[0][1] if hits else 0.0 for hits in found])
         return self._floors[key]
 
-    def _first(self, fused: Sequence[Fused], *, k: int) -> tuple[Passage, ...]:
-        """Return the first ``k`` that still exist; the index may lag behind the ledger."""
-        looked_at = fused[: max(_SPREAD * k, self._candidates)]
-        known = self._store.passages([item.id for item in looked_at])
+    def _spread(self, fused: Sequence[Fused]) -> tuple[Passage, ...]:
+        """Return those that still exist, pages spread; the index may lag behind the ledger."""
+        known = self._store.passages([item.id for item in fused])
         found = [
             (item, (known[item.id].chunk.document_id, known[item.id].chunk.first_page))
-            for item in looked_at
+            for item in fused
             if item.id in known
         ]
-        return tuple(_placed(known[item.id], item) for item in spread(found)[:k])
+        return tuple(_placed(known[item.id], item) for item in spread(found))
 
 
 def _placed(passage: Passage, item: Fused) -> Passage:

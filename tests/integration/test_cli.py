@@ -171,6 +171,32 @@ def test_forget_removes_and_undo_brings_back(shell: Shell) -> None:
     assert shell.json("search", "monthly rent")["passages"][0]["document"] == "lease.pdf"
 
 
+def test_why_tells_what_became_of_a_sentence_while_another_process_owns_the_library(
+    shell: Shell,
+) -> None:
+    shell.json("sync")
+    owner = Owner(shell.folder / ".rag")
+    try:
+        found = shell.json("why", "What is the monthly rent?", "the monthly  rent is 950 euros")
+    finally:
+        owner.release()
+    assert found["outcome"] == "prompt"
+    assert found["place"]["document"] == "lease.pdf"
+    assert found["place"]["page"] == 1
+    assert {"stage", "passed", "what", "numbers"} == set(found["steps"][0])
+    used = shell.json(
+        "why", "What is the monthly rent?", "the monthly rent is 950 euros", "--answer",
+        "--document", "lease.pdf", "--only",
+    )  # fmt: skip
+    assert used["outcome"] == "used"
+    gap = shell.run("why", "rent?", "Any sentence", "--document", "none.pdf", RAG_UI__LANGUAGE="zh")
+    assert gap.returncode == 3
+    assert "文件夹中没有文档 none.pdf" in gap.stdout
+    assert "→ 请把它复制到文件夹中" in gap.stdout
+    for words in (["", "a"], ["a", " "], ["a", "b", "--only"]):
+        assert shell.run("why", *words).returncode == 2
+
+
 def test_forgetting_nothing_in_particular_is_refused(shell: Shell) -> None:
     assert shell.run("forget").returncode == 2
 

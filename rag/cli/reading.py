@@ -1,0 +1,98 @@
+"""The library as commands read it: never written, so they work while the app is open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag.cli.context import Context, progress_bar
+from rag.cli.library import run_sync
+from rag.errors import UnknownDocument
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.explain.explainer import Explainer
+    from rag.factory import Factory
+    from rag.pipeline import RagPipeline
+    from rag.protocols import TextGenerator, VectorIndex
+    from rag.store.ledger import Ledger
+    from rag.types import Space
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLibrary:
+    """What a command asks; ``generator`` only where a model was wanted."""
+
+    factory: Factory
+    ledger: Ledger
+    generator: TextGenerator | None
+
+    def pipeline(self) -> RagPipeline:
+        """Return question answering."""
+        from rag import wiring
+
+        return wiring.pipeline(
+            self.factory, self.ledger, index=self._index, generator=lambda _: self.generator
+        )
+
+    def explainer(self) -> Explainer:
+        """Return what says why a sentence did not reach an answer."""
+        from rag import wiring
+
+        return wiring.explainer(
+            self.factory,
+            self.ledger,
+            index=self._index,
+            generator=lambda _: self.generator,
+            loaded=lambda: self.generator,
+        )
+
+    def _index(self, space: Space) -> VectorIndex:
+        from rag.store.keeper import exact_index
+
+        return exact_index(self.ledger, space)
+
+
+@contextmanager
+def opened(context: Context, *, with_model: bool) -> Iterator[OpenLibrary]:
+    """Open the library for reading; the first time, fill it from the folder."""
+    from rag.factory import Factory
+
+    if not (context.settings.data / "library.db").is_file():
+        run_sync(context, ocr="off")  # a question does not wait for scans to be read
+    with progress_bar(context) as report:
+        factory = Factory(context.settings, report=report)
+        ledger = factory.ledger(read_only=True)
+        generator = factory.generator() if with_model else None
+    try:
+        yield OpenLibrary(factory, ledger, generator)
+    finally:
+        if generator is not None:
+            generator.close()
+        factory.close()
+        ledger.close()
+
+
+def only(ledger: Ledger, document: str | None) -> list[str] | None:
+    """Return the ids of the documents that a name means; ``None`` for all.
+
+    Raises:
+        UnknownDocument: there is none.
+    """
+    if document is None:
+        return None
+    wanted = document.replace("\\", "/")
+    found = {
+        row.document_id
+        for row in ledger.files().values()
+        if row.document_id and (row.path == wanted or Path(row.path).name == Path(wanted).name)
+    }
+    if not found:
+        raise UnknownDocument(
+            Text(f"The library has no document {document}.", f"资料库中没有文档 {document}。"),
+            hint=Text("`rag status` lists all documents.", "`rag status` 可列出所有文档。"),
+        )
+    return sorted(found)

@@ -1,0 +1,184 @@
+"""Follows a sentence's passages through a search, and says what each stage did with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rag.explain.values import Number, Place, Step
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.explain.values import Stage
+    from rag.retrieve.trace import LegTrace, PassageTrace, SearchTrace
+
+_WHOLE = 0.95  # of the sentence's letters: what is cut off beyond is a matter of white space
+_SMALL = 0.005  # BM25 scores of a small library are tiny
+_LISTED = 6  # words named in a step
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """The passages that hold a sentence: any of ``whole``, or all of ``parts`` together."""
+
+    place: Place
+    whole: tuple[int, ...]
+    parts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, place: Place, over: Sequence[tuple[int, int, int]]) -> Pieces:
+        """Sort the passages ``(id, start, end)`` that touch the sentence."""
+        length = place.end - place.start
+        whole = [
+            chunk_id
+            for chunk_id, start, end in over
+            if min(end, place.end) - max(start, place.start) >= _WHOLE * length
+        ]
+        return cls(place, tuple(whole), () if whole else tuple(item[0] for item in over))
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """All passages concerned."""
+        return self.whole or self.parts
+
+    def telling(self, trace: SearchTrace) -> PassageTrace:
+        """Return the passage on which it hangs: the best whole one, or the worst part."""
+        traces = sorted((trace.passages[i] for i in self.ids), key=_standing)
+        return traces[0] if self.whole else traces[-1]
+
+    def shown(self, ids: Sequence[int]) -> int | None:
+        """Return the 1-based place of the sentence among shown passages, if it is all there."""
+        places = [ids.index(i) + 1 for i in self.ids if i in ids]
+        complete = bool(places) if self.whole else len(places) == len(self.parts) > 0
+        return min(places) if complete else None
+
+
+def _standing(trace: PassageTrace) -> tuple[float, float, float]:
+    """Return what sorts passages by how far they came."""
+    far = float("inf")
+    legs = [leg.rank for leg in (trace.words, trace.meaning) if leg.rank is not None]
+    return (trace.place or far, trace.fused or far, min(legs, default=far))
+
+
+def best(candidates: Sequence[Pieces], trace: SearchTrace) -> Pieces:
+    """Return the place of the sentence that came farthest."""
+    return min(candidates, key=lambda pieces: _standing(pieces.telling(trace)))
+
+
+def passage_step(pieces: Pieces) -> Step:
+    """Say whether the sentence stands whole in a passage."""
+    if pieces.whole:
+        return Step(
+            "passage",
+            Text("It stands whole in one passage.", "它完整地在一个段落中。"),
+            passed=True,
+        )
+    count = len(pieces.parts)
+    what = Text(f"It was cut into {count} passages.", f"它被切分到 {count} 个段落中。")
+    return Step("passage", what, {"pieces": count})
+
+
+def search_steps(trace: SearchTrace, passage: PassageTrace, *, k: int) -> list[Step]:
+    """Say what both legs, their fusion and the spreading of pages did with a passage."""
+    proposed = passage.words.proposed or passage.meaning.proposed
+    steps = [_words(passage, lost=not proposed), _leg("meaning", passage.meaning, not proposed)]
+    if not proposed:
+        return steps
+    steps.append(_fusion(trace, passage))
+    if passage.place is not None:
+        steps.append(_pages(passage, k=k))
+        steps.append(_within(trace, passage, k=k))
+    return steps
+
+
+def _words(passage: PassageTrace, *, lost: bool) -> Step:
+    step = _leg("words", passage.words, lost)
+    shared = " ".join(passage.shared[:_LISTED]) or "–"
+    missing = " ".join(passage.missing[:_LISTED]) or "–"
+    what = Text(
+        f"{step.what.en} Words of the question in it: {shared}; not in it: {missing}.",
+        f"{step.what.zh}问题中的词，它含有：{shared}；不含：{missing}。",
+    )
+    numbers = {**step.numbers, "shared": shared, "missing": missing}
+    return Step("words", what, numbers, passed=step.passed)
+
+
+_LEGS = {"words": Text("By its words", "按词语"), "meaning": Text("By its meaning", "按语义")}
+
+
+def _leg(stage: Stage, leg: LegTrace, lost: bool) -> Step:  # noqa: FBT001 - a private step
+    name = _LEGS[stage]
+    numbers: dict[str, Number] = {
+        "rank": leg.rank, "score": _rounded(leg.score), "best": _rounded(leg.best),
+        "last": _rounded(leg.last), "candidates": leg.candidates,
+    }  # fmt: skip
+    if leg.rank is None:
+        what = Text(f"{name.en}: not found.", f"{name.zh}：未找到。")
+    else:
+        scores, best = _written(leg.score), _written(leg.best)
+        beyond = Text("", "")
+        if not leg.proposed:
+            beyond = Text(
+                f", behind the {leg.candidates} candidates", f"，在 {leg.candidates} 个候选之后"
+            )
+        what = Text(
+            f"{name.en}: rank {leg.rank}{beyond.en} (score {scores}, best {best}).",
+            f"{name.zh}：第 {leg.rank} 名{beyond.zh}（得分 {scores}，最高 {best}）。",
+        )
+    passed = True if leg.proposed else False if lost else None
+    return Step(stage, what, numbers, passed=passed)
+
+
+def _fusion(trace: SearchTrace, passage: PassageTrace) -> Step:
+    weight = round(100 * trace.lexical_weight)
+    looked_at = passage.place is not None
+    what = Text(
+        f"Both together (words count {weight} %): rank {passage.fused}.",
+        f"两者合并（词语占 {weight}%）：第 {passage.fused} 名。",
+    )
+    numbers = {
+        "rank": passage.fused,
+        "score": _rounded(passage.fused_score),
+        "lexical_weight": _rounded(trace.lexical_weight),
+        "looked_at": trace.looked_at,
+    }
+    return Step("fusion", what, numbers, passed=looked_at)
+
+
+def pushed(passage: PassageTrace, *, k: int) -> bool:
+    """Tell whether spreading pages took the passage out of the first ``k``."""
+    return passage.place is not None and (passage.fused or 0) <= k < passage.place
+
+
+def _pages(passage: PassageTrace, *, k: int) -> Step:
+    before = passage.before_on_page
+    what = Text(
+        f"After pages are spread: rank {passage.place}"
+        f" (better passages of the same page: {before}).",
+        f"分散到不同页面后：第 {passage.place} 名（同一页更好的段落：{before}）。",
+    )
+    numbers = {"rank": passage.place, "score": _rounded(passage.score), "before": before}
+    return Step("pages", what, numbers, passed=not pushed(passage, k=k))
+
+
+def _within(trace: SearchTrace, passage: PassageTrace, *, k: int) -> Step:
+    inside = passage.place is not None and passage.place <= k
+    last = trace.last_score
+    what = Text(
+        f"The model is given the first {k}; the last of them has the score {last:.2f}, this"
+        f" {passage.score or 0:.2f}.",
+        f"给模型前 {k} 段；其中最后一段得分 {last:.2f}，它得分 {passage.score or 0:.2f}。",
+    )
+    numbers = {"k": k, "last_score": _rounded(last), "score": _rounded(passage.score)}
+    return Step("k", what, numbers, passed=inside)
+
+
+def _written(score: float | None) -> str:
+    if score is None:
+        return "–"
+    return f"{score:.2f}" if abs(score) >= _SMALL or not score else f"{score:.1g}"
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

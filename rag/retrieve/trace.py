@@ -1,0 +1,186 @@
+"""What becomes of chosen passages in a search, stage by stage.
+
+It looks into the retriever's own ranking, so that what it tells is what happened. Only the
+ranks of passages that no leg proposed are computed beside it, over every passage in scope.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from rag.retrieve.question import content_terms
+from rag.types import SearchResult
+
+if TYPE_CHECKING:
+    from rag.protocols import Analyser, PassageStore
+    from rag.retrieve.fusion import Found
+    from rag.retrieve.retriever import HybridRetriever, Ranking
+
+
+@dataclass(frozen=True, slots=True)
+class LegTrace:
+    """A passage in one leg. ``rank`` is among all passages in scope, ``None`` without a match.
+
+    ``last`` is the score of the last candidate; a passage below it was not proposed.
+    """
+
+    rank: int | None
+    score: float | None
+    best: float | None
+    last: float | None
+    candidates: int
+
+    @property
+    def proposed(self) -> bool:
+        """Whether the leg handed the passage on."""
+        return self.rank is not None and self.rank <= self.candidates
+
+
+@dataclass(frozen=True, slots=True)
+class PassageTrace:
+    """One passage through all stages; ranks are 1-based, ``None`` where it was not there."""
+
+    id: int
+    words: LegTrace
+    meaning: LegTrace
+    fused: int | None
+    fused_score: float | None
+    place: int | None  # after pages are spread
+    score: float | None
+    before_on_page: int  # better passages of the same page
+    shared: tuple[str, ...]  # terms of the question that the passage holds
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchTrace:
+    """One search as it was for some passages."""
+
+    passages: dict[int, PassageTrace]
+    found: SearchResult  # what the search itself returns
+    lexical_weight: float
+    looked_at: int
+
+    @property
+    def last_score(self) -> float:
+        """The score of the last passage within ``k``."""
+        return self.found.passages[-1].score if self.found.passages else 0.0
+
+
+class Tracer:
+    """Searches as the retriever does, and tells where chosen passages stand."""
+
+    def __init__(self, retriever: HybridRetriever, store: PassageStore, analyser: Analyser) -> None:
+        self._retriever = retriever
+        self._store = store
+        self._analyser = analyser
+
+    def trace(
+        self,
+        question: str,
+        ids: Collection[int],
+        *,
+        k: int,
+        documents: Collection[str] | None,
+        everything: Collection[str],
+    ) -> SearchTrace:
+        """Follow the passages ``ids`` through a search.
+
+        ``documents`` limits the search as in ``search``; ``everything`` names all documents,
+        for the ranks of passages that were not proposed.
+        """
+        ranking = self._retriever.rank(question, k=k, documents=documents)
+        scope = everything if documents is None else documents
+        deep = self._deep(question, ids, ranking, scope)
+        terms = content_terms(question, self._analyser)
+        held = {i: set(text.split()) for i, text in self._store.analysed(list(ids)).items()}
+        return SearchTrace(
+            {i: _passage(i, ranking, deep, terms, held.get(i, set())) for i in ids},
+            ranking.result(question, k=k),
+            ranking.lexical_weight,
+            len(ranking.passages),
+        )
+
+    def telling_words(self, question: str, sentence: str) -> list[str]:
+        """Return words of the sentence that would find it, the rarest first.
+
+        Words that the question has already are left out, and those of every other passage.
+        """
+        asked = set(self._analyser.terms(question))
+        telling = set(content_terms(sentence, self._analyser))
+        rare: dict[str, float] = {}
+        words = dict.fromkeys(_WORDS.findall(sentence))
+        terms = {word: self._analyser.terms(word) for word in words}
+        frequency, total = self._store.document_frequency(list(chain(*terms.values())))
+        for word, held in terms.items():
+            known = [frequency[term] for term in held if frequency[term]]
+            new = asked.isdisjoint(held) and not telling.isdisjoint(held)
+            if new and known and min(known) <= _RARE * total + 1:
+                rare[word] = min(known)
+        return sorted(rare, key=lambda word: (rare[word], -len(word)))
+
+    def _deep(
+        self, question: str, ids: Collection[int], ranking: Ranking, scope: Collection[str]
+    ) -> tuple[Found, Found]:
+        """Return both legs, as far as the last of ``ids`` where they did not reach it."""
+        legs = ranking.legs
+        found = {i for i, _ in legs.lexical}, {i for i, _ in legs.dense}
+        if all(i in leg for i in ids for leg in found):
+            return legs.lexical, legs.dense
+        whole = self._retriever.legs(question, k=_EVERYTHING, documents=scope)
+        return whole.lexical, whole.dense
+
+
+_RARE = 0.2  # of all passages
+# a word or number; in Chinese what stands between the commonest particles
+_WORDS = re.compile(
+    r"[^\W\d_\u3400-\u9fff]{3,}|\d[\d,.]*\d|(?:(?![的了是在和与及为有于由被把])[\u3400-\u9fff]){2,6}"
+)
+_EVERYTHING = 10_000_000  # more passages than a library has
+
+
+def _passage(
+    chunk_id: int,
+    ranking: Ranking,
+    deep: tuple[Found, Found],
+    terms: Sequence[str],
+    held: Collection[str],
+) -> PassageTrace:
+    fused = _place([item.id for item in ranking.fused], chunk_id)
+    place = _place([passage.id for passage in ranking.passages], chunk_id)
+    before = 0
+    if place is not None:
+        keys = [(p.chunk.document_id, p.chunk.first_page) for p in ranking.passages[:place]]
+        before = keys.count(keys[-1]) - 1
+    return PassageTrace(
+        chunk_id,
+        _leg(chunk_id, ranking.legs.lexical, deep[0]),
+        _leg(chunk_id, ranking.legs.dense, deep[1]),
+        fused,
+        ranking.fused[fused - 1].score if fused else None,
+        place,
+        ranking.passages[place - 1].score if place else None,
+        before,
+        tuple(term for term in terms if term in held),
+        tuple(term for term in terms if term not in held),
+    )
+
+
+def _leg(chunk_id: int, proposed: Found, deep: Found) -> LegTrace:
+    rank = _place([i for i, _ in proposed], chunk_id)
+    score = proposed[rank - 1][1] if rank else None
+    if rank is None:
+        rank = _place([i for i, _ in deep], chunk_id)
+        score = deep[rank - 1][1] if rank else None
+        # passages of equal score may stand in another order in the index
+        rank = max(rank, len(proposed) + 1) if rank else None
+    best, last = (proposed[0][1], proposed[-1][1]) if proposed else (None, None)
+    return LegTrace(rank, score, best, last, len(proposed))
+
+
+def _place(ids: Sequence[int], chunk_id: int) -> int | None:
+    return next((rank for rank, found in enumerate(ids, start=1) if found == chunk_id), None)
