@@ -28,7 +28,9 @@ class ByPage(HashingEmbedder):
         self.name, self.dim = "by page", 2
 
     def embed_passages(self, texts: Sequence[str]) -> np.ndarray:
-        angles = np.array([float(text.split()[1].strip(":")) / 30 for text in texts], dtype=np.float32)
+        angles = np.array(
+            [float(text.split()[1].strip(":")) / 30 for text in texts], dtype=np.float32
+        )
         return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
     def embed_query(self, text: str) -> np.ndarray:
