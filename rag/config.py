@@ -101,6 +101,9 @@ class GeneratorSettings(_Section):
     ] = 4096
     max_tokens: Annotated[int, Field(ge=1, description="longest answer in tokens")] = 512
     temperature: Annotated[float, Field(ge=0, le=2, description="0 = always the likeliest")] = 0.0
+    drop_unsupported: Annotated[
+        bool, Field(description="leave out sentences that no passage supports")
+    ] = False
     threads: Annotated[int, Field(ge=0, description="CPU threads; 0 = all cores")] = 0
 
 

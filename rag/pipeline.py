@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from rag.generate.citations import link
+from rag.checking import Checker
+from rag.generate.citations import Linker
 from rag.generate.prompt import fit
 from rag.protocols import Cancelled, never
 from rag.types import (
     Answer,
+    Checked,
     Delta,
     Event,
     Finished,
@@ -36,6 +38,11 @@ if TYPE_CHECKING:
 NOT_IN_DOCUMENTS = Text(
     "Your documents do not hold the answer to this question.",
     "你的文档中没有这个问题的答案。",
+)
+
+NOTHING_LEFT = Text(
+    "Nothing that the model wrote is supported by your documents.",
+    "模型写出的内容都没有文档依据。",
 )
 
 
@@ -60,6 +67,7 @@ class AskSettings:
     max_tokens: int = 512
     temperature: float = 0.0
     min_relevance: float = 0.1
+    drop_unsupported: bool = False
 
 
 class RagPipeline:
@@ -103,7 +111,10 @@ class RagPipeline:
         documents: Collection[str] | None = None,
         cancelled: Cancelled = never,
     ) -> Iterator[Event]:
-        """Yield ``Retrieved`` (again if the budget cut passages), deltas, then ``Finished``."""
+        """Yield ``Retrieved`` (again if the budget cut passages), the text, then ``Finished``.
+
+        The text comes in deltas, and after each sentence comes its ``Checked``.
+        """
         clock = _Clock()
         language = detect_language(question)
         found = self.search(question, k=self._settings.k, documents=documents)
@@ -159,6 +170,7 @@ class RagPipeline:
             yield Retrieved(run.shown, run.dropped)
         run.prompt_tokens = generator.count_tokens(messages)
         run.clock.asked()
+        checker = self._checker(run)
         for delta in generator.stream(
             messages,
             max_tokens=self._settings.max_tokens,
@@ -166,37 +178,44 @@ class RagPipeline:
             cancelled=cancelled,
         ):
             run.take(delta)
-            yield delta
+            text = checker.take(delta.text, last=delta.finish is not None)
+            yield replace(delta, text=text)
+            yield from map(Checked, checker.judged())
         run.clock.ended()
-        yield self._finished(run)
+        yield from map(Checked, checker.judged(last=True))
+        yield from self._finished(run, checker)
 
-    def _finished(self, run: _Run) -> Finished:
-        sentences = self._locate(
-            link(
-                run.text,
-                run.shown,
-                terms=self._analyser.terms,
-                embed=self._embedder.embed_passages,
-                page_of=lambda passage, offset: self._locator.page_of(
-                    passage.chunk.document_id, offset
-                ),
+    def _finished(self, run: _Run, checker: Checker) -> Iterator[Event]:
+        run.text, run.left_out = checker.text, checker.left_out
+        if run.left_out and not run.text.strip():
+            run.text = NOTHING_LEFT.say(run.language)
+            yield Delta(run.text, 0)
+        yield Finished(self._answer(run, tuple(checker.sentences)))
+
+    def _checker(self, run: _Run) -> Checker:
+        linker = Linker(
+            run.shown,
+            terms=self._analyser.terms,
+            embed=self._embedder.embed_passages,
+            question=run.found.question,
+            page_of=lambda passage, offset: self._locator.page_of(
+                passage.chunk.document_id, offset
             ),
-            run,
         )
-        return Finished(self._answer(run, sentences))
 
-    def _locate(self, sentences: Sequence[Sentence], run: _Run) -> tuple[Sentence, ...]:
-        """Return the sentences with boxes for the evidence of each."""
+        def judge(text: str, start: int, end: int) -> Sentence | None:
+            sentence = linker.judge(text, start, end)
+            return sentence and self._located(sentence, run)
+
+        return Checker(judge, drop=self._settings.drop_unsupported)
+
+    def _located(self, sentence: Sentence, run: _Run) -> Sentence:
+        """Return the sentence with boxes for its evidence."""
         spans = [
-            (run.shown[e.passage].chunk.document_id, e.start, e.end)
-            for sentence in sentences
-            for e in sentence.evidence
+            (run.shown[e.passage].chunk.document_id, e.start, e.end) for e in sentence.evidence
         ]
-        boxes = iter(self._locator.boxes(spans))
-        return tuple(
-            replace(s, evidence=tuple(replace(e, boxes=next(boxes)) for e in s.evidence))
-            for s in sentences
-        )
+        found = zip(sentence.evidence, self._locator.boxes(spans), strict=True)
+        return replace(sentence, evidence=tuple(replace(e, boxes=boxes) for e, boxes in found))
 
     def _answer(self, run: _Run, sentences: tuple[Sentence, ...]) -> Answer:
         return Answer(
@@ -207,6 +226,7 @@ class RagPipeline:
             passages=run.shown,
             dropped=run.dropped,
             sentences=sentences,
+            left_out=run.left_out,
             usage=run.clock.usage(run.prompt_tokens, run.tokens),
             model=run.model,
             finish=run.finish,
@@ -259,6 +279,7 @@ class _Run:
     finish: FinishReason = "stop"
     kept: tuple[Passage, ...] | None = None
     dropped: tuple[Passage, ...] = ()
+    left_out: int = 0
 
     @property
     def shown(self) -> tuple[Passage, ...]:
@@ -267,6 +288,5 @@ class _Run:
     def take(self, delta: Delta) -> None:
         if delta.tokens:
             self.clock.first()
-        self.text += delta.text
         self.tokens += delta.tokens
         self.finish = delta.finish or self.finish

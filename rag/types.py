@@ -189,7 +189,8 @@ class Sentence:
     start: int
     end: int
     verdict: Verdict
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[Evidence, ...] = ()  # of an unsupported one: where it was looked for
+    reason: str = ""  # why it is not supported: a key of ``rag.doubts.DOUBTS``, ":", a detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +242,7 @@ class Answer:
     model: str = ""
     finish: FinishReason = "stop"
     memory: MemoryReading | None = None
+    left_out: int = 0  # unsupported sentences that were not shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,13 +254,20 @@ class Retrieved:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """A sentence has ended and is judged, while the rest is still being written."""
+
+    sentence: Sentence
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """Last event of an answer."""
 
     answer: Answer
 
 
-Event = Retrieved | Delta | Finished
+Event = Retrieved | Delta | Checked | Finished
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,7 @@ def pipeline(
             max_tokens=settings.generator.max_tokens,
             temperature=settings.generator.temperature,
             min_relevance=settings.retrieve.min_relevance,
+            drop_unsupported=settings.generator.drop_unsupported,
         ),
     )
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from time import monotonic
 
 from rag.errors import RagError
-from rag.types import Answer, Delta, Event, Finished, Passage, Retrieved
+from rag.types import Answer, Checked, Delta, Event, Finished, Passage, Retrieved
 from rag.words import Text
 from ui.pump import pumped
 from ui.screen import LAST, PageSizes, Problem, Screen, Turn, history_of, passage_of
@@ -153,6 +153,8 @@ def _after(desk: DeskLike, turn: Turn, event: Event) -> Turn:
             return replace(turn, read=share)
         case Delta(text=piece):
             return replace(turn, stage="writing", text=turn.text + piece) if piece else turn
+        case Checked(sentence=sentence):
+            return replace(turn, checked=(*turn.checked, sentence))
         case Finished(answer=answer):
             sizes = _page_sizes(desk, (*answer.passages, *answer.dropped), answer)
             return replace(

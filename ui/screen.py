@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rag.types import Answer, Evidence, Message, Passage, Progress
+from rag.types import Answer, Evidence, Message, Passage, Progress, Sentence
 from rag.words import Language, Text
 
 Stage = Literal[
@@ -35,12 +35,19 @@ class Turn:
     text: str = ""
     passages: tuple[Passage, ...] = ()
     dropped: tuple[Passage, ...] = ()
+    checked: tuple[Sentence, ...] = ()  # judged while the rest is being written
     answer: Answer | None = None
     problem: Problem | None = None
     progress: Progress | None = None  # of the model, while the question waits for it
     read: float = 0.0  # share of the passages that the model has read, 0 to 1
     scope: int = 0  # how many documents were picked; 0 = all were searched
     page_sizes: PageSizes | None = None  # (document id, page) -> (width, height) in points
+
+
+    @property
+    def sentences(self) -> tuple[Sentence, ...]:
+        """The sentences judged so far."""
+        return self.answer.sentences if self.answer else self.checked
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from rag.doubts import doubt_text
 from rag.types import Evidence, Progress, Sentence, Usage
 from rag.words import Language
 from ui.markup import settled
@@ -67,11 +68,9 @@ def _body(turn: Turn, language: Language) -> str:
             f'<div class="absent"><b>{word("not_in_documents", language)}</b>'
             f"{answer_html(turn.text)}{scope}</div>"
         )
-    if not turn.answer:
-        return answer_html(settled(turn.text))
-    sentences = turn.answer.sentences
+    sentences = turn.sentences
     return answer_html(
-        turn.text,
+        turn.text if turn.answer else settled(turn.text),
         sentences,
         opening=lambda index: _opening(turn, sentences[index], index),
         marks=lambda index: _marks(turn, sentences[index], index, language),
@@ -89,29 +88,33 @@ def _opening(turn: Turn, sentence: Sentence, index: int) -> str:
 
 def _marks(turn: Turn, sentence: Sentence, index: int, language: Language) -> str:
     """Return one superscript for each passage that supports the sentence, or a question mark."""
-    if sentence.verdict == "unsupported":
-        words = word("verdict_unsupported", language)
-        return f'<sup class="n unsupported" title="{words}" aria-label="{words}">?</sup>'
     first: dict[int, Evidence] = {}
     for item in sentence.evidence:
-        first.setdefault(item.passage, item)
-    return "".join(
-        _mark(turn, sentence, item, index, language)
-        for item in first.values()
-        if passage_of(turn.passages, item)
-    )
+        if passage_of(turn.passages, item):
+            first.setdefault(item.passage, item)
+    if sentence.verdict == "unsupported" and not first:
+        words = escape(_title(sentence, language))
+        return f'<sup class="n unsupported" title="{words}" aria-label="{words}">?</sup>'
+    return "".join(_mark(turn, sentence, item, index, language) for item in first.values())
 
 
 def _mark(turn: Turn, sentence: Sentence, item: Evidence, index: int, language: Language) -> str:
     passage = turn.passages[item.passage]
-    key = "verdict_weak" if sentence.verdict == "weak" else "verdict_supported"
-    words = say(key, language, number=item.passage + 1, page=page_words(passage, language))
-    title = escape(f"{words} · {passage.document}")
+    place = {"number": item.passage + 1, "page": page_words(passage, language)}
+    title = escape(f"{_title(sentence, language, **place)} · {passage.document}")
+    shown = "?" if sentence.verdict == "unsupported" else item.passage + 1
     return (
         f'<sup class="n {sentence.verdict}"><button type="button" data-s="{index}" '
-        f'data-n="{item.passage + 1}" title="{title}" aria-label="{title}">'
-        f"{item.passage + 1}</button></sup>"
+        f'data-n="{item.passage + 1}" title="{title}" aria-label="{title}">{shown}</button></sup>'
     )
+
+
+def _title(sentence: Sentence, language: Language, **place: object) -> str:
+    """Return the verdict on a sentence in words, and the reason for it."""
+    near = "_near" if sentence.verdict == "unsupported" and place else ""
+    words = say(f"verdict_{sentence.verdict}{near}", language, **place)
+    why = doubt_text(sentence.reason, language)
+    return f"{words}{'。' if language == 'zh' else '. '}{why}" if why else words
 
 
 def _stage(turn: Turn, language: Language) -> str:
@@ -140,9 +143,10 @@ def _notes(turn: Turn, language: Language) -> str:
         return _problem(turn.problem, language)
     if turn.stage == "stopped" or finish == "cancelled":
         return f'<p class="note">{word("stopped_note", language)}</p>'
-    if finish == "length":
-        return f'<p class="note">{word("cut_note", language)}</p>'
-    return ""
+    notes = [word("cut_note", language)] if finish == "length" else []
+    if turn.answer and turn.answer.left_out:
+        notes.append(word("left_out", language, count=turn.answer.left_out))
+    return "".join(f'<p class="note">{note}</p>' for note in notes)
 
 
 def _problem(problem: Problem, language: Language) -> str:

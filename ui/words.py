@@ -86,6 +86,14 @@ WORDS: dict[str, Text] = {
     "verdict_unsupported": Text(
         "Nothing in the passages supports this sentence", "所引段落中没有支持这一句的内容"
     ),
+    "verdict_unsupported_near": Text(
+        "Not supported; looked for in passage {number}, {page}",
+        "没有依据；已在第 {number} 段（{page}）查找",
+    ),
+    "left_out": Text(
+        "{count} sentences without support were left out", "已略去 {count} 句没有依据的内容"
+    ),
+    "left_out_one": Text("1 sentence without support was left out", "已略去 1 句没有依据的内容"),
     "first_token": Text("first {seconds} s", "首字 {seconds} 秒"),
     "speed": Text("{value} tokens/s", "{value} 词元/秒"),
     "retrieval": Text("search {value} ms", "检索 {value} 毫秒"),

@@ -111,6 +111,7 @@ def _print_sources(context: Context, answer: Answer) -> None:
     for number, evidence in sorted(cited.items()):
         typer.secho(f"[{number + 1}] {_place(context, answer.passages[number])}", bold=True)
         typer.echo(f"    {' '.join(evidence.quote.split())[:_SHOWN]}")
+    _print_doubts(context, answer)
     usage = answer.usage
     if usage.completion_tokens:
         typer.secho(
@@ -124,4 +125,28 @@ def _print_sources(context: Context, answer: Answer) -> None:
             ),
             dim=True,
             err=True,
+        )
+
+
+def _print_doubts(context: Context, answer: Answer) -> None:
+    """Say which sentences are not supported, and why."""
+    from rag.doubts import doubt_text
+
+    marks = {"weak": ("?", typer.colors.YELLOW), "unsupported": ("✗", typer.colors.RED)}
+    for sentence in answer.sentences:
+        if sentence.verdict not in marks:
+            continue
+        sign, colour = marks[sentence.verdict]
+        said = " ".join(answer.text[sentence.start : sentence.end].split())
+        typer.secho(f"{sign} {said[:_SHOWN]}", fg=colour)
+        typer.echo(f"    {doubt_text(sentence.reason, context.language)}")
+    if answer.left_out:
+        count = answer.left_out
+        typer.echo(
+            context.say(
+                Text(
+                    f"Left out, because no passage supports it: {count} sentence(s).",
+                    f"已略去 {count} 句没有依据的内容。",
+                )
+            )
         )

@@ -57,6 +57,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
             {
                 "text": answer.text[sentence.start : sentence.end],
                 "verdict": sentence.verdict,
+                "reason": sentence.reason,
                 "evidence": [
                     {
                         "document": evidence.document,
@@ -69,6 +70,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
             }
             for sentence in answer.sentences
         ],
+        "left_out": answer.left_out,
         "passages": [passage_json(passage) for passage in answer.passages],
         "dropped": [passage_json(passage) for passage in answer.dropped],
         "usage": {

@@ -2,7 +2,8 @@
 
 By code, not by asking the model: a small model invents citations. Words decide, weighted by
 how rare they are among the shown passages; where an embedder is given, meaning helps to
-choose and stands in for words when answer and passage are in different languages.
+choose and stands in for words when answer and passage are in different languages. Quantities,
+names and negations are then checked one by one.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rag.generate.checks import Claim, Source, doubts, gravest
 from rag.generate.refusal import is_refusal
 from rag.generate.sentences import split_sentences
-from rag.generate.spans import Rarity, Span, Terms, candidate_spans, numbers
+from rag.generate.spans import Rarity, Span, Terms, candidate_spans
+from rag.quantities import gaps
 from rag.types import Chunk, Evidence, Passage, Sentence, Verdict
 from rag.words import Language, detect_language, is_cjk
 
@@ -25,11 +28,14 @@ Embed = Callable[[Sequence[str]], "Vectors"]
 PageOf = Callable[[Passage, int], int]
 
 SUPPORTED = 0.5
-"""Support from which a sentence counts as supported, if its numbers are there too."""
+"""Support from which a sentence counts as supported, if nothing in it is in doubt."""
 WEAK = 0.25
 """Support below which nothing is shown as evidence."""
 _SHORTLIST = 8  # candidates by words whose meaning is compared as well
 _MEANING = 0.3  # what the nearest meaning adds when candidates are ordered
+_QUANTITIES = 0.6  # what holding all of a claim's quantities adds
+_DATED = 0.3  # of a figure's weight: a year stands on every other line of a report
+_QUESTION = 0.3  # what the question's words add: a bare "$1,577" says little of its place
 _CHINESE_LETTERS = 0.15  # share of the letters from which a passage counts as Chinese
 _ACROSS_SUPPORT = 0.3  # support by meaning alone; numbers and names must add the rest
 # What a model adds around its claims: list marks, citation marks, emphasis.
@@ -37,18 +43,10 @@ _MARKUP = re.compile(r"^\s*(?:[-*+•]|\(?\d{1,2}[.)、])\s+|\[\d{1,3}\]|[*_`#|]
 
 
 @dataclass(frozen=True, slots=True)
-class _Claim:
-    """One sentence of the answer, read for comparison."""
-
-    text: str
-    terms: frozenset[str]
-    numbers: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
 class _Match:
     span: Span
     support: float  # 0 to 1
+    foreign: bool = False  # passage and claim are in different languages
 
 
 def link(
@@ -58,92 +56,153 @@ def link(
     terms: Terms,
     page_of: PageOf,
     embed: Embed | None = None,
+    question: str = "",
 ) -> tuple[Sentence, ...]:
     """Return the answer's sentences in order, each with its verdict and best evidence.
 
     ``terms`` analyses text as the index does; ``page_of(passage, offset)`` names the page of
     an offset into the passage's document; ``embed`` maps texts to unit rows, and ``None``
-    leaves it to words. Pieces without a word, such as rules and brackets, are left out.
+    leaves it to words; ``question`` helps to choose between places that say the same. Pieces
+    without a word, such as rules and brackets, are left out.
     """
-    linker = _Linker(passages, terms, embed)
-    found: list[Sentence] = []
-    for start, end in split_sentences(answer):
-        text = _MARKUP.sub(" ", answer[start:end])
-        claim = _Claim(text, frozenset(terms(text)), numbers(text))
-        if not claim.terms:
-            continue
-        if is_refusal(text):
-            found.append(Sentence(start, end, "not_in_documents"))
-            continue
-        match = linker.best(claim)
-        if match is None or match.support < WEAK:
-            found.append(Sentence(start, end, "unsupported"))
-            continue
-        verdict = _verdict(claim, match, passages)
-        evidence = _evidence(match, passages[match.span.passage], page_of)
-        shown = () if verdict == "unsupported" else (evidence,)
-        found.append(Sentence(start, end, verdict, shown))
-    return tuple(found)
+    linker = Linker(passages, terms=terms, page_of=page_of, embed=embed, question=question)
+    judged = (linker.judge(answer, start, end) for start, end in split_sentences(answer))
+    return tuple(sentence for sentence in judged if sentence is not None)
 
 
-class _Linker:
-    """Finds the best span for a claim; embeds each span at most once."""
+class Linker:
+    """Finds evidence for one answer, sentence by sentence; embeds each span at most once."""
 
-    def __init__(self, passages: Sequence[Passage], terms: Terms, embed: Embed | None) -> None:
+    def __init__(
+        self,
+        passages: Sequence[Passage],
+        *,
+        terms: Terms,
+        page_of: PageOf,
+        embed: Embed | None = None,
+        question: str = "",
+    ) -> None:
+        """See ``link``."""
+        self._passages = passages
+        self._terms = terms
+        self._page_of = page_of
         self._spans = spans = candidate_spans(passages, terms)
-        self._around = [
-            frozenset(terms(f"{p.document}\n{_named(p.chunk)}\n{p.chunk.text}")) for p in passages
+        self._sources = [
+            Source(p.chunk.text, above=f"{p.document}\n{_named(p.chunk)}", terms=terms)
+            for p in passages
         ]
         self._languages = [_language(passage.chunk.text) for passage in passages]
         self._rarity = Rarity(spans)
+        self._asked = [self._asked_for(frozenset(terms(question)), span) for span in spans]
         self._embed = embed
         self._rows: dict[str, Vector] = {}
 
-    def best(self, claim: _Claim) -> _Match | None:
+    def judge(self, answer: str, start: int, end: int) -> Sentence | None:
+        """Return the sentence ``answer[start:end]``, judged; ``None`` for one without words."""
+        text = _MARKUP.sub(" ", answer[start:end])
+        claim = Claim(text, frozenset(self._terms(text)))
+        if not claim.terms:
+            return None
+        if is_refusal(text):
+            return Sentence(start, end, "not_in_documents")
+        match = self._best(claim)
+        if match is None or match.support < WEAK:
+            return Sentence(start, end, "unsupported", reason="nowhere")
+        verdict, reason = self._verdict(claim, match)
+        if verdict == "unsupported" and match.support < SUPPORTED:
+            return Sentence(start, end, verdict, reason=reason)
+        return Sentence(start, end, verdict, (self._evidence(match),), reason)
+
+    def _verdict(self, claim: Claim, match: _Match) -> tuple[Verdict, str]:
+        """Return supported if the place says enough of it and nothing in it is in doubt."""
+        sources = self._sources
+        others = [source for i, source in enumerate(sources) if i != match.span.passage]
+        source = sources[match.span.passage]
+        doubt = gravest(doubts(claim, match.span.text, source, others, foreign=match.foreign))
+        if doubt is not None:
+            grave = doubt.grave or match.support < SUPPORTED
+            return ("unsupported" if grave else "weak"), doubt.reason
+        return ("supported", "") if match.support >= SUPPORTED else ("weak", "wording")
+
+    def _best(self, claim: Claim) -> _Match | None:
         """Return the span with the best support; ``None`` when there is no span."""
         if not self._spans:
             return None
-        ranked = sorted(self._spans, key=lambda span: -self._overlap(claim, span))
-        asked = detect_language(claim.text)
-        if self._embed is not None and self._languages[ranked[0].passage] != asked:
-            foreign = [span for span in ranked if self._languages[span.passage] != asked]
-            return self._best_across(foreign, claim)
+        held = self._quantities_held(claim)
+        words = [
+            self._overlap(claim, span) + _QUANTITIES * held[i] + _QUESTION * self._asked[i]
+            for i, span in enumerate(self._spans)
+        ]
+        ranked = sorted(range(len(self._spans)), key=lambda i: -words[i])
+        language = detect_language(claim.text)
+        if self._embed is not None and self._language_of(ranked[0]) != language:
+            foreign = [i for i in ranked if self._language_of(i) != language]
+            return self._best_across(foreign, claim, held)
         shortlist = ranked[:_SHORTLIST]
-        nearness = self._nearness(claim, shortlist)
-        chosen = max(
-            range(len(shortlist)),
-            key=lambda i: self._overlap(claim, shortlist[i]) + _MEANING * nearness[i],
+        nearness = self._nearness(claim, [self._spans[i] for i in shortlist])
+        chosen, _ = max(
+            zip(shortlist, nearness, strict=True),
+            key=lambda pair: words[pair[0]] + _MEANING * pair[1],
         )
-        return _Match(shortlist[chosen], self._held(claim.terms, shortlist[chosen]))
+        span = self._spans[chosen]
+        foreign_place = self._language_of(chosen) != language
+        return _Match(span, self._held(claim, claim.terms, span), foreign_place)
 
-    def _overlap(self, claim: _Claim, span: Span) -> float:
+    def _asked_for(self, wanted: frozenset[str], span: Span) -> float:
+        """Return the share of the question that the span and, half of it, its passage hold."""
+        around = self._sources[span.passage].terms
+        inside = self._rarity.share(wanted & span.terms, wanted)
+        return (inside + self._rarity.share(wanted & (span.terms | around), wanted)) / 2
+
+    def _language_of(self, index: int) -> Language:
+        return self._languages[self._spans[index].passage]
+
+    def _quantities_held(self, claim: Claim) -> list[float]:
+        """Return the share of the claim's quantities that stand in each span."""
+        wanted = claim.quantities
+        if not wanted:
+            return [0.0] * len(self._spans)
+        weights = [_DATED if quantity.date else 1.0 for quantity in wanted]
+        weight = dict(zip(wanted, weights, strict=True))
+        places = (self._sources[span.passage].place(span.text) for span in self._spans)
+        missing = (sum(weight[gap.quantity] for gap in gaps(wanted, place)) for place in places)
+        return [1 - lacking / sum(weights) for lacking in missing]
+
+    def _overlap(self, claim: Claim, span: Span) -> float:
         """Return the share of the claim that the span holds, a little less for long spans."""
         shared = claim.terms & span.terms
         precision = self._rarity.share(shared, span.terms)
         return 0.85 * self._rarity.share(shared, claim.terms) + 0.15 * precision
 
-    def _held(self, wanted: frozenset[str], span: Span) -> float:
+    def _held(self, claim: Claim, wanted: frozenset[str], span: Span) -> float:
         """Return the share of the terms that the span holds; the rest of its passage counts half.
 
         What a table's row is about stands in its header, what a sentence is about in its title.
+        A quantity counts however it is written.
         """
-        inside = self._rarity.share(wanted & span.terms, wanted)
-        around = self._rarity.share(wanted & (span.terms | self._around[span.passage]), wanted)
+        source = self._sources[span.passage]
+        place = source.place(span.text)
+        missing = {gap.quantity for gap in gaps(claim.quantities, place)}
+        standing = [claim.said(q) for q in claim.quantities if q not in missing]
+        here = span.terms | frozenset(self._terms(" ".join(standing)))
+        inside = self._rarity.share(wanted & here, wanted)
+        around = self._rarity.share(wanted & (here | source.terms), wanted)
         return (inside + around) / 2
 
-    def _best_across(self, spans: Sequence[Span], claim: _Claim) -> _Match:
+    def _best_across(self, among: Sequence[int], claim: Claim, held: Sequence[float]) -> _Match:
         """Choose by meaning, and by the names and numbers that survive translation."""
+        spans = [self._spans[i] for i in among]
         nearness = self._nearness(claim, spans)
         known = frozenset().union(*(span.terms for span in spans))
         fixed = frozenset(term for term in claim.terms if _survives(term, known))
         support = [
-            _ACROSS_SUPPORT * near + (1 - _ACROSS_SUPPORT) * self._held(fixed, span)
+            _ACROSS_SUPPORT * near + (1 - _ACROSS_SUPPORT) * self._held(claim, fixed, span)
             for near, span in zip(nearness, spans, strict=True)
         ]
-        chosen = max(range(len(spans)), key=support.__getitem__)
-        return _Match(spans[chosen], support[chosen])
+        chosen = max(range(len(spans)), key=lambda i: support[i] + _QUANTITIES * held[among[i]])
+        return _Match(spans[chosen], support[chosen], foreign=True)
 
-    def _nearness(self, claim: _Claim, spans: Sequence[Span]) -> list[float]:
+    def _nearness(self, claim: Claim, spans: Sequence[Span]) -> list[float]:
         """Return each span's place between the farthest (0) and the nearest (1) in meaning."""
         if self._embed is None:
             return [0.0] * len(spans)
@@ -154,6 +213,20 @@ class _Linker:
         cosines = [float(self._rows[span.text] @ asked) for span in spans]
         low, high = min(cosines), max(cosines)
         return [(c - low) / (high - low) if high > low else 0.0 for c in cosines]
+
+    def _evidence(self, match: _Match) -> Evidence:
+        span = match.span
+        passage = self._passages[span.passage]
+        start = passage.chunk.start + span.start
+        return Evidence(
+            passage=span.passage,
+            document=passage.document,
+            page=self._page_of(passage, start),
+            quote=span.text,
+            start=start,
+            end=passage.chunk.start + span.end,
+            score=round(min(1.0, match.support), 4),
+        )
 
 
 def _language(passage: str) -> Language:
@@ -171,31 +244,3 @@ def _named(chunk: Chunk) -> str:
 def _survives(term: str, known: Collection[str]) -> bool:
     """Say whether a term is alike in both languages: a number, a code, a name in Latin."""
     return not is_cjk(term[0]) and (term in known or any(letter.isdigit() for letter in term))
-
-
-def _verdict(claim: _Claim, match: _Match, passages: Sequence[Passage]) -> Verdict:
-    """Return supported if support is high and no number of the claim is from elsewhere.
-
-    A number may stand outside the span as long as the same passage holds it, because a
-    table's row has its names in the header; but the span must hold one.
-    """
-    span = match.span
-    chunk = passages[span.passage].chunk
-    elsewhere = claim.numbers - numbers(f"{_named(chunk)}\n{chunk.text}")
-    if elsewhere or (claim.numbers and not claim.numbers & span.numbers):
-        return "weak" if match.support >= SUPPORTED else "unsupported"
-    return "supported" if match.support >= SUPPORTED else "weak"
-
-
-def _evidence(match: _Match, passage: Passage, page_of: PageOf) -> Evidence:
-    span = match.span
-    start = passage.chunk.start + span.start
-    return Evidence(
-        passage=span.passage,
-        document=passage.document,
-        page=page_of(passage, start),
-        quote=span.text,
-        start=start,
-        end=passage.chunk.start + span.end,
-        score=round(min(1.0, match.support), 4),
-    )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +15,6 @@ Terms = Callable[[str], list[str]]
 
 MAX_SPAN_CHARS = 400
 """A longer run without an end of sentence is a table or a list: its lines count."""
-_NUMBER = re.compile(r"(?<![^\W\d_])(?<![\d.])\d[\d,]*(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,6 @@ class Span:
     end: int
     text: str
     terms: frozenset[str]
-    numbers: frozenset[str]
 
 
 def candidate_spans(passages: Sequence[Passage], terms: Terms) -> list[Span]:
@@ -56,17 +52,7 @@ def _places(text: str) -> Iterable[tuple[int, int]]:
 
 def _span(passage: int, text: str, start: int, end: int, terms: Terms) -> Span:
     quoted = text[start:end]
-    return Span(passage, start, end, quoted, frozenset(terms(quoted)), numbers(quoted))
-
-
-def numbers(text: str) -> frozenset[str]:
-    """Return the numbers of a text in one spelling; digits after a letter belong to a name.
-
-    >>> sorted(numbers("The A100 has 1,555.0 GB/s and ８0 GB"))
-    ['1555', '80']
-    """
-    found = (m[0].replace(",", "") for m in _NUMBER.finditer(unicodedata.normalize("NFKC", text)))
-    return frozenset(n.rstrip("0").rstrip(".") if "." in n else n for n in found)
+    return Span(passage, start, end, quoted, frozenset(terms(quoted)))
 
 
 class Rarity:

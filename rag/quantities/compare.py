@@ -39,29 +39,45 @@ class Gap:
 
 @dataclass(frozen=True)  # no slots: what is worked out on demand is kept
 class Place:
-    """A text in which quantities are looked for, its table's header included."""
+    """A text in which quantities are looked for.
+
+    Figures have to stand in the text itself, dates there or in its ``header``, and units and
+    scales may be named by all that is ``around`` it.
+    """
 
     text: str
+    header: str = ""
+    around: str = ""
+
+    @property
+    def _all(self) -> str:
+        return f"{self.text}\n{self.header}\n{self.around}"
 
     @cached_property
     def quantities(self) -> tuple[Quantity, ...]:
-        """What stands there."""
-        return quantities(self.text)
+        """What stands in the text itself."""
+        return quantities(" ".join(self.text.split()))
+
+    @cached_property
+    def dates(self) -> tuple[Day, ...]:
+        """The dates of the text and of its header, in all readings."""
+        found = (*self.quantities, *quantities(self.header))
+        return tuple(date for q in found for date in (q.date, q.other) if date)
 
     @cached_property
     def units(self) -> frozenset[str]:
         """The units named anywhere, as in a table's header."""
-        return units_in(half_width(self.text))
+        return units_in(half_width(self._all))
 
     @cached_property
     def scales(self) -> frozenset[int]:
         """The powers of ten that a header gives to figures without a scale of their own."""
-        return frozenset(_powers(self.text))
+        return frozenset(_powers(self._all))
 
     @cached_property
     def years(self) -> frozenset[int]:
         """The years of all dates."""
-        return frozenset(q.date.year for q in self.quantities if q.date and q.date.year)
+        return frozenset(date.year for date in self.dates if date.year)
 
 
 def gaps(wanted: Iterable[Quantity], place: Place) -> tuple[Gap, ...]:
@@ -109,11 +125,7 @@ def _difference(wanted: Quantity, place: Place) -> Difference | None:
 def _stands(wanted: Quantity, place: Place) -> bool:
     """Say whether a date stands there, perhaps with its year in another cell."""
     asked = [date for date in (wanted.date, wanted.other) if date]
-    for found in place.quantities:
-        for date in (found.date, found.other):
-            if date and any(_holds(date, one, place.years) for one in asked):
-                return True
-    return False
+    return any(_holds(date, one, place.years) for date in place.dates for one in asked)
 
 
 def _holds(date: Day, wanted: Day, years: frozenset[int]) -> bool:

@@ -30,6 +30,8 @@ _LOWER = {0x41 + i: 0x61 + i for i in range(26)}
 # Each begins with what a number begins with: that is what the engine can skip to.
 _DIGITS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:[.:][0-9]+)*")
 _CLOCK = re.compile(r"[0-2]?[0-9]:[0-5][0-9](?::[0-5][0-9])?\Z")
+_CODE_BEFORE = re.compile(r"(?:[0-9][A-Za-z]|[A-Z])-\Z")
+_SECTION = re.compile(r"(?:\([a-z0-9]{1,3}\))+(?=\W|\Z)")  # 6(c)(ii): written as one
 _CHINESE = re.compile(rf"(?:百分之|千分之)?{CHINESE}")
 _ENGLISH = re.compile(rf"\b{ENGLISH}\b")
 _SCALE = re.compile(
@@ -118,6 +120,8 @@ class _Reader:
         """Yield the numbers in order; 1亿2000万 is one."""
         last: Quantity | None = None
         for found in self._found():
+            if last is not None and found.start < last.end:
+                continue  # 0千一: its first character was a scale
             if last is not None and (joined := self._joined(last, found)):
                 last = joined
                 continue
@@ -145,11 +149,15 @@ class _Reader:
         before = self._low[start - 1] if start else " "
         if before == "_" or (before.isalnum() and before < _CJK):
             return None  # A100, x86_64: a name
+        if before == "-" and _CODE_BEFORE.search(self._wide, max(0, start - 3), start):
+            return None  # 13a-15, COVID-19
         if ":" in written or written.count(".") > 1:
             if ":" not in written or _CLOCK.match(written):
                 return Quantity(start, end, code=written)
             end = start + written.index(":")  # 3:1, a ratio
             written = self._low[start:end]
+        if section := _SECTION.match(self._low, end):
+            return Quantity(start, section.end(), code=self._low[start : section.end()])
         return self._measured(start, end, Decimal(written.replace(",", "")))
 
     def _english(self, start: int, end: int, words: str) -> Quantity | None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rag.cli.answers import _prompt_read
+from rag.cli.answers import _print_doubts, _prompt_read
 from rag.cli.context import Context
-from rag.types import Delta, Event, Progress, Retrieved
+from rag.types import Answer, Delta, Event, Progress, Retrieved, Sentence
 from tests.factories import settings
 
 
@@ -40,3 +40,21 @@ def test_progress_of_the_prompt_goes_to_the_bar_and_the_rest_passes(
         assert bool(closed) is isinstance(event, Delta), "the bar makes room for the text"
     assert passed == [events[0], events[3], events[4]]
     assert [(progress.done, progress.total) for progress in told] == [(50, 100), (100, 100)]
+
+
+def test_it_is_said_which_sentences_are_not_supported_and_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "It is big. It has 45 GB. It is red."
+    sentences = (
+        Sentence(0, 10, "supported"),
+        Sentence(11, 24, "unsupported", reason="number:45 GB"),
+        Sentence(25, 35, "weak", reason="wording"),
+    )
+    answer = Answer("?", text, "en", "weak", (), (), sentences, left_out=2)
+    _print_doubts(Context(settings(tmp_path), "en", None), answer)
+    told = capsys.readouterr().out
+    assert "It is big." not in told
+    assert "✗ It has 45 GB.\n    45 GB does not stand there." in told
+    assert "? It is red.\n    Only some of its words stand there." in told
+    assert "no passage supports it: 2" in told

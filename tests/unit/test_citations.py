@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rag.doubts import doubt_text
 from rag.generate.citations import link
 from rag.retrieve.analyser import BilingualAnalyser
 from rag.retrieve.hashing import HashingEmbedder
@@ -80,6 +81,7 @@ def test_a_changed_number_is_never_supported(answer):
 def test_a_claim_from_nowhere_is_unsupported_and_gets_no_evidence():
     (sentence,) = linked("Bananas grow in Ecuador because of rain.")
     assert (sentence.verdict, sentence.evidence) == ("unsupported", ())
+    assert sentence.reason == "nowhere"
 
 
 @pytest.mark.parametrize(
@@ -127,3 +129,102 @@ def test_each_span_is_embedded_once():
 
     linked("The fee is $1,577.00 a month. The agreement ends on May 5, 2020.", embed=embed)
     assert len(asked) == len(set(asked))
+
+
+REPORT = passage(
+    "Net sales (in millions) 2018 2017\nTotal 32,765 31,657\nGross margin 45.2% 44.1%\n"
+    "Ada Lovelace joined Contoso Inc in March 2018. She is not a director. Sales increased by 5%.\n"
+    "Section 6(c) of the “Master Plan” applies to Windows 7.",
+    id=3,
+    document_id="report",
+    page=2,
+)
+BERICHT = passage(
+    "公司2018年营业收入3.2亿元，同比增长百分之二十五。该项目不包括海外业务。根据《星河计划》执行。",
+    id=4,
+    document_id="zh",
+    page=5,
+)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Total net sales were $32,765 million in 2018.",
+        "Total net sales were about $32.8 billion in 2018.",
+        "The gross margin was 45.2 percent in 2018.",
+        "Ada Lovelace joined Contoso in March 2018.",
+        "She isn't a director.",
+        "Section 6(c) of the Master Plan applies to Windows 7.",
+        "公司2018年营业收入为32,000万元，同比增长25%。",
+        "该项目不包括海外业务。",
+    ],
+)
+def test_what_stands_there_in_another_spelling_is_supported(answer):
+    (sentence,) = linked(answer, passages=[REPORT, BERICHT])
+    assert (sentence.verdict, sentence.reason) == ("supported", "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("Total net sales were $32,756 million in 2018.", "number:32,756 million"),
+        ("Total net sales were $32,765 billion in 2018.", "scale:32,765 billion"),
+        ("Total net sales were $32,765 million in 2016.", "date:2016"),
+        ("The gross margin was 54.2% in 2018.", "number:54.2%"),
+        ("Sales increased by 5 km.", "unit:5 km"),
+        ("Sales decreased by 5%.", "opposite:decreased"),
+        ("Ada Byron joined Contoso Inc in March 2018.", "name:Ada Byron"),
+        ("Ada Lovelace joined Contoso Inc in April 2018.", "date:April 2018"),
+        ("She is a director.", "negation"),
+        ("Ada Lovelace has not joined Contoso Inc in March 2018.", "negation"),
+        ("Section 6(d) of the “Master Plan” applies to Windows 7.", "number:6(d)"),
+        ("Section 6(c) of the “Master Class” applies to Windows 7.", "quote:Master Class"),
+        ("Section 6(c) of the “Master Plan” applies to Windows 8.", "name:Windows 8"),
+        ("公司2018年营业收入3.2万元，同比增长25%。", "scale:3.2万元"),
+        ("公司2018年营业收入3.2亿元，同比下降25%。", "opposite:下降"),
+        ("该项目包括海外业务。", "negation"),
+        ("根据《银河计划》执行。", "quote:银河计划"),
+    ],
+)
+def test_what_does_not_stand_there_is_named(answer, reason):
+    (sentence,) = linked(answer, passages=[REPORT, BERICHT])
+    assert sentence.verdict != "supported"
+    assert sentence.reason == reason
+    for language in ("en", "zh"):
+        assert doubt_text(sentence.reason, language) not in {"", sentence.reason}
+
+
+def test_a_number_of_no_passage_is_unsupported_however_alike_the_rest_is():
+    (sentence,) = linked("The agreement ends on May 6, 2020.")
+    assert sentence.verdict == "unsupported"
+    assert sentence.evidence[0].page == 7  # where it was looked for
+
+
+def test_a_number_of_another_place_is_weak():
+    (sentence,) = linked("The agreement ends on May 5, 2020 for 450W.")
+    assert (sentence.verdict, sentence.reason) == ("weak", "elsewhere:450W")
+
+
+def test_the_question_decides_between_places_that_hold_the_same_number():
+    rows = passage("Inventories 1,577\nNote\nNet sales 1,577", id=9, document_id="rows")
+    for question, place in (("What are the inventories?", "Inv"), ("What are net sales?", "Net")):
+        (sentence,) = link(
+            "$1,577",
+            [rows],
+            terms=BilingualAnalyser().terms,
+            page_of=lambda shown, offset: 1,
+            question=question,
+        )
+        assert sentence.evidence[0].quote.startswith(place)
+
+
+def test_between_languages_names_are_not_asked_for_but_numbers_are():
+    def embed(texts):
+        return np.eye(2, dtype=np.float32)[[0 if "3.2亿" in text else 1 for text in texts]]
+
+    answer = "Revenue of the Chinese Company was {} in 2018."
+    (right,) = linked(answer.format("320 million yuan"), passages=[BERICHT], embed=embed)
+    assert right.verdict == "supported"
+    (wrong,) = linked(answer.format("330 million yuan"), passages=[BERICHT], embed=embed)
+    assert (wrong.verdict, wrong.reason) == ("unsupported", "number:330 million yuan")

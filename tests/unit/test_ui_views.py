@@ -27,6 +27,7 @@ from rag.types import (
     Ranks,
     Sentence,
     Usage,
+    Verdict,
 )
 from rag.words import LANGUAGES, Language, Text
 from tests.fake_script import HOSTILE
@@ -139,6 +140,31 @@ def finished(*sentences: Sentence, text: str = "One. Two. Three.", **values: obj
 
 def proof(number: int = 0) -> tuple[Evidence, ...]:
     return (Evidence(number, "manual.pdf", 60, "One", 0, 3, 0.9),)
+
+
+def test_sentences_are_marked_while_the_rest_is_being_written() -> None:
+    done = finished(text="One. Tw")
+    assert done.answer
+    checked = (Sentence(0, 4, "supported", proof()),)
+    live = replace(done, stage="writing", answer=None, checked=checked)
+    html = live_html(Screen(live=live), "en")
+    assert 'class="s supported" data-s="0"' in html
+    assert 'data-n="1"' in html
+    assert plain(html).index("One.") < plain(html).index("Tw")
+
+
+@pytest.mark.parametrize("verdict", ["weak", "unsupported"])
+def test_a_mark_says_why_a_sentence_is_not_supported(verdict: Verdict) -> None:
+    turn = finished(Sentence(0, 4, verdict, proof(), "number:45 GB"))
+    assert "45 GB does not stand there." in talk_html(Screen((turn,)), "en")
+    assert "文中没有 45 GB。" in talk_html(Screen((turn,)), "zh")
+
+
+def test_it_is_said_how_many_sentences_were_left_out() -> None:
+    done = finished(text="One.")
+    assert done.answer
+    turn = replace(done, answer=replace(done.answer, left_out=2))
+    assert "2 sentences without support were left out" in talk_html(Screen((turn,)), "en")
 
 
 def test_the_foot_counts_sentences_and_tells_times() -> None:

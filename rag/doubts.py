@@ -1,0 +1,39 @@
+"""Why a sentence of an answer is not called supported, in both languages.
+
+Kept as ``key:detail``, such as ``number:45 GB``, and turned into words only when shown.
+"""
+
+from __future__ import annotations
+
+from rag.words import Language, Text
+
+DOUBTS: dict[str, Text] = {
+    "number": Text("{0} does not stand there.", "文中没有 {0}。"),
+    "date": Text("The date {0} does not stand there.", "文中没有日期 {0}。"),
+    "unit": Text("It stands there with another unit than {0}.", "文中的单位与 {0} 不同。"),
+    "scale": Text(
+        "The digits of {0} stand there, its scale (thousand, million …) does not.",
+        "文中有 {0} 的数字，但数量级（千、百万等）不同或未写明。",
+    ),
+    "elsewhere": Text(
+        "{0} stands in the passages, but not in this place.", "{0} 在所示段落中，但不在此处。"
+    ),
+    "name": Text("The name {0} does not stand there.", "文中没有“{0}”这一名称。"),
+    "quote": Text("The words “{0}” do not stand there.", "文中没有“{0}”这句话。"),
+    "negation": Text("One of the two says “not”, the other does not.", "一处是否定，另一处不是。"),
+    "opposite": Text("The place says the opposite of “{0}”.", "文中说法与“{0}”相反。"),
+    "wording": Text("Only some of its words stand there.", "文中只有其中一部分词语。"),
+    "nowhere": Text("No passage says anything like it.", "所示段落中没有类似的内容。"),
+}
+"""What each key means; ``{0}`` is the detail."""
+
+
+def doubt_text(reason: str, language: Language) -> str:
+    """Return a doubt in words; an unknown one is shown as it is rather than hidden.
+
+    >>> doubt_text("number:45 GB", "en"), doubt_text("", "zh")
+    ('45 GB does not stand there.', '')
+    """
+    key, _, detail = reason.partition(":")
+    known = DOUBTS.get(key)
+    return known.say(language).replace("{0}", detail) if known else reason

@@ -1,0 +1,192 @@
+"""What of a sentence has to stand word for word in its evidence: does it?
+
+Quantities, names and negations. Everything here compares two texts; which place of a passage
+is the evidence was decided before, by ``rag.generate.citations``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from rag.generate.names import Name, names, squeezed
+from rag.generate.negation import negations, opposites
+from rag.quantities import Gap, Place, Quantity, gaps, quantities
+
+Terms = Callable[[str], list[str]]
+
+_CLAUSE = re.compile(r"[,;:，；：。、()（）\n]|[.!?](?=\s)")
+_SAME_CLAUSE = 0.5  # of its words that a clause shares with another of which it speaks as well
+_NEARLY = 0.8  # of the best clause's share: it may be that one
+_PROSE = re.compile(r"(?:\b[a-z]+\b[ ,]+){4}|[\u4e00-\u9fff，]{12}")  # no table's row
+_COUNTED = 10  # "three reasons" is counted by whoever answers, and may stand nowhere
+_NUMBERED_NAME = re.compile(r"[A-Z]\w*[ -]?\Z")  # RTX 4090, Item 7, Note 12
+
+
+@dataclass(frozen=True)  # no slots: what is worked out on demand is kept
+class Claim:
+    """One sentence of an answer, read for comparison."""
+
+    text: str
+    terms: frozenset[str]
+
+    @cached_property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """Its quantities, without numbers that belong to a name."""
+        return tuple(q for q in self._found if not self._named(q))
+
+    @cached_property
+    def names(self) -> tuple[Name, ...]:
+        """Its names, those of numbered things as one: RTX 4090."""
+        numbered = [self._numbered(q) for q in self._found if self._named(q)]
+        dated = [(q.start, q.end) for q in self.quantities]
+        plain = [
+            name
+            for name in names(self.text)
+            if name.quoted or not any(a <= name.start < b or a < name.end <= b for a, b in dated)
+        ]
+        return (*plain, *numbered)
+
+    def said(self, quantity: Quantity) -> str:
+        """Return a quantity as the sentence writes it."""
+        return " ".join(self.text[quantity.start : quantity.end].split())
+
+    @cached_property
+    def _found(self) -> tuple[Quantity, ...]:
+        return quantities(self.text)
+
+    def _numbered(self, quantity: Quantity) -> Name:
+        """Return the name that a number is part of; it must stand as it is: Windows 7."""
+        match = _NUMBERED_NAME.search(self.text, 0, quantity.start)
+        start = match.start() if match else quantity.start
+        return Name(start, quantity.end, (self.text[start : quantity.end],), quoted=True)
+
+    def _named(self, quantity: Quantity) -> bool:
+        plain = not (quantity.unit or quantity.scaled or quantity.date or quantity.code)
+        return plain and bool(_NUMBERED_NAME.search(self.text, 0, quantity.start))
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why a sentence is not called supported."""
+
+    reason: str  # see rag.doubts
+    grave: bool = False  # what it says stands in no passage: unsupported, however alike the rest
+
+
+class Source:
+    """A passage with what stands above it: the texts that names and units are looked up in."""
+
+    def __init__(self, text: str, *, above: str, terms: Terms) -> None:
+        self.whole = f"{above}\n{text}"
+        self.terms = frozenset(terms(self.whole))
+        self._above = above
+        self.analyse = terms
+        self._places: dict[str, Place] = {}
+
+    def place(self, text: str) -> Place:
+        """Return a span of the passage as a place for quantities.
+
+        What a table's row is about, its years above all, stands in other lines.
+        """
+        if text not in self._places:
+            header = self._above if _PROSE.search(text) else self.whole
+            self._places[text] = Place(text, header, self.whole)
+        return self._places[text]
+
+    @cached_property
+    def anywhere(self) -> Place:
+        """The whole passage as such a place."""
+        return Place(self.whole)
+
+    @cached_property
+    def letters(self) -> str:
+        """All its letters and digits, for what must stand word for word."""
+        return squeezed(self.whole)
+
+    def knows(self, word: str) -> bool:
+        """Say whether a word of a name stands here, in any spelling or as initials."""
+        wanted = self.analyse(word)
+        if not wanted or any(term in self.terms for term in wanted[:1]):
+            return True
+        if squeezed(word) in self.letters:
+            return True
+        return word.isupper() and word.casefold() in self._initials
+
+    @cached_property
+    def _initials(self) -> str:
+        return "".join(word[0] for word in re.findall(r"\b[A-Z]\w+", self.whole)).casefold()
+
+
+def doubts(
+    claim: Claim, span: str, source: Source, others: Sequence[Source], *, foreign: bool
+) -> Iterator[Doubt]:
+    """Yield what of a claim does not stand in its evidence, the gravest kind first.
+
+    ``others`` are the remaining passages. With ``foreign``, evidence and claim are in
+    different languages, and only what survives translation is compared.
+    """
+    for gap in gaps(claim.quantities, source.place(span)):
+        yield _quantity_doubt(claim, gap, source, others)
+    for name in claim.names:
+        if doubt := _name_doubt(claim, name, source, foreign=foreign):
+            yield doubt
+    if not foreign:
+        yield from _contrary(claim, span, source)
+
+
+def _quantity_doubt(claim: Claim, gap: Gap, source: Source, others: Sequence[Source]) -> Doubt:
+    said = claim.said(gap.quantity)
+    alone = [gap.quantity]
+    if any(not gaps(alone, one.anywhere) for one in (source, *others)):
+        return Doubt(f"elsewhere:{said}")
+    if gap.difference != "absent":
+        return Doubt(f"{gap.difference}:{said}")
+    value = gap.quantity.value
+    counted = value is not None and not gap.quantity.unit and abs(value) <= _COUNTED
+    kind = "date" if gap.quantity.date else "number"
+    return Doubt(f"{kind}:{said}", grave=not counted)
+
+
+def _name_doubt(claim: Claim, name: Name, source: Source, *, foreign: bool) -> Doubt | None:
+    shown = claim.text[name.start : name.end]
+    if name.quoted:
+        if foreign or squeezed(name.words[0]) in source.letters:
+            return None
+        marked = claim.text[name.start : name.end] != name.words[0]
+        return Doubt(f"{'quote' if marked else 'name'}:{name.words[0]}")
+    missing = [word for word in name.words if not source.knows(word)]
+    if foreign:  # a translated name has no spelling in common, a code has
+        missing = [word for word in missing if any(char.isdigit() for char in word)]
+    return Doubt(f"name:{shown}") if missing else None
+
+
+def _contrary(claim: Claim, span: str, source: Source) -> Iterator[Doubt]:
+    """Compare clause by clause: a long sentence may deny one thing and state another."""
+    clauses = [clause for clause in _CLAUSE.split(" ".join(span.split())) if clause.strip()]
+    spoken = [frozenset(source.analyse(clause)) for clause in clauses]
+    for said in _CLAUSE.split(claim.text):
+        words = frozenset(source.analyse(said))
+        if not words:
+            continue
+        shares = [len(words & other) / len(words) for other in spoken]
+        best = max(shares, default=0.0)
+        alike = [c for c, share in zip(clauses, shares, strict=True) if share >= _NEARLY * best]
+        denied = negations(said) > 0
+        if best < _SAME_CLAUSE:
+            contrary = denied and not negations(span)
+        else:
+            contrary = all((negations(clause) > 0) != denied for clause in alike)
+        if contrary:
+            yield Doubt("negation")
+            break
+    for word in opposites(claim.text, span):
+        yield Doubt(f"opposite:{word}")
+
+
+def gravest(found: Iterable[Doubt]) -> Doubt | None:
+    """Return the doubt to show: the first grave one, else the first."""
+    every = list(found)
+    return next((doubt for doubt in every if doubt.grave), every[0] if every else None)
