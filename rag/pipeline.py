@@ -97,10 +97,15 @@ class RagPipeline:
         return self._settings
 
     def search(
-        self, question: str, *, k: int, documents: Collection[str] | None = None
+        self,
+        question: str,
+        *,
+        k: int,
+        documents: Collection[str] | None = None,
+        history: Sequence[Message] = (),
     ) -> SearchResult:
         """Return passages with their boxes; no model is asked."""
-        found = self._retriever.search(question, k=k, documents=documents)
+        found = self._retriever.search(question, k=k, documents=documents, history=history)
         return replace(found, passages=self._locator.placed(found.passages))
 
     def ask(
@@ -117,9 +122,9 @@ class RagPipeline:
         """
         clock = _Clock()
         language = detect_language(question)
-        found = self.search(question, k=self._settings.k, documents=documents)
+        found = self.search(question, k=self._settings.k, documents=documents, history=history)
         clock.retrieved()
-        yield Retrieved(found.passages)
+        yield Retrieved(found.passages, searched=found.searched)
         if self.refuses(found):
             yield from self._refuse(found, language, clock)
             return
@@ -167,7 +172,7 @@ class RagPipeline:
     ) -> Iterator[Event]:
         messages, run.kept, run.dropped = self.fitted(run.found, generator, history)
         if run.dropped:
-            yield Retrieved(run.shown, run.dropped)
+            yield Retrieved(run.shown, run.dropped, run.found.searched)
         run.prompt_tokens = generator.count_tokens(messages)
         run.clock.asked()
         checker = self._checker(run)
@@ -230,6 +235,7 @@ class RagPipeline:
             usage=run.clock.usage(run.prompt_tokens, run.tokens),
             model=run.model,
             finish=run.finish,
+            searched=run.found.searched,
         )
 
 

@@ -202,9 +202,17 @@ class Retriever(Protocol):
     """Finds passages for a question."""
 
     def search(
-        self, question: str, *, k: int, documents: Collection[str] | None = None
+        self,
+        question: str,
+        *,
+        k: int,
+        documents: Collection[str] | None = None,
+        history: Sequence[Message] = (),
     ) -> SearchResult:
-        """Return at most ``k`` passages, best first; ``documents`` limits to these ids."""
+        """Return at most ``k`` passages, best first; ``documents`` limits to these ids.
+
+        A follow-up is searched with what it refers to in ``history``.
+        """
         ...
 
 

@@ -148,6 +148,7 @@ class SearchResult:
     passages: tuple[Passage, ...]
     relevance: float
     seconds: SearchTimes = SearchTimes()
+    searched: str = ""  # what was searched for, where it is more than the question
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +244,7 @@ class Answer:
     finish: FinishReason = "stop"
     memory: MemoryReading | None = None
     left_out: int = 0  # unsupported sentences that were not shown
+    searched: str = ""  # as in ``Retrieved``
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +253,7 @@ class Retrieved:
 
     passages: tuple[Passage, ...]
     dropped: tuple[Passage, ...] = ()
+    searched: str = ""  # a follow-up's question as completed from the turns before
 
 
 @dataclass(frozen=True, slots=True)

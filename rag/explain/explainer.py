@@ -89,6 +89,7 @@ class Explainer:
             k=k,
             documents=asked.documents,
             everything=self._whereabouts.complete(),
+            history=asked.history,
         )
         pieces = best([pieces for pieces in candidates if pieces.ids], trace)
         passage = pieces.telling(trace)

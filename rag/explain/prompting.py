@@ -60,7 +60,9 @@ class Prompting:
         passages = self._trace.found.passages
         if generator is None:
             return outcome("prompt", place=self._shown(passages)), []
-        messages, kept, dropped = self._pipeline.fitted(self._trace.found, generator)
+        messages, kept, dropped = self._pipeline.fitted(
+            self._trace.found, generator, self._asked.history
+        )
         place = self._shown(kept)
         step = _window_step(
             generator.context_tokens,
@@ -76,7 +78,10 @@ class Prompting:
         """Ask the model, and see what its answer is drawn from."""
         answer: Answer | None = None
         for event in self._pipeline.ask(
-            self._asked.question, documents=self._asked.documents, cancelled=cancelled
+            self._asked.question,
+            history=self._asked.history,
+            documents=self._asked.documents,
+            cancelled=cancelled,
         ):
             if isinstance(event, Finished):
                 answer = event.answer

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from rag.types import Message
 from rag.words import Text
 
 Stage = Literal[
@@ -20,7 +21,8 @@ class Asked:
     """What is to be explained.
 
     ``document`` names where the sentence stands, if that is known. ``documents`` are the ids
-    that the question was limited to. ``answer`` asks the model as well.
+    that the question was limited to. ``answer`` asks the model as well. ``history`` are the
+    turns before, for a follow-up.
     """
 
     question: str
@@ -28,6 +30,7 @@ class Asked:
     document: str | None = None
     documents: Collection[str] | None = None
     answer: bool = False
+    history: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

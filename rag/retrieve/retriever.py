@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rag.retrieve.analyser import BilingualAnalyser
-from rag.retrieve.fusion import Found, Fused, fuse, lexical_weight, spread
+from rag.retrieve.conversation import readings
+from rag.retrieve.fusion import Fused, fuse, lexical_weight, spread
 from rag.retrieve.question import content_terms, model_numbers
+from rag.retrieve.ranking import Legs, Ranking, together
 from rag.retrieve.relevance import PROBES, Signs, coverage, floor_of, headroom, relevance
-from rag.types import Passage, SearchResult, SearchTimes
+from rag.types import Message, Passage, SearchResult, SearchTimes
 from rag.words import Language, detect_language, reads_as
 
 if TYPE_CHECKING:
@@ -29,30 +31,6 @@ if TYPE_CHECKING:
 
 _SPREAD = 4  # times k: as many passages are looked at before pages are spread
 _JUDGED = 5  # best passages whose words and language are looked at
-
-
-@dataclass(frozen=True, slots=True)
-class Legs:
-    """What each leg found, best first."""
-
-    lexical: Found
-    dense: Found
-    seconds: SearchTimes
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """One search stage by stage, before anything is cut off at ``k``."""
-
-    legs: Legs
-    lexical_weight: float
-    fused: Sequence[Fused]  # everything that either leg found
-    passages: tuple[Passage, ...]  # as many of the first as are looked at, pages spread
-    relevance: float
-
-    def result(self, question: str, *, k: int) -> SearchResult:
-        """Return what a search shows of it."""
-        return SearchResult(question, self.passages[:k], self.relevance, self.legs.seconds)
 
 
 class HybridRetriever:
@@ -78,18 +56,40 @@ class HybridRetriever:
         self._floors: dict[tuple[Language, int], float] = {}
 
     def search(
-        self, question: str, *, k: int, documents: Collection[str] | None = None
+        self,
+        question: str,
+        *,
+        k: int,
+        documents: Collection[str] | None = None,
+        history: Sequence[Message] = (),
     ) -> SearchResult:
         """Return at most ``k`` passages, best first; ``documents`` limits to these ids.
 
-        A blank question finds nothing.
+        A follow-up is searched with what it refers to in ``history``, the turns before. A
+        blank question finds nothing.
         """
         if not question.strip():
             return SearchResult(question, (), relevance=0.0)
-        return self.rank(question, k=k, documents=documents).result(question, k=k)
+        ranking = self.rank(question, k=k, documents=documents, history=history)
+        return ranking.result(question, k=k)
 
-    def rank(self, question: str, *, k: int, documents: Collection[str] | None = None) -> Ranking:
+    def rank(
+        self,
+        question: str,
+        *,
+        k: int,
+        documents: Collection[str] | None = None,
+        history: Sequence[Message] = (),
+    ) -> Ranking:
         """Return every stage of ``search``."""
+        read = readings(question, history)
+        alone = self._rank(question, k=k, documents=documents)
+        if read.completed is None:
+            return alone
+        completed = self._rank(read.completed, k=k, documents=documents)
+        return together(alone, completed, read)
+
+    def _rank(self, question: str, *, k: int, documents: Collection[str] | None) -> Ranking:
         legs = self.legs(question, k=max(k, self._candidates), documents=documents)
         began = perf_counter()
         signs = self._judge(question, legs)

@@ -13,12 +13,13 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from rag.retrieve.question import content_terms
-from rag.types import SearchResult
+from rag.types import Message, SearchResult
 
 if TYPE_CHECKING:
     from rag.protocols import Analyser, PassageStore
     from rag.retrieve.fusion import Found
-    from rag.retrieve.retriever import HybridRetriever, Ranking
+    from rag.retrieve.ranking import Ranking
+    from rag.retrieve.retriever import HybridRetriever
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +88,18 @@ class Tracer:
         k: int,
         documents: Collection[str] | None,
         everything: Collection[str],
+        history: Sequence[Message] = (),
     ) -> SearchTrace:
         """Follow the passages ``ids`` through a search.
 
         ``documents`` limits the search as in ``search``; ``everything`` names all documents,
-        for the ranks of passages that were not proposed.
+        for the ranks of passages that were not proposed. A follow-up is followed as what was
+        searched for after the turns of ``history``.
         """
-        ranking = self._retriever.rank(question, k=k, documents=documents)
-        scope = everything if documents is None else documents
-        deep = self._deep(question, ids, ranking, scope)
-        terms = content_terms(question, self._analyser)
+        ranking = self._retriever.rank(question, k=k, documents=documents, history=history)
+        searched = ranking.searched or question
+        deep = self._deep(searched, ids, ranking, everything if documents is None else documents)
+        terms = content_terms(searched, self._analyser)
         held = {i: set(text.split()) for i, text in self._store.analysed(list(ids)).items()}
         return SearchTrace(
             {i: _passage(i, ranking, deep, terms, held.get(i, set())) for i in ids},

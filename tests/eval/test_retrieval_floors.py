@@ -14,6 +14,8 @@ import pytest
 from platformdirs import user_cache_path
 
 from rag.measure.retrieval import Mode
+from tests.eval.measure_follow_ups import load_follow_ups, open_retriever
+from tests.eval.measure_follow_ups import measure as measure_follow_ups
 from tests.eval.measure_retrieval import PAGE_SETS, Bench, Leg, Row, measure
 
 pytestmark = [pytest.mark.eval, pytest.mark.model, pytest.mark.timeout(7200)]
@@ -103,3 +105,15 @@ def test_every_question_about_the_three_seed_documents_finds_its_page(rows):
 def test_fusion_is_never_worse_than_the_better_leg(rows, name, mode, k):
     better = max(rows[name, mode, leg].hit(k) for leg in ("lexical", "dense"))
     assert rows[name, mode, "fused"].hit(k) >= better - TOLERANCE
+
+
+def test_follow_ups_find_their_page_and_changes_of_topic_are_not_dragged_back(
+    library: Path, models_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAG_MODELS__FOLDER", str(models_folder))
+    retriever, questions = open_retriever(library), load_follow_ups()
+    assert len(questions) >= 60
+    figures = {way: measure_follow_ups(retriever, questions, way) for way in ("alone", "read")}
+    assert figures["read"]["all"] >= 0.92
+    assert figures["read"]["same topic"] >= figures["alone"]["same topic"] + 0.25
+    assert figures["read"]["another topic"] >= figures["alone"]["another topic"]

@@ -1,0 +1,126 @@
+"""What a follow-up question refers to, by rules: no model is asked.
+
+"And in 2022?" and "它的功耗呢？" can only be searched together with what was asked before. The
+question alone is one reading of it, the question completed from the turns before is another,
+and passages are found for both. A question that names its own subject has no second reading,
+so a change of topic is not dragged back to the old one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rag.types import Message
+from rag.words import detect_language, is_cjk
+
+# Measured: tests/eval/DECISIONS.md, "Follow-up questions".
+_SAID_SO = 0.85  # trust in the completed reading of a question that says it is a follow-up
+_MAYBE = 0.7  # of one that may be
+_LENT = 240  # characters of a chain of follow-ups; what began it names the subject
+
+_LEAD = re.compile(
+    r"^\s*(?:(?:and|or|also|so|then|but|what about|how about|what of|same for)\b"
+    r"|那么|那(?![个款种些本年场次家位张台块时里样])|还有|以及|另外|然后|再|而)[\s,，:：]*",
+    re.IGNORECASE,
+)
+_PRONOUN = re.compile(
+    r"\b(?:it|its|they|their|them|he|his|him|she|her|this|that|these|those|there|both|either"
+    r"|the (?:same|former|latter|other)|others?|ones?)\b"
+    r"|它|他(?!人)|她|其(?![他中实余])|[这那该此]|前者|后者|上述|同样",
+    re.IGNORECASE,
+)
+_ELLIPSIS = re.compile(r"呢\s*[？?]?\s*\Z")
+_YEAR = re.compile(
+    r"(?:\b(?:in|of|for|during|on|at)\s+)?(?:\b(?:the\s+)?(?:fiscal|calendar)(?:\s+year)?\s+)?"
+    r"(?<!\d)(?:FY\s?)?(?:19|20)\d\d(?!\d)年?",
+    re.IGNORECASE,
+)
+_NAME = re.compile(r"\b(?:[A-Z][\w&-]*|\d+[A-Z][\w-]*)")
+_WHOLE = r"(?<![A-Za-z0-9]){}(?![A-Za-z0-9])(?:['’]s?)?"
+_MODEL = re.compile(r"(?<![A-Za-z0-9])[A-Z]{1,6}[ -]?\d{3,}[A-Za-z]{0,3}(?:\s\d+GB)?")
+_NOT_NAMES = re.compile(
+    r"(?:i|january|february|march|april|may|june|july|august|september|october|november|december"
+    r"|inc|ltd|corp|llc)\Z",
+    re.IGNORECASE,
+)
+_END = " \t\n?？。.!！,，;；:："
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """How a question may be read: alone, and completed from the turns before.
+
+    ``says_so``: its words tell that it is a follow-up; else it only may be one.
+    """
+
+    alone: str
+    completed: str | None = None
+    says_so: bool = False
+
+    @property
+    def trust(self) -> float:
+        """How far to trust the completed reading, 0 to 1; the other one gets the rest."""
+        if self.completed is None:
+            return 0.0
+        return _SAID_SO if self.says_so else _MAYBE
+
+
+def readings(question: str, history: Sequence[Message] = ()) -> Readings:
+    """Return how ``question`` may be read after the turns of ``history``.
+
+    Only what the person asked counts; answers may be wrong.
+
+    >>> turns = [Message("user", "What was Boeing's revenue in 2018?")]
+    >>> readings("And in 2022?", turns).completed
+    "What was Boeing's revenue, in 2022?"
+    >>> readings("What was 3M's revenue in 2018?", turns).completed is None
+    True
+    """
+    asked = [turn.content for turn in history if turn.role == "user" and turn.content.strip()]
+    whole: str | None = None
+    for earlier in asked:
+        whole = _read(earlier, whole).completed or earlier
+    return _read(question, whole)
+
+
+def _read(question: str, before: str | None) -> Readings:
+    if before is None or not question.strip() or question.strip() == before.strip():
+        return Readings(question)
+    own = _LEAD.sub("", question)
+    refers = _PRONOUN.search(own) is not None
+    says_so = refers or own != question or _ELLIPSIS.search(question) is not None
+    names = _names(question)
+    if names and not says_so:
+        return Readings(question)
+    lent = _lent(before, own, [] if refers else names)
+    comma = "，" if detect_language(before) == "zh" else ", "
+    completed = f"{lent}{comma}{own}" if lent else own
+    return Readings(question, completed, says_so)
+
+
+def _lent(before: str, own: str, names: Sequence[str]) -> str:
+    """Return what the question before lends, without what the new one puts in its place."""
+    if _YEAR.search(own):
+        before = _YEAR.sub(" ", before)
+    if names:
+        for name in _names(before):
+            if name not in names:
+                before = re.sub(_WHOLE.format(re.escape(name)), " ", before)
+    return " ".join(before.split())[:_LENT].strip(_END)
+
+
+def _names(text: str) -> list[str]:
+    """Return the names in a question; a word that only begins it is none.
+
+    Among Chinese, Latin letters are mostly terms, and only model numbers are names.
+    """
+    if any(map(is_cjk, text)):
+        return _MODEL.findall(text)
+    return [
+        match[0]
+        for match in _NAME.finditer(text)
+        if not _NOT_NAMES.match(match[0])
+        and (text[: match.start()].strip() or not match[0][1:].islower())
+    ]

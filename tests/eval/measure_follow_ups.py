@@ -1,0 +1,116 @@
+"""Measures how well the last question of a conversation finds its page.
+
+    python -m tests.eval.measure_follow_ups --library DIR
+
+``follow_ups.jsonl`` holds one conversation a line: ``id``; ``lang``; ``kind`` (``pronoun``,
+``ellipsis``, ``entity`` and ``year``, which the last question replaces, ``three`` turns, and
+``topic`` for a change of topic); ``turns``, what the person asks; ``pages``, every
+``[file name, physical page]`` that answers the last of them. The wording is this project's own.
+The library must hold the sets' PDFs (``rag sync``). Nothing is written to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from rag import wiring
+from rag.config import load_settings
+from rag.factory import Factory
+from rag.store.keeper import exact_index
+from rag.types import Message, Passage
+
+if TYPE_CHECKING:
+    from rag.protocols import Retriever
+
+QUESTIONS = Path(__file__).with_name("follow_ups.jsonl")
+Way = Literal["alone", "joined", "read"]
+WAYS: tuple[Way, ...] = ("alone", "joined", "read")
+"""The last question alone; joined to the one before; and as the app reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    id: str
+    lang: str
+    kind: str
+    turns: tuple[str, ...]
+    pages: frozenset[tuple[str, int]]
+
+
+def load_follow_ups(path: Path = QUESTIONS) -> list[FollowUp]:
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line]
+    return [
+        FollowUp(
+            row["id"],
+            row["lang"],
+            row["kind"],
+            tuple(row["turns"]),
+            frozenset((name, page) for name, page in row["pages"]),
+        )
+        for row in rows
+    ]
+
+
+def found(retriever: Retriever, row: FollowUp, way: Way, *, k: int = 10) -> Sequence[Passage]:
+    *before, last = row.turns
+    if way == "joined":
+        return retriever.search(f"{before[-1]} {last}", k=k).passages
+    history = [Message("user", turn) for turn in before] if way == "read" else []
+    return retriever.search(last, k=k, history=history).passages
+
+
+def hit(passages: Sequence[Passage], row: FollowUp, *, k: int) -> bool:
+    return any(
+        passage.document == name and passage.chunk.first_page <= page <= passage.chunk.last_page
+        for passage in passages[:k]
+        for name, page in row.pages
+    )
+
+
+def measure(retriever: Retriever, rows: Sequence[FollowUp], way: Way) -> dict[str, float]:
+    """Return the share of hits among the first five, by kind and language, and over all."""
+    hits: dict[str, list[bool]] = defaultdict(list)
+    for row in rows:
+        passages = found(retriever, row, way)
+        topic = "same topic" if row.kind != "topic" else "another topic"
+        for group in ("all", row.lang, row.kind, topic):
+            hits[group].append(hit(passages, row, k=5))
+        hits["all @1"].append(hit(passages, row, k=1))
+    return {group: sum(values) / len(values) for group, values in hits.items()}
+
+
+def open_retriever(folder: Path) -> Retriever:
+    settings = load_settings(None, {**_models(), "RAG_KNOWLEDGE": str(folder)})
+    factory = Factory(settings)
+    ledger = factory.ledger(read_only=True)
+    space = ledger.active_space()
+    assert space is not None, "the library is not synced"
+    engines = wiring.space_engines(factory, ledger, space)
+    return wiring.retriever(factory, ledger, engines, exact_index(ledger, space))
+
+
+def _models() -> dict[str, str]:
+    import os
+
+    return {k: v for k, v in os.environ.items() if k.startswith("RAG_MODELS__")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--library", type=Path, required=True)
+    parser.add_argument("--questions", type=Path, default=QUESTIONS)
+    options = parser.parse_args()
+    retriever, rows = open_retriever(options.library), load_follow_ups(options.questions)
+    for way in WAYS:
+        figures = measure(retriever, rows, way)
+        print(way, " ".join(f"{group} {value:.3f}" for group, value in sorted(figures.items())))
+
+
+if __name__ == "__main__":
+    main()
