@@ -22,13 +22,14 @@ from rag.errors import StoreError, no_page
 from rag.factory import Factory
 from rag.ingest.folder import real_path
 from rag.ingest.uploads import Added, add_file
+from rag.machine import MemoryReading
 from rag.model_loading import ModelLoading, ModelState
 from rag.store.jobs import Jobs
 from rag.store.kept import KeptIndex, kept_index
 from rag.store.live_index import LiveIndex
 from rag.store.owner import Owner
 from rag.store.status import document_statuses, page_states
-from rag.types import Event, Finished, MemoryReading, Message, Progress, Usage
+from rag.types import Event, Finished, Message, Progress, Usage
 from rag.words import Text
 from rag.worker import LibraryWorker, WorkerHooks
 

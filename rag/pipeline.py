@@ -235,7 +235,6 @@ class RagPipeline:
             usage=run.clock.usage(run.prompt_tokens, run.tokens),
             model=run.model,
             finish=run.finish,
-            searched=run.found.searched,
         )
 
 

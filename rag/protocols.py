@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import numpy as np
 
+    from rag.machine import MemoryReading
     from rag.recognised import RecognisedPage
     from rag.types import (
         Box,
         Chunk,
         Delta,
         Document,
-        MemoryReading,
         Message,
         Passage,
         SearchResult,

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
+from rag.machine import MemoryReading
+
 PAGE_JOIN = "\n"
 """Written between pages in ``Document.text``; offsets count it."""
 
@@ -212,23 +214,6 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryReading:
-    """The machine at one moment. ``None`` means: there is no such thing to read here."""
-
-    process_bytes: int
-    ram_used_bytes: int
-    ram_total_bytes: int
-    cpu_percent: float | None = None
-    gpu_name: str | None = None
-    vram_used_bytes: int | None = None  # by every process
-    vram_total_bytes: int | None = None
-    vram_model_bytes: int | None = None  # by this process's model
-    temperature_c: float | None = None
-    power_w: float | None = None
-    gpu_percent: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
     """A finished answer with everything needed to check it."""
 
@@ -244,7 +229,6 @@ class Answer:
     finish: FinishReason = "stop"
     memory: MemoryReading | None = None
     left_out: int = 0  # unsupported sentences that were not shown
-    searched: str = ""  # as in ``Retrieved``
 
 
 @dataclass(frozen=True, slots=True)

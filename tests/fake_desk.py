@@ -17,6 +17,7 @@ from rag.desk import DeskState
 from rag.document_status import DocumentStatus
 from rag.errors import RagError, UnknownDocument, UnreadableDocument
 from rag.ingest.uploads import Added
+from rag.machine import MemoryReading
 from rag.store.kept import KeptIndex
 from rag.types import (
     Answer,
@@ -25,7 +26,6 @@ from rag.types import (
     Event,
     Evidence,
     Finished,
-    MemoryReading,
     Message,
     Passage,
     Ranks,

@@ -43,7 +43,6 @@ class Turn:
     scope: int = 0  # how many documents were picked; 0 = all were searched
     page_sizes: PageSizes | None = None  # (document id, page) -> (width, height) in points
 
-
     @property
     def sentences(self) -> tuple[Sentence, ...]:
         """The sentences judged so far."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from rag.types import MemoryReading, Usage
+from rag.machine import MemoryReading
+from rag.types import Usage
 from rag.words import Language
 from ui.views import gib, progress_words, share, word
 from ui.views_chat import speed

@@ -14,9 +14,9 @@ from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.config import Settings
+    from rag.machine import MemoryReading
     from rag.models.catalogue import Entry
     from rag.models.store import ModelStore
-    from rag.types import MemoryReading
 
 app = typer.Typer(
     help="The language models: list, download, choose.", no_args_is_help=True, add_completion=False

@@ -48,7 +48,6 @@ def answer_json(answer: Answer) -> dict[str, Any]:
     usage = answer.usage
     return {
         "question": answer.question,
-        "searched": answer.searched,
         "answer": answer.text,
         "language": answer.language,
         "mode": "passages",

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import psutil
 import pynvml
 
-from rag.types import MemoryReading
+from rag.machine import MemoryReading
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from rag.gpu.readings import MachineReadings, cuda_present
-from rag.types import MemoryReading
+from rag.machine import MemoryReading
 
 GIB = 1 << 30
 

@@ -15,13 +15,13 @@ from rag.desk import DeskState
 from rag.document_status import DocumentStatus
 from rag.fingerprint import Stale
 from rag.ingest.uploads import Added
+from rag.machine import MemoryReading
 from rag.store.kept import KeptIndex
 from rag.types import (
     Answer,
     Box,
     Chunk,
     Evidence,
-    MemoryReading,
     Passage,
     Progress,
     Ranks,
