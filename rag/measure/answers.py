@@ -107,7 +107,7 @@ def judge(question: Question, answer: Answer, *, seconds: float) -> Answered:
 
 
 def _is_right(evidence: Evidence, question: Question) -> bool:
-    return evidence.document == question.documents[0] and evidence.page in question.pages
+    return evidence.document in question.documents[:1] and evidence.page in question.pages
 
 
 def evenly(questions: Sequence[Question], limit: int) -> list[Question]:

@@ -27,14 +27,15 @@ class PageFigures:
     """How a set of questions about PDFs did. Each rank is of the first right passage."""
 
     name: str
+    asked: tuple[Question, ...]
     ranks: Mapping[Mode, tuple[int | None, ...]]
-    seconds_per_question: float
+    seconds: tuple[float, ...]  # of searching everything
     left_out: Mapping[str, int]
 
     @property
     def questions(self) -> int:
         """How many were asked."""
-        return len(self.ranks["shared"])
+        return len(self.asked)
 
     def hit(self, mode: Mode, k: int) -> float:
         """Return hit@k."""
@@ -46,17 +47,23 @@ class PageFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class TextFigures:
-    """How a collection of texts did, as means over its queries."""
+class TextFound:
+    """How one query of a collection did."""
 
-    name: str
-    queries: int
-    texts: int
+    query: collections.Query
     ndcg_at_10: float
     recall_at_100: float
-    hit_at_1: float
-    hit_at_5: float
-    seconds_per_question: float
+    rank: int | None  # of the first right text
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextFigures:
+    """How a collection of texts did."""
+
+    name: str
+    texts: int
+    found: tuple[TextFound, ...]
 
 
 def measure_pages(
@@ -73,18 +80,19 @@ def measure_pages(
     """
     asked = questions.with_pages()
     ranks: dict[Mode, list[int | None]] = {"shared": [], "single": []}
-    took = 0.0
+    seconds = []
     for number, question in enumerate(asked, start=1):
         began = perf_counter()
         ranks["shared"].append(_rank(question, search, None))
-        took += perf_counter() - began
+        seconds.append(perf_counter() - began)
         own = documents.get(question.documents[0])
         ranks["single"].append(_rank(question, search, [own]) if own else None)
         told(number, len(asked))
     return PageFigures(
         questions.name,
+        asked,
         {mode: tuple(found) for mode, found in ranks.items()},
-        took / len(asked) if asked else 0.0,
+        tuple(seconds),
         {str(reason): count for reason, count in questions.left_out.items()},
     )
 
@@ -105,27 +113,25 @@ def measure_texts(
 
     ``item_of`` gives the item's id of each document id.
     """
-    ndcg, recall, ranks = [], [], []
-    began = perf_counter()
+    found = []
     for number, query in enumerate(collection.queries, start=1):
+        began = perf_counter()
         passages = search(query.text, _PER_TEXT * CUTOFF, None)
+        took = perf_counter() - began
         ranked = _first_of_each(item_of[p.chunk.document_id] for p in passages)
         relevant = {item for item, gain in query.relevant.items() if gain > 0}
-        ndcg.append(ndcg_at(ranked, query.relevant, 10))
-        recall.append(recall_at(ranked, relevant, CUTOFF))
-        ranks.append(next((r for r, i in enumerate(ranked, start=1) if i in relevant), None))
+        rank = next((r for r, i in enumerate(ranked, start=1) if i in relevant), None)
+        found.append(
+            TextFound(
+                query,
+                ndcg_at(ranked, query.relevant, 10),
+                recall_at(ranked, relevant, CUTOFF),
+                rank,
+                took,
+            )
+        )
         told(number, len(collection.queries))
-    count = max(1, len(ranks))
-    return TextFigures(
-        collection.name,
-        len(ranks),
-        len(collection.items),
-        sum(ndcg) / count,
-        sum(recall) / count,
-        hit_at(ranks, 1),
-        hit_at(ranks, 5),
-        (perf_counter() - began) / count,
-    )
+    return TextFigures(collection.name, len(collection.items), tuple(found))
 
 
 def _first_of_each(items: Iterable[str]) -> list[str]:

@@ -76,6 +76,7 @@ class AnswerScore:
     contains: float  # a gold answer stands in the answer, as words or as a number
     exact: float  # equal after normalising, or the only number of both, or the same yes or no
     f1: float  # overlap of words, of characters for Chinese
+    grade: float = 0.0  # a number or a yes or no is right or wrong, all else counts its F1
 
 
 def score_answer(answer: str, golds: Sequence[str]) -> AnswerScore:
@@ -86,6 +87,7 @@ def score_answer(answer: str, golds: Sequence[str]) -> AnswerScore:
         contains=max(float(contains(answer, gold)) for gold in golds),
         exact=max(float(exact(answer, gold)) for gold in golds),
         f1=max(f1(answer, gold) for gold in golds),
+        grade=max(grade(answer, gold) for gold in golds),
     )
 
 
@@ -111,6 +113,19 @@ def exact(answer: str, gold: str) -> bool:
     if (truth := yes_or_no(gold)) is not None and len(tokens(gold)) == 1:
         return yes_or_no(answer) == truth and len(tokens(answer)) == 1
     return len(numbers(answer)) == 1 and number_matches(answer, gold)
+
+
+def grade(answer: str, gold: str) -> float:
+    """Return 1 or 0 where ``gold`` is a number or a yes or no, else the F1.
+
+    >>> grade("Revenue was $1.577 billion.", "1,577"), grade("是的，可以。", "是"), grade("x", "5%")
+    (1.0, 1.0, 0.0)
+    """
+    if is_number(gold):
+        return float(number_matches(answer, gold))
+    if (truth := yes_or_no(gold)) is not None and len(tokens(gold)) == 1:
+        return float(yes_or_no(answer) == truth)
+    return f1(answer, gold)
 
 
 def f1(answer: str, gold: str) -> float:
@@ -150,15 +165,24 @@ def number_matches(answer: str, gold: str) -> bool:
     It may be off by 1 % and at another scale. A gold answer with more words than a unit is
     no number, so "One (1) Year" does not match every 1.
     """
-    wanted = numbers(gold)
-    words = tokens(_NUMBER.sub(" ", _normalise(gold)))
-    if len(wanted) != 1 or len(words) > (2 if _CJK.search(gold) else 1):
+    if not is_number(gold):
         return False
+    wanted = abs(numbers(gold)[0])
     return any(
-        math.isclose(abs(given) * scale, abs(wanted[0]), rel_tol=NUMBER_TOLERANCE)
+        math.isclose(abs(given) * scale, wanted, rel_tol=NUMBER_TOLERANCE)
         for given in numbers(answer)
         for scale in _ANY_SCALE
     )
+
+
+def is_number(gold: str) -> bool:
+    """Say whether an answer is one number, with no more words than a unit.
+
+    >>> is_number("$1,577.00 million"), is_number("3.2亿美元"), is_number("One (1) Year")
+    (True, True, False)
+    """
+    words = tokens(_NUMBER.sub(" ", _normalise(gold)))
+    return len(numbers(gold)) == 1 and len(words) <= (2 if _CJK.search(gold) else 1)
 
 
 def yes_or_no(text: str) -> bool | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from rag.errors import ConfigError
 from rag.words import Text
@@ -16,6 +16,8 @@ MIN_EVIDENCE_OVERLAP = 0.8
 """Share of the evidence's words that must stand on the named page for the row to count."""
 
 LeftOut = Literal["needs_vision", "no_text_layer", "evidence_not_on_page"]
+TakenOut = Literal["", "document", "pages"]
+"""What of ``documents[0]`` is hidden while the question is asked; then it has no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,23 @@ class Question:
     answerable: bool
     kind: str = ""
     evidence: tuple[str, ...] = ()
+    taken_out: TakenOut = ""
+
+    def row(self) -> dict[str, Any]:
+        """Return it as a line of a set's file."""
+        return {
+            "id": self.id,
+            "set": self.set,
+            "lang": self.language,
+            "docs": list(self.documents),
+            "question": self.text,
+            "answers": list(self.answers),
+            "pages_1based": list(self.pages),
+            "answerable": self.answerable,
+            "type": self.kind,
+            "evidence": list(self.evidence),
+            **({"taken_out": self.taken_out} if self.taken_out else {}),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +86,24 @@ def load_sets(folder: Path, *, read_by_ocr: Collection[str] = ()) -> list[Questi
                 "请给出一个包含 PDF 和 questions 文件夹的目录。",
             ),
         )
-    return [_load_set(file, read_by_ocr=read_by_ocr) for file in files]
+    return [load_set(file, read_by_ocr=read_by_ocr) for file in files]
 
 
-def _load_set(file: Path, *, read_by_ocr: Collection[str]) -> QuestionSet:
+def load_set(file: Path, *, read_by_ocr: Collection[str] = ()) -> QuestionSet:
+    """Read one set; an id that comes again gets a number, because results are kept by it.
+
+    Raises:
+        ConfigError: a line cannot be read.
+    """
     kept: list[Question] = []
+    seen: Counter[str] = Counter()
     left_out: Counter[LeftOut] = Counter()
     for number, row in _rows(file):
         try:
-            question = _question(row, name=file.stem)
+            question = question_of(row, name=file.stem)
+            seen[question.id] += 1
+            if seen[question.id] > 1:
+                question = replace(question, id=f"{question.id}#{seen[question.id]}")
         except (KeyError, TypeError, ValueError) as error:
             raise _bad_line(file, number, error) from error
         reason = _why_left_out(row, read_by_ocr=read_by_ocr)
@@ -95,7 +123,15 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise _bad_line(file, number, error) from error
 
 
-def _question(row: Mapping[str, Any], *, name: str) -> Question:
+def question_of(row: Mapping[str, Any], *, name: str) -> Question:
+    """Return what a line of a set's file holds.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is no such line.
+    """
+    taken_out: TakenOut = row.get("taken_out") or ""
+    if taken_out not in get_args(TakenOut):
+        raise ValueError(f"taken_out is {taken_out!r}, neither document nor pages")
     return Question(
         id=str(row["id"]),
         set=name,
@@ -104,9 +140,10 @@ def _question(row: Mapping[str, Any], *, name: str) -> Question:
         text=str(row["question"]),
         answers=tuple(str(answer) for answer in row["answers"]),
         pages=tuple(int(page) for page in row.get("pages_1based") or ()),
-        answerable=bool(row.get("answerable", True)),
+        answerable=bool(row.get("answerable", True)) and not taken_out,
         kind=str(row.get("type") or ""),
         evidence=tuple(str(text) for text in row.get("evidence") or ()),
+        taken_out=taken_out,
     )
 
 

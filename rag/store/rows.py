@@ -170,7 +170,7 @@ def sweep(connection: sqlite3.Connection) -> list[int]:
         "SELECT id FROM documents WHERE id NOT IN"
         " (SELECT document_id FROM files WHERE document_id IS NOT NULL)"
     ).fetchall()
-    for table in ("ocr_pages", "ocr_aside"):
+    for table in ("ocr_pages", "ocr_aside", "evaluation_questions"):
         connection.execute(
             f"DELETE FROM {table} WHERE document_id NOT IN"
             " (SELECT document_id FROM files WHERE document_id IS NOT NULL)"

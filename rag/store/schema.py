@@ -172,7 +172,27 @@ CREATE TABLE ocr_aside (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5, _V6)
+# What `rag eval` measured; see rag.store.evaluations.
+_V7 = """
+CREATE TABLE evaluations (
+  id       INTEGER PRIMARY KEY AUTOINCREMENT,
+  at       REAL NOT NULL,
+  name     TEXT NOT NULL,
+  source   TEXT NOT NULL,
+  settings TEXT NOT NULL,                    -- JSON
+  sets     TEXT NOT NULL,                    -- JSON: their names
+  body     BLOB NOT NULL                     -- packed JSON: what became of each question
+) STRICT;
+CREATE INDEX evaluations_source ON evaluations (source);
+CREATE TABLE evaluation_questions (          -- made from documents: they go with them
+  evaluation_id INTEGER NOT NULL REFERENCES evaluations (id) ON DELETE CASCADE,
+  document_id   TEXT NOT NULL,
+  question      TEXT NOT NULL                -- JSON, a line of an evaluation set
+) STRICT;
+CREATE INDEX evaluation_questions_of ON evaluation_questions (evaluation_id);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5, _V6, _V7)
 
 # Any ASCII punctuation may stand inside a term ("4-bit", "3.2%"); the analyser alone decides
 # where terms end, so that passages and questions are cut alike.

@@ -59,7 +59,13 @@ def test_answers_are_judged_too(shell: Shell, folder: Path) -> None:
     assert found["model"] == "echo"
     assert home["citation"] == {"page_precision": 1.0, "n": 1}
     assert home["answer"]["n"] == 1
-    assert home["abstention"] == {"precision": None, "recall": None, "f1": None, "n": 0}
+    assert home["abstention"] == {
+        "precision": None,
+        "recall": None,
+        "f1": None,
+        "false_refusals": 0.0,
+        "n": 0,
+    }
     said = shell.run("eval", str(folder), "--sets", "home", "--single").stdout
     assert "left out: needs_vision 1" in said
     # the engine for trying things out begins with a passage's first page, whatever is asked
@@ -118,3 +124,92 @@ def test_a_set_that_is_not_there_is_named_before_anything_is_indexed(
 def test_without_a_set_it_says_what_to_name(shell: Shell, tmp_path: Path) -> None:
     assert "--squad" in shell.run("eval").stderr
     assert "questions/*.jsonl" in shell.run("eval", str(tmp_path)).stderr
+
+
+def test_languages_are_told_apart_and_intervals_bound_the_figures(
+    shell: Shell, folder: Path
+) -> None:
+    home = shell.json("eval", str(folder), "--retrieval-only")["sets"]["home"]
+    assert {language: row["n"] for language, row in home["languages"].items()} == {"en": 1, "zh": 1}
+    assert home["languages"]["zh"]["single"]["hit@1"] == 1.0
+    low, high = home["intervals"]["shared.hit@5"]
+    assert low <= home["shared"]["hit@5"] <= high
+
+
+def test_a_run_is_kept_with_its_settings_and_compared_with_the_next(
+    shell: Shell, folder: Path
+) -> None:
+    first = shell.json("eval", str(folder), "--retrieval-only", "--name", "before")
+    assert first["settings"]["retrieve.candidates"] == 50
+    shell.environment["RAG_CHUNK__TOKENS"] = "100"
+    second = shell.json("eval", str(folder), "--retrieval-only", "--compare")
+    assert second["compared"]["run"] == first["run"]
+    old, new = second["compared"]["changed"]["chunking"]
+    assert (old.split("/")[1], new.split("/")[1]) == ("230", "100")
+    assert second["compared"]["fell"] == []
+    runs = shell.json("eval", str(folder), "--runs")["runs"]
+    assert [run["run"] for run in runs] == [second["run"], first["run"]]
+    named = shell.run("eval", str(folder), "--retrieval-only", "--against", "before")
+    assert "Compared with run 1 (before)" in named.stdout
+
+
+def test_a_fall_is_named_and_ends_with_three(shell: Shell, tmp_path: Path) -> None:
+    """Ten questions lose their documents between two runs."""
+    made = tmp_path / "many"
+    trees = ["apple", "birch", "cedar", "elder", "ficus", "hazel", "larch", "maple"]
+    rows = []
+    for year, tree in enumerate(trees, start=1900):
+        write_pdf(made / f"{tree}.pdf", [f"The {tree} was planted in {year}."])
+        row = {"id": tree, "lang": "en", "docs": [f"{tree}.pdf"], "pages_1based": [1]}
+        rows.append({**row, "question": f"When was the {tree} planted?", "answers": [str(year)]})
+    (made / "questions").mkdir()
+    (made / "questions" / "trees.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert shell.run("eval", str(made), "--compare", "--retrieval-only").returncode == 1
+    shell.json("eval", str(made), "--retrieval-only")
+    for tree in trees[:6]:
+        (made / f"{tree}.pdf").unlink()
+    done = shell.run("eval", str(made), "--compare", "--retrieval-only")
+    assert done.returncode == 3
+    worse = [line.split()[:2] for line in done.stdout.splitlines() if line.endswith("WORSE")]
+    assert ["trees", "shared.hit@5"] in worse
+
+
+def test_a_chart_is_a_picture_on_white(shell: Shell, folder: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    file = tmp_path / "chart.png"
+    shell.json("eval", str(folder), "--retrieval-only", "--chart", str(file))
+    with Image.open(file) as picture:
+        assert picture.getpixel((2, 2))[:3] == (255, 255, 255)  # type: ignore[index]
+        assert len(picture.convert("RGB").getcolors(1 << 20) or ()) > 10
+    nowhere = shell.run("eval", str(folder), "--chart", str(tmp_path / "no" / "chart.png"))
+    assert "There is no folder" in nowhere.stderr
+
+
+def test_a_library_that_is_being_measured_says_by_whom(
+    shell: Shell, folder: Path, tmp_path: Path
+) -> None:
+    from rag.store.owner import Owner
+
+    shell.json("eval", str(folder), "--retrieval-only")
+    (data,) = (tmp_path / "cache").rglob(".rag")
+    owner = Owner(data)
+    try:
+        done = shell.run("eval", str(folder), "--retrieval-only")
+    finally:
+        owner.release()
+    assert done.returncode == 1
+    assert "is in use by" in done.stderr
+
+
+def test_a_question_whose_document_is_taken_out_is_asked_without_it(
+    shell: Shell, folder: Path
+) -> None:
+    file = folder / "questions" / "home.jsonl"
+    row = {"id": "out", "lang": "en", "docs": ["lease.pdf"], "question": "How much is the rent?",
+           "answers": ["950"], "pages_1based": [1], "taken_out": "document"}  # fmt: skip
+    file.write_text(file.read_text() + "\n" + json.dumps(row))
+    home = shell.json("eval", str(folder), "--retrieval-only")["sets"]["home"]
+    assert home["n"] == 2
+    assert home["gate"]["n"] == 1
+    assert (home["gate"]["recall"], home["gate"]["false_refusals"]) == (1.0, 0.0)

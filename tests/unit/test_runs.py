@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rag.errors import ConfigError
+from rag.measure.outcomes import Outcome
+from rag.measure.runs import Run, compare, earlier, keep, load
+from rag.measure.sets import Question
+from rag.retrieve.hashing import HashingEmbedder
+from rag.store.evaluations import list_evaluations
+from tests.libraries import PageLibrary
+
+
+def run(*right: float, languages: str = "ez", **settings: object) -> Run:
+    outcomes = [
+        Outcome("home", str(n), "en" if languages[n % len(languages)] == "e" else "zh",
+                {"shared.hit@5": (share, 1.0)})
+        for n, share in enumerate(right)
+    ]  # fmt: skip
+    return Run("set", {"chunking": "a/1", **settings}, outcomes, {"home": {"needs_vision": 2}})
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> PageLibrary:
+    made = PageLibrary(tmp_path, HashingEmbedder())
+    made.add("lease", ["The rent is 950 euros."])
+    return made
+
+
+def test_a_run_comes_back_as_it_was_kept(library: PageLibrary) -> None:
+    kept = run(1.0, 0.0)
+    number = keep(library.ledger, kept)
+    (row,) = list_evaluations(library.ledger, "set")
+    found = load(library.ledger, row)
+    assert (found.id, found.outcomes, found.left_out) == (number, kept.outcomes, kept.left_out)
+    assert found.settings == kept.settings
+    assert list_evaluations(library.ledger, "another") == []
+
+
+def test_the_last_run_of_the_same_sets_is_compared_with_unless_one_is_named(
+    library: PageLibrary,
+) -> None:
+    ledger = library.ledger
+    with pytest.raises(ConfigError, match="no earlier run"):
+        earlier(ledger, "set", sets=["home"])
+    first = keep(ledger, run(1.0, name="x"))
+    second = keep(ledger, run(0.0))
+    assert earlier(ledger, "set", sets=["home"]).id == second
+    assert earlier(ledger, "set", named=str(first)).id == first
+    for wanted in ({"sets": ["away"]}, {"named": "nobody"}):
+        with pytest.raises(ConfigError):
+            earlier(ledger, "set", **wanted)
+
+
+def test_a_comparison_names_settings_and_languages(library: PageLibrary) -> None:
+    before = run(*[1.0] * 20)
+    keep(library.ledger, before)
+    (row,) = list_evaluations(library.ledger, "set")
+    after = run(*[float(n % 2) for n in range(20)], chunking="b/2")
+    found = compare(before, row, after)
+    assert found.settings == {"chunking": ("a/1", "b/2")}
+    assert [(c.language, d.after) for c in found.changes for d in c.differences] == [
+        ("", 0.5),
+        ("en", 0.0),
+        ("zh", 1.0),
+    ]
+    assert [change.language for change, _ in found.fell] == ["", "en"]
+    with pytest.raises(ConfigError, match="none of these questions"):
+        compare(Run("set", {}, [], {}), row, after)
+
+
+def test_questions_made_of_a_document_are_forgotten_with_it(library: PageLibrary) -> None:
+    question = Question("q", "own", "en", ("lease.pdf",), "How much?", ("950",), (1,), True)
+    made = Run("own", {}, [], {}, [question])
+    keep(library.ledger, made, documents={"lease.pdf": "lease"})
+    (row,) = list_evaluations(library.ledger, "own")
+    assert load(library.ledger, row).questions == [question]
+    library.ledger.forget("lease")
+    assert load(library.ledger, row).questions == []
+    assert b"950" not in library.ledger.path.read_bytes()
