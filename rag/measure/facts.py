@@ -155,7 +155,7 @@ def _reads_alone(sentence: str, language: Language) -> bool:
         few, many = _CHARACTERS
         listed = "：" in sentence or sentence.count("、") > 3  # noqa: PLR2004 - a list
         fits = few <= len(sentence) <= many and sentence[-1] in "。！"
-        return fits and is_cjk(sentence[0]) and not listed
+        return fits and sentence[0].isalpha() and not listed
     few, many = _WORDS
     words = sentence.split()
     letters = sum(char.isalpha() for char in sentence)
