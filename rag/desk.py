@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag import wiring
+from rag.answering import Answering
 from rag.document_status import DocumentStatus
 from rag.errands import Errands
-from rag.errors import StoreError, no_page
+from rag.errors import no_page
 from rag.factory import Factory
 from rag.ingest.folder import real_path
 from rag.ingest.uploads import Added, add_file
@@ -35,7 +36,7 @@ from rag.worker import LibraryWorker, WorkerHooks
 
 if TYPE_CHECKING:
     from rag.config import Settings
-    from rag.pipeline import RagPipeline
+    from rag.explain.values import Asked, Why
 
 logger = logging.getLogger(__name__)
 _POLL_S = 0.1
@@ -73,6 +74,7 @@ class Desk:
         self._index = LiveIndex(
             self._ledger, settings.data / "chroma", engine=settings.retrieve.index
         )
+        self._answering = Answering(self._factory, self._ledger, self._index, self._model)
         self._asking = 0
         self._threads: list[threading.Thread] = []
         library = wiring.library(self._factory, self._ledger, index=self._index.for_writing)
@@ -251,12 +253,22 @@ class Desk:
             RagError: nothing is indexed, or the model cannot be loaded or run.
         """
         with self._question():
-            for event in self._pipeline().ask(
+            for event in self._answering.pipeline().ask(
                 question, history=history, documents=documents, cancelled=cancelled
             ):
                 if isinstance(event, Finished):
                     self._last_usage = event.answer.usage
                 yield event
+
+    def why(self, asked: Asked) -> Why:
+        """Say what became of a sentence; the model is not asked, and counts only if idle.
+
+        Raises:
+            RagError: nothing is indexed.
+        """
+        idle = self._asking == 0
+        with self._question():
+            return self._answering.explainer(with_model=idle).explain(asked)
 
     @contextmanager
     def _question(self) -> Iterator[None]:
@@ -274,19 +286,3 @@ class Desk:
         """Called between two batches of indexing: a question goes first."""
         while self._asking > 0 and not self._stopping.is_set():
             time.sleep(_POLL_S)
-
-    def _pipeline(self) -> RagPipeline:
-        if self._ledger.active_space() is None:
-            raise StoreError(
-                Text("Nothing has been indexed yet.", "还没有建立任何索引。"),
-                hint=Text(
-                    "Add a PDF, or wait until the first one is read.",
-                    "请添加 PDF，或等待第一个文档读取完成。",
-                ),
-            )
-        return wiring.pipeline(
-            self._factory,
-            self._ledger,
-            index=lambda _: self._index.for_reading(),
-            generator=self._model.wait,
-        )

@@ -73,6 +73,11 @@ class ModelLoading:
             raise self._error
         return self._generator
 
+    @property
+    def loaded(self) -> TextGenerator | None:
+        """The model if it is there; nothing is waited for."""
+        return self._generator if self.state == "ready" else None
+
     def memory_bytes(self) -> int | None:
         """Return what it holds on the device; ``None`` without one."""
         generator = self._generator

@@ -16,6 +16,8 @@ from rag.config import Settings
 from rag.desk import DeskState
 from rag.document_status import DocumentStatus
 from rag.errors import RagError, UnknownDocument, UnreadableDocument
+from rag.explain.outcomes import outcome
+from rag.explain.values import Asked, Place, Step, Why
 from rag.ingest.uploads import Added
 from rag.machine import MemoryReading
 from rag.store.kept import KeptIndex
@@ -53,6 +55,7 @@ GPU = MemoryReading(
     gpu_percent=74,
 )
 MODEL = "Qwen2.5-Coder-1.5B-Instruct Q4_K_M"
+LOST = {"place": 9, "k": 5, "words": Text(" (<rare>)", "（<rare>）"), "document": EN}
 _PDFIUM = Lock()  # PDFium may be entered by one thread at a time
 
 
@@ -69,6 +72,7 @@ class FakeDesk:
     sizeless: str = ""  # the id of a document whose pages have no size
     full: bool = False  # no room for another file
     rebuilds: int = 0
+    doubted: list[Asked] = field(default_factory=list)
     unlocked: list[tuple[str, str, bool]] = field(default_factory=list)
     replaced: tuple[str, ...] = ()  # ids of older versions
     kept: KeptIndex | None = None
@@ -139,6 +143,18 @@ class FakeDesk:
         self.statuses.append(self.passed_over.pop(path))
         self.change()
 
+    def why(self, asked: Asked) -> Why:
+        if self.error:
+            raise self.error
+        self.doubted.append(asked)
+        name = next(iter(self.files))
+        place = Place(self.files[name].id, name, name, 2, 0, 9, "<b>Drop</b> your PDFs", 0.97)
+        steps = (
+            Step("text", Text("It stands there.", "它在那里。"), passed=True),
+            Step("k", Text("Only five are <shown>.", "只显示五段。"), passed=False),
+        )
+        return Why(asked.question, asked.sentence, outcome("k", **LOST), place, steps)
+
     def sync_soon(self) -> None:
         self.change()
 
@@ -195,7 +211,9 @@ class FakeDesk:
         )
         passages = tuple(self._passage(n, spec) for n, spec in enumerate(script.passages))
         dropped = tuple(self._passage(n, spec) for n, spec in enumerate(script.dropped))
-        yield Retrieved(passages, dropped)
+        followed = history and question.lower().startswith(("and ", "那"))
+        searched = f"{history[-2].content} {question}" if followed else ""
+        yield Retrieved(passages, dropped, searched)
         text = ""
         for count, piece in enumerate(_pieces(script.text)):
             while count == self.hold_after and not self.go.wait(0.01):

@@ -44,7 +44,7 @@ def respond(
     says when the desk is free and when the person pressed Stop. While text streams, at most
     one screen per ``TICK_S`` is drawn.
     """
-    turn = Turn(question, scope=len(documents))
+    turn = Turn(question, documents=tuple(sorted(documents)))
     yield replace(screen, live=turn)
     try:
         while not ticket.stopped() and not ticket.wait(TICK_S):
@@ -144,10 +144,14 @@ class _Pace:
 
 def _after(desk: DeskLike, turn: Turn, event: Event) -> Turn:
     match event:
-        case Retrieved(passages=passages, dropped=dropped):
-            sizes = _page_sizes(desk, (*passages, *dropped))
+        case Retrieved(passages=passages, dropped=dropped, searched=searched):
             return replace(
-                turn, stage="reading", passages=passages, dropped=dropped, page_sizes=sizes
+                turn,
+                stage="reading",
+                passages=passages,
+                dropped=dropped,
+                searched=searched,
+                page_sizes=_page_sizes(desk, (*passages, *dropped)),
             )
         case Delta(text="", prompt_read=share) if share is not None:
             return replace(turn, read=share)

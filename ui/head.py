@@ -11,8 +11,8 @@ from rag.words import LANGUAGES
 from ui.words import WORDS
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("words.js", "state.js", "evidence.js", "library.js", "forget.js", "chat.js")
-STYLES = ("style.css", "rooms.css", "library.css", "chat.css", "evidence.css")
+SCRIPTS = ("words.js", "state.js", "evidence.js", "library.js", "forget.js", "chat.js", "why.js")
+STYLES = ("style.css", "rooms.css", "library.css", "chat.css", "why.css", "evidence.css")
 
 
 def assets() -> StaticFiles:

@@ -12,18 +12,24 @@ from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Body, HTTPException, Path, Query, Response
+from pydantic import StringConstraints
 
 from rag.errors import IngestError, RagError, UnknownDocument
+from rag.explain.values import Asked
+from rag.types import Message
 from rag.words import Language
 from ui.seam import DeskLike
 from ui.views_kept import forgotten_html, kept_html
 from ui.views_library import library, sync_html, totals_words
 from ui.views_strip import strip_html
+from ui.views_why import MAX_SENTENCE, why_html
 from ui.words import for_page
 
 MAX_WIDTH = 2400  # pixels; a page at three times its size on a large screen
 UNKEPT = "private, no-store"  # no page of a document stays behind in the browser's cache
 
+Question = Annotated[str, StringConstraints(max_length=100_000)]
+PickedId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,64}$")]
 DocumentId = Annotated[str, Path(pattern=r"^[0-9a-f]{8,64}$")]
 Page = Annotated[int, Path(ge=1, le=1_000_000)]
 Find = Annotated[str, Query(max_length=200)]
@@ -38,6 +44,7 @@ def desk_router(desk: DeskLike) -> APIRouter:
     _add_state(router, desk)
     _add_unlock(router, desk)
     _add_changes(router, desk)
+    _add_why(router, desk)
     return router
 
 
@@ -136,6 +143,25 @@ def _add_changes(router: APIRouter, desk: DeskLike) -> None:
         language: Annotated[Language, Body()],
     ) -> dict[str, str]:
         return _note(lambda: desk.remember(path), language)
+
+
+def _add_why(router: APIRouter, desk: DeskLike) -> None:
+    @router.post("/why")
+    def why(
+        asked: Annotated[list[Question], Body(min_length=1, max_length=200)],
+        sentence: Annotated[str, Body(min_length=1, max_length=MAX_SENTENCE)],
+        documents: Annotated[list[PickedId], Body(max_length=100_000)],
+        language: Annotated[Language, Body()],
+    ) -> dict[str, str]:
+        """Take what was asked, the question meant last; say what became of the sentence."""
+        *before, question = asked
+        history = tuple(Message("user", earlier) for earlier in before)
+        scope = tuple(documents) or None
+        try:
+            found = desk.why(Asked(question, sentence, documents=scope, history=history))
+        except RagError as error:
+            return {"note": error.say(language), "html": ""}
+        return {"note": "", "html": why_html(found, language)}
 
 
 def _note(change: Callable[[], None], language: Language) -> dict[str, str]:

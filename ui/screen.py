@@ -40,8 +40,14 @@ class Turn:
     problem: Problem | None = None
     progress: Progress | None = None  # of the model, while the question waits for it
     read: float = 0.0  # share of the passages that the model has read, 0 to 1
-    scope: int = 0  # how many documents were picked; 0 = all were searched
+    documents: tuple[str, ...] = ()  # ids of those that were picked; none = all were searched
+    searched: str = ""  # what was searched for, where it is more than the question
     page_sizes: PageSizes | None = None  # (document id, page) -> (width, height) in points
+
+    @property
+    def scope(self) -> int:
+        """How many documents were picked; 0 = all were searched."""
+        return len(self.documents)
 
     @property
     def sentences(self) -> tuple[Sentence, ...]:

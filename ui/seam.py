@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rag.config import Settings
     from rag.desk import DeskState
     from rag.document_status import DocumentStatus
+    from rag.explain.values import Asked, Why
     from rag.ingest.uploads import Added
     from rag.store.kept import KeptIndex
     from rag.types import Event, Message
@@ -83,6 +84,14 @@ class DeskLike(Protocol):
         cancelled: Callable[[], bool],
     ) -> Iterator[Event]:
         """Yield Retrieved, then Deltas, then Finished; waits for the model if it must.
+
+        Raises:
+            RagError: with what happened and what to do.
+        """
+        ...
+
+    def why(self, asked: Asked) -> Why:
+        """Say what became of a sentence that stands in a document.
 
         Raises:
             RagError: with what happened and what to do.

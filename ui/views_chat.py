@@ -12,6 +12,7 @@ from ui.screen import Problem, Screen, Turn, passage_of
 from ui.views import attribute, bar_html, icon, page_words, progress_words, word
 from ui.views_answer import answer_html
 from ui.views_evidence import evidence_html, sentence_places
+from ui.views_why import why_form_html
 from ui.words import say
 
 EXAMPLES = ("example_en", "example_zh")
@@ -50,11 +51,19 @@ def turn_html(turn: Turn, number: int, language: Language) -> str:
     stage = f'<p class="stage" role="status">{_stage(turn, language)}</p>' if number == 0 else ""
     return (
         f'<article class="turn {turn.stage}" data-turn="{number}"{live}>'
-        f'<div class="q" dir="auto">{escape(turn.question)}</div>'
+        f'<div class="q" dir="auto">{escape(turn.question)}</div>{_searched(turn, language)}'
         f'<div class="a" dir="auto" data-text="{escape(turn.text)}">{_body(turn, language)}</div>'
         f"{stage}{_notes(turn, language)}{_foot(turn, language) if number else ''}"
+        f"{why_form_html(turn, language) if number else ''}"
         f"{evidence_html(turn, language)}</article>"
     )
+
+
+def _searched(turn: Turn, language: Language) -> str:
+    if not turn.searched:
+        return ""
+    words = word("searched_for", language, words=turn.searched)
+    return f'<p class="searched" dir="auto" title="{word("searched_title", language)}">{words}</p>'
 
 
 def _body(turn: Turn, language: Language) -> str:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from rag.words import Language, Text
 from ui.words_left import LEFT
+from ui.words_why import WHY
 
 WORDS: dict[str, Text] = {
     "opening": Text("Opening…", "正在打开…"),
     **LEFT,
+    **WHY,
     # -- sync and download, by stage
     "stage_scan": Text("Looking through the folder", "正在查看文件夹"),
     "stage_read": Text("Reading", "正在读取"),

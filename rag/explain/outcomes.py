@@ -122,7 +122,7 @@ OUTCOMES: dict[str, tuple[Text, Text]] = {
     ),
     "fusion": (
         Text(
-            "One way of searching found it, but it came {place} when both were put together; only "
+            "One way of searching found it, but in place {place} when both were put together; only "
             "{looked_at} are looked at.",
             "有一种检索方式找到了它，但合并后排在第 {place}，只查看前 {looked_at} 个。",
         ),
@@ -133,8 +133,8 @@ OUTCOMES: dict[str, tuple[Text, Text]] = {
     ),
     "pages": (
         Text(
-            "It came {before}, but better passages of the same page count first and pages are "
-            "spread: now {place}, and the model is given {k}.",
+            "It came in place {before}, but better passages of the same page count first and pages "
+            "are spread: now it is in place {place}, and the model is given {k}.",
             "它原排第 {before}，但同一页有更好的段落，"
             "结果会分散到不同页面：现排第 {place}，只给模型 {k} 段。",
         ),
@@ -145,7 +145,7 @@ OUTCOMES: dict[str, tuple[Text, Text]] = {
     ),
     "k": (
         Text(
-            "It came {place}, and the model is given the first {k}.",
+            "Its passage came in place {place}, and the model is given the first {k}.",
             "它排在第 {place}，而只有前 {k} 段会给模型。",
         ),
         Text(

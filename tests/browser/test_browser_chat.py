@@ -258,3 +258,28 @@ def test_the_language_may_be_switched_in_mid_answer(browser_page: Page, desk: Fa
     expect(browser_page.locator(".foot").nth(0)).to_contain_text("3 句中 2 句有依据")
     expect(browser_page.locator(".foot").nth(1)).to_contain_text("4 句中 2 句有依据")
     expect(browser_page.locator("#send")).to_be_visible()
+
+
+def test_a_sentence_that_should_have_been_found_is_asked_about_below_the_answer(
+    browser_page: Page, desk: FakeDesk
+) -> None:
+    ask(browser_page, "How do I add documents?")
+    finished(browser_page)
+    ask(browser_page, "And in winter?")
+    finished(browser_page, 2)
+    turn = browser_page.locator("#turns .turn").last
+    expect(turn.locator(".searched")).to_contain_text("How do I add documents? And in winter?")
+    expect(turn.locator(".why form")).to_be_hidden()
+    turn.locator(".why summary").first.click()
+    turn.locator(".why textarea").fill("Drop your PDFs")
+    turn.locator(".why textarea").press("Enter")
+    expect(turn.locator(".found")).to_contain_text(
+        "Its passage came in place 9, and the model is given the first 5."
+    )
+    expect(turn.locator(".found q")).to_have_text("<b>Drop</b> your PDFs")
+    expect(turn.locator(".found li").first).to_be_hidden()
+    turn.locator(".found summary").click()
+    expect(turn.locator(".found li.lost")).to_be_visible()
+    (asked,) = desk.doubted
+    assert asked.question == "And in winter?"
+    assert [turn.content for turn in asked.history] == ["How do I add documents?"]

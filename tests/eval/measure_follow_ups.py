@@ -5,7 +5,8 @@
 ``follow_ups.jsonl`` holds one conversation a line: ``id``; ``lang``; ``kind`` (``pronoun``,
 ``ellipsis``, ``entity`` and ``year``, which the last question replaces, ``three`` turns, and
 ``topic`` for a change of topic); ``turns``, what the person asks; ``pages``, every
-``[file name, physical page]`` that answers the last of them. The wording is this project's own.
+``[file name, physical page]`` that answers the last of them; ``unseen``, that the rules were
+finished before the question was written. The wording is this project's own.
 The library must hold the sets' PDFs (``rag sync``). Nothing is written to it.
 """
 
@@ -41,6 +42,7 @@ class FollowUp:
     kind: str
     turns: tuple[str, ...]
     pages: frozenset[tuple[str, int]]
+    unseen: bool
 
 
 def load_follow_ups(path: Path = QUESTIONS) -> list[FollowUp]:
@@ -52,6 +54,7 @@ def load_follow_ups(path: Path = QUESTIONS) -> list[FollowUp]:
             row["kind"],
             tuple(row["turns"]),
             frozenset((name, page) for name, page in row["pages"]),
+            row["unseen"],
         )
         for row in rows
     ]
@@ -79,7 +82,8 @@ def measure(retriever: Retriever, rows: Sequence[FollowUp], way: Way) -> dict[st
     for row in rows:
         passages = found(retriever, row, way)
         topic = "same topic" if row.kind != "topic" else "another topic"
-        for group in ("all", row.lang, row.kind, topic):
+        seen = "unseen" if row.unseen else "seen"
+        for group in ("all", row.lang, row.kind, topic, seen):
             hits[group].append(hit(passages, row, k=5))
         hits["all @1"].append(hit(passages, row, k=1))
     return {group: sum(values) / len(values) for group, values in hits.items()}

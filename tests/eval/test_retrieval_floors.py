@@ -114,6 +114,7 @@ def test_follow_ups_find_their_page_and_changes_of_topic_are_not_dragged_back(
     retriever, questions = open_retriever(library), load_follow_ups()
     assert len(questions) >= 60
     figures = {way: measure_follow_ups(retriever, questions, way) for way in ("alone", "read")}
-    assert figures["read"]["all"] >= 0.92
+    assert figures["read"]["all"] >= 0.9
+    assert figures["read"]["unseen"] >= 0.8
     assert figures["read"]["same topic"] >= figures["alone"]["same topic"] + 0.25
     assert figures["read"]["another topic"] >= figures["alone"]["another topic"]

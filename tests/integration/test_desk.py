@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from rag.desk import Desk
-from rag.errors import LibraryBusy, RagError, UnknownDocument
+from rag.errors import LibraryBusy, RagError, StoreError, UnknownDocument
+from rag.explain.values import Asked
 from rag.ingest.guard import Limits
 from rag.ingest.pool import WorkerPool
 from rag.store.jobs import Jobs
 from rag.store.ledger import Ledger
-from rag.types import Delta, Finished, Retrieved
+from rag.types import Delta, Finished, Message, Retrieved
 from tests.factories import settings
 from tests.fake_recognisers import OBEDIENT
 from tests.integration.test_cli import Shell
@@ -55,6 +56,30 @@ def test_opening_loads_nothing_and_starting_does_the_rest(desk: Desk) -> None:
     assert desk.state().model_name == "echo"
     assert desk.state().memory.process_bytes > 0
     assert desk.state().memory.ram_total_bytes > 0
+
+
+def test_the_open_app_says_what_became_of_a_sentence(desk: Desk) -> None:
+    with pytest.raises(StoreError):
+        desk.why(Asked("What is the rent?", "The monthly rent is 950 euros."))
+    desk.start()
+    until(lambda: names(desk) == ["lease.pdf"] and desk.state().model_state == "ready")
+    found = desk.why(Asked("What is the monthly rent?", "The monthly rent is 950 euros."))
+    assert found.outcome.code == "prompt"
+    assert [step.stage for step in found.steps][-2:] == ["gate", "budget"], "the model counts"
+    before = (Message("user", "What is the monthly rent?"),)
+    followed = desk.why(Asked("And its amount?", "The monthly rent is 950 euros.", history=before))
+    assert followed.outcome.code == "prompt"
+
+
+def test_a_follow_up_is_searched_with_what_was_asked_before(desk: Desk) -> None:
+    desk.start()
+    until(lambda: names(desk) == ["lease.pdf"])
+    before = [Message("user", "What is the monthly rent?"), Message("assistant", "950 euros.")]
+    events = list(desk.ask("And how is it paid?", history=before, cancelled=lambda: False))
+    first = events[0]
+    assert isinstance(first, Retrieved)
+    assert first.searched == "What is the monthly rent, how is it paid?"
+    assert first.passages[0].chunk.first_page == 1
 
 
 def test_a_question_is_answered_with_boxes_on_the_page(desk: Desk) -> None:

@@ -302,7 +302,7 @@ def test_a_passage_behind_the_first_k_is_cut_off(home: Home) -> None:
     found = home.why("Which house rule is about quiet?", PETS, RAG_RETRIEVE__K="1")
     assert found.outcome.code == "k"
     place = step(found, "pages").numbers["rank"]
-    assert f"It came {place}" in found.outcome.what.en
+    assert f"in place {place}" in found.outcome.what.en
     assert f"retrieve.k to {place}" in found.outcome.remedy.en
 
 

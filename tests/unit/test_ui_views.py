@@ -195,7 +195,7 @@ def test_evidence_that_points_to_no_passage_is_not_drawn() -> None:
         (Turn("?", "failed", problem=Problem(Text("Oh.", "噢。"), Text("Do.", "做。"))), "→ Do."),
         (finished(verdict="not_in_documents"), "Not in your documents"),
         (
-            replace(finished(verdict="not_in_documents"), scope=2),
+            replace(finished(verdict="not_in_documents"), documents=("a" * 8, "b" * 8)),
             "Only 2 of your documents were searched",
         ),
     ],

@@ -1,0 +1,70 @@
+"""What the running app asks its questions of: the library as it is now, and the model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rag import wiring
+from rag.errors import StoreError
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.explain.explainer import Explainer
+    from rag.factory import Factory
+    from rag.model_loading import ModelLoading
+    from rag.pipeline import RagPipeline
+    from rag.store.ledger import Ledger
+    from rag.store.live_index import LiveIndex
+
+
+class Answering:
+    """Wires each question anew: settings stay, the space that answers may change."""
+
+    def __init__(
+        self, factory: Factory, ledger: Ledger, index: LiveIndex, model: ModelLoading
+    ) -> None:
+        self._factory = factory
+        self._ledger = ledger
+        self._index = index
+        self._model = model
+
+    def pipeline(self) -> RagPipeline:
+        """Return question answering, which waits for the model if it must.
+
+        Raises:
+            StoreError: nothing has been indexed yet.
+        """
+        self._require_space()
+        return wiring.pipeline(
+            self._factory,
+            self._ledger,
+            index=lambda _: self._index.for_reading(),
+            generator=self._model.wait,
+        )
+
+    def explainer(self, *, with_model: bool) -> Explainer:
+        """Return what says why a sentence did not reach an answer.
+
+        ``with_model`` lets it count tokens with the model, if that is there.
+
+        Raises:
+            StoreError: nothing has been indexed yet.
+        """
+        self._require_space()
+        return wiring.explainer(
+            self._factory,
+            self._ledger,
+            index=lambda _: self._index.for_reading(),
+            generator=self._model.wait,
+            loaded=lambda: self._model.loaded if with_model else None,
+        )
+
+    def _require_space(self) -> None:
+        if self._ledger.active_space() is None:
+            raise StoreError(
+                Text("Nothing has been indexed yet.", "还没有建立任何索引。"),
+                hint=Text(
+                    "Add a PDF, or wait until the first one is read.",
+                    "请添加 PDF，或等待第一个文档读取完成。",
+                ),
+            )

@@ -1,0 +1,107 @@
+"""Below an answer: what was searched for, and why a sentence is not in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from rag.errors import StoreError
+from rag.types import Answer, Message
+from rag.words import Text
+from tests.fakes import FakeDesk
+from ui.app import create_app
+from ui.handlers import respond
+from ui.screen import Problem, Screen, Turn
+from ui.sessions import Sessions
+from ui.views_chat import turn_html
+
+HOME = "http://127.0.0.1:7860"
+ID = "ab" * 32
+ANSWER = Answer("?", "Not there.", "en", "not_in_documents", ())
+CUT = Answer("?", "Not", "en", "unsupported", (), finish="cancelled")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> FakeDesk:
+    return FakeDesk(tmp_path / "knowledge")
+
+
+def ask_why(desk: FakeDesk, **values: object) -> dict[str, str]:
+    body = {
+        "asked": ["What is it?"],
+        "sentence": "It is red.",
+        "documents": [],
+        "language": "en",
+        **values,
+    }
+    with TestClient(create_app(desk, language="auto"), base_url=HOME) as client:
+        answer = client.post("/desk/why", json=body, headers={"origin": HOME})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, str] = answer.json()
+    return found
+
+
+def test_a_finished_answer_can_be_asked_why_not(desk: FakeDesk) -> None:
+    turn = Turn("?", "done", "Not there.", answer=ANSWER, documents=(ID,))
+    html = turn_html(turn, 1, "en")
+    assert "Why not…?" in html
+    assert f'data-documents="[&quot;{ID}&quot;]"' in html
+    for other in (
+        turn_html(Turn("?", "writing", "Not"), 0, "en"),
+        turn_html(Turn("?", "stopped", "Not", answer=CUT), 1, "en"),
+        turn_html(Turn("?", "failed", problem=Problem(Text("a", "b"), Text("c", "d"))), 1, "en"),
+    ):
+        assert "Why not…?" not in other
+
+
+def test_the_desk_is_asked_what_the_person_asked_before_and_where(desk: FakeDesk) -> None:
+    found = ask_why(desk, asked=["What is it?", "And the lid?"], documents=[ID])
+    assert found["note"] == ""
+    (asked,) = desk.doubted
+    assert (asked.question, asked.sentence) == ("And the lid?", "It is red.")
+    assert asked.history == (Message("user", "What is it?"),)
+    assert asked.documents == (ID,)
+    assert not asked.answer, "the model is not asked again"
+
+
+def test_what_became_of_the_sentence_is_said_with_every_stage_and_escaped(desk: FakeDesk) -> None:
+    html = ask_why(desk)["html"]
+    assert "Its passage came in place 9, and the model is given the first 5." in html
+    assert "→ Ask with words" in html
+    assert "&lt;rare&gt;" in html
+    assert "&lt;b&gt;Drop&lt;/b&gt; your PDFs" in html
+    assert '<li class="passed"><i aria-hidden="true">✓</i>It stands there.</li>' in html
+    assert '<li class="lost"><i aria-hidden="true">✗</i>Only five are &lt;shown&gt;.</li>' in html
+    assert "它排在第 9" in ask_why(desk, language="zh")["html"]
+
+
+def test_what_goes_wrong_is_said_in_words(desk: FakeDesk) -> None:
+    desk.error = StoreError(Text("Nothing yet.", "还没有。"), hint=Text("Wait.", "请等待。"))
+    assert ask_why(desk) == {"note": "Nothing yet.\n  → Wait.", "html": ""}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"asked": []}, {"sentence": ""}, {"sentence": "x" * 2001}, {"documents": ["../a"]}]
+)
+def test_what_the_page_would_not_send_is_refused(desk: FakeDesk, wrong: dict[str, object]) -> None:
+    body = {"asked": ["a"], "sentence": "b", "documents": [], "language": "en", **wrong}
+    with TestClient(create_app(desk, language="auto"), base_url=HOME) as client:
+        answer = client.post("/desk/why", json=body, headers={"origin": HOME})
+    assert answer.status_code == 422
+
+
+def test_a_follow_up_shows_what_was_searched_for(desk: FakeDesk) -> None:
+    screen = Screen()
+    for question in ("How do I add documents?", "And in <2022>?"):
+        ticket = Sessions().ticket("tab")
+        *_, screen = respond(desk, screen, question, documents=(), ticket=ticket)
+    first, second = screen.turns
+    assert first.searched == ""
+    assert "Searched for" not in turn_html(first, 1, "en")
+    assert second.searched == "How do I add documents? And in <2022>?"
+    assert "Searched for: How do I add documents? And in &lt;2022&gt;?" in turn_html(
+        second, 2, "en"
+    )
+    assert "检索内容：How" in turn_html(second, 2, "zh")
