@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 from rag import wiring
 from rag.errors import StoreError
+from rag.whole_scope import Pace
 from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.explain.explainer import Explainer
     from rag.factory import Factory
     from rag.model_loading import ModelLoading
-    from rag.pipeline import RagPipeline
     from rag.store.ledger import Ledger
     from rag.store.live_index import LiveIndex
+    from rag.whole_document import Asker
 
 
 class Answering:
@@ -27,19 +28,21 @@ class Answering:
         self._ledger = ledger
         self._index = index
         self._model = model
+        self._pace = Pace()
 
-    def pipeline(self) -> RagPipeline:
+    def asker(self) -> Asker:
         """Return question answering, which waits for the model if it must.
 
         Raises:
             StoreError: nothing has been indexed yet.
         """
         self._require_space()
-        return wiring.pipeline(
+        return wiring.asker(
             self._factory,
             self._ledger,
             index=lambda _: self._index.for_reading(),
             generator=self._model.wait,
+            pace=self._pace,
         )
 
     def explainer(self, *, with_model: bool) -> Explainer:

@@ -75,6 +75,9 @@ class RetrieveSettings(_Section):
     index: Annotated[
         Literal["chroma", "numpy"], Field(description="vector index of the running app")
     ] = "chroma"
+    whole_passages: Annotated[
+        int, Field(ge=0, description="read without asking for a question about whole documents")
+    ] = 300
     min_relevance: Annotated[
         float, Field(ge=0, le=1, description="below it the app says: not in your documents")
     ] = 0.1

@@ -37,6 +37,7 @@ from rag.worker import LibraryWorker, WorkerHooks
 if TYPE_CHECKING:
     from rag.config import Settings
     from rag.explain.values import Asked, Why
+    from rag.reading import AskMode
 
 logger = logging.getLogger(__name__)
 _POLL_S = 0.1
@@ -245,16 +246,19 @@ class Desk:
         *,
         history: Sequence[Message] = (),
         documents: Collection[str] | None = None,
+        mode: AskMode = "auto",
         cancelled: Callable[[], bool],
     ) -> Iterator[Event]:
         """Yield the events of one answer. Waits for the model if it is still loading.
+
+        ``mode`` says whether documents are read whole; see ``rag.whole_document``.
 
         Raises:
             RagError: nothing is indexed, or the model cannot be loaded or run.
         """
         with self._question():
-            for event in self._answering.pipeline().ask(
-                question, history=history, documents=documents, cancelled=cancelled
+            for event in self._answering.asker().ask(
+                question, history=history, documents=documents, mode=mode, cancelled=cancelled
             ):
                 if isinstance(event, Finished):
                     self._last_usage = event.answer.usage

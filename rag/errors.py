@@ -4,6 +4,7 @@ RagError
 ├─ ConfigError            a setting or an argument is wrong
 ├─ IngestError            one document could not be read (never stops a batch)
 │  └─ UnreadableDocument  damaged, encrypted, empty, or not a PDF; carries a reason code
+├─ TooMuchToRead          a question about whole documents that names none of many
 ├─ StoreError             the library cannot be opened, read or written
 │  ├─ LibraryBusy         another process holds the library
 │  ├─ LibraryTooNew       written by a newer version of this program
@@ -70,6 +71,10 @@ class UnreadableDocument(IngestError):
     def __init__(self, message: Text, *, hint: Text, reason: str) -> None:
         super().__init__(message, hint=hint)
         self.reason = reason
+
+
+class TooMuchToRead(RagError):
+    """A question is about whole documents, and more of them than are read unasked."""
 
 
 class StoreError(RagError):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rag.errors import IngestError
 from rag.ingest.folder import real_path
 from rag.recognised import span_boxes
-from rag.types import Box, Passage
+from rag.types import Box, Passage, Sentence
 
 if TYPE_CHECKING:
     from rag.protocols import PageViewer
@@ -78,4 +78,19 @@ class Locator:
         return tuple(
             replace(passage, boxes=boxes)
             for passage, boxes in zip(passages, self.boxes(spans), strict=True)
+        )
+
+    def proven(
+        self, sentences: Sequence[Sentence], passages: Sequence[Passage]
+    ) -> tuple[Sentence, ...]:
+        """Return the sentences with boxes for the evidence of each."""
+        spans = [
+            (passages[e.passage].chunk.document_id, e.start, e.end)
+            for sentence in sentences
+            for e in sentence.evidence
+        ]
+        boxes = iter(self.boxes(spans))
+        return tuple(
+            replace(s, evidence=tuple(replace(e, boxes=next(boxes)) for e in s.evidence))
+            for s in sentences
         )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from rag.machine import MemoryReading
+    from rag.reading import Readable
     from rag.recognised import RecognisedPage
     from rag.types import (
         Box,
@@ -185,6 +186,22 @@ class PassageStore(Protocol):
 
     def vectors(self, documents: Collection[str]) -> tuple[list[int], Vectors]:
         """Return chunk ids and their rows for these documents in the active space."""
+        ...
+
+
+class Shelf(Protocol):
+    """The documents of a library, to be read whole."""
+
+    def names(self) -> dict[str, tuple[str, str]]:
+        """Return file name and title of each document, by id; cheap."""
+        ...
+
+    def documents(self) -> list[Readable]:
+        """Return all documents that have passages, by path."""
+        ...
+
+    def passages(self, documents: Sequence[str]) -> list[Passage]:
+        """Return every passage of these ids, document by document, in reading order."""
         ...
 
 

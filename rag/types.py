@@ -13,6 +13,7 @@ from itertools import accumulate
 from typing import Literal
 
 from rag.machine import MemoryReading
+from rag.reading import Coverage, Offer, Reading
 
 PAGE_JOIN = "\n"
 """Written between pages in ``Document.text``; offsets count it."""
@@ -229,6 +230,8 @@ class Answer:
     finish: FinishReason = "stop"
     memory: MemoryReading | None = None
     left_out: int = 0  # unsupported sentences that were not shown
+    coverage: Coverage | None = None  # where documents were read whole
+    offer: Offer | None = None  # to read them, where that would take long
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +257,7 @@ class Finished:
     answer: Answer
 
 
-Event = Retrieved | Delta | Checked | Finished
+Event = Retrieved | Reading | Delta | Checked | Finished
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from rag.indexing.work import SpaceEngines
     from rag.library import Library
     from rag.locator import Locator
-    from rag.pipeline import RagPipeline
+    from rag.pipeline import AskSettings, RagPipeline
     from rag.protocols import TextGenerator, VectorIndex
     from rag.retrieve.retriever import HybridRetriever
     from rag.store.ledger import Ledger
+    from rag.whole_document import Asker
+    from rag.whole_scope import Pace
 
 
 def space_engines(factory: Factory, ledger: Ledger, space: Space | None) -> SpaceEngines:
@@ -130,23 +132,71 @@ def pipeline(
     Raises:
         StoreError: nothing has been indexed yet.
     """
-    from rag.pipeline import AskSettings, RagPipeline
+    from rag.pipeline import RagPipeline
 
     space = _active(ledger)
     engines = space_engines(factory, ledger, space)
-    settings = factory.settings
     return RagPipeline(
         retriever=retriever(factory, ledger, engines, index(space)),
         generator=generator,
         locator=locator(factory, ledger, space),
         embedder=engines.embedder,
         analyser=factory.analyser,
-        settings=AskSettings(
-            k=settings.retrieve.k,
-            max_tokens=settings.generator.max_tokens,
-            temperature=settings.generator.temperature,
-            min_relevance=settings.retrieve.min_relevance,
-            drop_unsupported=settings.generator.drop_unsupported,
+        settings=_ask_settings(factory),
+    )
+
+
+def _ask_settings(factory: Factory) -> AskSettings:
+    from rag.pipeline import AskSettings
+
+    settings = factory.settings
+    return AskSettings(
+        k=settings.retrieve.k,
+        max_tokens=settings.generator.max_tokens,
+        temperature=settings.generator.temperature,
+        min_relevance=settings.retrieve.min_relevance,
+        drop_unsupported=settings.generator.drop_unsupported,
+    )
+
+
+def asker(
+    factory: Factory,
+    ledger: Ledger,
+    *,
+    index: Callable[[Space], VectorIndex],
+    generator: Callable[[Callable[[], bool]], TextGenerator | None],
+    pace: Pace,
+) -> Asker:
+    """Wire question answering that reads whole documents too; ``pace`` outlives questions.
+
+    Raises:
+        StoreError: nothing has been indexed yet.
+    """
+    from rag.store.shelf import LedgerShelf
+    from rag.whole_document import Asker
+    from rag.whole_notes import Parts
+    from rag.whole_scope import Planner
+
+    space = _active(ledger)
+    engines = space_engines(factory, ledger, space)
+    opened = index(space)
+    shelf = LedgerShelf(ledger, space)
+    return Asker(
+        pipeline(factory, ledger, index=lambda _: opened, generator=generator),
+        Planner(
+            shelf=shelf,
+            retriever=retriever(factory, ledger, engines, opened),
+            limit=factory.settings.retrieve.whole_passages,
+            pace=pace,
+        ),
+        Parts(
+            shelf=shelf,
+            generator=generator,
+            locator=locator(factory, ledger, space),
+            embedder=engines.embedder,
+            analyser=factory.analyser,
+            settings=_ask_settings(factory),
+            pace=pace,
         ),
     )
 

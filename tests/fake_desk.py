@@ -20,6 +20,7 @@ from rag.explain.outcomes import outcome
 from rag.explain.values import Asked, Place, Step, Why
 from rag.ingest.uploads import Added
 from rag.machine import MemoryReading
+from rag.reading import AskMode, Coverage, Offer, Reading
 from rag.store.kept import KeptIndex
 from rag.types import (
     Answer,
@@ -77,6 +78,8 @@ class FakeDesk:
     replaced: tuple[str, ...] = ()  # ids of older versions
     kept: KeptIndex | None = None
     passed_over: dict[str, DocumentStatus] = field(default_factory=dict)
+    offer: Offer | None = None  # of reading everything; then only mode "whole" does
+    modes: list[AskMode] = field(default_factory=list)
     deaf: bool = False  # does not notice a cancel while it holds
 
     def __post_init__(self) -> None:
@@ -199,8 +202,10 @@ class FakeDesk:
         *,
         history: Sequence[Message] = (),
         documents: Collection[str] | None = None,
+        mode: AskMode = "auto",
         cancelled: Callable[[], bool],
     ) -> Iterator[Event]:
+        self.modes.append(mode)
         self.asked.append((question, tuple(history), frozenset(documents or ())))
         while self.now.model_state in {"downloading", "loading"} and not cancelled():
             self.go.wait(0.01)
@@ -213,7 +218,13 @@ class FakeDesk:
         dropped = tuple(self._passage(n, spec) for n, spec in enumerate(script.dropped))
         followed = history and question.lower().startswith(("and ", "那"))
         searched = f"{history[-2].content} {question}" if followed else ""
-        yield Retrieved(passages, dropped, searched)
+        whole = mode == "whole" or ("summarise" in question.lower() and not self.offer)
+        coverage = Coverage(0, 212, (EN, ZH), 58, 3) if whole and mode != "passages" else None
+        if coverage:
+            yield from self._read(coverage, cancelled)
+            coverage = replace(coverage, read=212)
+        else:
+            yield Retrieved(passages, dropped, searched)
         text = ""
         for count, piece in enumerate(_pieces(script.text)):
             while count == self.hold_after and not self.go.wait(0.01):
@@ -226,7 +237,18 @@ class FakeDesk:
             self.go.wait(self.pace_s)
             text += piece
             yield Delta(piece, 1)
-        yield Finished(self._answer(question, script, text, passages, dropped))
+        answer = self._answer(question, script, text, passages, dropped)
+        if coverage:
+            answer = replace(answer, coverage=coverage)
+        yield Finished(replace(answer, offer=None if coverage else self.offer))
+
+    def _read(self, coverage: Coverage, cancelled: Callable[[], bool]) -> Iterator[Event]:
+        """Read; with ``hold_after`` set, wait in the middle of it."""
+        yield Reading(coverage)
+        yield Reading(replace(coverage, read=120), "read", 290)
+        while self.hold_after is not None and not self.go.wait(0.01) and not cancelled():
+            pass
+        yield Reading(replace(coverage, read=212), "compose")
 
     def _answer(
         self,

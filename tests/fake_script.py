@@ -77,4 +77,9 @@ SCRIPT_HOSTILE = Script(
     passages=((HOSTILE, (HOSTILE,)),), sentences=(Said(HOSTILE, lines=((0, HOSTILE),)),)
 )
 SCRIPT_ABSENT = Script((), (Said("I found nothing about this in your documents."),), "en")
-SCRIPTS = {"how do i": SCRIPT_EN, "如何": SCRIPT_ZH, "hostile": SCRIPT_HOSTILE}
+SCRIPTS = {
+    "summarise": SCRIPT_EN,
+    "how do i": SCRIPT_EN,
+    "如何": SCRIPT_ZH,
+    "hostile": SCRIPT_HOSTILE,
+}

@@ -32,6 +32,7 @@ TOP = (
     '<h1 id="title" data-word="new_chat"></h1>'
     '<button type="button" id="scope" class="chip" data-do="all-documents">'
     f"<span></span>{icon('close')}</button>"
+    '<button type="button" id="mode" class="chip" data-do="mode" data-word="mode_auto"></button>'
     f'<button type="button" class="chip open-evidence" data-do="open-evidence">{icon("page")}'
     '<span data-word="evidence"></span></button></div>'
 )

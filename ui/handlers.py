@@ -7,12 +7,13 @@ Handlers take one and give the next; the layout puts them into ``gr.State`` and 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from time import monotonic
 
 from rag.errors import RagError
+from rag.reading import AskMode, Reading
 from rag.types import Answer, Checked, Delta, Event, Finished, Passage, Retrieved
 from rag.words import Text
 from ui.pump import pumped
@@ -34,13 +35,15 @@ def respond(
     question: str,
     *,
     documents: Collection[str],
+    mode: AskMode = "auto",
     ticket: Ticket,
 ) -> Iterator[Screen]:
     """Yield a screen for every change until the answer is done, stopped or failed.
 
     The last one is empty if the conversation was left meanwhile.
 
-    ``documents`` limits the search; empty searches all. ``ticket`` is the right to ask: it
+    ``documents`` limits the search; empty searches all. ``mode`` says whether documents are
+    read whole. ``ticket`` is the right to ask: it
     says when the desk is free and when the person pressed Stop. While text streams, at most
     one screen per ``TICK_S`` is drawn.
     """
@@ -51,7 +54,8 @@ def respond(
             if turn.stage != "queued":
                 turn = replace(turn, stage="queued")
                 yield replace(screen, live=turn)
-        for grown in _turns(desk, screen, turn, documents=documents, ticket=ticket):
+        ask = _asking(desk, screen, question, documents=documents, mode=mode, ticket=ticket)
+        for grown in _turns(desk, turn, ask, ticket=ticket):
             turn = grown
             if turn.stage not in LAST:
                 yield replace(screen, live=turn)
@@ -73,19 +77,28 @@ def _inside(error: Exception) -> Problem:
     )
 
 
+def _asking(
+    desk: DeskLike,
+    screen: Screen,
+    question: str,
+    *,
+    documents: Collection[str],
+    mode: AskMode,
+    ticket: Ticket,
+) -> Callable[[], Iterator[Event]]:
+    return lambda: desk.ask(
+        question,
+        history=history_of(screen.turns),
+        documents=documents or None,
+        mode=mode,
+        cancelled=ticket.stopped,
+    )
+
+
 def _turns(
-    desk: DeskLike, screen: Screen, turn: Turn, *, documents: Collection[str], ticket: Ticket
+    desk: DeskLike, turn: Turn, ask: Callable[[], Iterator[Event]], *, ticket: Ticket
 ) -> Iterator[Turn]:
     """Yield the live turn as it grows; the last one is ``done`` or ``stopped``."""
-
-    def ask() -> Iterator[Event]:
-        return desk.ask(
-            turn.question,
-            history=history_of(screen.turns),
-            documents=documents or None,
-            cancelled=ticket.stopped,
-        )
-
     if ticket.stopped():
         yield replace(turn, stage="stopped")
         return
@@ -153,6 +166,8 @@ def _after(desk: DeskLike, turn: Turn, event: Event) -> Turn:
                 searched=searched,
                 page_sizes=_page_sizes(desk, (*passages, *dropped)),
             )
+        case Reading():
+            return replace(turn, stage="reading", reading=event, read=0.0)
         case Delta(text="", prompt_read=share) if share is not None:
             return replace(turn, read=share)
         case Delta(text=piece):
@@ -180,7 +195,8 @@ def _while_waiting(desk: DeskLike, turn: Turn, pace: _Pace) -> Turn:
     if state.model_state in {"downloading", "loading"}:
         return replace(turn, stage="model", progress=state.model_progress)
     if turn.stage == "model":
-        return replace(turn, stage="reading" if turn.passages else "searching", progress=None)
+        began = turn.passages or turn.reading
+        return replace(turn, stage="reading" if began else "searching", progress=None)
     return turn
 
 

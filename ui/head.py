@@ -11,7 +11,10 @@ from rag.words import LANGUAGES
 from ui.words import WORDS
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("words.js", "state.js", "evidence.js", "library.js", "forget.js", "chat.js", "why.js")
+SCRIPTS = (
+    *("words.js", "state.js", "evidence.js", "library.js"),
+    *("forget.js", "chat.js", "reading.js", "why.js"),
+)
 STYLES = ("style.css", "rooms.css", "library.css", "chat.css", "why.css", "evidence.css")
 
 

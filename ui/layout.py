@@ -166,6 +166,7 @@ class _Events:
                 now,
                 text.strip(),
                 documents=client_of(sent).documents,
+                mode=client_of(sent).mode,
                 ticket=ticket,
             ):
                 language = self._sessions.language(session)

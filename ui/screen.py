@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from rag.reading import AskMode, Reading
 from rag.types import Answer, Evidence, Message, Passage, Progress, Sentence
 from rag.words import Language, Text
 
@@ -39,6 +40,7 @@ class Turn:
     answer: Answer | None = None
     problem: Problem | None = None
     progress: Progress | None = None  # of the model, while the question waits for it
+    reading: Reading | None = None  # of whole documents
     read: float = 0.0  # share of the passages that the model has read, 0 to 1
     documents: tuple[str, ...] = ()  # ids of those that were picked; none = all were searched
     searched: str = ""  # what was searched for, where it is more than the question
@@ -69,14 +71,16 @@ class Client:
 
     language: Language = "en"
     documents: frozenset[str] = frozenset()
+    mode: AskMode = "auto"
 
 
 def client_of(sent: object) -> Client:
     """Read what the page sent; anything unexpected counts as not sent."""
     values: Mapping[str, Any] = sent if isinstance(sent, dict) else {}
-    picked = values.get("documents")
+    picked, mode = values.get("documents"), values.get("mode")
     return Client(
         language="zh" if values.get("language") == "zh" else "en",
+        mode="whole" if mode == "whole" else "passages" if mode == "passages" else "auto",
         documents=frozenset(
             item
             for item in (picked if isinstance(picked, list) else ())

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rag.document_status import DocumentStatus
     from rag.explain.values import Asked, Why
     from rag.ingest.uploads import Added
+    from rag.reading import AskMode
     from rag.store.kept import KeptIndex
     from rag.types import Event, Message
     from rag.words import Text
@@ -81,9 +82,13 @@ class DeskLike(Protocol):
         *,
         history: Sequence[Message] = (),
         documents: Collection[str] | None = None,
+        mode: AskMode = "auto",
         cancelled: Callable[[], bool],
     ) -> Iterator[Event]:
         """Yield Retrieved, then Deltas, then Finished; waits for the model if it must.
+
+        Where documents are read whole, ``Reading`` comes again and again in place of
+        ``Retrieved``; ``mode`` forces or forbids that.
 
         Raises:
             RagError: with what happened and what to do.

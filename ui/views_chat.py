@@ -12,6 +12,7 @@ from ui.screen import Problem, Screen, Turn, passage_of
 from ui.views import attribute, bar_html, icon, page_words, progress_words, word
 from ui.views_answer import answer_html
 from ui.views_evidence import evidence_html, sentence_places
+from ui.views_reading import coverage_html, offer_html, reading_html
 from ui.views_why import why_form_html
 from ui.words import say
 
@@ -48,12 +49,15 @@ def hello_html(language: Language) -> str:
 def turn_html(turn: Turn, number: int, language: Language) -> str:
     """Return one question and its answer; ``number`` 0 is the live one."""
     live = ' data-live="1"' if number == 0 else ""
-    stage = f'<p class="stage" role="status">{_stage(turn, language)}</p>' if number == 0 else ""
+    stage = (
+        f'<div class="stage" role="status">{_stage(turn, language)}</div>' if number == 0 else ""
+    )
     return (
         f'<article class="turn {turn.stage}" data-turn="{number}"{live}>'
         f'<div class="q" dir="auto">{escape(turn.question)}</div>{_searched(turn, language)}'
         f'<div class="a" dir="auto" data-text="{escape(turn.text)}">{_body(turn, language)}</div>'
-        f"{stage}{_notes(turn, language)}{_foot(turn, language) if number else ''}"
+        f"{stage}{_notes(turn, language)}{_read(turn, language)}"
+        f"{_foot(turn, language) if number else ''}"
         f"{why_form_html(turn, language) if number else ''}"
         f"{evidence_html(turn, language)}</article>"
     )
@@ -136,14 +140,20 @@ def _stage(turn: Turn, language: Language) -> str:
         amount = escape(progress_words(turn.progress, language))
         return f'{dots}{words}<span class="amount">{amount}</span>{bar_html(turn.progress)}'
     if turn.stage == "reading":
-        words = dots + word("reading_passages", language, count=len(turn.passages))
-        if not turn.read:
-            return words
-        share = Progress("read", round(100 * turn.read), 100)
-        return f'{words}<span class="amount">{share.done} %</span>{bar_html(share)}'
+        return dots + _reading(turn, language)
     if turn.stage in {"queued", "searching"}:
         return dots + word(turn.stage, language)
     return word("stopping", language) if turn.stage == "stopping" else ""
+
+
+def _reading(turn: Turn, language: Language) -> str:
+    if turn.reading:
+        return reading_html(turn.reading, turn.read, language)
+    words = word("reading_passages", language, count=len(turn.passages))
+    if not turn.read:
+        return words
+    share = Progress("read", round(100 * turn.read), 100)
+    return f'{words}<span class="amount">{share.done} %</span>{bar_html(share)}'
 
 
 def _notes(turn: Turn, language: Language) -> str:
@@ -156,6 +166,15 @@ def _notes(turn: Turn, language: Language) -> str:
     if turn.answer and turn.answer.left_out:
         notes.append(word("left_out", language, count=turn.answer.left_out))
     return "".join(f'<p class="note">{note}</p>' for note in notes)
+
+
+def _read(turn: Turn, language: Language) -> str:
+    """Return how much was read, or what reading everything would take."""
+    if not turn.answer:
+        return ""
+    if turn.answer.coverage:
+        return coverage_html(turn.answer.coverage, language)
+    return offer_html(turn.answer.offer, turn.question, language) if turn.answer.offer else ""
 
 
 def _problem(problem: Problem, language: Language) -> str:

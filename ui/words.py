@@ -54,6 +54,31 @@ WORDS: dict[str, Text] = {
         "Another question is being answered; this one is next", "正在回答另一个问题，随后轮到这个"
     ),
     "reading_passages": Text("Reading {count} passages", "正在阅读 {count} 段原文"),
+    "reading_whole": Text(
+        "Reading everything: {done} of {total} passages", "正在通读：{total} 段中的 {done} 段"
+    ),
+    "reading_condense": Text("Shortening the notes", "正在精简笔记"),
+    "reading_compose": Text("Everything is read; writing", "已通读，正在撰写"),
+    "coverage": Text("Read {done} of {total} passages", "已读 {total} 段中的 {done} 段"),
+    "not_read": Text("{count} other documents not read", "另有 {count} 份文档未读"),
+    "not_read_one": Text("1 other document not read", "另有 1 份文档未读"),
+    "and_more": Text("{names} and {count} more", "{names} 等，另有 {count} 份"),
+    "offer": Text(
+        "Answered from the best passages only. Everything: {passages} passages, {pages} pages",
+        "以上仅根据最相关的段落回答。全部共 {passages} 段，{pages} 页",
+    ),
+    "offer_yes": Text("Read everything", "通读全部"),
+    "time_minutes": Text("about {value} min", "约 {value} 分钟"),
+    "time_short": Text("less than a minute", "不到 1 分钟"),
+    "mode_auto": Text("Reads: as needed", "阅读：按需"),
+    "mode_whole": Text("Reads: everything", "阅读：通读"),
+    "mode_passages": Text("Reads: best passages", "阅读：仅相关段落"),
+    "mode_title": Text(
+        "As needed: questions about whole documents (summarise, list all, how many, compare) "
+        "read everything, others the best passages. Click to change.",
+        "按需：涉及整份文档的问题（总结、列出所有、有多少、比较）会通读，其他问题只读最相关的段落。"
+        "点击切换。",
+    ),
     "reading_passages_one": Text("Reading 1 passage", "正在阅读 1 段原文"),
     "stopping": Text("Stopped", "已停止"),
     "stopped_note": Text("Stopped before the end.", "回答未完成就停止了。"),

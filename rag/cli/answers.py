@@ -5,18 +5,17 @@ They read the library and never write it, so they work while the app is open.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag.cli.context import Context, JsonOption, print_json, progress_bar
+from rag.cli.context import Context, JsonOption, print_json
 from rag.cli.reading import only, opened
 from rag.words import Text
 
 if TYPE_CHECKING:
-    from rag.types import Answer, Event, Passage
+    from rag.reading import AskMode
+    from rag.types import Answer, Passage
 
 Question = Annotated[str, typer.Argument(help="in English or Chinese")]
 InDocument = Annotated[
@@ -30,19 +29,29 @@ def ask(
     question: Question,
     *,
     document: InDocument = None,
+    whole: Annotated[
+        bool | None,
+        typer.Option(
+            "--whole/--passages",
+            help="read documents whole, or the best passages only (default: by the question)",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer one question, streamed, with sources."""
     from dataclasses import replace
 
+    from rag.cli.coverage import print_coverage, shown_progress
     from rag.cli.shapes import answer_json
     from rag.types import Delta, Finished
 
     context: Context = ctx.obj
     answer: Answer | None = None
+    mode: AskMode = "auto" if whole is None else "whole" if whole else "passages"
     with opened(context, with_model=True) as library:
         documents = only(library.ledger, document)
-        for event in _prompt_read(context, library.pipeline().ask(question, documents=documents)):
+        events = library.asker().ask(question, documents=documents, mode=mode)
+        for event in shown_progress(context, events):
             if isinstance(event, Delta) and not as_json:
                 typer.echo(event.text, nl=False)
             if isinstance(event, Finished):
@@ -53,21 +62,7 @@ def ask(
         return
     typer.echo("\n")
     _print_sources(context, answer)
-
-
-def _prompt_read(context: Context, events: Iterator[Event]) -> Iterator[Event]:
-    """Pass events on, and show a bar while the model reads the passages."""
-    from rag.types import Delta, Progress
-
-    with ExitStack() as stack:
-        report = stack.enter_context(progress_bar(context))
-        for event in events:
-            if isinstance(event, Delta) and event.prompt_read is not None:
-                report(Progress("read", round(100 * event.prompt_read), 100, "%"))
-                continue
-            if isinstance(event, Delta):
-                stack.close()  # the text begins: the bar makes room
-            yield event
+    print_coverage(context, answer)
 
 
 def search(

@@ -25,10 +25,12 @@ STAGES: dict[str, Text] = {
     "ocr": Text("recognising text", "文字识别"),
     "embed": Text("embedding", "计算向量"),
     "write": Text("indexed", "已索引"),
+    "compose": Text("writing", "正在撰写"),
     "check": Text("checking", "检查"),
     "download": Text("downloading", "下载"),
     "verify": Text("verifying", "校验"),
     "load": Text("loading", "加载"),
+    "condense": Text("shortening the notes", "精简笔记"),
 }
 GAPS = 3  # exit code: done, but something cannot be searched
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object")]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rag.protocols import TextGenerator, VectorIndex
     from rag.store.ledger import Ledger
     from rag.types import Space
+    from rag.whole_document import Asker
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,19 @@ class OpenLibrary:
 
         return wiring.pipeline(
             self.factory, self.ledger, index=self._index, generator=lambda _: self.generator
+        )
+
+    def asker(self) -> Asker:
+        """Return question answering that also reads whole documents."""
+        from rag import wiring
+        from rag.whole_scope import Pace
+
+        return wiring.asker(
+            self.factory,
+            self.ledger,
+            index=self._index,
+            generator=lambda _: self.generator,
+            pace=Pace(),
         )
 
     def explainer(self) -> Explainer:

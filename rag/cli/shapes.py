@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from rag.types import Answer, Box, Passage, SearchResult
+from rag.types import Answer, Box, Passage, SearchResult, Sentence
 
 
 def box_json(box: Box) -> list[float]:
@@ -43,6 +43,23 @@ def search_json(result: SearchResult) -> dict[str, Any]:
     }
 
 
+def _sentence_json(answer: Answer, sentence: Sentence) -> dict[str, Any]:
+    return {
+        "text": answer.text[sentence.start : sentence.end],
+        "verdict": sentence.verdict,
+        "reason": sentence.reason,
+        "evidence": [
+            {
+                "document": evidence.document,
+                "page": evidence.page,
+                "quote": evidence.quote,
+                "boxes": [box_json(box) for box in evidence.boxes],
+            }
+            for evidence in sentence.evidence
+        ],
+    }
+
+
 def answer_json(answer: Answer) -> dict[str, Any]:
     """Return what ``rag ask --json`` prints."""
     usage = answer.usage
@@ -50,26 +67,12 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "question": answer.question,
         "answer": answer.text,
         "language": answer.language,
-        "mode": "passages",
+        "mode": "whole_document" if answer.coverage else "passages",
+        "coverage": asdict(answer.coverage) if answer.coverage else None,
+        "offer": asdict(answer.offer) if answer.offer else None,
         "verdict": answer.verdict,
         "finish": answer.finish,
-        "sentences": [
-            {
-                "text": answer.text[sentence.start : sentence.end],
-                "verdict": sentence.verdict,
-                "reason": sentence.reason,
-                "evidence": [
-                    {
-                        "document": evidence.document,
-                        "page": evidence.page,
-                        "quote": evidence.quote,
-                        "boxes": [box_json(box) for box in evidence.boxes],
-                    }
-                    for evidence in sentence.evidence
-                ],
-            }
-            for sentence in answer.sentences
-        ],
+        "sentences": [_sentence_json(answer, sentence) for sentence in answer.sentences],
         "left_out": answer.left_out,
         "passages": [passage_json(passage) for passage in answer.passages],
         "dropped": [passage_json(passage) for passage in answer.dropped],

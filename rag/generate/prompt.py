@@ -81,7 +81,7 @@ def fit(
         elif kept:
             kept.pop()
         else:
-            raise _too_long(budget)
+            raise too_long(budget)
     return messages, tuple(kept), tuple(passages[len(kept) :])
 
 
@@ -100,7 +100,8 @@ def _quote(passage: Passage, number: int, language: Language) -> str:
     return f"{where}\n{columns}{neutralise(passage.chunk.text).strip()}"
 
 
-def _too_long(budget: int) -> PromptTooLong:
+def too_long(budget: int) -> PromptTooLong:
+    """Return the error for a question that leaves no room in ``budget`` tokens."""
     return PromptTooLong(
         Text(
             f"The question needs more than the {budget} tokens that the model can read.",

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rag.cli.answers import _print_doubts, _prompt_read
+from rag.cli.answers import _print_doubts
 from rag.cli.context import Context
+from rag.cli.coverage import shown_progress
 from rag.types import Answer, Delta, Event, Progress, Retrieved, Sentence
 from tests.factories import settings
 
@@ -25,7 +26,7 @@ def test_progress_of_the_prompt_goes_to_the_bar_and_the_rest_passes(
         yield told.append
         closed.append(len(told))
 
-    monkeypatch.setattr("rag.cli.answers.progress_bar", bar)
+    monkeypatch.setattr("rag.cli.coverage.progress_bar", bar)
     events: list[Event] = [
         Retrieved(()),
         Delta("", 0, prompt_read=0.5),
@@ -35,7 +36,7 @@ def test_progress_of_the_prompt_goes_to_the_bar_and_the_rest_passes(
     ]
     context = Context(settings(tmp_path), "en", None)
     passed = []
-    for event in _prompt_read(context, iter(events)):
+    for event in shown_progress(context, iter(events)):
         passed.append(event)
         assert bool(closed) is isinstance(event, Delta), "the bar makes room for the text"
     assert passed == [events[0], events[3], events[4]]

@@ -38,6 +38,18 @@ def last(screens: Sequence[Screen]) -> Turn:
     return screens[-1].turns[-1]
 
 
+def test_reading_everything_is_followed_and_the_wish_for_it_handed_on(desk: FakeDesk) -> None:
+    ticket = Sessions().ticket("tab")
+    screens = list(respond(desk, Screen(), QUESTION, documents=(), mode="whole", ticket=ticket))
+    assert desk.modes == ["whole"]
+    read = [s.live.reading.coverage.read for s in screens if s.live and s.live.reading]
+    assert read[0] == 0
+    turn = last(screens)
+    assert turn.answer is not None
+    assert turn.answer.coverage is not None
+    assert turn.answer.coverage.read == 212
+
+
 def test_the_question_is_shown_first_then_passages_then_text_then_the_verdict(
     desk: FakeDesk,
 ) -> None:
@@ -199,6 +211,9 @@ def test_what_the_page_sends_is_checked() -> None:
     good = "ab" * 32
     sent = {"language": "zh", "documents": [good, "../../etc", 7, None, "AB" * 32]}
     assert client_of(sent) == Client("zh", frozenset({good}))
+    assert client_of({"mode": "whole"}).mode == "whole"
+    assert client_of({"mode": "passages"}).mode == "passages"
+    assert client_of({"mode": ["whole"]}).mode == "auto"
     odd: list[object] = [None, [], "x", {"language": ["zh"], "documents": "abc"}]
     for nonsense in odd:
         assert client_of(nonsense) == Client()

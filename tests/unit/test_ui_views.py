@@ -16,6 +16,7 @@ from rag.document_status import DocumentStatus
 from rag.fingerprint import Stale
 from rag.ingest.uploads import Added
 from rag.machine import MemoryReading
+from rag.reading import Coverage, Offer, Reading
 from rag.store.kept import KeptIndex
 from rag.types import (
     Answer,
@@ -34,7 +35,7 @@ from tests.fake_script import HOSTILE
 from tests.fakes import GPU, NO_GPU
 from ui.screen import Problem, Screen, Turn
 from ui.views import page_words, progress_words
-from ui.views_chat import live_html, talk_html
+from ui.views_chat import live_html, talk_html, turn_html
 from ui.views_evidence import evidence_html, places
 from ui.views_kept import forgotten_html, kept_html
 from ui.views_library import SHOWN, added_html, landing_html, library, sync_html
@@ -421,3 +422,33 @@ def test_the_kept_index_says_how_it_was_made_and_that_one_can_come_back() -> Non
     assert "上次重建得到的索引" in kept_html(replace(kept, newer=True), "zh")
     assert "tokens" not in kept_html(replace(kept, tokens=0), "en")
     assert kept_html(None, "en") == ""
+
+
+READ = Coverage(120, 212, ("a.pdf", "<b>.pdf", "c.pdf", "d.pdf"), 58, 3)
+
+
+def test_reading_everything_shows_how_far_it_is_of_what_and_how_long() -> None:
+    turn = Turn("Summarise", "reading", reading=Reading(READ, "read", 290))
+    shown = turn_html(turn, 0, "en")
+    assert "Reading everything: 120 of 212 passages" in shown
+    assert "about 5 min" in shown
+    assert "a.pdf, &lt;b&gt;.pdf, c.pdf and 1 more · 3 other documents not read" in shown
+    assert 'style="width:56.6%"' in shown
+    chinese = turn_html(turn, 0, "zh")
+    assert "正在通读：212 段中的 120 段" in chinese
+    assert "约 5 分钟" in chinese
+    writing = turn_html(replace(turn, reading=Reading(READ, "compose"), read=0.5), 0, "en")
+    assert "Everything is read; writing" in writing
+    assert "50 %" in writing
+
+
+def test_an_answer_says_how_much_was_read_or_what_reading_everything_takes() -> None:
+    answer = Answer("Q?", "Yes.", "en", "supported", (), coverage=READ)
+    shown = turn_html(Turn("Q?", "done", "Yes.", answer=answer), 1, "en")
+    assert "Read 120 of 212 passages" in shown
+    offered = replace(answer, coverage=None, offer=Offer(2310, 2, 640, 3300))
+    shown = turn_html(Turn('"Q"?', "done", "Yes.", answer=offered), 1, "en")
+    assert "Everything: 2,310 passages, 640 pages · about 55 min" in shown
+    assert 'data-question="&quot;Q&quot;?"' in shown
+    unmeasured = replace(offered, offer=Offer(2310, 2, 640, None))
+    assert "min" not in turn_html(Turn("Q?", "done", "Yes.", answer=unmeasured), 1, "en")

@@ -47,10 +47,13 @@
   document.addEventListener("click", (event) => {
     if (event.target.closest("#new")) field().focus();
     const example = event.target.closest(".example");
-    if (!example || busy()) return;
-    fill(example.textContent);
-    requestAnimationFrame(send); // Gradio takes the new value over first
+    if (example && !busy()) desk.ask(example.textContent);
   });
+
+  desk.ask = (text) => {
+    fill(text);
+    requestAnimationFrame(send); // Gradio takes the new value over first
+  };
 
   desk.actions.copy = async (button) => {
     const text = button.closest(".turn").querySelector(".a").dataset.text;

@@ -40,7 +40,11 @@
     drawn();
   };
 
-  desk.client = () => ({ language: desk.language(), documents: [...desk.picked] });
+  desk.client = () => ({
+    language: desk.language(),
+    documents: [...desk.picked],
+    mode: desk.mode(),
+  });
 
   desk.fetch = async (address, values = {}) => {
     const query = new URLSearchParams({ language: desk.language(), ...values });

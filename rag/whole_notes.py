@@ -1,0 +1,151 @@
+"""Takes notes while reading, each held against the passages it was taken from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from rag.generate.citations import link
+from rag.generate.notes import Note, condense_messages, groups, note_lines, note_messages
+from rag.protocols import Cancelled
+
+if TYPE_CHECKING:
+    from rag.locator import Locator
+    from rag.pipeline import AskSettings
+    from rag.protocols import Analyser, Embedder, Shelf, TextGenerator
+    from rag.types import Message, Passage
+    from rag.whole_scope import Pace, Plan
+
+GROUP_TOKENS = 1400
+"""Longest prompt of one step of reading; see "Reading whole documents" in DECISIONS.md."""
+NOTE_TOKENS = 224  # longest notes on one group
+_PROVED = frozenset({"supported", "weak"})
+_TOGETHER = 12  # notes that are shortened at a time, to half
+_SHRINKS = 0.8  # shortening that keeps more than this has not worked
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What reading needs of the app."""
+
+    shelf: Shelf
+    generator: Callable[[Cancelled], TextGenerator | None]  # waits for it; ``None`` = cancelled
+    locator: Locator
+    embedder: Embedder
+    analyser: Analyser
+    settings: AskSettings
+    pace: Pace
+
+
+class NoteTaker:
+    """Reads passages in order and keeps what can be proved of what the model notes down."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        model: TextGenerator,
+        plan: Plan,
+        passages: Sequence[Passage],
+        cancelled: Cancelled,
+    ) -> None:
+        self.model = model
+        self.notes: list[Note] = []
+        self.seen = 0  # passages
+        self.stopped = False
+        self.prompt_tokens = 0
+        self.dropped = 0  # notes that nothing supported
+        self._parts = parts
+        self._plan = plan
+        self._passages = passages
+        self._cancelled = cancelled
+        self._longest = min(NOTE_TOKENS, model.context_tokens // 4)
+
+    def read(self, left: int) -> Iterator[tuple[int, int]]:
+        """Read everything; yield how many passages are read, and how many tokens are left."""
+        places = {passage.id: place for place, passage in enumerate(self._passages)}
+        seen: set[int] = set()
+        build = partial(note_messages, self._plan.task, self._plan.question)
+        budget = min(GROUP_TOKENS, self.model.context_tokens - self._longest)
+        count = self.model.count_tokens
+        for group in groups(self._passages, budget=budget, build=build, count=count):
+            began = perf_counter()
+            said = ""
+            for text, share in self._say(build(group)):
+                said += text
+                if share is not None and not text:
+                    yield self.seen + int(share * len({p.id for p in group} - seen)), left
+            if self.stopped:
+                return
+            self._keep(said, group, [places[passage.id] for passage in group])
+            fresh = {p.id: p.chunk.tokens for p in group if p.id not in seen}
+            seen |= fresh.keys()
+            self.seen = len(seen)
+            left -= sum(fresh.values())
+            self._parts.pace.tell(tokens=sum(fresh.values()), seconds=perf_counter() - began)
+            yield self.seen, left
+
+    def condense(self) -> None:
+        """Shorten the notes by a fifth at least: the model does, or every second one goes."""
+        waiting = iter(self.notes)
+        shorter: list[Note] = []
+        while batch := list(islice(waiting, _TOGETHER)):
+            shorter += self._condensed(batch) if len(batch) > 1 else batch
+            if self.stopped:
+                return
+        worked = len(shorter) <= _SHRINKS * len(self.notes)
+        self.notes = shorter if worked else self.notes[::2]
+
+    def _condensed(self, batch: list[Note]) -> list[Note]:
+        messages = condense_messages(batch, keep=(len(batch) + 1) // 2)
+        if self.model.count_tokens(messages) > self.model.context_tokens - self._longest:
+            return batch[::2]
+        said = "".join(text for text, _ in self._say(messages))
+        places = sorted({place for note in batch for place in note.sources})
+        before, self.notes = self.notes, []
+        self._keep(said, [self._passages[place] for place in places], places)
+        kept, self.notes = self.notes, before
+        kept.sort(key=lambda note: note.sources)
+        return kept if 0 < len(kept) <= _SHRINKS * len(batch) else batch[::2]
+
+    def sources(self) -> list[Passage]:
+        """Return the passages that the notes were taken from, in reading order."""
+        places = sorted({place for note in self.notes for place in note.sources})
+        return [self._passages[place] for place in places]
+
+    def _say(self, messages: list[Message]) -> Iterator[tuple[str, float | None]]:
+        """Yield pieces of what the model writes, and the share of the prompt it has read."""
+        self.prompt_tokens += self.model.count_tokens(messages)
+        for delta in self.model.stream(
+            messages,
+            max_tokens=self._longest,
+            temperature=self._parts.settings.temperature,
+            cancelled=self._cancelled,
+        ):
+            self.stopped = self.stopped or delta.finish == "cancelled"
+            yield delta.text, delta.prompt_read
+
+    def _keep(self, said: str, passages: Sequence[Passage], places: Sequence[int]) -> None:
+        """Add the notes that a passage supports, with their sources."""
+        lines = note_lines(said)
+        linked = link(
+            "\n".join(lines),
+            passages,
+            terms=self._parts.analyser.terms,
+            embed=self._parts.embedder.embed_passages,
+            page_of=lambda *_: 0,  # notes are not shown
+        )
+        start = 0
+        for line in lines:
+            end = start + len(line)
+            own = [s for s in linked if start <= s.start < end and s.verdict in _PROVED]
+            sources = {places[e.passage]: None for s in own for e in s.evidence}
+            if sources:
+                document = self._passages[min(sources)].document
+                self.notes.append(Note(line, document, tuple(sources)))
+            else:
+                self.dropped += 1
+            start = end + 1
