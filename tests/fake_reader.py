@@ -5,9 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rag.generate.echo import EchoGenerator
-from rag.types import Delta, Message
+from rag.locator import Locator
+from rag.store.passages import LedgerPassages
+from rag.types import Box, Delta, Message
+
+
+class NoPictures:
+    """A viewer that marks the first page of everything."""
+
+    def boxes(self, path: Path, spans: Sequence[tuple[int, int, int]], *, recipes: object = None):
+        return [(Box(page, 0, 0, 1, 1),) for page, _, _ in spans]
+
+    def render(self, path: Path, *, page: int, width: int) -> bytes:
+        raise NotImplementedError
+
+
+def locator_over(folder: Path, store: LedgerPassages) -> Locator:
+    return Locator(folder, store, NoPictures())
+
 
 NOTE = re.compile(r"(?:Notes|笔记)：?:?\Z")
 SHORTEN = re.compile(r"^You shorten notes. Keep the (\d+)")

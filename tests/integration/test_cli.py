@@ -256,6 +256,13 @@ def test_a_wrong_setting_names_the_key(shell: Shell) -> None:
     assert "chunk.tokens" in done.stderr
 
 
+def test_documents_are_read_whole_on_demand_and_the_answer_says_how_much(shell: Shell) -> None:
+    shell.json("sync")
+    asked = shell.json("ask", "What is the monthly rent?", "--whole")
+    assert asked["mode"] == "whole_document"
+    assert asked["coverage"]["read"] == asked["coverage"]["of"] > 0
+
+
 def test_an_unknown_option_is_a_usage_error(shell: Shell) -> None:
     assert shell.run("sync", "--no-such-option").returncode == 2
 

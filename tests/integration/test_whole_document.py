@@ -8,28 +8,17 @@ from pathlib import Path
 import pytest
 
 from rag.errors import PromptTooLong, TooMuchToRead
-from rag.locator import Locator
 from rag.pipeline import AskSettings, RagPipeline
 from rag.reading import AskMode, Reading
 from rag.retrieve.hashing import HashingEmbedder
 from rag.store.passages import LedgerPassages
 from rag.store.shelf import LedgerShelf
-from rag.types import Answer, Box, Delta, Event, Finished
+from rag.types import Answer, Delta, Event, Finished
 from rag.whole_document import Asker
 from rag.whole_notes import Parts
 from rag.whole_scope import Pace, Planner
-from tests.fake_reader import RuleReader
+from tests.fake_reader import RuleReader, locator_over
 from tests.libraries import PageLibrary
-
-
-class NoPictures:
-    """A viewer that marks the first page of everything."""
-
-    def boxes(self, path: Path, spans: Sequence[tuple[int, int, int]], *, recipes: object = None):
-        return [(Box(page, 0, 0, 1, 1),) for page, _, _ in spans]
-
-    def render(self, path: Path, *, page: int, width: int) -> bytes:
-        raise NotImplementedError
 
 
 class Reader:
@@ -56,7 +45,7 @@ class Reader:
         library = self.library
         settings = AskSettings(max_tokens=self.max_tokens)
         store = LedgerPassages(library.ledger, library.space)
-        locator = Locator(self.folder, store, NoPictures())
+        locator = locator_over(self.folder, store)
         shelf = LedgerShelf(library.ledger, library.space)
         pipeline = RagPipeline(
             retriever=library.retriever,

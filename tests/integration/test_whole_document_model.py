@@ -1,0 +1,75 @@
+"""A small model reads a small document whole, within a small window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rag.generate.llamacpp_engine import LlamaCppGenerator
+from rag.pipeline import AskSettings, RagPipeline
+from rag.retrieve.hashing import HashingEmbedder
+from rag.store.passages import LedgerPassages
+from rag.store.shelf import LedgerShelf
+from rag.types import Answer, Finished
+from rag.whole_document import Asker
+from rag.whole_notes import Parts
+from rag.whole_scope import Pace, Planner
+from tests.fake_reader import locator_over
+from tests.libraries import PageLibrary
+
+pytestmark = [pytest.mark.model, pytest.mark.slow]
+
+LEASE = (
+    "The lease of the flat in Mill Street 4 begins on 1 March 2021. The monthly rent is 950 euros.",
+    "The tenant pays a deposit of 1900 euros. The deposit is returned within 60 days.",
+    "Pets are not allowed. Smoking is not allowed on the balcony.",
+    "The landlord repairs the heating. The tenant cleans the stairs every second week.",
+)
+
+
+@pytest.fixture(scope="module")
+def model(model_path: Callable[[str], Path]):
+    name = "Qwen2.5-Coder-0.5B-Instruct-Q4_K_M"
+    loaded = LlamaCppGenerator.load(model_path(name), name=name, context_tokens=2048)
+    yield loaded
+    loaded.close()
+
+
+@pytest.mark.parametrize("question", ["Summarise this lease", "List everything that is paid"])
+def test_everything_is_read_and_what_is_said_is_proved(
+    model: LlamaCppGenerator, tmp_path: Path, question: str
+) -> None:
+    library = PageLibrary(tmp_path, HashingEmbedder())
+    library.add("lease", LEASE)
+    answer = ask(library, model, question, tmp_path)
+    assert answer.mode == "whole_document"
+    assert answer.coverage is not None
+    assert (answer.coverage.read, answer.coverage.of) == (4, 4)
+    assert "950" in answer.text
+    supported = [s for s in answer.sentences if s.verdict == "supported"]
+    assert supported
+    assert all(s.evidence for s in supported)
+
+
+def ask(library: PageLibrary, model: LlamaCppGenerator, question: str, folder: Path) -> Answer:
+    store = LedgerPassages(library.ledger, library.space)
+    locator, shelf = locator_over(folder, store), LedgerShelf(library.ledger, library.space)
+    settings, pace = AskSettings(max_tokens=200), Pace()
+    pipeline = RagPipeline(
+        retriever=library.retriever,
+        generator=lambda _: model,
+        locator=locator,
+        embedder=library.embedder,
+        analyser=library.analyser,
+        settings=settings,
+    )
+    planner = Planner(shelf=shelf, retriever=library.retriever, limit=300, pace=pace)
+    parts = Parts(
+        shelf, lambda _: model, locator, library.embedder, library.analyser, settings, pace
+    )
+    events = list(Asker(pipeline, planner, parts).ask(question, documents=["lease"], mode="whole"))
+    last = events[-1]
+    assert isinstance(last, Finished)
+    return last.answer
