@@ -44,7 +44,6 @@ def test_everything_is_read_and_what_is_said_is_proved(
     library = PageLibrary(tmp_path, HashingEmbedder())
     library.add("lease", LEASE)
     answer = ask(library, model, question, tmp_path)
-    assert answer.mode == "whole_document"
     assert answer.coverage is not None
     assert (answer.coverage.read, answer.coverage.of) == (4, 4)
     assert "950" in answer.text
