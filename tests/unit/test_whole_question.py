@@ -41,6 +41,7 @@ WHOLE = {
         "List all deadlines",
         "List all fees mentioned in the contract",
         "Please list every party",
+        "List everything that is paid",
         "What are all the fees in the lease?",
         "Give me a complete list of products",
         "列出所有费用",
