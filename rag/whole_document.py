@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from rag.pipeline import RagPipeline
     from rag.protocols import TextGenerator
     from rag.reading import AskMode, ReadingStep
-    from rag.types import Message, SearchResult
+    from rag.types import Message
     from rag.whole_scope import Plan, Planner
 
 
@@ -53,12 +53,6 @@ class Asker:
         self._pipeline = pipeline
         self._planner = planner
         self._parts = parts
-
-    def search(
-        self, question: str, *, k: int, documents: Collection[str] | None = None
-    ) -> SearchResult:
-        """Return passages with their boxes; no model is asked."""
-        return self._pipeline.search(question, k=k, documents=documents)
 
     def ask(
         self,

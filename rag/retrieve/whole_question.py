@@ -50,7 +50,8 @@ _SUMMARY = re.compile(
 )
 _LIST = re.compile(
     rf"^\s*(?:{_POLITE}[,\s]+)*(?:list|enumerate|name|extract|collect|find|identify|"
-    r"(?:show|give|tell)(?:\s+me)?)\s+(?:me\s+)?(?:out\s+)?(?:all|every(?:thing|one)?|each of|each)\b"
+    r"(?:show|give|tell)(?:\s+me)?)\s+(?:me\s+)?(?:out\s+)?"
+    r"(?:all|every(?:thing|one)?|each of|each)\b"
     r"(?!\s*(?:right|else))"
     r"|\bwhat are all (?:of\s+)?(?:the|my|our)\b"
     r"|\b(?:complete|full|exhaustive) list of\b",
