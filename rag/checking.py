@@ -2,74 +2,110 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
 
 from rag.generate.sentences import split_sentences
 from rag.types import Sentence
 
 Judge = Callable[[str, int, int], Sentence | None]
 """Judges ``text[start:end]``; ``None`` for a piece without words."""
+Locate = Callable[[Sentence], Sentence]
+"""Adds to a judged sentence what only the reader's own thread may look up."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    piece: str  # of the answer: what stands before the sentence, and the sentence
+    start: int  # of the piece in what the model wrote
+    verdict: Future[Sentence | None]  # offsets into ``piece``
 
 
 class Checker:
     """Takes the pieces of one answer; gives what to show of it, and its judged sentences.
 
-    A sentence has ended when the next one begins: "3." may still become 3.5. With ``drop``
-    nothing is shown before it is judged, and what is unsupported never is.
+    A sentence has ended when the next one begins: "3." may still become 3.5. Judging happens
+    in a thread of its own, so that no token waits for it. With ``drop`` nothing is shown
+    before it is judged, and what is unsupported never is. Use it as a context manager.
     """
 
-    def __init__(self, judge: Judge, *, drop: bool) -> None:
+    def __init__(self, judge: Judge, locate: Locate = lambda found: found, *, drop: bool) -> None:
         self._judge = judge
+        self._locate = locate
         self._drop = drop
-        self._waiting = ""  # written, not judged
+        self._waiting = ""  # written, not yet ended
+        self._written = 0  # characters before it
+        self._jobs: deque[_Job] = deque()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="judge")
         self._fresh: list[Sentence] = []
         self.text = ""  # as shown so far
         self.sentences: list[Sentence] = []  # offsets into ``text``
         self.left_out = 0
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
     def take(self, piece: str, *, last: bool = False) -> str:
         """Add a piece of the answer, the last one if so; return what to show now."""
-        before = len(self.text)
         self._waiting += piece
+        self._hand_over(last=last)
         if not self._drop:
             self.text += piece
             return piece
-        self._look(last=last)
+        before = len(self.text)
+        self._collect(wait=last)
         return self.text[before:]
 
     def judged(self, *, last: bool = False) -> list[Sentence]:
-        """Return the sentences judged since this was asked before; with ``last``, all of them.
-
-        Ask after what ``take`` returned is shown: judging takes a moment.
-        """
-        if not self._drop:
-            self._look(last=last)
+        """Return the sentences judged since this was asked before; with ``last``, wait for all."""
+        if last:
+            self._hand_over(last=True)
+        self._collect(wait=last)
         fresh, self._fresh = self._fresh, []
         return fresh
 
-    def _look(self, *, last: bool) -> None:
+    def _hand_over(self, *, last: bool) -> None:
+        """Give the sentences that have ended to the thread that judges."""
         spans = split_sentences(self._waiting)
         done = 0
         for start, end in spans if last else spans[:-1]:
-            sentence = self._judge(self._waiting, start, end)
-            unsupported = sentence is not None and sentence.verdict == "unsupported"
-            if self._drop and unsupported:
-                self.left_out += 1
-            else:
-                self._keep(sentence, done, end)
+            piece = self._waiting[done:end]
+            verdict = self._thread.submit(self._judge, piece, start - done, end - done)
+            self._jobs.append(_Job(piece, self._written + done, verdict))
             done = end
         self._waiting = self._waiting[done:]
+        self._written += done
 
-    def _keep(self, sentence: Sentence | None, begin: int, end: int) -> None:
-        """Keep what stands at ``begin:end`` of what is waiting; the sentence is its end."""
-        if self._drop:
-            piece = self._waiting[begin:end]
-            self.text += piece if self.text else piece.lstrip()
-            moved = len(self.text) - end
-        else:
-            moved = len(self.text) - len(self._waiting)
-        if sentence is not None:
-            sentence = replace(sentence, start=sentence.start + moved, end=sentence.end + moved)
-            self.sentences.append(sentence)
-            self._fresh.append(sentence)
+    def _collect(self, *, wait: bool) -> None:
+        """Take what is judged, in order; all of it, if ``wait``."""
+        while self._jobs and (wait or self._jobs[0].verdict.done()):
+            job = self._jobs.popleft()
+            sentence = job.verdict.result()
+            if self._drop and sentence is not None and sentence.verdict == "unsupported":
+                self.left_out += 1
+                continue
+            moved = job.start
+            if self._drop:
+                piece = job.piece if self.text else job.piece.lstrip()
+                moved = len(self.text) + len(piece) - len(job.piece)
+                self.text += piece
+            if sentence is not None:
+                self._keep(sentence, moved)
+
+    def _keep(self, sentence: Sentence, moved: int) -> None:
+        placed = replace(sentence, start=sentence.start + moved, end=sentence.end + moved)
+        located = self._locate(placed)
+        self.sentences.append(located)
+        self._fresh.append(located)

@@ -175,19 +175,18 @@ class RagPipeline:
             yield Retrieved(run.shown, run.dropped, run.found.searched)
         run.prompt_tokens = generator.count_tokens(messages)
         run.clock.asked()
-        checker = self._checker(run)
-        for delta in generator.stream(
-            messages,
-            max_tokens=self._settings.max_tokens,
-            temperature=self._settings.temperature,
-            cancelled=cancelled,
-        ):
-            run.take(delta)
-            text = checker.take(delta.text, last=delta.finish is not None)
-            yield replace(delta, text=text)
-            yield from map(Checked, checker.judged())
-        run.clock.ended()
-        yield from map(Checked, checker.judged(last=True))
+        with self._checker(run) as checker:
+            for delta in generator.stream(
+                messages,
+                max_tokens=self._settings.max_tokens,
+                temperature=self._settings.temperature,
+                cancelled=cancelled,
+            ):
+                run.take(delta)
+                yield replace(delta, text=checker.take(delta.text, last=delta.finish is not None))
+                yield from map(Checked, checker.judged())
+            run.clock.ended()
+            yield from map(Checked, checker.judged(last=True))
         yield from self._finished(run, checker)
 
     def _finished(self, run: _Run, checker: Checker) -> Iterator[Event]:
@@ -203,24 +202,27 @@ class RagPipeline:
             terms=self._analyser.terms,
             embed=self._embedder.embed_passages,
             question=run.found.question,
-            page_of=lambda passage, offset: self._locator.page_of(
-                passage.chunk.document_id, offset
-            ),
         )
 
-        def judge(text: str, start: int, end: int) -> Sentence | None:
-            sentence = linker.judge(text, start, end)
-            return sentence and self._located(sentence, run)
+        def located(sentence: Sentence) -> Sentence:
+            return self._located(sentence, run)
 
-        return Checker(judge, drop=self._settings.drop_unsupported)
+        return Checker(linker.judge, located, drop=self._settings.drop_unsupported)
 
     def _located(self, sentence: Sentence, run: _Run) -> Sentence:
-        """Return the sentence with boxes for its evidence."""
+        """Return the sentence with the pages and boxes of its evidence."""
         spans = [
             (run.shown[e.passage].chunk.document_id, e.start, e.end) for e in sentence.evidence
         ]
-        found = zip(sentence.evidence, self._locator.boxes(spans), strict=True)
-        return replace(sentence, evidence=tuple(replace(e, boxes=boxes) for e, boxes in found))
+        boxes = self._locator.boxes(spans)
+        pages = [self._locator.page_of(document, start) for document, start, _ in spans]
+        return replace(
+            sentence,
+            evidence=tuple(
+                replace(found, page=page, boxes=where)
+                for found, page, where in zip(sentence.evidence, pages, boxes, strict=True)
+            ),
+        )
 
     def _answer(self, run: _Run, sentences: tuple[Sentence, ...]) -> Answer:
         return Answer(

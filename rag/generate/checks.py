@@ -7,18 +7,21 @@ is the evidence was decided before, by ``rag.generate.citations``.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from rag.generate.names import Name, names, squeezed
 from rag.generate.negation import negations, opposites
+from rag.generate.neighbours import stands_beside
 from rag.quantities import Gap, Place, Quantity, gaps, quantities
 
 Terms = Callable[[str], list[str]]
 
 _CLAUSE = re.compile(r"[,;:，；：。、()（）\n]|[.!?](?=\s)")
 _SAME_CLAUSE = 0.5  # of its words that a clause shares with another of which it speaks as well
+_SHORT_WORD = 4
 _NEARLY = 0.8  # of the best clause's share: it may be that one
 _PROSE = re.compile(r"(?:\b[a-z]+\b[ ,]+){4}|[\u4e00-\u9fff，]{12}")  # no table's row
 _COUNTED = 10  # "three reasons" is counted by whoever answers, and may stand nowhere
@@ -89,10 +92,13 @@ class Source:
     def place(self, text: str) -> Place:
         """Return a span of the passage as a place for quantities.
 
-        What a table's row is about, its years above all, stands in other lines.
+        What a table's row is about, its years above all, stands in other lines; prose takes
+        its year from the heading only where it names none.
         """
         if text not in self._places:
-            header = self._above if _PROSE.search(text) else self.whole
+            header = self.whole
+            if _PROSE.search(text):
+                header = "" if Place(text).years else self._above
             self._places[text] = Place(text, header, self.whole)
         return self._places[text]
 
@@ -128,8 +134,12 @@ def doubts(
     ``others`` are the remaining passages. With ``foreign``, evidence and claim are in
     different languages, and only what survives translation is compared.
     """
-    for gap in gaps(claim.quantities, source.place(span)):
+    place = source.place(span)
+    missing = gaps(claim.quantities, place)
+    for gap in missing:
         yield _quantity_doubt(claim, gap, source, others)
+    if not foreign and not missing:
+        yield from _displaced(claim, place, source)
     for name in claim.names:
         if doubt := _name_doubt(claim, name, source, foreign=foreign):
             yield doubt
@@ -150,6 +160,28 @@ def _quantity_doubt(claim: Claim, gap: Gap, source: Source, others: Sequence[Sou
     return Doubt(f"{kind}:{said}", grave=not counted)
 
 
+def _displaced(claim: Claim, place: Place, source: Source) -> Iterator[Doubt]:
+    """Yield figures that stand there, but for something else or not as often."""
+    said = Counter(map(_same, claim.quantities))
+    there = Counter(map(_same, place.quantities))
+    text = " ".join(place.text.split())
+    prose = bool(_PROSE.search(text))
+    for quantity in claim.quantities:
+        repeated = said[_same(quantity)] > max(1, there[_same(quantity)]) and prose
+        bare = not (quantity.unit or quantity.scaled or quantity.date or quantity.code)
+        if repeated or (
+            bare
+            and prose
+            and not stands_beside(claim.text, quantity, text, place.quantities, source.analyse)
+        ):
+            yield Doubt(f"elsewhere:{claim.said(quantity)}")
+
+
+def _same(quantity: Quantity) -> tuple[object, ...]:
+    """Return what is alike in two mentions of one quantity, unless a scale is written out."""
+    return (quantity.value, quantity.date and quantity.date[:4], quantity.code)
+
+
 def _name_doubt(claim: Claim, name: Name, source: Source, *, foreign: bool) -> Doubt | None:
     shown = claim.text[name.start : name.end]
     if name.quoted:
@@ -165,25 +197,34 @@ def _name_doubt(claim: Claim, name: Name, source: Source, *, foreign: bool) -> D
 
 def _contrary(claim: Claim, span: str, source: Source) -> Iterator[Doubt]:
     """Compare clause by clause: a long sentence may deny one thing and state another."""
+    if squeezed(claim.text) in squeezed(span):
+        return
     clauses = [clause for clause in _CLAUSE.split(" ".join(span.split())) if clause.strip()]
     spoken = [frozenset(source.analyse(clause)) for clause in clauses]
     for said in _CLAUSE.split(claim.text):
-        words = frozenset(source.analyse(said))
+        words = frozenset(term for term in source.analyse(said) if _tells(term))
         if not words:
             continue
         shares = [len(words & other) / len(words) for other in spoken]
         best = max(shares, default=0.0)
         alike = [c for c, share in zip(clauses, shares, strict=True) if share >= _NEARLY * best]
-        denied = negations(said) > 0
+        denied = negations(said)
         if best < _SAME_CLAUSE:
-            contrary = denied and not negations(span)
-        else:
-            contrary = all((negations(clause) > 0) != denied for clause in alike)
+            contrary = denied > 0 and not negations(span)
+        elif best < _NEARLY:
+            contrary = all((negations(clause) > 0) != (denied > 0) for clause in alike)
+        else:  # word for word, so that two denials are not one
+            contrary = all(negations(clause) != denied for clause in alike)
         if contrary:
             yield Doubt("negation")
             break
     for word in opposites(claim.text, span):
         yield Doubt(f"opposite:{word}")
+
+
+def _tells(term: str) -> bool:
+    """Say whether a term is more than an article or a preposition; Chinese pairs are."""
+    return len(term) >= _SHORT_WORD or not term.isascii()
 
 
 def gravest(found: Iterable[Doubt]) -> Doubt | None:

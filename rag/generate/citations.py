@@ -1,8 +1,8 @@
 """Links each sentence of an answer to the place in a shown passage that supports it best.
 
 By code, not by asking the model: a small model invents citations. Words decide, weighted by
-how rare they are among the shown passages; where an embedder is given, meaning helps to
-choose and stands in for words when answer and passage are in different languages. Quantities,
+how rare they are among the shown passages; where an embedder is given, meaning helps where
+words are not enough, above all when answer and passage are in different languages. Quantities,
 names and negations are then checked one by one.
 """
 
@@ -34,11 +34,19 @@ WEAK = 0.25
 _SHORTLIST = 8  # candidates by words whose meaning is compared as well
 _MEANING = 0.3  # what the nearest meaning adds when candidates are ordered
 _QUANTITIES = 0.6  # what holding all of a claim's quantities adds
+_VERBATIM = 0.85  # of a claim's words, its quantities aside: such a place is what it was taken from
+_FEW_WORDS = 4  # with fewer, such a place may be anywhere
 _DATED = 0.3  # of a figure's weight: a year stands on every other line of a report
 _QUESTION = 0.3  # what the question's words add: a bare "$1,577" says little of its place
 _CHINESE_LETTERS = 0.15  # share of the letters from which a passage counts as Chinese
 _ACROSS_SUPPORT = 0.3  # support by meaning alone; numbers and names must add the rest
 # What a model adds around its claims: list marks, citation marks, emphasis.
+_LEAD = re.compile(
+    r"^\s*(?:(?:according to|based on|as (?:stated|mentioned) in) (?:the|these|your) (?:\w+ )?"
+    r"(?:document|passage|text|context|information|excerpt)s?[^,]{0,40},\s+"
+    r"|根据(?:上述|以上|所给|提供的|给定的)?(?:文件|文档|资料|段落|内容|信息|原文|文中)[^，,]{0,8}[，,])",
+    re.IGNORECASE,
+)
 _MARKUP = re.compile(r"^\s*(?:[-*+•]|\(?\d{1,2}[.)、])\s+|\[\d{1,3}\]|[*_`#|]+")
 
 
@@ -78,11 +86,11 @@ class Linker:
         passages: Sequence[Passage],
         *,
         terms: Terms,
-        page_of: PageOf,
+        page_of: PageOf = lambda passage, _: passage.chunk.first_page,
         embed: Embed | None = None,
         question: str = "",
     ) -> None:
-        """See ``link``."""
+        """See ``link``; without ``page_of`` evidence names the first page of its passage."""
         self._passages = passages
         self._terms = terms
         self._page_of = page_of
@@ -99,7 +107,7 @@ class Linker:
 
     def judge(self, answer: str, start: int, end: int) -> Sentence | None:
         """Return the sentence ``answer[start:end]``, judged; ``None`` for one without words."""
-        text = _MARKUP.sub(" ", answer[start:end])
+        text = _LEAD.sub("", _MARKUP.sub(" ", answer[start:end]))
         claim = Claim(text, frozenset(self._terms(text)))
         if not claim.terms:
             return None
@@ -133,20 +141,39 @@ class Linker:
             self._overlap(claim, span) + _QUANTITIES * held[i] + _QUESTION * self._asked[i]
             for i, span in enumerate(self._spans)
         ]
-        ranked = sorted(range(len(self._spans)), key=lambda i: -words[i])
+        verbatim = self._verbatim(claim)
+        ranked = sorted(range(len(self._spans)), key=lambda i: (i not in verbatim, -words[i]))
         language = detect_language(claim.text)
         if self._embed is not None and self._language_of(ranked[0]) != language:
             foreign = [i for i in ranked if self._language_of(i) != language]
             return self._best_across(foreign, claim, held)
+        match = self._match(claim, ranked[0], language)
+        if self._embed is None or verbatim or match.support >= SUPPORTED:
+            return match  # words are enough; embedding would hold the next tokens up
         shortlist = ranked[:_SHORTLIST]
         nearness = self._nearness(claim, [self._spans[i] for i in shortlist])
         chosen, _ = max(
             zip(shortlist, nearness, strict=True),
             key=lambda pair: words[pair[0]] + _MEANING * pair[1],
         )
-        span = self._spans[chosen]
-        foreign_place = self._language_of(chosen) != language
-        return _Match(span, self._held(claim, claim.terms, span), foreign_place)
+        return self._match(claim, chosen, language)
+
+    def _match(self, claim: Claim, index: int, language: Language) -> _Match:
+        span = self._spans[index]
+        foreign = self._language_of(index) != language
+        return _Match(span, self._held(claim, claim.terms, span), foreign)
+
+    def _verbatim(self, claim: Claim) -> frozenset[int]:
+        """Return the spans that hold nearly every word of a claim beside its quantities."""
+        said = " ".join(claim.said(quantity) for quantity in claim.quantities)
+        plain = claim.terms - frozenset(self._terms(said))
+        if len(plain) < _FEW_WORDS:
+            return frozenset()
+        return frozenset(
+            i
+            for i, span in enumerate(self._spans)
+            if self._rarity.share(plain & span.terms, plain) >= _VERBATIM
+        )
 
     def _asked_for(self, wanted: frozenset[str], span: Span) -> float:
         """Return the share of the question that the span and, half of it, its passage hold."""

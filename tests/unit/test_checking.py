@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from threading import Event
 
 import pytest
 
 from rag.checking import Checker
+from rag.errors import ModelError
 from rag.types import Sentence
+from rag.words import Text
 
 
 def judge(text, start, end):
@@ -28,12 +31,12 @@ PIECES = [
 
 
 def run(pieces, *, drop):
-    checker = Checker(judge, drop=drop)
     shown, told = "", []
-    for number, piece in enumerate(pieces):
-        shown += checker.take(piece, last=number == len(pieces) - 1)
-        told += checker.judged()
-    told += checker.judged(last=True)
+    with Checker(judge, drop=drop) as checker:
+        for number, piece in enumerate(pieces):
+            shown += checker.take(piece, last=number == len(pieces) - 1)
+            told += checker.judged()
+        told += checker.judged(last=True)
     assert shown == checker.text
     assert told == checker.sentences
     return checker
@@ -54,12 +57,42 @@ def test_every_sentence_is_judged_once_at_its_place(pieces):
 
 
 def test_a_sentence_is_judged_as_soon_as_the_next_begins():
-    checker = Checker(judge, drop=False)
-    told = []
-    for piece in ("The fee is 3.", "5 dollars.", " It", " is."):
-        checker.take(piece)
-        told.append([checker.text[s.start : s.end] for s in checker.judged()])
-    assert told == [[], [], ["The fee is 3.5 dollars."], []]
+    begun = []
+
+    def told(text, start, end):
+        begun.append(text[start:end])
+        return judge(text, start, end)
+
+    with Checker(told, drop=False) as checker:
+        for piece in ("The fee is 3.", "5 dollars.", " It"):
+            checker.take(piece)
+        checker.take(" is.", last=True)
+        checker.judged(last=True)
+    assert begun == ["The fee is 3.5 dollars.", "It is."]
+
+
+def test_no_token_waits_for_a_judgement():
+    go = Event()
+
+    def slow(text, start, end):
+        go.wait()
+        return judge(text, start, end)
+
+    with Checker(slow, drop=False) as checker:
+        assert checker.take("One. Two. Three") == "One. Two. Three"
+        assert checker.judged() == []
+        go.set()
+        assert len(checker.judged(last=True)) == 3
+
+
+def test_a_judge_that_fails_is_heard():
+    def broken(text, start, end):
+        raise ModelError(Text("It broke.", "坏了。"), hint=Text("Try again.", "请重试。"))
+
+    with Checker(broken, drop=False) as checker:
+        checker.take("One.", last=True)
+        with pytest.raises(ModelError):
+            checker.judged(last=True)
 
 
 @pytest.mark.parametrize("pieces", PIECES, ids=["whole", "letters", "tokens"])
