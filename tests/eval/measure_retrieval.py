@@ -30,7 +30,7 @@ from rag.store.passages import LedgerPassages
 from rag.types import Passage
 
 if TYPE_CHECKING:
-    from rag.protocols import Embedder, LexicalIndex, Retriever, Vector, Vectors
+    from rag.protocols import Analyser, Embedder, LexicalIndex, Retriever, Vector, Vectors
     from rag.store.numpy_index import NumpyIndex
 
 Leg = Literal["lexical", "dense", "fused"]
@@ -84,6 +84,7 @@ class Bench:
         engines = replace(engines, embedder=RememberingEmbedder(engines.embedder))
         self.store = LedgerPassages(self._ledger, space)
         self.embedder: Embedder = engines.embedder
+        self.analyser: Analyser = self._factory.analyser
         self.index: NumpyIndex = exact_index(self._ledger, space)
         self.lexical: LexicalIndex = load("lexical")(self.store, self._factory.analyser)
         self.retriever: Retriever = wiring.retriever(
