@@ -172,20 +172,20 @@ class _Run:
     ) -> Iterator[Event]:
         """Stream the answer; each sentence is judged as it ends."""
         settings = self._parts.settings
-        checker = Checker(self._linker().judge, drop=settings.drop_unsupported)
-        for delta in model.stream(
-            messages,
-            max_tokens=longest,
-            temperature=settings.temperature,
-            cancelled=self._cancelled,
-        ):
-            if delta.tokens:
-                self._first = self._first or perf_counter()
-            self._tokens += delta.tokens
-            self._finish = delta.finish or self._finish
-            yield replace(delta, text=checker.take(delta.text, last=delta.finish is not None))
-            yield from map(Checked, checker.judged())
-        yield from map(Checked, checker.judged(last=True))
+        with Checker(self._linker().judge, self._paged, drop=settings.drop_unsupported) as checker:
+            for delta in model.stream(
+                messages,
+                max_tokens=longest,
+                temperature=settings.temperature,
+                cancelled=self._cancelled,
+            ):
+                if delta.tokens:
+                    self._first = self._first or perf_counter()
+                self._tokens += delta.tokens
+                self._finish = delta.finish or self._finish
+                yield replace(delta, text=checker.take(delta.text, last=delta.finish is not None))
+                yield from map(Checked, checker.judged())
+            yield from map(Checked, checker.judged(last=True))
         self._text, self._left_out = checker.text, checker.left_out
         self._sentences = tuple(checker.sentences)
         if self._left_out and not self._text.strip():
@@ -214,14 +214,22 @@ class _Run:
     # -- proof -----------------------------------------------------------------------------
 
     def _linker(self) -> Linker:
-        locator = self._parts.locator
         return Linker(
             self._sources,
             terms=self._parts.analyser.terms,
             embed=self._parts.embedder.embed_passages,
             question=self._plan.question,
-            page_of=lambda passage, at: locator.page_of(passage.chunk.document_id, at),
         )
+
+    def _paged(self, sentence: Sentence) -> Sentence:
+        """Return the sentence with the pages of its evidence; the thread that judges has none."""
+        page_of = self._parts.locator.page_of
+        documents = [self._sources[e.passage].chunk.document_id for e in sentence.evidence]
+        evidence = [
+            replace(found, page=page_of(document, found.start))
+            for found, document in zip(sentence.evidence, documents, strict=True)
+        ]
+        return replace(sentence, evidence=tuple(evidence))
 
     def _answer(self) -> Answer:
         taker = self._taker
