@@ -83,7 +83,13 @@ class Finder:
     def _among(
         self, quotation: Quotation, pages: Iterable[PageText]
     ) -> list[tuple[Match, PageText]]:
-        return [(match, page) for page in pages for match in quotation.places(page.text)]
+        found: list[tuple[Match, PageText]] = []
+        nearest = 0.0
+        for page in pages:
+            for match in quotation.places(page.text, nearer_than=nearest):
+                found.append((match, page))
+                nearest = max(nearest, match.likeness)
+        return found
 
     def _likely_pages(self, sentence: str, documents: Collection[str] | None) -> Iterator[PageText]:
         if documents is not None:

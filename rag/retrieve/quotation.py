@@ -51,36 +51,43 @@ class Quotation:
         self.bare = bare(sentence)
         self._numbers = Counter(_numbers(sentence))
 
-    def places(self, text: str) -> list[Match]:
-        """Return every place where the sentence stands; else the one nearest text, if any."""
-        if not self.bare:
+    def places(self, text: str, *, nearer_than: float = 0.0) -> list[Match]:
+        """Return every place where the sentence stands; else the one nearest text, if any.
+
+        A text that is only near, and not nearer than ``nearer_than``, is left out.
+        """
+        folded = bare(text)
+        if not self.bare or not folded:
             return []
-        letters, offsets = _letters(text)
-        exact = [
-            Match(offsets[at], offsets[at + len(self.bare) - 1] + 1, 1.0)
-            for at in _all(letters, self.bare)
-        ]
-        if exact:
-            return exact
-        near = self._near(text, letters, offsets)
+        if self.bare in folded:
+            letters, offsets = _letters(text)
+            exact = [
+                Match(offsets[at], offsets[at + len(self.bare) - 1] + 1, 1.0)
+                for at in _all(letters, self.bare)
+            ]
+            if exact:  # letter by letter, marks that combine with others may differ
+                return exact
+        if self._likeness(folded) <= min(nearer_than, ALIKE):
+            return []
+        near = self._near(text)
         return [near] if near else []
 
-    def _near(self, text: str, letters: str, offsets: list[int]) -> Match | None:
-        if not letters:
-            return None
-        start, end = 0, len(letters)
-        if len(letters) <= len(self.bare):
-            score = fuzz.ratio(self.bare, letters)
-        else:
-            found = fuzz.partial_ratio_alignment(self.bare, letters, score_cutoff=100 * _FAR)
-            if found is None:
-                return None
-            score, start, end = found.score, found.dest_start, found.dest_end
-        if score < 100 * _FAR or start >= end:
+    def _likeness(self, letters: str) -> float:
+        """Return how like the sentence a part of a text is; 0 below what counts as near."""
+        compare = fuzz.ratio if len(letters) <= len(self.bare) else fuzz.partial_ratio
+        return compare(self.bare, letters, score_cutoff=100 * _FAR) / 100
+
+    def _near(self, text: str) -> Match | None:
+        letters, offsets = _letters(text)
+        likeness, start, end = self._likeness(letters), 0, len(letters)
+        if end > len(self.bare):
+            found = fuzz.partial_ratio_alignment(self.bare, letters)
+            start, end = (found.dest_start, found.dest_end) if found else (0, 0)
+        if not likeness or start >= end:
             return None
         first, last = _whole_words(text, offsets[start], offsets[end - 1] + 1)
         same = Counter(_numbers(text[first:last])) == self._numbers
-        return Match(first, last, score / 100, same)
+        return Match(first, last, likeness, same)
 
 
 def bare(text: str) -> str:
