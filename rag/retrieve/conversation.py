@@ -26,9 +26,16 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _PRONOUN = re.compile(
-    r"\b(?:it|its|they|their|them|he|his|him|she|her|this|that|these|those|there|both|either"
-    r"|the (?:same|former|latter|other)|others?|ones?)\b"
-    r"|它|他(?!人)|她|其(?![他中实余])|[这那该此]|前者|后者|上述|同样",
+    r"\b(?:it|its|they|their|them|he|his|him|she|her)\b"
+    r"|它|(?<![其吉])他(?!人)|她|其(?![他中实余])|[这那]|(?<!应)该|(?<![因彼如])此"
+    r"|前者|后者|上述|同样",
+    re.IGNORECASE,
+)
+# These refer to something only where the question names nothing: "that", "is there" and "one"
+# stand in many a question of its own.
+_WEAK_PRONOUN = re.compile(
+    r"\b(?:this|that|these|those|there|both|either|the (?:same|former|latter|other)|others?"
+    r"|ones?)\b",
     re.IGNORECASE,
 )
 _ELLIPSIS = re.compile(r"呢\s*[？?]?\s*\Z")
@@ -89,15 +96,28 @@ def _read(question: str, before: str | None) -> Readings:
     if before is None or not question.strip() or question.strip() == before.strip():
         return Readings(question)
     own = _LEAD.sub("", question)
-    refers = _PRONOUN.search(own) is not None
-    says_so = refers or own != question or _ELLIPSIS.search(question) is not None
     names = _names(question)
+    refers = _refers(own, names)
+    says_so = refers or own != question or _ELLIPSIS.search(question) is not None
     if names and not says_so:
         return Readings(question)
     lent = _lent(before, own, [] if refers else names)
     comma = "，" if detect_language(before) == "zh" else ", "
     completed = f"{lent}{comma}{own}" if lent else own
     return Readings(question, completed, says_so)
+
+
+def _refers(own: str, names: Sequence[str]) -> bool:
+    """Tell whether a word of the question stands for something said before it.
+
+    After a name of the question itself a pronoun means that name; letters such as CBD are a
+    term as often as a name.
+    """
+    subjects = [own.find(name) for name in names if not name.isupper()]
+    first = min((at for at in subjects if at >= 0), default=len(own))
+    if any(match.start() < first for match in _PRONOUN.finditer(own)):
+        return True
+    return not names and _WEAK_PRONOUN.search(own) is not None
 
 
 def _lent(before: str, own: str, names: Sequence[str]) -> str:

@@ -53,6 +53,9 @@ def test_a_follow_up_is_completed_with_what_it_does_not_replace(
     [
         ["What was 3M's income?", "How many pounds of hemp does Gridiron buy?"],
         ["它的功耗是多少？", "A100和RTX 4090的价格差多少？"],
+        ["What was 3M's income?", "Is there a limit on liability in the Vivint agreement?"],
+        ["What was 3M's income?", "How does Microsoft describe its goodwill?"],
+        ["RTX 4090的功耗是多少？", "应该给RTX 3090配多大的电源？"],
         ["What was 3M's income?", "What was 3M's income?"],
         ["What was 3M's income?", "  "],
         ["What was 3M's income?"],
