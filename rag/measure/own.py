@@ -19,6 +19,7 @@ from rag.measure.facts import KINDS, Fact, Kind, facts_of
 from rag.measure.runs import OWN
 from rag.measure.sets import Question, TakenOut
 from rag.measure.wording import worded
+from rag.words import is_cjk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,7 @@ _HIDDEN = 4  # every fourth question is asked without its document
 _HIDDEN_DOCUMENTS = 5  # every fifth document is taken out; with fewer, pages are
 _PAGES = 5  # of a document that are looked at for each question wanted of it
 _PLACES = 3  # pages that say the same; more is a header, or is said everywhere
-_WORDS, _CHARACTERS = 8, 15  # of a question about a sentence
+_WORDS, _CHARACTERS = 8, 12  # of a question about a sentence
 _UNEVEN = 2  # times its share: what a document gives at most where others give too little
 _SHORT_TRACE = {"en": 16, "zh": 8}  # letters: shorter pieces stand in many documents
 
@@ -205,7 +206,7 @@ def _is_clear(question: str, fact: Fact) -> bool:
     if fact.kind != "sentence":
         return True
     if fact.language == "zh":
-        return len(question) >= _CHARACTERS
+        return sum(map(is_cjk, question)) >= _CHARACTERS
     return len(question.split()) >= _WORDS and not question.endswith((" the?", " of?", " a?"))
 
 

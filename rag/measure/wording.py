@@ -176,6 +176,7 @@ def _chinese_sentence(fact: Fact, chance: random.Random) -> str:
     elif topic and len(core) < 3 * _LEAST:
         core = f"{topic}：{core}"
     core = re.sub(r"（[^（）多少什么哪]*）(?=.)", "", core)
+    core = re.sub(r"\s+(?=多少|哪|什么|百分)", "", core)
     return f"{_replaced(core, _CHINESE, chance).strip('，, ')}？"
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_cli import Shell
+from tests.inside import Inside
 from tests.pdfs import write_pdf
 from tests.unit.test_collections import write_beir, write_squad
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    made = Shell(tmp_path / "knowledge")
+def shell(tmp_path: Path) -> Inside:
+    made = Inside(tmp_path / "knowledge")
     made.folder.mkdir()
     made.environment["XDG_CACHE_HOME"] = str(tmp_path / "cache")
     return made
@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def test_a_folder_gives_the_object_of_the_contract(shell: Shell, folder: Path) -> None:
+def test_a_folder_gives_the_object_of_the_contract(shell: Inside, folder: Path) -> None:
     found = shell.json("eval", str(folder), "--retrieval-only")
     home = found["sets"]["home"]
     assert home["n"] == 2
@@ -53,7 +53,7 @@ def test_a_folder_gives_the_object_of_the_contract(shell: Shell, folder: Path) -
     assert not {"citation", "answer", "abstention"} & home.keys()
 
 
-def test_answers_are_judged_too(shell: Shell, folder: Path) -> None:
+def test_answers_are_judged_too(shell: Inside, folder: Path) -> None:
     found = shell.json("eval", str(folder), "--single", "--limit", "1")
     home = found["sets"]["home"]
     assert found["model"] == "echo"
@@ -72,7 +72,7 @@ def test_answers_are_judged_too(shell: Shell, folder: Path) -> None:
     assert "answers 2: right page cited 0.500 of 2" in said
 
 
-def test_each_answer_can_be_looked_at(shell: Shell, folder: Path, tmp_path: Path) -> None:
+def test_each_answer_can_be_looked_at(shell: Inside, folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "answers.jsonl"
     shell.json("eval", str(folder), "--details", str(file))
     first, second = map(json.loads, file.read_text("utf-8").splitlines())
@@ -82,27 +82,27 @@ def test_each_answer_can_be_looked_at(shell: Shell, folder: Path, tmp_path: Path
     assert first["score"]["f1"] == 0.0
 
 
-def test_a_person_s_own_library_is_not_touched(shell: Shell, folder: Path) -> None:
+def test_a_person_s_own_library_is_not_touched(shell: Inside, folder: Path) -> None:
     shell.json("eval", str(folder), "--retrieval-only")
     assert list(shell.folder.iterdir()) == []
     assert sorted(p.name for p in folder.iterdir()) == ["pdfs", "questions"]
 
 
-def test_a_changed_set_is_measured_as_it_is_now(shell: Shell, folder: Path) -> None:
+def test_a_changed_set_is_measured_as_it_is_now(shell: Inside, folder: Path) -> None:
     shell.json("eval", str(folder), "--retrieval-only")
     (folder / "pdfs" / "card.pdf").unlink()
     home = shell.json("eval", str(folder), "--retrieval-only")["sets"]["home"]
     assert home["single"]["hit@10"] == 0.5
 
 
-def test_other_settings_are_measured_beside_the_first(shell: Shell, folder: Path) -> None:
+def test_other_settings_are_measured_beside_the_first(shell: Inside, folder: Path) -> None:
     first = shell.json("eval", str(folder), "--retrieval-only")["space"]["chunking"]
     shell.environment["RAG_CHUNK__TOKENS"] = "100"
     second = shell.json("eval", str(folder), "--retrieval-only")["space"]["chunking"]
     assert (first.split("/")[1], second.split("/")[1]) == ("230", "100")
 
 
-def test_texts_are_found_by_their_questions(shell: Shell, tmp_path: Path) -> None:
+def test_texts_are_found_by_their_questions(shell: Inside, tmp_path: Path) -> None:
     file = write_squad(tmp_path / "texts.json", ["about 0: rent", "about 1: pets"])
     for _ in range(2):  # the second time nothing is indexed again
         assert shell.json("eval", "--squad", str(file))["sets"]["texts"]["hit@5"] == 1.0
@@ -112,7 +112,7 @@ def test_texts_are_found_by_their_questions(shell: Shell, tmp_path: Path) -> Non
 
 
 def test_a_set_that_is_not_there_is_named_before_anything_is_indexed(
-    shell: Shell, folder: Path, tmp_path: Path
+    shell: Inside, folder: Path, tmp_path: Path
 ) -> None:
     done = shell.run("eval", str(folder), "--sets", "home,away")
     assert done.returncode == 1
@@ -121,13 +121,13 @@ def test_a_set_that_is_not_there_is_named_before_anything_is_indexed(
     assert not list((tmp_path / "cache").rglob("*.pdf"))
 
 
-def test_without_a_set_it_says_what_to_name(shell: Shell, tmp_path: Path) -> None:
+def test_without_a_set_it_says_what_to_name(shell: Inside, tmp_path: Path) -> None:
     assert "--squad" in shell.run("eval").stderr
     assert "questions/*.jsonl" in shell.run("eval", str(tmp_path)).stderr
 
 
 def test_languages_are_told_apart_and_intervals_bound_the_figures(
-    shell: Shell, folder: Path
+    shell: Inside, folder: Path
 ) -> None:
     home = shell.json("eval", str(folder), "--retrieval-only")["sets"]["home"]
     assert {language: row["n"] for language, row in home["languages"].items()} == {"en": 1, "zh": 1}
@@ -137,7 +137,7 @@ def test_languages_are_told_apart_and_intervals_bound_the_figures(
 
 
 def test_a_run_is_kept_with_its_settings_and_compared_with_the_next(
-    shell: Shell, folder: Path
+    shell: Inside, folder: Path
 ) -> None:
     first = shell.json("eval", str(folder), "--retrieval-only", "--name", "before")
     assert first["settings"]["retrieve.candidates"] == 50
@@ -153,7 +153,7 @@ def test_a_run_is_kept_with_its_settings_and_compared_with_the_next(
     assert "Compared with run 1 (before)" in named.stdout
 
 
-def test_a_fall_is_named_and_ends_with_three(shell: Shell, tmp_path: Path) -> None:
+def test_a_fall_is_named_and_ends_with_three(shell: Inside, tmp_path: Path) -> None:
     """Ten questions lose their documents between two runs."""
     made = tmp_path / "many"
     trees = ["apple", "birch", "cedar", "elder", "ficus", "hazel", "larch", "maple"]
@@ -174,7 +174,7 @@ def test_a_fall_is_named_and_ends_with_three(shell: Shell, tmp_path: Path) -> No
     assert ["trees", "shared.hit@5"] in worse
 
 
-def test_a_chart_is_a_picture_on_white(shell: Shell, folder: Path, tmp_path: Path) -> None:
+def test_a_chart_is_a_picture_on_white(shell: Inside, folder: Path, tmp_path: Path) -> None:
     from PIL import Image
 
     file = tmp_path / "chart.png"
@@ -187,7 +187,7 @@ def test_a_chart_is_a_picture_on_white(shell: Shell, folder: Path, tmp_path: Pat
 
 
 def test_a_library_that_is_being_measured_says_by_whom(
-    shell: Shell, folder: Path, tmp_path: Path
+    shell: Inside, folder: Path, tmp_path: Path
 ) -> None:
     from rag.store.owner import Owner
 
@@ -203,7 +203,7 @@ def test_a_library_that_is_being_measured_says_by_whom(
 
 
 def test_a_question_whose_document_is_taken_out_is_asked_without_it(
-    shell: Shell, folder: Path
+    shell: Inside, folder: Path
 ) -> None:
     file = folder / "questions" / "home.jsonl"
     row = {"id": "out", "lang": "en", "docs": ["lease.pdf"], "question": "How much is the rent?",

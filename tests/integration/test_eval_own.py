@@ -9,12 +9,12 @@ import pytest
 
 from rag.store.ledger import Ledger
 from rag.store.owner import Owner
-from tests.integration.test_cli import Shell
+from tests.inside import Inside
 from tests.pdfs import write_pdf
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Inside:
     folder = tmp_path_factory.mktemp("own") / "knowledge"
     for number, town in enumerate(("Antwerp", "Bergen", "Cadiz", "Delft", "Evora", "Fermo")):
         write_pdf(
@@ -25,12 +25,12 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
                 f"The collection in {town} holds {4812 + number} paintings given by families.",
             ],
         )
-    made = Shell(folder)
+    made = Inside(folder)
     made.json("sync")
     return made
 
 
-def test_a_library_is_measured_without_a_set_of_questions(shell: Shell) -> None:
+def test_a_library_is_measured_without_a_set_of_questions(shell: Inside) -> None:
     before = sorted(path.name for path in shell.folder.iterdir())
     own = shell.json("eval", "--own", "--size", "12", "--retrieval-only")["sets"]["own"]
     assert own["n"] >= 8
@@ -41,7 +41,7 @@ def test_a_library_is_measured_without_a_set_of_questions(shell: Shell) -> None:
     assert not list((shell.folder / ".rag").glob("measure-*"))
 
 
-def test_questions_are_written_as_a_set_and_read_back(shell: Shell, tmp_path: Path) -> None:
+def test_questions_are_written_as_a_set_and_read_back(shell: Inside, tmp_path: Path) -> None:
     file = tmp_path / "own.jsonl"
     first = shell.json("eval", "--own", "--size", "8", "--retrieval-only", "--write", str(file))
     rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
@@ -53,7 +53,7 @@ def test_questions_are_written_as_a_set_and_read_back(shell: Shell, tmp_path: Pa
         assert again["sets"]["own"][key] == first["sets"]["own"][key]
 
 
-def test_the_same_questions_are_asked_again_to_compare(shell: Shell) -> None:
+def test_the_same_questions_are_asked_again_to_compare(shell: Inside) -> None:
     first = shell.json("eval", "--own", "--size", "8", "--seed", "7", "--retrieval-only")
     second = shell.json("eval", "--own", "--compare", "--retrieval-only")
     assert second["compared"]["run"] == first["run"]
@@ -62,13 +62,13 @@ def test_the_same_questions_are_asked_again_to_compare(shell: Shell) -> None:
     assert second["compared"]["fell"] == []
 
 
-def test_a_model_is_asked_with_and_without_the_documents(shell: Shell) -> None:
+def test_a_model_is_asked_with_and_without_the_documents(shell: Inside) -> None:
     own = shell.json("eval", "--own", "--size", "8", "--limit", "4")["sets"]["own"]
     assert own["abstention"]["n"] == 1
     assert own["citation"]["n"] + own["answer"]["n"] > 0
 
 
-def test_it_works_while_the_app_is_open(shell: Shell) -> None:
+def test_it_works_while_the_app_is_open(shell: Inside) -> None:
     owner = Owner(shell.folder / ".rag")
     try:
         found = shell.json("eval", "--own", "--size", "8", "--retrieval-only", "--name", "beside")
@@ -78,13 +78,13 @@ def test_it_works_while_the_app_is_open(shell: Shell) -> None:
     assert (runs[0]["run"], runs[0]["name"]) == (found["run"], "beside")
 
 
-def test_an_index_of_other_settings_is_said_to_be_so(shell: Shell) -> None:
+def test_an_index_of_other_settings_is_said_to_be_so(shell: Inside) -> None:
     done = shell.run("eval", "--own", "--size", "4", "--retrieval-only", RAG_CHUNK__TOKENS="64")
     assert done.returncode == 0
     assert "made with other settings" in done.stderr
 
 
-def test_a_forgotten_document_leaves_no_question_behind(shell: Shell) -> None:
+def test_a_forgotten_document_leaves_no_question_behind(shell: Inside) -> None:
     before = shell.json("eval", "--own", "--size", "12", "--retrieval-only")
     shell.json("forget", "delft.pdf")
     ledger = Ledger(shell.folder / ".rag" / "library.db", read_only=True)

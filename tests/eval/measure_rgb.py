@@ -1,0 +1,204 @@
+"""RGB: Chinese passages from the web, with noise and without an answer; facts that were changed.
+
+    python -m tests.eval.measure_rgb --work DIR [--answers SECONDS]
+
+All passages of the 300 Chinese questions are indexed together in DIR, as they would be in one
+library. Prints how well the right ones are found; which questions the gate lets through when
+only their wrong passages are searched, and when the right ones are there as well. With
+``--answers`` a model answers as many questions as fit into the time, from what our retrieval
+finds and from right passages alone, beside fewer and fewer right ones, and from wrong ones; an
+answer is right if an expected one stands in it. Then the English facts that were changed in
+every passage: does it repeat them?
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from rag import wiring
+from rag.config import load_settings
+from rag.factory import Factory
+from rag.generate.prompt import build_messages
+from rag.generate.refusal import is_refusal
+from rag.measure.collections import Collection, Item, Query
+from rag.measure.intervals import intervals
+from rag.measure.outcomes import Outcome, of_texts, value
+from rag.measure.retrieval import measure_texts
+from rag.measure.scoring import contains
+from rag.measure.searching import Searching
+from rag.measure.texts import index_texts
+from rag.protocols import Retriever, TextGenerator, never
+from rag.store.keeper import exact_index
+from rag.types import Chunk, Passage
+from tests.eval.measure_retrieval import eval_folder
+
+SHOWN = 5  # passages
+NOISE = {"right only": 5, "noise .4": 3, "noise .8": 1, "wrong only": 0}  # right ones among them
+MAX_TOKENS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    id: str
+    query: str
+    answers: tuple[str, ...]
+    right: tuple[str, ...]
+    wrong: tuple[str, ...]
+    changed: tuple[str, ...] = ()
+    fake: str = ""
+
+
+def load(file: Path) -> list[Row]:
+    with gzip.open(file, "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    return [
+        Row(
+            str(row["id"]),
+            row["query"],
+            tuple(flat(row["answer"])),
+            tuple(dict.fromkeys(flat(row["positive"]))),
+            tuple(dict.fromkeys(flat(row["negative"]))),
+            tuple(flat(row.get("positive_wrong", []))),
+            str(row.get("fakeanswer", "")),
+        )
+        for row in rows
+    ]
+
+
+def flat(found: Any) -> Iterator[str]:
+    if isinstance(found, str):
+        yield found
+    else:
+        for one in found:
+            yield from flat(one)
+
+
+def pooled(rows: Iterable[Row]) -> Collection:
+    """Return every passage once; those that are right for a question gain 1."""
+    rows = list(rows)
+    number: dict[str, str] = {}
+    for row in rows:
+        for text in (*row.right, *row.wrong):
+            number.setdefault(text, str(len(number)))
+    items = tuple(Item(name, "", text) for text, name in number.items())
+    queries = tuple(Query(r.id, r.query, {number[t]: 1.0 for t in r.right}) for r in rows)
+    return Collection("rgb_zh", items, queries)
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def show_retrieval(collection: Collection, search: Searching, item_of: dict[str, str]) -> None:
+    outcomes = of_texts(measure_texts(collection, search, item_of=item_of))
+    bounds = intervals(outcomes)
+    for figure in ("ndcg@10", "recall@100", "hit@1", "hit@5", "seconds.search"):
+        low, high = bounds[figure]
+        say(f"{figure:16} {value(outcomes, figure):.3f}  ({low:.3f} to {high:.3f})")
+
+
+def show_gate(rows: Sequence[Row], retriever: Retriever, ids: dict[str, str], least: float) -> None:
+    outcomes = []
+    for row in rows[::2]:  # half of them: each is two searches
+        for name, texts in (("wrong only", row.wrong), ("all of its own", row.right + row.wrong)):
+            found = retriever.search(row.query, k=SHOWN, documents=[ids[t] for t in texts])
+            refused = float(not found.passages or found.relevance < least)
+            outcomes.append(Outcome("gate", f"{row.id} {name}", "zh", {name: (refused, 1.0)}))
+    bounds = intervals(outcomes)
+    for name, (low, high) in bounds.items():
+        share = value(outcomes, name)
+        say(f"refused before the model, {name:15} {share:.3f}  ({low:.3f} to {high:.3f})")
+
+
+def shown(texts: Sequence[str]) -> list[Passage]:
+    return [
+        Passage(n, Chunk(str(n), 0, len(text), 1, 1, text), f"{n}.pdf", f"{n}.pdf")
+        for n, text in enumerate(texts, start=1)
+    ]
+
+
+def answer(generator: TextGenerator, question: str, passages: Sequence[Passage]) -> str:
+    pieces = generator.stream(
+        build_messages(question, passages), max_tokens=MAX_TOKENS, temperature=0.0, cancelled=never
+    )
+    return "".join(piece.text for piece in pieces)
+
+
+def mixed(row: Row, right: int) -> list[str]:
+    """Return five passages with ``right`` right ones spread among them."""
+    good, bad = row.right[:right], row.wrong[: SHOWN - min(right, len(row.right))]
+    return [text for pair in zip_longest(bad, good) for text in pair if text is not None]
+
+
+def show_answers(
+    rows: Sequence[Row], facts: Sequence[Row], retriever: Retriever, generator: TextGenerator,
+    seconds: float,
+) -> None:  # fmt: skip
+    """Ask each question in every way before the next one, so that all ways have the same."""
+    until = perf_counter() + seconds
+    counts: dict[str, list[bool]] = defaultdict(list)
+    for row, fact in zip(rows, facts, strict=False):
+        if perf_counter() > until:
+            break
+        given = {"our retrieval": list(retriever.search(row.query, k=SHOWN).passages)}
+        given |= {name: shown(mixed(row, right)) for name, right in NOISE.items()}
+        for name, passages in given.items():
+            text = answer(generator, row.query, passages)
+            right = any(contains(text, gold) for gold in row.answers)
+            counts[name].append(is_refusal(text) if name == "wrong only" else right)
+        text = answer(generator, fact.query, shown(fact.changed))
+        counts["changed facts: repeated"].append(contains(text, fact.fake))
+        counts["changed facts: corrected"].append(any(contains(text, g) for g in fact.answers))
+    for name, found in counts.items():
+        said = "says it is not there" if name == "wrong only" else "yes"
+        say(f"{generator.name}  {name:26} {sum(found)} of {len(found)} {said}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True, help="where the passages are indexed")
+    parser.add_argument("--answers", type=float, default=0.0, help="seconds for a model to answer")
+    parser.add_argument("--no-retrieval", action="store_true", help="only what --answers prints")
+    arguments = parser.parse_args()
+    settings = load_settings(None, {**os.environ, "RAG_KNOWLEDGE": str(arguments.work)})
+    folder = eval_folder() / "generation" / "rgb"
+    rows, facts = load(folder / "zh_refine.jsonl.gz"), load(folder / "en_fact.jsonl.gz")
+    collection = pooled(rows)
+    factory = Factory(settings)
+    ledger = factory.ledger()
+    try:
+        known = [s for s in ledger.spaces().values() if wiring.is_wanted(factory, s)]
+        engines = wiring.space_engines(factory, ledger, known[0] if known else None)
+        item_of = index_texts(
+            ledger, engines, collection.items, report=lambda _: None, cancelled=never
+        )
+        retriever = wiring.retriever(factory, ledger, engines, exact_index(ledger, engines.space))
+        least = settings.retrieve.min_relevance
+        if not arguments.no_retrieval:
+            show_retrieval(collection, Searching(retriever, min_relevance=least), item_of)
+            texts = {item.id: item.text for item in collection.items}
+            ids = {texts[item]: document for document, item in item_of.items()}
+            show_gate(rows, retriever, ids, least)
+        if arguments.answers:
+            generator = factory.generator()
+            show_answers(rows, facts, retriever, generator, arguments.answers)
+            generator.close()
+    finally:
+        ledger.close()
+        factory.close()
+
+
+if __name__ == "__main__":
+    main()
