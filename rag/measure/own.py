@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -92,11 +93,12 @@ def _apart(
 
 def _sources(ledger: Ledger) -> list[_Source]:
     files = {row.document_id: Path(path).name for path, row in ledger.files().items()}
+    names = Counter(files.values())  # a question names its document by its file's name alone
     rows = ledger.connection.execute("SELECT id, title FROM documents ORDER BY id").fetchall()
     return [
         _Source(number, files[number], _called(title, files[number]))
         for number, title in rows
-        if number in files
+        if number in files and names[files[number]] == 1
     ]
 
 

@@ -79,4 +79,3 @@ def test_questions_made_of_a_document_are_forgotten_with_it(library: PageLibrary
     assert load(library.ledger, row).questions == [question]
     library.ledger.forget("lease")
     assert load(library.ledger, row).questions == []
-    assert b"950" not in library.ledger.path.read_bytes()
