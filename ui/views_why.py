@@ -21,8 +21,12 @@ MAX_SENTENCE = 2000  # characters
 
 
 def why_form_html(turn: Turn, language: Language) -> str:
-    """Return the fold with the field for the sentence; nothing where there is no answer."""
-    if turn.answer is None or turn.answer.finish == "cancelled":
+    """Return the fold with the field for the sentence.
+
+    Nothing where there is no answer, nor where documents were read whole: nothing was searched.
+    """
+    answer = turn.answer
+    if answer is None or answer.finish == "cancelled" or answer.coverage is not None:
         return ""
     label = word("why_sentence", language)
     return (

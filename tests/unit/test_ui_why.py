@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
 from rag.errors import StoreError
+from rag.reading import Coverage
 from rag.types import Answer, Message
 from rag.words import Text
 from tests.fakes import FakeDesk
@@ -20,6 +22,7 @@ from ui.views_chat import turn_html
 HOME = "http://127.0.0.1:7860"
 ID = "ab" * 32
 ANSWER = Answer("?", "Not there.", "en", "not_in_documents", ())
+READ = Coverage(7, 7, ("a.pdf",))
 CUT = Answer("?", "Not", "en", "unsupported", (), finish="cancelled")
 
 
@@ -51,6 +54,7 @@ def test_a_finished_answer_can_be_asked_why_not(desk: FakeDesk) -> None:
     for other in (
         turn_html(Turn("?", "writing", "Not"), 0, "en"),
         turn_html(Turn("?", "stopped", "Not", answer=CUT), 1, "en"),
+        turn_html(Turn("?", "done", "All.", answer=replace(ANSWER, coverage=READ)), 1, "en"),
         turn_html(Turn("?", "failed", problem=Problem(Text("a", "b"), Text("c", "d"))), 1, "en"),
     ):
         assert "Why not…?" not in other
