@@ -1,6 +1,7 @@
 """Words of passages and questions, English and Chinese, as index terms.
 
-One analyser serves both sides, so a question and a passage are always cut alike. It knows
+One analyser serves both sides, so a question and a passage are always cut alike: Traditional
+characters become Simplified ones, and quantities get one spelling beside their own. It knows
 nothing about ranking; which words of a question carry no weight is decided elsewhere.
 """
 
@@ -11,6 +12,8 @@ import threading
 import unicodedata
 from functools import lru_cache
 from typing import Any
+
+from rag.quantities import quantity_terms
 
 CJK = (
     "\u2e80-\u2fdf\u3005\u3007\u3021-\u3029\u3031-\u3035\u3038-\u303c\u3041-\u3096\u309d-\u309f"
@@ -32,24 +35,34 @@ _ACRONYM = re.compile(r"[^\W\d_](?:\.[^\W\d_])+\Z")
 _POSSESSIVE = re.compile(r"['’]s?\Z|['’]s(?=[-./])")
 _CACHED_TOKENS = 1 << 17  # about 30 MB when full; the words of a large English library
 
+_HAN = re.compile("[\u4e00-\u9fff]")
+
 _stemmer_guard = threading.Lock()  # the stemmer keeps its word in itself
 
 
 class BilingualAnalyser:
     """Stems English, cuts Chinese into overlapping pairs, keeps numbers and codes whole.
 
-    >>> BilingualAnalyser().terms("The RTX-4090 has 1,234.5 units（显存带宽）")
+    >>> BilingualAnalyser().terms("The RTX-4090 has 1,234.5 units（顯存带宽）")
     ['the', 'rtx4090', 'rtx', '4090', 'has', '1234.5', 'unit', '显存', '存带', '带宽']
+    >>> BilingualAnalyser().terms("3.2 million in March 2018")
+    ['3.2', 'million', 'in', 'march', '2018', '3200000', '2018-03']
     """
 
-    name = "bilingual/1"
+    name = "bilingual/2"
 
     def terms(self, text: str) -> list[str]:
-        """Return terms in order, repeats included; no term holds white space or quotes.
+        """Return terms, repeats included; no term holds white space or quotes.
 
-        A run of one CJK character gives that character; a longer run gives its pairs.
+        Words come in order, then what brings quantities together that are written in
+        different ways. A run of one CJK character gives that character; a longer run its pairs.
         """
+        return self.words(text) + quantity_terms(text)
+
+    def words(self, text: str) -> list[str]:
+        """Return the terms that stand in the text, without those of its quantities."""
         folded = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+        folded = simplified(folded)
         found: list[str] = []
         for token in _TOKENS.findall(folded):
             if _IS_CJK.match(token):
@@ -94,6 +107,23 @@ def _number_terms(number: str, *, percent: bool) -> tuple[str, ...]:
     short = number.rstrip("0").rstrip(".") if "." in number else number
     forms = (number,) if short == number else (number, short)
     return (*forms, f"{short}%") if percent else forms
+
+
+def simplified(text: str) -> str:
+    """Return ``text`` with Simplified characters for Traditional ones.
+
+    >>> simplified("顯示卡的記憶體 GPU"), simplified("GPU")
+    ('显示卡的记忆体 GPU', 'GPU')
+    """
+    converted: str = _converter().convert(text) if _HAN.search(text) else text
+    return converted
+
+
+@lru_cache(maxsize=1)
+def _converter() -> Any:
+    import opencc  # it loads a dictionary; English libraries do without
+
+    return opencc.OpenCC("t2s")
 
 
 @lru_cache(maxsize=1)

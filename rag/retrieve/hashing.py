@@ -29,14 +29,14 @@ class HashingEmbedder:
 
     def count_tokens(self, text: str) -> int:
         """Count terms; there is no prefix and there are no special tokens."""
-        return len(self._analyser.terms(text))
+        return len(self._analyser.words(text))
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
         """Return float32 rows of norm 1, shape ``(len(texts), dim)``.
 
         A text without a single term has no direction of its own and gets the first axis.
         """
-        return self._rows([self._analyser.terms(text) for text in texts])
+        return self._rows([self._analyser.words(text) for text in texts])
 
     def embed_query(self, text: str) -> Vector:
         """Return one float32 vector of norm 1, shape ``(dim,)``.

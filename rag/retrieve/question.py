@@ -8,7 +8,11 @@ there they may be part of a name; only the question loses them.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from rag.quantities import quantity_terms
+from rag.retrieve.analyser import simplified
 
 if TYPE_CHECKING:
     from rag.protocols import Analyser
@@ -50,7 +54,17 @@ def content_terms(question: str, analyser: Analyser) -> list[str]:
 
     A question of nothing but such words keeps them all.
     """
-    asked = dict.fromkeys(analyser.terms(_CHINESE.sub(" ", question)))
+    asked = dict.fromkeys(analyser.terms(_CHINESE.sub(" ", simplified(question))))
     idle = set(analyser.terms(_ENGLISH))
     kept = [term for term in asked if term not in idle]
     return kept or list(dict.fromkeys(analyser.terms(question)))
+
+
+def weighed_terms(question: str, terms: Sequence[str], frequency: Mapping[str, int]) -> list[str]:
+    """Return the terms whose absence says something.
+
+    Another spelling of a quantity that the library does not know says nothing: the passage
+    may have the one that the question has.
+    """
+    spellings = set(quantity_terms(question))
+    return [term for term in terms if frequency.get(term) or term not in spellings]

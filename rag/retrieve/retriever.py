@@ -13,7 +13,7 @@ import numpy as np
 from rag.retrieve.analyser import BilingualAnalyser
 from rag.retrieve.conversation import readings
 from rag.retrieve.fusion import Fused, fuse, lexical_weight, spread
-from rag.retrieve.question import content_terms, model_numbers
+from rag.retrieve.question import content_terms, model_numbers, weighed_terms
 from rag.retrieve.ranking import Legs, Ranking, together
 from rag.retrieve.relevance import PROBES, Signs, coverage, floor_of, headroom, relevance
 from rag.types import Message, Passage, SearchResult, SearchTimes
@@ -143,7 +143,9 @@ class HybridRetriever:
         other = sum(not reads_as(language, passage.chunk.text) for passage in nearest.values())
         top = legs.dense[0][1] if legs.dense else 0.0
         return Signs(
-            coverage=coverage(terms, held, frequency=frequency, total=total),
+            coverage=coverage(
+                weighed_terms(question, terms, frequency), held, frequency=frequency, total=total
+            ),
             headroom=headroom(top, floor=self._floor(language, total)),
             across_languages=2 * other > len(nearest),
             unheard_of=any(not any(frequency[term] for term in number) for number in named),

@@ -30,7 +30,8 @@ def test_terms_do_not_depend_on_case_or_width(text):
 
 @given(left=TEXTS, right=TEXTS)
 def test_texts_on_two_lines_are_analysed_apart(left, right):
-    assert terms(f"{left}\n{right}") == terms(left) + terms(right)
+    words = BilingualAnalyser().words
+    assert words(f"{left}\n{right}") == words(left) + words(right)
 
 
 @given(text=TEXTS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rag.retrieve.analyser import BilingualAnalyser
-from rag.retrieve.question import content_terms, model_numbers
+from rag.retrieve.question import content_terms, model_numbers, weighed_terms
 
 ANALYSER = BilingualAnalyser()
 
@@ -16,6 +16,7 @@ ANALYSER = BilingualAnalyser()
         ("What is the power of the RTX 3090?", ["power", "rtx", "3090"]),
         ("显存是多少？", ["显存"]),
         ("为什么带宽高？", ["带宽", "宽高"]),
+        ("為什麼帶寬高？", ["带宽", "宽高"]),
         ("memory memory", ["memori"]),
         ("Who is it?", ["it"]),
         ("Which IT rules end in May in the US?", ["it", "rule", "end", "may", "us"]),
@@ -54,3 +55,13 @@ def test_model_numbers_are_told_from_years_and_counts(question, numbers):
     found = {term for terms in model_numbers(question, ANALYSER) for term in terms}
     assert bool(found) is bool(numbers)
     assert numbers & found or not numbers
+
+
+def test_another_spelling_that_nobody_has_says_nothing():
+    terms = content_terms("Who paid 320 million in May 2031?", ANALYSER)
+    assert {"320000000", "2031-05"} < set(terms)
+    seen = {"paid": 3, "320": 2, "million": 9}
+    weighed = weighed_terms("Who paid 320 million in May 2031?", terms, seen)
+    assert set(terms) - set(weighed) == {"320000000", "2031-05"}
+    assert {"2031", "may"} < set(weighed)
+    assert "320000000" in weighed_terms("320 million", ["320000000"], {"320000000": 1})
