@@ -25,6 +25,7 @@ from rag.ingest.folder import real_path
 from rag.ingest.uploads import Added, add_file
 from rag.machine import MemoryReading
 from rag.model_loading import ModelLoading, ModelState
+from rag.store.chats import Chats
 from rag.store.jobs import Jobs
 from rag.store.kept import KeptIndex, kept_index
 from rag.store.live_index import LiveIndex
@@ -71,6 +72,7 @@ class Desk:
         self._factory = Factory(settings, report=self._model.tell, cancelled=stopped)
         self._ledger = self._factory.ledger()
         self._readings = self._factory.readings()
+        self.chats = Chats(self._ledger)
         self._last_usage: Usage | None = None
         self._index = LiveIndex(
             self._ledger, settings.data / "chroma", engine=settings.retrieve.index
@@ -197,6 +199,11 @@ class Desk:
         added = [add_file(self.settings.knowledge, name, path) for name, path in files]
         self.sync_soon()
         return added
+
+    def gone(self, documents: Collection[str]) -> set[str]:
+        """Return which of these ids no file of the folder has any more."""
+        here = {row.document_id for row in self._ledger.files().values()}
+        return {document for document in documents if document not in here}
 
     def older(self) -> set[str]:
         """Return the ids of documents that a newer version has taken the place of."""

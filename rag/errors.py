@@ -9,7 +9,8 @@ RagError
 │  ├─ LibraryBusy         another process holds the library
 │  ├─ LibraryTooNew       written by a newer version of this program
 │  ├─ SpaceMismatch       the index was made by another embedder than the one installed
-│  └─ UnknownDocument     no such document in the library
+│  ├─ UnknownDocument     no such document in the library
+│  └─ UnknownChat         no such chat among those that are kept
 └─ ModelError             a model could not be had, loaded or run
    ├─ UnknownModel        no such name in the catalogue
    ├─ ModelMissing        the weights are not on this machine yet
@@ -95,6 +96,10 @@ class SpaceMismatch(StoreError):
 
 class UnknownDocument(StoreError):
     """No such document in the library."""
+
+
+class UnknownChat(StoreError):
+    """No such chat among those that are kept."""
 
 
 class ModelError(RagError):

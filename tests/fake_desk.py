@@ -21,7 +21,9 @@ from rag.explain.values import Asked, Place, Step, Why
 from rag.ingest.uploads import Added
 from rag.machine import MemoryReading
 from rag.reading import AskMode, Coverage, Offer, Reading
+from rag.store.chats import Chats
 from rag.store.kept import KeptIndex
+from rag.store.ledger import Ledger
 from rag.types import (
     Answer,
     Chunk,
@@ -86,6 +88,8 @@ class FakeDesk:
         self.settings = Settings(knowledge=self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.go, self.was_cancelled = Flag(), Flag()
+        self._ledger = Ledger(self.folder / ".rag" / "library.db")
+        self.chats = Chats(self._ledger)
         self.cancelled_after = -1
         self.asked: list[tuple[str, tuple[Message, ...], frozenset[str]]] = []
         self.now = DeskState("ready", MODEL, None, None, None, None, 1, self.memory, None)
@@ -116,6 +120,10 @@ class FakeDesk:
 
     def close(self) -> None:
         self.go.set()
+        self._ledger.close()
+
+    def gone(self, documents: Collection[str]) -> set[str]:
+        return set(documents) - {status.id for status in self.statuses}
 
     def older(self) -> set[str]:
         return set(self.replaced)

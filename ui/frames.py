@@ -25,6 +25,8 @@ LIBRARY = (
     'data-word-placeholder="find_document">'
     '<div id="library-list" role="group" data-word-title="pick_title"></div>'
     '<div id="library-more"></div>'
+    '<section id="chats" hidden><div class="room-line"><h2 data-word="chats"></h2></div>'
+    '<div id="chat-list"></div></section>'
 )
 
 TOP = (

@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import replace
 from time import monotonic
 
-from rag.errors import RagError
+from rag.errors import RagError, UnknownChat
 from rag.reading import AskMode, Reading
 from rag.types import Answer, Checked, Delta, Event, Finished, Passage, Retrieved
 from rag.words import Text
@@ -66,7 +66,48 @@ def respond(
         turn = replace(turn, stage="failed", problem=_inside(error))
     finally:
         left = ticket.release()
-    yield Screen() if left else Screen(turns=(*screen.turns, turn))
+    if left:
+        yield Screen()
+    else:
+        yield Screen(turns=(*screen.turns, turn), chat=_kept(desk, screen.chat, turn))
+
+
+def opened(desk: DeskLike, chat: int) -> Screen:
+    """Return a kept chat as it was shown.
+
+    Raises:
+        RagError: there is no such chat, or it cannot be read.
+    """
+    turns = tuple(
+        Turn(
+            kept.question,
+            "done",
+            kept.answer.text,
+            passages=kept.answer.passages,
+            dropped=kept.answer.dropped,
+            answer=kept.answer,
+            documents=kept.documents,
+            page_sizes=_page_sizes(
+                desk, (*kept.answer.passages, *kept.answer.dropped), kept.answer
+            ),
+        )
+        for kept in desk.chats.turns(chat)
+    )
+    return Screen(turns, chat=chat)
+
+
+def _kept(desk: DeskLike, chat: int | None, turn: Turn) -> int | None:
+    """Keep an answer; a chat that was deleted meanwhile begins anew."""
+    if turn.answer is None or not turn.text:
+        return chat
+    try:
+        try:
+            return desk.chats.add(chat, turn.answer, documents=turn.documents)
+        except UnknownChat:
+            return desk.chats.add(None, turn.answer, documents=turn.documents)
+    except RagError as error:  # the answer is there all the same
+        logger.warning("the answer was not kept: %s", error.message)
+        return chat
 
 
 def _inside(error: Exception) -> Problem:

@@ -13,9 +13,17 @@ from ui.words import WORDS
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (
     *("words.js", "state.js", "evidence.js", "library.js"),
-    *("forget.js", "chat.js", "reading.js", "why.js"),
+    *("forget.js", "chat.js", "reading.js", "why.js", "chats.js"),
 )
-STYLES = ("style.css", "rooms.css", "library.css", "chat.css", "why.css", "evidence.css")
+STYLES = (
+    "style.css",
+    "rooms.css",
+    "library.css",
+    "chat.css",
+    "why.css",
+    "evidence.css",
+    "chats.css",
+)
 
 
 def assets() -> StaticFiles:

@@ -13,9 +13,10 @@ from typing import Any
 
 import gradio as gr
 
+from rag.errors import RagError
 from rag.words import Language
 from ui import frames
-from ui.handlers import respond
+from ui.handlers import opened, respond
 from ui.screen import Screen, client_of
 from ui.seam import DeskLike
 from ui.sessions import Sessions
@@ -46,6 +47,7 @@ class Parts:
     send: Any
     stop: Any
     switch: Any
+    open_chat: Any
 
 
 def build(desk: DeskLike) -> gr.Blocks:
@@ -63,6 +65,7 @@ def _html(value: str = "", *, name: str, script: str | None = None) -> Any:
 def _parts() -> Parts:
     client, screen = gr.JSON(visible=False), gr.State(Screen())
     switch = gr.Button("", elem_id="switch-language", visible="hidden")
+    open_chat = gr.Button("", elem_id="open-chat", visible="hidden")
     with gr.Column(elem_id="left", min_width=0):
         _html(frames.BRAND, name="brand")
         new = gr.Button("", elem_id="new")
@@ -89,7 +92,19 @@ def _parts() -> Parts:
         _html(frames.EVIDENCE, name="evidence", script=FRAME_JS)
     _html(frames.STRIP, name="strip", script=FRAME_JS)
     return Parts(
-        client, screen, new, added, upload, landing, talk, live, question, send, stop, switch
+        client,
+        screen,
+        new,
+        added,
+        upload,
+        landing,
+        talk,
+        live,
+        question,
+        send,
+        stop,
+        switch,
+        open_chat,
     )
 
 
@@ -132,6 +147,9 @@ def _wire_conversation(parts: Parts, events: _Events) -> None:
     # Not by ``cancels``: closing a generator that is inside the engine holds a lock of
     # Gradio's for as long as the engine is busy; ours ends by itself within ``TICK_S``.
     parts.stop.click(events.stop, None, None, queue=False, **QUIET)
+    parts.open_chat.click(
+        events.open, [parts.client], shown, js=_with_client(1), queue=False, **QUIET
+    )
     parts.new.click(events.fresh, [parts.client], shown, js=_with_client(1), queue=False, **QUIET)
 
 
@@ -158,7 +176,9 @@ class _Events:
             return
         session = str(request.session_hash)
         ticket = self._sessions.ticket(session)
-        now = Screen(now.turns)  # an answer that was cut off by a lost connection is dropped
+        now = Screen(
+            now.turns, chat=now.chat
+        )  # an answer that was cut off by a lost connection is dropped
         shown, field = None, ""
         try:
             for after in respond(
@@ -187,6 +207,18 @@ class _Events:
             return (gr.skip(),) * 4
         empty = Screen()
         return empty, talk_html(empty, client_of(sent).language), "", ""
+
+    def open(self, sent: object, request: gr.Request) -> tuple[object, ...]:
+        """Show a kept chat, to be read again and gone on with."""
+        client = client_of(sent)
+        if client.chat is None or self._sessions.discard(str(request.session_hash)):
+            return (gr.skip(),) * 4
+        try:
+            screen = opened(self._desk, client.chat)
+        except RagError as error:
+            gr.Warning(error.message.say(client.language))
+            return (gr.skip(),) * 4
+        return screen, talk_html(screen, client.language), "", ""
 
     def add(self, sent: object, files: object, request: gr.Request) -> str:
         """Hand dropped files to the desk and say what became of each."""

@@ -18,6 +18,7 @@ from rag.errors import IngestError, RagError, UnknownDocument
 from rag.explain.values import Asked
 from rag.types import Message
 from rag.words import Language
+from ui.routes_chats import add_chats
 from ui.seam import DeskLike
 from ui.views_kept import forgotten_html, kept_html
 from ui.views_library import library, sync_html, totals_words
@@ -45,6 +46,7 @@ def desk_router(desk: DeskLike) -> APIRouter:
     _add_unlock(router, desk)
     _add_changes(router, desk)
     _add_why(router, desk)
+    add_chats(router, desk)
     return router
 
 
@@ -79,6 +81,7 @@ def _add_state(router: APIRouter, desk: DeskLike) -> None:
         return {
             "boot": boot,
             "revision": now.documents_revision,
+            "chats": desk.chats.stamp(),
             "strip": strip_html(now, language),
             "sync": sync_html(now, language),
         }
@@ -134,8 +137,9 @@ def _add_changes(router: APIRouter, desk: DeskLike) -> None:
     def forget(
         document: Annotated[str, Body(pattern=r"^[0-9a-f]{8,64}$")],
         language: Annotated[Language, Body()],
-    ) -> dict[str, str]:
-        return _note(lambda: desk.forget(document), language)
+    ) -> dict[str, object]:
+        note = _note(lambda: desk.forget(document), language)
+        return {**note, "chats": [] if note["note"] else desk.chats.citing(document)}
 
     @router.post("/remember")
     def remember(

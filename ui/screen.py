@@ -63,6 +63,7 @@ class Screen:
 
     turns: tuple[Turn, ...] = ()
     live: Turn | None = None
+    chat: int | None = None  # that keeps it; ``None`` until there is an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +73,17 @@ class Client:
     language: Language = "en"
     documents: frozenset[str] = frozenset()
     mode: AskMode = "auto"
+    chat: int | None = None  # that is to be opened
 
 
 def client_of(sent: object) -> Client:
     """Read what the page sent; anything unexpected counts as not sent."""
     values: Mapping[str, Any] = sent if isinstance(sent, dict) else {}
-    picked, mode = values.get("documents"), values.get("mode")
+    picked, mode, chat = (values.get(key) for key in ("documents", "mode", "chat"))
     return Client(
         language="zh" if values.get("language") == "zh" else "en",
         mode="whole" if mode == "whole" else "passages" if mode == "passages" else "auto",
+        chat=chat if isinstance(chat, int) and not isinstance(chat, bool) else None,
         documents=frozenset(
             item
             for item in (picked if isinstance(picked, list) else ())

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rag.explain.values import Asked, Why
     from rag.ingest.uploads import Added
     from rag.reading import AskMode
+    from rag.store.chats import Chats
     from rag.store.kept import KeptIndex
     from rag.types import Event, Message
     from rag.words import Text
@@ -22,6 +23,7 @@ class DeskLike(Protocol):
     """The part of ``rag.desk.Desk`` that the screen talks to."""
 
     settings: Settings
+    chats: Chats
 
     def state(self) -> DeskState:
         """Return one cheap snapshot; polled once a second."""
@@ -33,6 +35,10 @@ class DeskLike(Protocol):
 
     def add_files(self, files: Sequence[tuple[str, Path]]) -> list[Added]:
         """Copy ``(wanted name, temporary file)`` pairs into the folder and ask for a sync."""
+        ...
+
+    def gone(self, documents: Collection[str]) -> set[str]:
+        """Return which of these ids no file of the folder has any more."""
         ...
 
     def older(self) -> set[str]:

@@ -23,9 +23,10 @@ def talk_html(screen: Screen, language: Language) -> str:
     """Return the finished turns; with none and nothing under way, a welcome."""
     if not screen.turns and not screen.live:
         return hello_html(language)
-    return "".join(
+    turns = "".join(
         turn_html(turn, number, language) for number, turn in enumerate(screen.turns, start=1)
     )
+    return f'<i hidden data-kept="{screen.chat or ""}"></i>{turns}'
 
 
 def live_html(screen: Screen, language: Language) -> str:

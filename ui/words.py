@@ -227,6 +227,7 @@ WORDS: dict[str, Text] = {
         "This page cannot be shown. The document may have been moved or removed.",
         "无法显示这一页。文档可能已移动或删除。",
     ),
+    "client.gone_document": Text("no longer in the folder", "已不在文件夹中"),
     "client.older": Text("older version", "旧版本"),
     "client.page_of": Text("PDF page {page} / {pages}", "PDF 第 {page} / {pages} 页"),
     "client.page": Text("PDF page {page}", "PDF 第 {page} 页"),

@@ -5,6 +5,23 @@ from __future__ import annotations
 from rag.words import Text
 
 LEFT: dict[str, Text] = {
+    "chats": Text("Chats", "对话"),
+    "yesterday": Text("yesterday", "昨天"),
+    "chat_delete": Text("Delete the chat {name}", "删除对话 {name}"),
+    "chat_delete_title": Text("Delete this chat", "删除这个对话"),
+    "chat_sure": Text(
+        "Delete this chat with the quotations it keeps? This cannot be undone.",
+        "删除这个对话及其保存的引文？此操作无法撤销。",
+    ),
+    "chat_yes": Text("Yes, delete", "确认删除"),
+    "client.chats_cite": Text(
+        "{count} chats keep quotations from it.", "有 {count} 个对话保存了其中的引文。"
+    ),
+    "client.chats_cite_one": Text(
+        "1 chat keeps quotations from it.", "有 1 个对话保存了其中的引文。"
+    ),
+    "client.chats_delete": Text("Delete these chats", "删除这些对话"),
+    "client.chats_deleted": Text("Deleted.", "已删除。"),
     "new_chat": Text("New chat", "新对话"),
     "documents": Text("Documents", "文档"),
     "pages_searchable": Text("{done} / {total} pages", "{done} / {total} 页"),

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from rag.cli import chats as chats_commands
 from rag.cli import models as models_commands
 from rag.cli.answers import ask, search
 from rag.cli.context import Context, system_language
@@ -36,6 +37,7 @@ app = typer.Typer(
 for command in (ui, sync, rebuild, status, forget, ask, search, why, doctor, settings):
     app.command()(command)
 app.command("eval")(evaluate)
+app.add_typer(chats_commands.app, name="chats")
 app.add_typer(models_commands.app, name="models")
 
 

@@ -36,11 +36,15 @@ def ask(
             help="read documents whole, or the best passages only (default: by the question)",
         ),
     ] = None,
+    chat: Annotated[
+        str, typer.Option("--chat", help="go on with a chat of `rag chats list`, or `new`")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Answer one question, streamed, with sources."""
     from dataclasses import replace
 
+    from rag.cli.conversation import history_of, keep_answer
     from rag.cli.coverage import print_coverage, shown_progress
     from rag.cli.shapes import answer_json
     from rag.types import Delta, Finished
@@ -50,13 +54,17 @@ def ask(
     mode: AskMode = "auto" if whole is None else "whole" if whole else "passages"
     with opened(context, with_model=True) as library:
         documents = only(library.ledger, document)
-        events = library.asker().ask(question, documents=documents, mode=mode)
+        history = history_of(library.ledger, chat)
+        asker = library.asker()
+        events = asker.ask(question, history=history, documents=documents, mode=mode)
         for event in shown_progress(context, events):
             if isinstance(event, Delta) and not as_json:
                 typer.echo(event.text, nl=False)
             if isinstance(event, Finished):
                 answer = replace(event.answer, memory=library.factory.readings().read())
     assert answer is not None, "a stream of events ends with Finished"
+    if chat:
+        keep_answer(context, chat, answer, documents or ())
     if as_json:
         print_json(answer_json(answer))
         return

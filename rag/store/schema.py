@@ -10,6 +10,7 @@ import sqlite3
 from pathlib import Path
 
 from rag.errors import LibraryTooNew
+from rag.store.chat_tables import CHAT_TABLES
 from rag.store.failures import store_failure, writable
 from rag.words import Text
 
@@ -192,7 +193,7 @@ CREATE TABLE evaluation_questions (          -- made from documents: they go wit
 CREATE INDEX evaluation_questions_of ON evaluation_questions (evaluation_id);
 """
 
-MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5, _V6, _V7)
+MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, CHAT_TABLES)
 
 # Any ASCII punctuation may stand inside a term ("4-bit", "3.2%"); the analyser alone decides
 # where terms end, so that passages and questions are cut alike.

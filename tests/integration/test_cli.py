@@ -263,6 +263,23 @@ def test_documents_are_read_whole_on_demand_and_the_answer_says_how_much(shell: 
     assert asked["coverage"]["read"] == asked["coverage"]["of"] > 0
 
 
+def test_a_chat_is_kept_only_if_asked_for_and_can_be_shown_and_exported(shell: Shell) -> None:
+    shell.json("sync")
+    shell.json("ask", "What is the monthly rent?", "--chat", "new")
+    (chat,) = shell.json("chats", "list")["chats"]
+    assert (chat["title"], chat["turns"]) == ("What is the monthly rent?", 1)
+    kept = json.loads(shell.run("chats", "export", str(chat["id"]), "--format", "json").stdout)
+    (turn,) = kept["turns"]
+    assert turn["answer"]
+    assert [document["now"] for document in turn["documents"]] == ["present"]
+    shown = shell.run("chats", "show", str(chat["id"])).stdout
+    assert "## What is the monthly rent?" in shown
+    assert turn["answer"] in shown
+    wrong = shell.run("chats", "show", "999")
+    assert wrong.returncode == 1
+    assert "rag chats list" in wrong.stderr
+
+
 def test_an_unknown_option_is_a_usage_error(shell: Shell) -> None:
     assert shell.run("sync", "--no-such-option").returncode == 2
 

@@ -15,7 +15,7 @@ from rag.types import Progress
 from rag.words import Text
 from tests.fake_script import EN, SCRIPT_EN, ZH
 from tests.fakes import FakeDesk
-from ui.handlers import respond
+from ui.handlers import opened, respond
 from ui.screen import Client, Screen, Turn, client_of, history_of
 from ui.sessions import Sessions
 
@@ -36,6 +36,29 @@ def answer(desk: FakeDesk, question: str = QUESTION, *, turns: Sequence[Turn] = 
 def last(screens: Sequence[Screen]) -> Turn:
     assert screens[-1].live is None
     return screens[-1].turns[-1]
+
+
+def test_an_answer_is_kept_and_comes_back_with_its_evidence(desk: FakeDesk) -> None:
+    first = answer(desk)[-1]
+    assert first.chat is not None
+    ticket = Sessions().ticket("tab")
+    second = list(respond(desk, first, "如何添加文档？", documents=(), ticket=ticket))[-1]
+    assert second.chat == first.chat
+    again = opened(desk, first.chat)
+    assert again.chat == first.chat
+    assert [turn.question for turn in again.turns] == [QUESTION, "如何添加文档？"]
+    assert [turn.answer for turn in again.turns] == [turn.answer for turn in second.turns]
+    assert again.turns[0].page_sizes == second.turns[0].page_sizes
+    desk.chats.delete([first.chat])
+    ticket = Sessions().ticket("tab")
+    third = list(respond(desk, again, QUESTION, documents=(), ticket=ticket))[-1]
+    assert third.chat not in {None, first.chat}
+
+
+def test_a_question_without_an_answer_is_not_kept(desk: FakeDesk) -> None:
+    desk.error = ModelError(Text("No.", "否。"), hint=Text("Wait.", "请等待。"))
+    assert answer(desk)[-1].chat is None
+    assert desk.chats.all() == []
 
 
 def test_reading_everything_is_followed_and_the_wish_for_it_handed_on(desk: FakeDesk) -> None:
@@ -212,6 +235,9 @@ def test_what_the_page_sends_is_checked() -> None:
     sent = {"language": "zh", "documents": [good, "../../etc", 7, None, "AB" * 32]}
     assert client_of(sent) == Client("zh", frozenset({good}))
     assert client_of({"mode": "whole"}).mode == "whole"
+    assert client_of({"chat": 3}).chat == 3
+    assert client_of({"chat": "3"}).chat is None
+    assert client_of({"chat": True}).chat is None
     assert client_of({"mode": "passages"}).mode == "passages"
     assert client_of({"mode": ["whole"]}).mode == "auto"
     odd: list[object] = [None, [], "x", {"language": ["zh"], "documents": "abc"}]

@@ -14,8 +14,10 @@
       signal: AbortSignal.timeout(8000),
     });
     if (!answer.ok) throw new Error(answer.status);
-    return (await answer.json()).note;
+    const said = await answer.json();
+    return said.note ? said.note : said.chats?.length ? { chats: said.chats } : "";
   };
+  desk.send = send;
 
   // -- the note above the list: what was done, and its undoing
 
@@ -40,7 +42,11 @@
     name: name.length > 44 ? `${name.slice(0, 26)}…${name.slice(-14)}` : name,
   });
   const showNote = () => {
-    if (taken) return note(desk.say("client.forgotten", short(taken)), "taken", "undo-forget");
+    if (taken) {
+      const item = note(desk.say("client.forgotten", short(taken)), "taken", "undo-forget");
+      desk.citedBy(item, taken);
+      return item;
+    }
     if (back) return note(desk.say("client.let_in", short(back)), "taken");
     desk.find("#notes .taken")?.remove();
     return null;
@@ -57,11 +63,12 @@
     button.disabled = true;
     try {
       const problem = await send("forget", { document: id });
-      if (problem) throw new Error(problem, { cause: "told" });
+      const chats = problem.chats ?? [];
+      if (typeof problem === "string" && problem) throw new Error(problem, { cause: "told" });
       row.remove();
       desk.drawAnew();
       desk.picked.delete(id);
-      [taken, back] = [{ name, path }, null];
+      [taken, back] = [{ name, path, chats }, null];
       showNote().querySelector("button").focus();
       desk.look();
     } catch (error) {

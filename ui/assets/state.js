@@ -44,6 +44,7 @@
     language: desk.language(),
     documents: [...desk.picked],
     mode: desk.mode(),
+    chat: desk.chatToOpen,
   });
 
   desk.fetch = async (address, values = {}) => {

@@ -1,0 +1,162 @@
+"""``rag chats``: conversations that are kept, with what proved their answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from rag.cli.context import Context, JsonOption, print_json
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.store.chats import Chats, KeptTurn
+    from rag.store.ledger import Ledger
+    from rag.types import Evidence, Passage
+
+app = typer.Typer(
+    help="Conversations that are kept: list, show, export, delete.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+ChatId = Annotated[int, typer.Argument(help="a number from `rag chats list`")]
+_GONE = Text("no longer in the folder", "已不在文件夹中")
+_OLDER = Text("older version", "旧版本")
+
+
+@app.command("list")
+def list_chats(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
+    """List all chats, the last one first."""
+    context: Context = ctx.obj
+    with _opened(context) as (_, chats):
+        found = chats.all()
+    if as_json:
+        print_json({"chats": [asdict(chat) for chat in found]})
+        return
+    for chat in found:
+        typer.echo(f"{chat.id:>5}  {_when(chat.changed_at)}  {chat.turns:>3}  {chat.title}")
+    if not found:
+        typer.echo(context.say(Text("No chats are kept.", "没有保存的对话。")))
+
+
+@app.command()
+def show(ctx: typer.Context, chat: ChatId) -> None:
+    """Show a chat with the places that its answers rest on."""
+    context: Context = ctx.obj
+    with _opened(context) as (ledger, chats):
+        typer.echo(_markdown(context, chats.turns(chat), _states(ledger)))
+
+
+@app.command()
+def export(
+    ctx: typer.Context,
+    chat: ChatId,
+    *,
+    form: Annotated[Literal["md", "json"], typer.Option("--format", help="md or json")] = "md",
+) -> None:
+    """Write a chat to stdout, as Markdown or JSON."""
+    context: Context = ctx.obj
+    with _opened(context) as (ledger, chats):
+        turns, states = chats.turns(chat), _states(ledger)
+    if form == "json":
+        print_json({"id": chat, "turns": [_turn_json(turn, states) for turn in turns]})
+    else:
+        typer.echo(_markdown(context, turns, states))
+
+
+@app.command()
+def delete(ctx: typer.Context, chat: ChatId) -> None:
+    """Delete a chat with everything it kept; this cannot be undone."""
+    from rag.store.chats import Chats
+
+    context: Context = ctx.obj
+    with _opened(context) as (_, chats):
+        chats.turns(chat)  # which says if there is none
+    with writing(context) as ledger:
+        Chats(ledger).delete([chat])
+    typer.echo(context.say(Text(f"Chat {chat} is deleted.", f"已删除对话 {chat}。")))
+
+
+@contextmanager
+def writing(context: Context) -> Iterator[Ledger]:
+    """Open the ledger to keep something in it. Chats may be added while the app is open."""
+    from rag.store.ledger import Ledger
+
+    ledger = Ledger(context.settings.data / "library.db")
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def _opened(context: Context) -> Iterator[tuple[Ledger, Chats]]:
+    from rag.factory import Factory
+    from rag.store.chats import Chats
+
+    ledger = Factory(context.settings).ledger(read_only=True)
+    try:
+        yield ledger, Chats(ledger)
+    finally:
+        ledger.close()
+
+
+def _states(ledger: Ledger) -> dict[str, Text | None]:
+    """Return what to say of each document that is known; what is not listed is gone."""
+    present: dict[str, Text | None] = {
+        row.document_id: None for row in ledger.files().values() if row.document_id
+    }
+    return {**dict.fromkeys(ledger.superseded(), _OLDER), **present}
+
+
+def _turn_json(turn: KeptTurn, states: dict[str, Text | None]) -> dict[str, Any]:
+    from rag.cli.shapes import answer_json
+
+    cited = {p.chunk.document_id: p.document for p in turn.answer.passages}
+    return {
+        "asked_at": turn.asked_at,
+        **answer_json(turn.answer),
+        "documents": [
+            {"id": i, "document": name, "now": _state(i, states)} for i, name in cited.items()
+        ],
+    }
+
+
+def _state(document_id: str, states: dict[str, Text | None]) -> str:
+    if document_id not in states:
+        return "gone"
+    return "present" if states[document_id] is None else "older"
+
+
+def _markdown(context: Context, turns: list[KeptTurn], states: dict[str, Text | None]) -> str:
+    parts: list[str] = []
+    for turn in turns:
+        parts += [f"## {turn.question}", turn.answer.text]
+        proof = [
+            _quoted(context, item, turn.answer.passages[item.passage], states)
+            for sentence in turn.answer.sentences
+            if sentence.verdict in {"supported", "weak"}
+            for item in sentence.evidence
+        ]
+        parts += ["\n".join(dict.fromkeys(proof))] if proof else []
+        parts.append(f"*{_when(turn.asked_at)} · {turn.answer.model or '–'}*")
+    return "\n\n".join(parts)
+
+
+def _quoted(
+    context: Context, item: Evidence, passage: Passage, states: dict[str, Text | None]
+) -> str:
+    state = states.get(passage.chunk.document_id, _GONE)
+    page = Text(f"page {item.page}", f"第 {item.page} 页")
+    where = ", ".join(
+        [f"**{item.document}**", context.say(page), *([context.say(state)] if state else [])]
+    )
+    return f"> {' '.join(item.quote.split())}\n> — {where}\n"
+
+
+def _when(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

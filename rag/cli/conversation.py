@@ -1,0 +1,65 @@
+"""A question on the command line as part of a kept chat, where that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import typer
+
+from rag.cli.chats import writing
+from rag.cli.context import Context
+from rag.errors import ConfigError
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.store.ledger import Ledger
+    from rag.types import Answer, Message
+
+NEW = "new"
+
+
+def history_of(ledger: Ledger, chat: str) -> list[Message]:
+    """Return what was said in the chat; nothing for a new one, or for none.
+
+    Raises:
+        ConfigError: ``chat`` is no number and not ``new``.
+        UnknownChat: there is no such chat.
+    """
+    from rag.store.chats import Chats
+    from rag.types import Message
+
+    number = _number(chat)
+    return [
+        message
+        for turn in (Chats(ledger).turns(number) if number is not None else ())
+        if turn.answer.text
+        for message in (
+            Message("user", turn.question),
+            Message("assistant", turn.answer.text),
+        )
+    ]
+
+
+def keep_answer(context: Context, chat: str, answer: Answer, documents: Collection[str]) -> None:
+    """Add the answer to the chat, and say which one it is."""
+    from rag.store.chats import Chats
+
+    with writing(context) as ledger:
+        number = Chats(ledger).add(_number(chat), answer, documents=documents)
+    words = Text(f"Kept in chat {number}.", f"已保存到对话 {number}。")
+    typer.secho(context.say(words), dim=True, err=True)
+
+
+def _number(chat: str) -> int | None:
+    if chat in {"", NEW}:
+        return None
+    if chat.isdecimal():
+        return int(chat)
+    raise ConfigError(
+        Text(f"{chat} is no chat.", f"{chat} 不是对话编号。"),
+        hint=Text(
+            "Give a number from `rag chats list`, or `new`.",
+            "请给出 `rag chats list` 中的编号，或 `new`。",
+        ),
+    )

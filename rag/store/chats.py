@@ -1,0 +1,172 @@
+"""Conversations that are kept: questions, answers, and a snapshot of what proved them.
+
+A snapshot is never changed, whatever becomes of the documents: a turn can be added and a chat
+deleted, nothing else (the tables themselves refuse it).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rag.errors import UnknownChat
+from rag.store.snapshots import from_json, to_json
+from rag.types import Answer
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.store.ledger import Ledger
+
+_TITLE = 200  # characters of the first question
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSummary:
+    """A chat as a list shows it."""
+
+    id: int
+    title: str  # its first question
+    changed_at: float  # seconds since 1970
+    turns: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTurn:
+    """One question with its answer, as it was given."""
+
+    question: str
+    answer: Answer
+    documents: tuple[str, ...]  # ids of those that were picked; none = all were searched
+    asked_at: float
+
+
+class Chats:
+    """The ledger's chats. Safe to use from several threads and processes."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def add(self, chat: int | None, answer: Answer, *, documents: Collection[str] = ()) -> int:
+        """Add a turn to a chat, ``None`` begins a new one; return the chat's id.
+
+        Raises:
+            UnknownChat: it was deleted.
+            StoreError: it cannot be written.
+        """
+        now = time.time()
+        with self._ledger.transaction() as connection:
+            if chat is None:
+                title = " ".join(answer.question.split())[:_TITLE]
+                begun = connection.execute(
+                    "INSERT INTO chats (title, created_at) VALUES (?, ?)", (title, now)
+                )
+                chat = int(begun.lastrowid or 0)
+            elif not connection.execute("SELECT 1 FROM chats WHERE id = ?", (chat,)).fetchone():
+                raise _unknown(chat)
+            added = connection.execute(
+                "INSERT INTO turns (chat_id, question, answer, documents, asked_at)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (chat, answer.question, to_json(answer), json.dumps(sorted(documents)), now),
+            )
+            connection.executemany(
+                "INSERT INTO evidence VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                _evidence(int(added.lastrowid or 0), answer),
+            )
+        return chat
+
+    def all(self) -> list[ChatSummary]:
+        """Return all chats, the last one first."""
+        rows = self._ledger.connection.execute(
+            "SELECT c.id, c.title, max(t.asked_at), count(*) FROM chats c"
+            " JOIN turns t ON t.chat_id = c.id GROUP BY c.id ORDER BY max(t.id) DESC"
+        )
+        return [ChatSummary(*row) for row in rows]
+
+    def turns(self, chat: int) -> list[KeptTurn]:
+        """Return a chat's turns in order.
+
+        Raises:
+            UnknownChat: there is no such chat.
+        """
+        rows = self._ledger.connection.execute(
+            "SELECT question, answer, documents, asked_at FROM turns WHERE chat_id = ? ORDER BY id",
+            (chat,),
+        ).fetchall()
+        if not rows:
+            raise _unknown(chat)
+        return [
+            KeptTurn(question, from_json(Answer, answer), tuple(json.loads(documents)), asked_at)
+            for question, answer, documents, asked_at in rows
+        ]
+
+    def delete(self, chats: Iterable[int]) -> None:
+        """Delete chats with all that they kept; unknown ones are ignored."""
+        with self._ledger.transaction() as connection:
+            connection.executemany("DELETE FROM chats WHERE id = ?", [(chat,) for chat in chats])
+
+    def citing(self, document_id: str) -> list[int]:
+        """Return the chats that keep a quotation of a document."""
+        rows = self._ledger.connection.execute(
+            "SELECT DISTINCT t.chat_id FROM evidence e JOIN turns t ON t.id = e.turn_id"
+            " WHERE e.document_id = ? ORDER BY 1",
+            (document_id,),
+        )
+        return [int(row[0]) for row in rows]
+
+    def stamp(self) -> str:
+        """Return what changes whenever the list would; cheap."""
+        row = self._ledger.connection.execute(
+            "SELECT count(*), coalesce(max(id), 0) FROM turns"
+        ).fetchone()
+        return f"{row[0]}.{row[1]}"
+
+
+def _evidence(turn: int, answer: Answer) -> list[tuple[object, ...]]:
+    """Return what proved the answer, and what else was shown, as rows."""
+    rows: list[tuple[object, ...]] = []
+    cited: set[int] = set()
+    for sentence in answer.sentences:
+        for item in sentence.evidence:
+            cited.add(item.passage)
+            document = answer.passages[item.passage].chunk.document_id
+            boxes = json.dumps([[b.page, b.x0, b.y0, b.x1, b.y1] for b in item.boxes])
+            said = answer.text[sentence.start : sentence.end]
+            rows.append(
+                (
+                    turn,
+                    document,
+                    item.document,
+                    item.page,
+                    item.quote,
+                    boxes,
+                    said,
+                    sentence.verdict,
+                )
+            )
+    for place, passage in enumerate(answer.passages):
+        if place not in cited:
+            chunk = passage.chunk
+            boxes = json.dumps([[b.page, b.x0, b.y0, b.x1, b.y1] for b in passage.boxes])
+            rows.append(
+                (
+                    turn,
+                    chunk.document_id,
+                    passage.document,
+                    chunk.first_page,
+                    chunk.text,
+                    boxes,
+                    "",
+                    "",
+                )
+            )
+    return rows
+
+
+def _unknown(chat: int) -> UnknownChat:
+    return UnknownChat(
+        Text(f"There is no chat {chat}.", f"没有编号为 {chat} 的对话。"),
+        hint=Text("`rag chats list` lists all of them.", "`rag chats list` 可列出全部对话。"),
+    )

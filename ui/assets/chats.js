@@ -1,0 +1,119 @@
+// Kept chats: the list, opening, deleting, and what became of the documents they quote.
+"use strict";
+
+(() => {
+  const desk = window.ragdesk;
+  let stamp = null;
+  let gone = new Set(); // ids of documents that cards show and no file has any more
+  desk.chatToOpen = null;
+
+  const busy = () => Boolean(document.body.dataset.busy);
+  const current = () => desk.find("#turns [data-kept]")?.dataset.kept ?? "";
+  const rowOf = (button) => button.closest(".chat");
+
+  const mark = () => {
+    for (const row of document.querySelectorAll("#chat-list .chat"))
+      row.classList.toggle("on", row.dataset.chat === current());
+  };
+
+  const load = async () => {
+    try {
+      const got = await desk.fetch("chats");
+      desk.find("#chats").hidden = got.count === 0;
+      desk.find("#chat-list").innerHTML = got.html;
+      mark();
+    } catch {
+      stamp = null; // the next state asks again
+    }
+  };
+
+  desk.onState.push((now) => {
+    if (now.chats === stamp || !desk.find("#chat-list")) return;
+    stamp = now.chats;
+    load();
+  });
+  desk.onLanguage.push(load);
+
+  desk.actions["open-chat"] = (button) => {
+    if (busy()) return;
+    desk.chatToOpen = Number(rowOf(button).dataset.chat);
+    desk.find("#open-chat").click();
+    document.body.classList.remove("library-open");
+  };
+
+  const sure = (button, open) => {
+    const row = rowOf(button);
+    row.querySelector(".sure").hidden = !open;
+    row.querySelector(open ? '[data-do="delete-chat-now"]' : '[data-do="delete-chat"]').focus();
+  };
+  desk.actions["delete-chat"] = (button) => sure(button, true);
+  desk.actions["delete-chat-not"] = (button) => sure(button, false);
+
+  const remove = async (chats) => {
+    const problem = await desk.send("chats/delete", { chats });
+    if (problem) throw new Error(problem);
+    if (chats.map(String).includes(current())) desk.find("#new").click();
+    desk.look();
+  };
+  desk.actions["delete-chat-now"] = async (button) => {
+    button.disabled = true;
+    try {
+      await remove([Number(rowOf(button).dataset.chat)]);
+    } catch {
+      button.disabled = false;
+    }
+  };
+
+  // -- a forgotten document that chats still quote
+
+  desk.citedBy = (item, taken) => {
+    if (!taken.chats?.length) return;
+    const words = desk.say("client.chats_cite", { count: taken.chats.length });
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "link";
+    button.textContent = desk.say("client.chats_delete");
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      try {
+        await remove(taken.chats);
+        taken.chats = [];
+        button.replaceWith(desk.say("client.chats_deleted"));
+      } catch {
+        button.disabled = false;
+      }
+    });
+    item.append(` ${words} `, button);
+  };
+
+  // -- what became of the documents
+
+  const cards = () => [...document.querySelectorAll(".card[data-doc]")];
+  const label = () => {
+    for (const card of cards()) {
+      if (!gone.has(card.dataset.doc) || card.classList.contains("older")) continue;
+      card.querySelector(".doc").dataset.older = desk.say("client.gone_document");
+    }
+  };
+  const check = async () => {
+    const documents = [...new Set(cards().map((card) => card.dataset.doc))];
+    if (!documents.length) return;
+    try {
+      const answer = await fetch("/desk/gone", {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ documents, language: desk.language() }),
+      });
+      gone = new Set((await answer.json()).gone);
+      label();
+    } catch {
+      /* the next list asks again */
+    }
+  };
+  desk.onList.push(check);
+  desk.onDrawn.push(() => {
+    mark();
+    label();
+    if (!busy()) check();
+  });
+})();
