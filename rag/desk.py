@@ -200,11 +200,6 @@ class Desk:
         self.sync_soon()
         return added
 
-    def gone(self, documents: Collection[str]) -> set[str]:
-        """Return which of these ids no file of the folder has any more."""
-        here = {row.document_id for row in self._ledger.files().values()}
-        return {document for document in documents if document not in here}
-
     def older(self) -> set[str]:
         """Return the ids of documents that a newer version has taken the place of."""
         return set(self._ledger.superseded())

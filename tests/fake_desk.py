@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -21,7 +21,7 @@ from rag.explain.values import Asked, Place, Step, Why
 from rag.ingest.uploads import Added
 from rag.machine import MemoryReading
 from rag.reading import AskMode, Coverage, Offer, Reading
-from rag.store.chats import Chats
+from rag.store.chats import Absence, Chats
 from rag.store.kept import KeptIndex
 from rag.store.ledger import Ledger
 from rag.types import (
@@ -62,6 +62,18 @@ LOST = {"place": 9, "k": 5, "words": Text(" (<rare>)", "（<rare>）"), "documen
 _PDFIUM = Lock()  # PDFium may be entered by one thread at a time
 
 
+class FakeChats(Chats):
+    """Real chats over documents that are not in a ledger."""
+
+    def __init__(self, ledger: Ledger, desk: FakeDesk) -> None:
+        super().__init__(ledger)
+        self._desk = desk
+
+    def absent(self, documents: Iterable[str]) -> dict[str, Absence]:
+        here = {status.id for status in self._desk.statuses}
+        return {document: "forgotten" for document in documents if document not in here}
+
+
 @dataclass
 class FakeDesk:
     """The desk's seam over real small PDFs. Everything a test wants to see can be set."""
@@ -89,7 +101,7 @@ class FakeDesk:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.go, self.was_cancelled = Flag(), Flag()
         self._ledger = Ledger(self.folder / ".rag" / "library.db")
-        self.chats = Chats(self._ledger)
+        self.chats: Chats = FakeChats(self._ledger, self)
         self.cancelled_after = -1
         self.asked: list[tuple[str, tuple[Message, ...], frozenset[str]]] = []
         self.now = DeskState("ready", MODEL, None, None, None, None, 1, self.memory, None)
@@ -121,9 +133,6 @@ class FakeDesk:
     def close(self) -> None:
         self.go.set()
         self._ledger.close()
-
-    def gone(self, documents: Collection[str]) -> set[str]:
-        return set(documents) - {status.id for status in self.statuses}
 
     def older(self) -> set[str]:
         return set(self.replaced)

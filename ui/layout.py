@@ -91,21 +91,12 @@ def _parts() -> Parts:
     with gr.Column(elem_id="right", min_width=0):
         _html(frames.EVIDENCE, name="evidence", script=FRAME_JS)
     _html(frames.STRIP, name="strip", script=FRAME_JS)
+    # fmt: off
     return Parts(
-        client,
-        screen,
-        new,
-        added,
-        upload,
-        landing,
-        talk,
-        live,
-        question,
-        send,
-        stop,
-        switch,
+        client, screen, new, added, upload, landing, talk, live, question, send, stop, switch,
         open_chat,
     )
+    # fmt: on
 
 
 def _wire(page: gr.Blocks, parts: Parts, events: _Events) -> None:

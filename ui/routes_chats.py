@@ -11,6 +11,7 @@ from rag.errors import RagError
 from rag.words import Language
 from ui.seam import DeskLike
 from ui.views_chats import chats_html
+from ui.words import say
 
 _IDS = 5000  # documents asked about at once
 
@@ -35,7 +36,7 @@ def add_chats(router: APIRouter, desk: DeskLike) -> None:
             return {"note": error.say(language)}
         return {"note": ""}
 
-    @router.post("/gone")
-    def gone(documents: Ids, language: Annotated[Language, Body()]) -> dict[str, list[str]]:
-        del language  # which the page sends with everything
-        return {"gone": sorted(desk.gone(documents))}
+    @router.post("/absent")
+    def absent(documents: Ids, language: Annotated[Language, Body()]) -> dict[str, str]:
+        found = desk.chats.absent(documents)
+        return {document: say(f"absent_{how}", language) for document, how in found.items()}

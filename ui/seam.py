@@ -37,10 +37,6 @@ class DeskLike(Protocol):
         """Copy ``(wanted name, temporary file)`` pairs into the folder and ask for a sync."""
         ...
 
-    def gone(self, documents: Collection[str]) -> set[str]:
-        """Return which of these ids no file of the folder has any more."""
-        ...
-
     def older(self) -> set[str]:
         """Return the ids of documents that a newer version has taken the place of."""
         ...

@@ -21,6 +21,16 @@ Question = Annotated[str, typer.Argument(help="in English or Chinese")]
 InDocument = Annotated[
     str | None, typer.Option("--document", help="only in this document (file name or path)")
 ]
+ReadWhole = Annotated[
+    bool | None,
+    typer.Option(
+        "--whole/--passages",
+        help="read documents whole, or the best passages only (default: by the question)",
+    ),
+]
+InChat = Annotated[
+    str, typer.Option("--chat", help="keep it in a chat of `rag chats list`, or in a `new` one")
+]
 _SHOWN = 300  # characters of a passage printed to a terminal
 
 
@@ -29,16 +39,8 @@ def ask(
     question: Question,
     *,
     document: InDocument = None,
-    whole: Annotated[
-        bool | None,
-        typer.Option(
-            "--whole/--passages",
-            help="read documents whole, or the best passages only (default: by the question)",
-        ),
-    ] = None,
-    chat: Annotated[
-        str, typer.Option("--chat", help="go on with a chat of `rag chats list`, or `new`")
-    ] = "",
+    whole: ReadWhole = None,
+    chat: InChat = "",
     as_json: JsonOption = False,
 ) -> None:
     """Answer one question, streamed, with sources."""

@@ -14,7 +14,7 @@ from rag.cli.context import Context, JsonOption, print_json
 from rag.words import Text
 
 if TYPE_CHECKING:
-    from rag.store.chats import Chats, KeptTurn
+    from rag.store.chats import Absence, Chats, KeptTurn
     from rag.store.ledger import Ledger
     from rag.types import Evidence, Passage
 
@@ -24,15 +24,18 @@ app = typer.Typer(
     add_completion=False,
 )
 ChatId = Annotated[int, typer.Argument(help="a number from `rag chats list`")]
-_GONE = Text("no longer in the folder", "已不在文件夹中")
-_OLDER = Text("older version", "旧版本")
+_ABSENT: dict[str, Text] = {
+    "gone": Text("no longer in the folder", "已不在文件夹中"),
+    "forgotten": Text("forgotten", "已忘记"),
+    "older": Text("older version", "旧版本"),
+}
 
 
 @app.command("list")
 def list_chats(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
     """List all chats, the last one first."""
     context: Context = ctx.obj
-    with _opened(context) as (_, chats):
+    with _opened(context) as chats:
         found = chats.all()
     if as_json:
         print_json({"chats": [asdict(chat) for chat in found]})
@@ -47,8 +50,9 @@ def list_chats(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
 def show(ctx: typer.Context, chat: ChatId) -> None:
     """Show a chat with the places that its answers rest on."""
     context: Context = ctx.obj
-    with _opened(context) as (ledger, chats):
-        typer.echo(_markdown(context, chats.turns(chat), _states(ledger)))
+    with _opened(context) as chats:
+        turns = chats.turns(chat)
+        typer.echo(_markdown(context, turns, _absent(chats, turns)))
 
 
 @app.command()
@@ -60,12 +64,13 @@ def export(
 ) -> None:
     """Write a chat to stdout, as Markdown or JSON."""
     context: Context = ctx.obj
-    with _opened(context) as (ledger, chats):
-        turns, states = chats.turns(chat), _states(ledger)
+    with _opened(context) as chats:
+        turns = chats.turns(chat)
+        absent = _absent(chats, turns)
     if form == "json":
-        print_json({"id": chat, "turns": [_turn_json(turn, states) for turn in turns]})
+        print_json({"id": chat, "turns": [_turn_json(turn, absent) for turn in turns]})
     else:
-        typer.echo(_markdown(context, turns, states))
+        typer.echo(_markdown(context, turns, absent))
 
 
 @app.command()
@@ -74,7 +79,7 @@ def delete(ctx: typer.Context, chat: ChatId) -> None:
     from rag.store.chats import Chats
 
     context: Context = ctx.obj
-    with _opened(context) as (_, chats):
+    with _opened(context) as chats:
         chats.turns(chat)  # which says if there is none
     with writing(context) as ledger:
         Chats(ledger).delete([chat])
@@ -94,26 +99,22 @@ def writing(context: Context) -> Iterator[Ledger]:
 
 
 @contextmanager
-def _opened(context: Context) -> Iterator[tuple[Ledger, Chats]]:
+def _opened(context: Context) -> Iterator[Chats]:
     from rag.factory import Factory
     from rag.store.chats import Chats
 
     ledger = Factory(context.settings).ledger(read_only=True)
     try:
-        yield ledger, Chats(ledger)
+        yield Chats(ledger)
     finally:
         ledger.close()
 
 
-def _states(ledger: Ledger) -> dict[str, Text | None]:
-    """Return what to say of each document that is known; what is not listed is gone."""
-    present: dict[str, Text | None] = {
-        row.document_id: None for row in ledger.files().values() if row.document_id
-    }
-    return {**dict.fromkeys(ledger.superseded(), _OLDER), **present}
+def _absent(chats: Chats, turns: list[KeptTurn]) -> dict[str, Absence]:
+    return chats.absent({p.chunk.document_id for turn in turns for p in turn.answer.passages})
 
 
-def _turn_json(turn: KeptTurn, states: dict[str, Text | None]) -> dict[str, Any]:
+def _turn_json(turn: KeptTurn, absent: dict[str, Absence]) -> dict[str, Any]:
     from rag.cli.shapes import answer_json
 
     cited = {p.chunk.document_id: p.document for p in turn.answer.passages}
@@ -121,23 +122,18 @@ def _turn_json(turn: KeptTurn, states: dict[str, Text | None]) -> dict[str, Any]
         "asked_at": turn.asked_at,
         **answer_json(turn.answer),
         "documents": [
-            {"id": i, "document": name, "now": _state(i, states)} for i, name in cited.items()
+            {"id": i, "document": name, "now": absent.get(i, "present")}
+            for i, name in cited.items()
         ],
     }
 
 
-def _state(document_id: str, states: dict[str, Text | None]) -> str:
-    if document_id not in states:
-        return "gone"
-    return "present" if states[document_id] is None else "older"
-
-
-def _markdown(context: Context, turns: list[KeptTurn], states: dict[str, Text | None]) -> str:
+def _markdown(context: Context, turns: list[KeptTurn], absent: dict[str, Absence]) -> str:
     parts: list[str] = []
     for turn in turns:
         parts += [f"## {turn.question}", turn.answer.text]
         proof = [
-            _quoted(context, item, turn.answer.passages[item.passage], states)
+            _quoted(context, item, turn.answer.passages[item.passage], absent)
             for sentence in turn.answer.sentences
             if sentence.verdict in {"supported", "weak"}
             for item in sentence.evidence
@@ -147,13 +143,15 @@ def _markdown(context: Context, turns: list[KeptTurn], states: dict[str, Text | 
     return "\n\n".join(parts)
 
 
-def _quoted(
-    context: Context, item: Evidence, passage: Passage, states: dict[str, Text | None]
-) -> str:
-    state = states.get(passage.chunk.document_id, _GONE)
+def _quoted(context: Context, item: Evidence, passage: Passage, absent: dict[str, Absence]) -> str:
+    became = absent.get(passage.chunk.document_id)
     page = Text(f"page {item.page}", f"第 {item.page} 页")
     where = ", ".join(
-        [f"**{item.document}**", context.say(page), *([context.say(state)] if state else [])]
+        [
+            f"**{item.document}**",
+            context.say(page),
+            *([context.say(_ABSENT[became])] if became else []),
+        ]
     )
     return f"> {' '.join(item.quote.split())}\n> — {where}\n"
 

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rag.errors import UnknownChat
 from rag.store.snapshots import from_json, to_json
@@ -20,6 +20,7 @@ from rag.words import Text
 if TYPE_CHECKING:
     from rag.store.ledger import Ledger
 
+Absence = Literal["older", "forgotten", "gone"]
 _TITLE = 200  # characters of the first question
 
 
@@ -115,6 +116,21 @@ class Chats:
             (document_id,),
         )
         return [int(row[0]) for row in rows]
+
+    def absent(self, documents: Iterable[str]) -> dict[str, Absence]:
+        """Return what became of those of these documents that are not there any more."""
+        files = self._ledger.files().values()
+        here = {row.document_id for row in files}
+        replaced, forgotten = self._ledger.superseded(), self._ledger.forgotten()
+        return {
+            document: "forgotten"
+            if document in forgotten
+            else "older"
+            if document in replaced
+            else "gone"
+            for document in documents
+            if document not in here
+        }
 
     def stamp(self) -> str:
         """Return what changes whenever the list would; cheap."""

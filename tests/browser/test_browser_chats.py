@@ -80,7 +80,7 @@ def test_what_was_forgotten_is_still_quoted_and_said_to_be_gone(
     note = browser_page.locator("#notes .taken")
     expect(note).to_contain_text("1 chat keeps quotations from it.")
     card = browser_page.locator("#evidence-list .card").first
-    expect(card.locator(".doc")).to_have_attribute("data-older", "no longer in the folder")
+    expect(card.locator(".doc")).to_have_attribute("data-older", "forgotten")
     expect(card).to_contain_text("Drop PDF files anywhere")
     keep(browser_page, "chats-gone")
     note.get_by_text("Delete these chats").click()

@@ -112,3 +112,13 @@ def test_a_forgotten_document_stays_quoted(ledger: Ledger) -> None:
     (turn,) = chats.turns(chat)
     assert turn.answer.sentences[0].evidence[0].quote == "The monthly rent is 950 euros."
     assert chats.citing(LEASE) == [chat]
+
+
+def test_what_became_of_a_quoted_document_is_told(ledger: Ledger) -> None:
+    chats = Chats(ledger)
+    assert chats.absent([LEASE]) == {LEASE: "gone"}
+    ledger.forget(LEASE)
+    assert chats.absent([LEASE]) == {LEASE: "forgotten"}
+    with ledger.transaction() as connection:
+        connection.execute("INSERT INTO superseded VALUES (?, ?, 'a.pdf', 0)", (GUIDE, LEASE))
+    assert chats.absent([GUIDE]) == {GUIDE: "older"}

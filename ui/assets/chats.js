@@ -4,7 +4,7 @@
 (() => {
   const desk = window.ragdesk;
   let stamp = null;
-  let gone = new Set(); // ids of documents that cards show and no file has any more
+  let absent = {}; // id of a document that no file has any more -> what became of it
   desk.chatToOpen = null;
 
   const busy = () => Boolean(document.body.dataset.busy);
@@ -91,20 +91,21 @@
   const cards = () => [...document.querySelectorAll(".card[data-doc]")];
   const label = () => {
     for (const card of cards()) {
-      if (!gone.has(card.dataset.doc) || card.classList.contains("older")) continue;
-      card.querySelector(".doc").dataset.older = desk.say("client.gone_document");
+      const words = absent[card.dataset.doc];
+      if (words && !card.classList.contains("older"))
+        card.querySelector(".doc").dataset.older = words;
     }
   };
   const check = async () => {
     const documents = [...new Set(cards().map((card) => card.dataset.doc))];
     if (!documents.length) return;
     try {
-      const answer = await fetch("/desk/gone", {
+      const answer = await fetch("/desk/absent", {
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({ documents, language: desk.language() }),
       });
-      gone = new Set((await answer.json()).gone);
+      if (answer.ok) absent = await answer.json();
       label();
     } catch {
       /* the next list asks again */
