@@ -51,6 +51,34 @@ def keep_answer(context: Context, chat: str, answer: Answer, documents: Collecti
     typer.secho(context.say(words), dim=True, err=True)
 
 
+def chats_quoting(context: Context, path: str) -> list[int]:
+    """Return the chats that quote a document; none where there is no such document."""
+    from rag.errors import UnknownDocument
+    from rag.factory import Factory
+    from rag.indexing.forgetting import find_document
+    from rag.store.chats import Chats
+
+    ledger = Factory(context.settings).ledger(read_only=True)
+    try:
+        return Chats(ledger).citing(find_document(ledger, path))
+    except UnknownDocument:
+        return []
+    finally:
+        ledger.close()
+
+
+def print_quoting(context: Context, chats: list[int]) -> None:
+    """Say which chats keep quotations from a document that was forgotten."""
+    if not chats:
+        return
+    numbers = ", ".join(map(str, chats))
+    words = Text(
+        f"Chats that keep quotations from it: {numbers}; `rag chats delete` removes one.",
+        f"保存了其中引文的对话：{numbers}；`rag chats delete` 可删除。",
+    )
+    typer.echo(context.say(words))
+
+
 def _number(chat: str) -> int | None:
     if chat in {"", NEW}:
         return None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag.cli.context import GAPS, Context, JsonOption, print_json
+from rag.cli.conversation import chats_quoting, print_quoting
 from rag.cli.owned import owned
 from rag.fingerprint import model_name
 from rag.reasons import reason_text
@@ -155,6 +156,7 @@ def forget(
     if undo:
         _let_in(context, path, as_json=as_json)
         return
+    quoting = chats_quoting(context, path)
     done = owned(
         context,
         "forget",
@@ -173,6 +175,7 @@ def forget(
                 )
             )
         )
+        print_quoting(context, quoting)
 
 
 def _in_library(context: Context, path: str) -> str:

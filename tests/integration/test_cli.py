@@ -271,10 +271,13 @@ def test_a_chat_is_kept_only_if_asked_for_and_can_be_shown_and_exported(shell: S
     kept = json.loads(shell.run("chats", "export", str(chat["id"]), "--format", "json").stdout)
     (turn,) = kept["turns"]
     assert turn["answer"]
-    assert [document["now"] for document in turn["documents"]] == ["present"]
+    assert {document["now"] for document in turn["documents"]} == {"present"}
     shown = shell.run("chats", "show", str(chat["id"])).stdout
     assert "## What is the monthly rent?" in shown
     assert turn["answer"] in shown
+    forgotten = shell.run("forget", turn["passages"][0]["path"])
+    assert f"quotations from it: {chat['id']}" in forgotten.stdout
+    assert ", forgotten" in shell.run("chats", "show", str(chat["id"])).stdout
     wrong = shell.run("chats", "show", "999")
     assert wrong.returncode == 1
     assert "rag chats list" in wrong.stderr
