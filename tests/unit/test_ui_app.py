@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from rag.desk import Desk
 from rag.document_status import DocumentStatus
 from rag.errors import ConfigError, UnknownDocument
 from rag.store.kept import KeptIndex
+from rag.types import Finished
 from rag.words import Text
 from tests.fake_script import EN, HOSTILE
 from tests.fakes import FakeDesk
@@ -277,13 +279,44 @@ def test_a_document_is_forgotten_by_our_own_page_and_listed_apart(
     assert client.post("/desk/forget", json=sent, headers=elsewhere).status_code == 403
     assert client.post("/desk/forget", json={**sent, "document": "../x"}).status_code == 422
     before = client.get("/desk/library").json()["documents"]
-    assert client.post("/desk/forget", json=sent).json() == {"note": ""}
+    assert client.post("/desk/forget", json=sent).json() == {"note": "", "chats": []}
     found = client.get("/desk/library").json()
     assert found["documents"] == before - 1
     assert (EN in found["html"], EN in found["more"]) == (False, True)
     assert client.post("/desk/remember", json={"path": EN, "language": "en"}).json()["note"] == ""
     found = client.get("/desk/library").json()
     assert (EN in found["html"], found["more"]) == (True, "")
+
+
+def test_chats_are_listed_and_deleted_by_our_own_page_and_quotations_outlive_documents(
+    client: TestClient, desk: FakeDesk
+) -> None:
+    answer = next(
+        event.answer
+        for event in desk.ask("How do I add documents?", cancelled=lambda: False)
+        if isinstance(event, Finished)
+    )
+    stamp = client.get("/desk/state").json()["chats"]
+    chat = desk.chats.add(None, replace(answer, question="<b>How?</b>"))
+    try:
+        assert client.get("/desk/state").json()["chats"] != stamp
+        listed = client.get("/desk/chats").json()
+        assert listed["count"] == 1
+        assert "&lt;b&gt;How?" in listed["html"]
+        document = desk.files[EN].id
+        sent = {"documents": [document], "language": "zh"}
+        assert client.post("/desk/absent", json=sent).json() == {}
+        forgotten = client.post("/desk/forget", json={"document": document, "language": "zh"})
+        assert forgotten.json() == {"note": "", "chats": [chat]}
+        assert client.post("/desk/absent", json=sent).json() == {document: "已忘记"}
+    finally:
+        desk.remember(EN)
+    wish = {"chats": [chat], "language": "en"}
+    elsewhere = {"Origin": "http://evil.example"}
+    assert client.post("/desk/chats/delete", json=wish, headers=elsewhere).status_code == 403
+    assert client.post("/desk/chats/delete", json={**wish, "chats": ["x"]}).status_code == 422
+    assert client.post("/desk/chats/delete", json=wish).json() == {"note": ""}
+    assert client.get("/desk/chats").json() == {"html": "", "count": 0}
 
 
 def test_why_a_document_could_not_be_forgotten_is_said(
