@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from rag.generate.names import Name, names, squeezed
 from rag.generate.negation import negations, opposites
@@ -19,13 +20,14 @@ from rag.quantities import Gap, Place, Quantity, gaps, quantities
 
 Terms = Callable[[str], list[str]]
 
-_CLAUSE = re.compile(r"[,;:，；：。、()（）\n]|[.!?](?=\s)")
+_CLAUSE = re.compile(r"[,;:，；：。、\n]|[.!?](?=\s)")
 _SAME_CLAUSE = 0.5  # of its words that a clause shares with another of which it speaks as well
 _SHORT_WORD = 4
 _NEARLY = 0.8  # of the best clause's share: it may be that one
 _PROSE = re.compile(r"(?:\b[a-z]+\b[ ,]+){4}|[\u4e00-\u9fff，]{12}")  # no table's row
+_BETWEEN = 20  # characters between two words of a name: "Jensen (Jen-Hsun) Huang"
 _COUNTED = 10  # "three reasons" is counted by whoever answers, and may stand nowhere
-_NUMBERED_NAME = re.compile(r"[A-Z]\w*[ -]?\Z")  # RTX 4090, Item 7, Note 12
+_NUMBERED_NAME = re.compile(r"[A-Z][A-Za-z0-9]*[ -]?\Z")  # RTX 4090, Item 7, Note 12
 
 
 @dataclass(frozen=True)  # no slots: what is worked out on demand is kept
@@ -121,6 +123,16 @@ class Source:
             return True
         return word.isupper() and word.casefold() in self._initials
 
+    def together(self, one: str, two: str) -> bool:
+        """Say whether two words of a name stand side by side here, a word or two between them."""
+        one, two = one.casefold(), two.casefold()
+        places = (match.end() for match in re.finditer(re.escape(one), self._folded))
+        return any(two in self._folded[end : end + len(two) + _BETWEEN] for end in places)
+
+    @cached_property
+    def _folded(self) -> str:
+        return " ".join(self.whole.split()).casefold()
+
     @cached_property
     def _initials(self) -> str:
         return "".join(word[0] for word in re.findall(r"\b[A-Z]\w+", self.whole)).casefold()
@@ -178,8 +190,9 @@ def _displaced(claim: Claim, place: Place, source: Source) -> Iterator[Doubt]:
 
 
 def _same(quantity: Quantity) -> tuple[object, ...]:
-    """Return what is alike in two mentions of one quantity, unless a scale is written out."""
-    return (quantity.value, quantity.date and quantity.date[:4], quantity.code)
+    """Return what is alike in two mentions of one quantity; a year counts in every date."""
+    date = quantity.date
+    return (quantity.code, (date.year or date[:4]) if date else quantity.value)
 
 
 def _name_doubt(claim: Claim, name: Name, source: Source, *, foreign: bool) -> Doubt | None:
@@ -190,6 +203,8 @@ def _name_doubt(claim: Claim, name: Name, source: Source, *, foreign: bool) -> D
         marked = claim.text[name.start : name.end] != name.words[0]
         return Doubt(f"{'quote' if marked else 'name'}:{name.words[0]}")
     missing = [word for word in name.words if not source.knows(word)]
+    apart = [two for one, two in pairwise(name.words) if not source.together(one, two)]
+    missing = missing or ([] if foreign else apart)
     if foreign:  # a translated name has no spelling in common, a code has
         missing = [word for word in missing if any(char.isdigit() for char in word)]
     return Doubt(f"name:{shown}") if missing else None

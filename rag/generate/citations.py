@@ -35,6 +35,7 @@ _SHORTLIST = 8  # candidates by words whose meaning is compared as well
 _MEANING = 0.3  # what the nearest meaning adds when candidates are ordered
 _QUANTITIES = 0.6  # what holding all of a claim's quantities adds
 _VERBATIM = 0.85  # of a claim's words, its quantities aside: such a place is what it was taken from
+_AS_NEAR = 0.15  # the same sentence stands in the report of every year, with other figures
 _FEW_WORDS = 4  # with fewer, such a place may be anywhere
 _DATED = 0.3  # of a figure's weight: a year stands on every other line of a report
 _QUESTION = 0.3  # what the question's words add: a bare "$1,577" says little of its place
@@ -160,7 +161,7 @@ class Linker:
 
     def _match(self, claim: Claim, index: int, language: Language) -> _Match:
         span = self._spans[index]
-        foreign = self._language_of(index) != language
+        foreign = language not in {self._language_of(index), detect_language(span.text)}
         return _Match(span, self._held(claim, claim.terms, span), foreign)
 
     def _verbatim(self, claim: Claim) -> frozenset[int]:
@@ -169,11 +170,14 @@ class Linker:
         plain = claim.terms - frozenset(self._terms(said))
         if len(plain) < _FEW_WORDS:
             return frozenset()
-        return frozenset(
-            i
+        share = self._rarity.share
+        near = {
+            i: share(plain & span.terms, plain | span.terms)
             for i, span in enumerate(self._spans)
-            if self._rarity.share(plain & span.terms, plain) >= _VERBATIM
-        )
+            if share(plain & span.terms, plain) >= _VERBATIM
+        }
+        nearest = max(near.values(), default=0.0)
+        return frozenset(i for i, alike in near.items() if alike >= nearest - _AS_NEAR)
 
     def _asked_for(self, wanted: frozenset[str], span: Span) -> float:
         """Return the share of the question that the span and, half of it, its passage hold."""

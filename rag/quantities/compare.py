@@ -171,7 +171,9 @@ def _close(wanted: Quantity, one: Decimal, other: Decimal) -> bool:
         return False
     exponent, finer = _exponent(one), _exponent(other)
     rounded = (wanted.scaled or exponent < 0 or wanted.unit in _PERCENT) and finer < exponent
-    return wanted.about or (rounded and 2 * distance <= Decimal(1).scaleb(exponent))
+    if wanted.about:  # a figure given as precisely as the other one is not a rounded one
+        return _exponent(other.normalize()) < _exponent(one.normalize())
+    return rounded and 2 * distance <= Decimal(1).scaleb(exponent)
 
 
 def _exponent(value: Decimal) -> int:

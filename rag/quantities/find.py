@@ -54,7 +54,7 @@ _CODE = re.compile(r"[a-z_]|-[a-z](?![a-z])")  # 4090Ti, 10-K: a name, not a num
 _BREAK = frozenset(" \n\r\t,.;:!?|/*\"'，。；：！？、")
 _MEASURE = re.compile("[ ]?[个個名位家次种種项項条條款台辆张份部套座所间本篇章节页点倍岁年周天日]")
 _NOT_COUNTED = frozenset("十百千一壹")  # 十分, 百货, 千万别, 一些: parts of words
-_VAGUE = frozenset("几幾数數好上近成第万萬")  # 几十, 数百; 第三 is a place, 万一 a word
+_VAGUE = frozenset("几幾数數好上近成万萬")  # 几十, 数百; 万一 is a word
 _NAMES_OF_DIGITS = frozenset(CHINESE_DIGITS)
 _CJK = "\u2e80"  # from here on; a digit after such a character begins a number
 _YEARS = range(1900, 2100)
@@ -149,6 +149,8 @@ class _Reader:
         before = self._low[start - 1] if start else " "
         if before == "_" or (before.isalnum() and before < _CJK):
             return None  # A100, x86_64: a name
+        if before == "第" and written.isdigit():
+            return Quantity(start - 1, end, code=f"第{int(written)}")
         if before == "-" and _CODE_BEFORE.search(self._wide, max(0, start - 3), start):
             return None  # 13a-15, COVID-19
         if ":" in written or written.count(".") > 1:
@@ -169,8 +171,11 @@ class _Reader:
     def _chinese(self, start: int, end: int, run: str) -> Quantity | None:
         share = run[:3] if run.startswith(("百分之", "千分之")) else ""
         value = chinese_number(run[len(share) :])
-        if value is None or (start and self._low[start - 1] in _VAGUE):
+        before = self._low[start - 1] if start else ""
+        if value is None or before in _VAGUE:
             return None
+        if before == "第":
+            return Quantity(start - 1, end, code=f"第{value.normalize():f}")
         if share:
             return Quantity(start, end, value / (1 if share[0] == "百" else 10), "%")
         if len(run) == 1 and (run in _NOT_COUNTED or not self._measures(end)):

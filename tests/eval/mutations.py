@@ -13,7 +13,7 @@ from random import Random
 Change = Callable[[str, Random], str | None]
 """Returns the changed sentence, ``None`` where it has nothing of the kind."""
 
-_NUMBER = re.compile(r"(?<![A-Za-z\d.,/:-])\d[\d,]*(?:\.\d+)?(?![\d/:-]|[A-Za-z]|\.\d)")
+_NUMBER = re.compile(r"(?<![A-Za-z\d.,/:\[-])\d[\d,]*(?:\.\d+)?(?![\d/:-]|[A-Za-z]|\.\d)")
 _YEAR = re.compile(r"(?<![\d,.$-])(?:19|20)\d\d(?![\d,.-]\d|\d)")
 _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",

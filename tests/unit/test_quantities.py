@@ -30,6 +30,7 @@ ONE_VALUE = [
     ["$ (1,234)", "-$1,234"],
     ["12 square miles", "12 sq mile", "12 square mile"],
     ["50 basis points", "50bps", "50个基点"],
+    ["第三次", "第3次"],
     ["30 days", "30-day", "thirty (30) days", "30天", "三十天"],
 ]  # fmt: skip
 
@@ -50,7 +51,8 @@ CHANGED = [
     ("三百二十", "三百三十"), ("twelve", "thirteen"), ("-1,234", "1,234"), ("1.2.3", "1.2.4"),
     ("10:30", "10:45"), ("45 Gb/s", "45 GB/s"), ("5 kg", "5 lb"), ("3个百分点", "3%"),
     ("1,197", "1,297"), ("1,200", "1,197"), ("$1.3 billion", "$1,197 million"),
-    ("about 1.3 billion", "1,197 million"), ("1,577", "1,577 million"),
+    ("about 1.3 billion", "1,197 million"), ("about 3,445", "3,435"), ("第三次", "第四次"),
+    ("1,577", "1,577 million"),
 ]  # fmt: skip
 
 
@@ -110,6 +112,10 @@ def test_the_year_of_a_date_may_stand_in_another_cell():
     assert gaps(quantities("March 31, 2018"), table) == ()
     assert gaps(quantities("March 31, 2016"), table) != ()
     assert gaps(quantities("March 31, 2017"), Place("March 31, 2018 and 2017-05-01")) != ()
+
+
+def test_a_span_of_days_keeps_its_first_date():
+    assert gaps(quantities("2009年3月11日"), Place("2009-03-11－15日")) == ()
 
 
 def test_american_and_european_order_are_both_read():
