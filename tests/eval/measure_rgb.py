@@ -1,14 +1,14 @@
 """RGB: Chinese passages from the web, with noise and without an answer; facts that were changed.
 
-    python -m tests.eval.measure_rgb --work DIR [--answers SECONDS]
+    python -m tests.eval.measure_rgb --work DIR [--parts retrieval,gate,answers]
 
 All passages of the 300 Chinese questions are indexed together in DIR, as they would be in one
-library. Prints how well the right ones are found; which questions the gate lets through when
-only their wrong passages are searched, and when the right ones are there as well. With
-``--answers`` a model answers as many questions as fit into the time, from what our retrieval
-finds and from right passages alone, beside fewer and fewer right ones, and from wrong ones; an
-answer is right if an expected one stands in it. Then the English facts that were changed in
-every passage: does it repeat them?
+library. ``retrieval``: how well the right ones are found. ``gate``: which questions are refused
+before a model is asked when only their wrong passages are searched, and when the right ones are
+there as well. ``answers``: a model answers as many questions as fit into ``--seconds``, from what
+our retrieval finds, from right passages alone, beside fewer and fewer right ones, and from wrong
+ones; an answer is right if an expected one stands in it. And the English facts that were changed
+in every passage: does it repeat them?
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def show_retrieval(collection: Collection, search: Searching, item_of: dict[str,
 
 def show_gate(rows: Sequence[Row], retriever: Retriever, ids: dict[str, str], least: float) -> None:
     outcomes = []
-    for row in rows[::2]:  # half of them: each is two searches
+    for row in rows:
         for name, texts in (("wrong only", row.wrong), ("all of its own", row.right + row.wrong)):
             found = retriever.search(row.query, k=SHOWN, documents=[ids[t] for t in texts])
             refused = float(not found.passages or found.relevance < least)
@@ -169,8 +169,9 @@ def show_answers(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="where the passages are indexed")
-    parser.add_argument("--answers", type=float, default=0.0, help="seconds for a model to answer")
-    parser.add_argument("--no-retrieval", action="store_true", help="only what --answers prints")
+    parser.add_argument("--parts", default="retrieval,gate", help="separated by commas")
+    parser.add_argument("--seconds", type=float, default=200.0, help="for answers")
+    parser.add_argument("--every", type=int, default=1, help="gate: one question of so many")
     arguments = parser.parse_args()
     settings = load_settings(None, {**os.environ, "RAG_KNOWLEDGE": str(arguments.work)})
     folder = eval_folder() / "generation" / "rgb"
@@ -186,14 +187,16 @@ def main() -> None:
         )
         retriever = wiring.retriever(factory, ledger, engines, exact_index(ledger, engines.space))
         least = settings.retrieve.min_relevance
-        if not arguments.no_retrieval:
+        parts = arguments.parts.split(",")
+        if "retrieval" in parts:
             show_retrieval(collection, Searching(retriever, min_relevance=least), item_of)
+        if "gate" in parts:
             texts = {item.id: item.text for item in collection.items}
             ids = {texts[item]: document for document, item in item_of.items()}
-            show_gate(rows, retriever, ids, least)
-        if arguments.answers:
+            show_gate(rows[:: arguments.every], retriever, ids, least)
+        if "answers" in parts:
             generator = factory.generator()
-            show_answers(rows, facts, retriever, generator, arguments.answers)
+            show_answers(rows, facts, retriever, generator, arguments.seconds)
             generator.close()
     finally:
         ledger.close()
