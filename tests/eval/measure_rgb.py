@@ -142,28 +142,33 @@ def mixed(row: Row, right: int) -> list[str]:
     return [text for pair in zip_longest(bad, good) for text in pair if text is not None]
 
 
+def asked(row: Row, retriever: Retriever) -> Iterator[tuple[str, list[Passage]]]:
+    """Yield the passages that a question is answered from, by the name of the way."""
+    yield "our retrieval", list(retriever.search(row.query, k=SHOWN).passages)
+    for name, right in NOISE.items():
+        yield name, shown(mixed(row, right))
+
+
 def show_answers(
     rows: Sequence[Row], facts: Sequence[Row], retriever: Retriever, generator: TextGenerator,
     seconds: float,
 ) -> None:  # fmt: skip
-    """Ask each question in every way before the next one, so that all ways have the same."""
+    """Ask each question in every way before the next one, until the time is up."""
     until = perf_counter() + seconds
     counts: dict[str, list[bool]] = defaultdict(list)
     for row, fact in zip(rows, facts, strict=False):
-        if perf_counter() > until:
-            break
-        given = {"our retrieval": list(retriever.search(row.query, k=SHOWN).passages)}
-        given |= {name: shown(mixed(row, right)) for name, right in NOISE.items()}
-        for name, passages in given.items():
-            text = answer(generator, row.query, passages)
-            right = any(contains(text, gold) for gold in row.answers)
-            counts[name].append(is_refusal(text) if name == "wrong only" else right)
-        text = answer(generator, fact.query, shown(fact.changed))
-        counts["changed facts: repeated"].append(contains(text, fact.fake))
-        counts["changed facts: corrected"].append(any(contains(text, g) for g in fact.answers))
+        for name, passages in asked(row, retriever):
+            if perf_counter() < until:
+                text = answer(generator, row.query, passages)
+                right = any(contains(text, gold) for gold in row.answers)
+                counts[name].append(is_refusal(text) if name == "wrong only" else right)
+        if perf_counter() < until:
+            text = answer(generator, fact.query, shown(fact.changed))
+            counts["changed facts: repeated"].append(contains(text, fact.fake))
+            counts["changed facts: corrected"].append(any(contains(text, g) for g in fact.answers))
     for name, found in counts.items():
-        said = "says it is not there" if name == "wrong only" else "yes"
-        say(f"{generator.name}  {name:26} {sum(found)} of {len(found)} {said}")
+        what = "say it is not there" if name == "wrong only" else "yes"
+        say(f"{generator.name}  {name:26} {sum(found)} of {len(found)} {what}")
 
 
 def main() -> None:
