@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rag.words import detect_language, is_cjk
 
@@ -52,7 +53,7 @@ def named_documents(question: str, names: Mapping[str, Iterable[str]]) -> Named:
     found = [
         (start, end, document_id)
         for document_id, given in names.items()
-        for name in {_squeeze(_stem(name)).text for name in given}
+        for name in {_bare(name) for name in given}
         for start, end in _places(asked, name)
     ]
     widest = sorted(
@@ -76,10 +77,11 @@ def _without(question: str, asked: _Squeezed, places: Iterable[tuple[int, int]])
 
 
 def _places(asked: _Squeezed, name: str) -> Iterator[tuple[int, int]]:
-    chinese = any(map(is_cjk, name))
-    if len(name) < (_LEAST_CHINESE if chinese else _LEAST_LATIN) or name in _NO_NAMES:
-        return
     start = asked.text.find(name)
+    if start < 0 or name in _NO_NAMES:
+        return
+    if len(name) < (_LEAST_CHINESE if any(map(is_cjk, name)) else _LEAST_LATIN):
+        return
     while start >= 0:
         end = start + len(name)
         if start in asked.borders and end in asked.borders:
@@ -103,6 +105,11 @@ def _squeeze(text: str) -> _Squeezed:
             origins.append(index)
             apart = False
     return _Squeezed("".join(kept), frozenset({*borders, len(kept)}), tuple(origins))
+
+
+@lru_cache(maxsize=16_384)  # the names of a library are looked for in every such question
+def _bare(name: str) -> str:
+    return _squeeze(_stem(name)).text
 
 
 def _stem(name: str) -> str:
