@@ -1,0 +1,75 @@
+"""In a large library rare words choose the candidates; common ones still help to order them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag.retrieve.analyser import BilingualAnalyser
+from rag.retrieve.lexical import BM25Index
+from rag.store.ledger import Ledger
+from rag.store.passages import LedgerPassages
+from rag.store.rows import DocumentRow, FileRow, IndexedChunks
+from rag.types import Chunk, Document, Page
+
+ANALYSER = BilingualAnalyser()
+TEXTS = [
+    *(f"the company paid rent in month {n}" for n in range(40)),
+    "the company sold a zeppelin and paid for it in the month after",
+    "a zeppelin flew over the lake",
+    "the company bought a second zeppelin, paid rent, and the company kept it",
+    *(f"nothing of this kind stands in line {n} of the annex" for n in range(100)),
+]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LedgerPassages:
+    ledger = Ledger(tmp_path / "library.db")
+    space = ledger.create_space(embedder="none", dim=1, chunking="none", analyser=ANALYSER.name)
+    pages = tuple(Page(number, text) for number, text in enumerate(TEXTS, start=1))
+    document = Document("d" * 64, "Title", pages)
+    chunks = [
+        Chunk(document.id, at, at + len(p.text), p.number, p.number, p.text)
+        for at, p in zip(document.page_starts(), pages, strict=True)
+    ]
+    indexed = IndexedChunks(
+        chunks,
+        [" ".join(ANALYSER.terms(text)) for text in TEXTS],
+        [bytes([n]) * 32 for n in range(len(TEXTS))],
+        np.ones((len(TEXTS), 1), dtype=np.float32),
+    )
+    files = [FileRow("a.pdf", 1, 1, document.id)]
+    ledger.commit_document(DocumentRow(document, "en", "ready", None, files), space, indexed)
+    return LedgerPassages(ledger, space)
+
+
+def ranked(store: LedgerPassages, question: str, *, most: int) -> list[tuple[int, float]]:
+    found = BM25Index(store, ANALYSER, most_scored=most).search(question, k=10, documents=None)
+    return [(store.passages([i])[i].chunk.first_page, score) for i, score in found]
+
+
+def test_a_question_of_few_occurrences_is_scored_as_ever(store: LedgerPassages) -> None:
+    whole = ranked(store, "Which company paid rent for a zeppelin?", most=10_000)
+    assert whole[0][0] == 43
+    assert len(whole) == 10
+
+
+def test_rare_words_choose_and_common_ones_order(store: LedgerPassages) -> None:
+    whole = dict(ranked(store, "Which company paid rent for a zeppelin?", most=10_000))
+    few = ranked(store, "Which company paid rent for a zeppelin?", most=10)
+    assert [page for page, _ in few] == [43, 41, 42]
+    for page, score in few[:2]:  # nearly the score that FTS5 gives for all words
+        assert score == pytest.approx(whole[page], rel=0.15)
+
+
+def test_a_question_of_common_words_alone_is_answered_by_the_rarest(store: LedgerPassages) -> None:
+    found = ranked(store, "company rent", most=1)
+    assert len(found) == 10
+    assert found[0][1] > found[-1][1] or len({score for _, score in found}) == 1
+
+
+def test_words_that_stand_nowhere_find_nothing(store: LedgerPassages) -> None:
+    assert ranked(store, "xylophone", most=1) == []
+    assert ranked(store, "xylophone", most=10_000) == []
