@@ -37,16 +37,15 @@ def model(model_path: Callable[[str], Path]):
     loaded.close()
 
 
-@pytest.mark.parametrize("question", ["Summarise this lease", "List everything that is paid"])
 def test_everything_is_read_and_what_is_said_is_proved(
-    model: LlamaCppGenerator, tmp_path: Path, question: str
+    model: LlamaCppGenerator, tmp_path: Path
 ) -> None:
     library = PageLibrary(tmp_path, HashingEmbedder())
     library.add("lease", LEASE)
-    answer = ask(library, model, question, tmp_path)
+    answer = ask(library, model, "Summarise this lease", tmp_path)
     assert answer.coverage is not None
     assert (answer.coverage.read, answer.coverage.of) == (4, 4)
-    assert "950" in answer.text or "1900" in answer.text
+    assert "950" in answer.text
     supported = [s for s in answer.sentences if s.verdict == "supported"]
     assert supported
     assert all(s.evidence for s in supported)
