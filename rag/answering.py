@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rag import wiring
 from rag.errors import StoreError
-from rag.whole_scope import Pace
+from rag.whole.scope import Pace
 from rag.words import Text
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rag.model_loading import ModelLoading
     from rag.store.ledger import Ledger
     from rag.store.live_index import LiveIndex
-    from rag.whole_document import Asker
+    from rag.whole.asker import Asker
 
 
 class Answering:

@@ -253,7 +253,7 @@ class Desk:
     ) -> Iterator[Event]:
         """Yield the events of one answer. Waits for the model if it is still loading.
 
-        ``mode`` says whether documents are read whole; see ``rag.whole_document``.
+        ``mode`` says whether documents are read whole; see ``rag.whole.asker``.
 
         Raises:
             RagError: nothing is indexed, or the model cannot be loaded or run.

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from rag.protocols import TextGenerator, VectorIndex
     from rag.retrieve.retriever import HybridRetriever
     from rag.store.ledger import Ledger
-    from rag.whole_document import Asker
-    from rag.whole_scope import Pace
+    from rag.whole.asker import Asker
+    from rag.whole.scope import Pace
 
 
 def space_engines(factory: Factory, ledger: Ledger, space: Space | None) -> SpaceEngines:
@@ -173,9 +173,9 @@ def asker(
         StoreError: nothing has been indexed yet.
     """
     from rag.store.shelf import LedgerShelf
-    from rag.whole_document import Asker
-    from rag.whole_notes import Parts
-    from rag.whole_scope import Planner
+    from rag.whole.asker import Asker
+    from rag.whole.notes import Parts
+    from rag.whole.scope import Planner
 
     space = _active(ledger)
     engines = space_engines(factory, ledger, space)

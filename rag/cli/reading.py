@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rag.protocols import TextGenerator, VectorIndex
     from rag.store.ledger import Ledger
     from rag.types import Space
-    from rag.whole_document import Asker
+    from rag.whole.asker import Asker
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class OpenLibrary:
     def asker(self) -> Asker:
         """Return question answering that also reads whole documents."""
         from rag import wiring
-        from rag.whole_scope import Pace
+        from rag.whole.scope import Pace
 
         return wiring.asker(
             self.factory,

@@ -13,9 +13,9 @@ from rag.retrieve.hashing import HashingEmbedder
 from rag.store.passages import LedgerPassages
 from rag.store.shelf import LedgerShelf
 from rag.types import Answer, Finished
-from rag.whole_document import Asker
-from rag.whole_notes import Parts
-from rag.whole_scope import Pace, Planner
+from rag.whole.asker import Asker
+from rag.whole.notes import Parts
+from rag.whole.scope import Pace, Planner
 from tests.fake_reader import locator_over
 from tests.libraries import PageLibrary
 

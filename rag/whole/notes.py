@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rag.pipeline import AskSettings
     from rag.protocols import Analyser, Embedder, Shelf, TextGenerator
     from rag.types import Message, Passage
-    from rag.whole_scope import Pace, Plan
+    from rag.whole.scope import Pace, Plan
 
 GROUP_TOKENS = 1400
 """Longest prompt of one step of reading; see "Reading whole documents" in DECISIONS.md."""

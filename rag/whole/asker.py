@@ -34,8 +34,8 @@ from rag.types import (
     Sentence,
     Usage,
 )
-from rag.whole_lists import distinct, listed
-from rag.whole_notes import NoteTaker, Parts
+from rag.whole.lists import distinct, listed
+from rag.whole.notes import NoteTaker, Parts
 from rag.words import detect_language
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from rag.protocols import TextGenerator
     from rag.reading import AskMode, ReadingStep
     from rag.types import Message
-    from rag.whole_scope import Plan, Planner
+    from rag.whole.scope import Plan, Planner
 
 
 class Asker:
