@@ -80,7 +80,7 @@ class RetrieveSettings(_Section):
     ] = 300
     min_relevance: Annotated[
         float, Field(ge=0, le=1, description="below it the app says: not in your documents")
-    ] = 0.1
+    ] = 0.3
 
 
 class GeneratorSettings(_Section):

@@ -66,7 +66,7 @@ class AskSettings:
     k: int = 5
     max_tokens: int = 512
     temperature: float = 0.0
-    min_relevance: float = 0.1
+    min_relevance: float = 0.3
     drop_unsupported: bool = False
 
 
