@@ -44,20 +44,25 @@ def test_documents_come_out_in_groups_in_the_order_in_which_they_went_in() -> No
 
 
 def test_a_nudge_sends_a_part_of_a_group_only_when_nothing_else_is_on_its_way() -> None:
-    go = threading.Event()
+    nudged = threading.Event()
+
+    def cut_and_tell(what: Pending) -> Cut:
+        if what.document.id == "-":
+            nudged.set()
+        return cut(what)
 
     def slowly(cuts):
-        go.wait()
+        assert nudged.wait(timeout=30)
         return embed(cuts)
 
-    with Line(cut=cut, embed=slowly, group_passages=2) as line:
+    with Line(cut=cut_and_tell, embed=slowly, group_passages=2) as line:
         for name in "abc":
             line.put(pending(name))
         line.nudge()
-        go.set()
+        line.put(pending("-", pages=0))  # no passages: it fills no group, and comes after the nudge
         assert names(line.finished(wait=True)) == "ab"
         line.put(pending("d"))
-        assert names(line.finished(wait=True)) == "cd", "c did not wait for its group"
+        assert names(line.finished(wait=True)) == "c-d", "c did not wait for its group"
         line.put(pending("e"))
         line.nudge()
         assert names(line.finished(wait=True)) == "e"
