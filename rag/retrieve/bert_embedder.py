@@ -13,22 +13,17 @@ from tokenizers import Tokenizer
 from rag.retrieve.bert_forward import BertForward
 from rag.retrieve.bert_shape import BertShape
 from rag.retrieve.cpu_streams import CpuStreams, cpu_dtype
-from rag.retrieve.token_batches import (
-    ITEM_TOKENS,
-    TokenizedTexts,
-    embed_by_length,
-    mean_row,
-    unloadable,
-)
+from rag.retrieve.token_batches import ITEM_TOKENS, embed_by_length, unloadable
+from rag.retrieve.token_embedder import TokenEmbedder
 
 if TYPE_CHECKING:
-    from rag.protocols import Vector, Vectors
+    from rag.protocols import Vectors
 
 BATCH = 8
 """Passages of a batch where the settings leave it open; tests/eval/DECISIONS.md has others."""
 
 
-class BertEmbedder:
+class BertEmbedder(TokenEmbedder):
     """Embeds with the BERT encoder in ``folder``. Each core has a batch of its own.
 
     A text's vector does not depend on its neighbours: nothing is padded.
@@ -57,15 +52,14 @@ class BertEmbedder:
             raise unloadable(folder, error) from error
         self._streams = CpuStreams()
         self._batch_tokens = (batch or BATCH) * ITEM_TOKENS
-        self.max_tokens = min(max_tokens, shape.max_tokens)
-        self._texts = TokenizedTexts(
+        super().__init__(
             Tokenizer.from_file(str(folder / "tokenizer.json")),
+            dim=shape.hidden,
+            name=name,
             query_prefix=query_prefix,
             passage_prefix=passage_prefix,
-            max_tokens=self.max_tokens,
+            max_tokens=min(max_tokens, shape.max_tokens),
         )
-        self.dim = shape.hidden
-        self.name = " ".join(filter(None, (name, query_prefix.strip(), passage_prefix.strip())))
 
     @staticmethod
     def suits(folder: Path, *, device: Literal["auto", "cpu", "cuda"]) -> bool:
@@ -73,25 +67,6 @@ class BertEmbedder:
         if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
             return False
         return BertShape.of(folder) is not None and (folder / "tokenizer.json").is_file()
-
-    def count_tokens(self, text: str) -> int:
-        """Count tokens as ``embed_passages`` would send them, prefix and specials included."""
-        return self._texts.count(text)
-
-    def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        """Return float32 rows of norm 1, shape ``(len(texts), dim)``, in the given order.
-
-        Raises:
-            ModelError: a text is longer than the model takes.
-        """
-        return self._embed(self._texts.passages(texts))
-
-    def embed_query(self, text: str) -> Vector:
-        """Return one float32 vector of norm 1, shape ``(dim,)``.
-
-        A question longer than the model takes is read in windows and gets their mean.
-        """
-        return mean_row(self._embed(self._texts.question(text)))
 
     def _embed(self, ids: Sequence[Sequence[int]]) -> Vectors:
         return embed_by_length(

@@ -19,14 +19,14 @@ from tokenizers import Tokenizer
 
 from rag.errors import ModelError
 from rag.retrieve.bert_shape import BertShape
-from rag.retrieve.token_batches import TokenizedTexts, mean_row
+from rag.retrieve.token_embedder import TokenEmbedder
 from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors
 
 
-class OnnxEmbedder:
+class OnnxEmbedder(TokenEmbedder):
     """Embeds with a graph that ``rag.retrieve.onnx_cache`` wrote.
 
     One text a run, as many at once as there are cores: nothing is padded, no thread waits for
@@ -52,34 +52,14 @@ class OnnxEmbedder:
         assert shape is not None, "a graph is only written of such a model"
         self._session = open_session(graph)
         self._threads = ThreadPoolExecutor(_cores(), thread_name_prefix="onnx")
-        self.max_tokens = min(max_tokens, shape.max_tokens)
-        self._texts = TokenizedTexts(
+        super().__init__(
             Tokenizer.from_file(str(folder / "tokenizer.json")),
+            dim=shape.hidden,
+            name=name,
             query_prefix=query_prefix,
             passage_prefix=passage_prefix,
-            max_tokens=self.max_tokens,
+            max_tokens=min(max_tokens, shape.max_tokens),
         )
-        self.dim = shape.hidden
-        self.name = " ".join(filter(None, (name, query_prefix.strip(), passage_prefix.strip())))
-
-    def count_tokens(self, text: str) -> int:
-        """Count tokens as ``embed_passages`` would send them, prefix and specials included."""
-        return self._texts.count(text)
-
-    def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        """Return float32 rows of norm 1, shape ``(len(texts), dim)``, in the given order.
-
-        Raises:
-            ModelError: a text is longer than the model takes.
-        """
-        return self._embed(self._texts.passages(texts))
-
-    def embed_query(self, text: str) -> Vector:
-        """Return one float32 vector of norm 1, shape ``(dim,)``.
-
-        A question longer than the model takes is read in windows and gets their mean.
-        """
-        return mean_row(self._embed(self._texts.question(text)))
 
     def _embed(self, ids: Sequence[Sequence[int]]) -> Vectors:
         """Return unit rows; the longest texts begin, so that no thread is left with one."""

@@ -16,18 +16,12 @@ from transformers.utils import logging as transformers_logging
 
 from rag.errors import ModelMissing, OutOfMemory
 from rag.retrieve.cpu_streams import CpuStreams, cpu_dtype
-from rag.retrieve.token_batches import (
-    ITEM_TOKENS,
-    Run,
-    TokenizedTexts,
-    embed_by_length,
-    mean_row,
-    unloadable,
-)
+from rag.retrieve.token_batches import ITEM_TOKENS, Run, embed_by_length, unloadable
+from rag.retrieve.token_embedder import TokenEmbedder
 from rag.words import Text
 
 if TYPE_CHECKING:
-    from rag.protocols import Vector, Vectors
+    from rag.protocols import Vectors
 
 CPU_BATCH, GPU_BATCH = 8, 64
 """Passages of a batch where the settings leave it open. The CPU's is measured
@@ -35,7 +29,7 @@ CPU_BATCH, GPU_BATCH = 8, 64
 _PAD_TO = 32  # tokens; few shapes, so memory stays level, for at most 7 % more work
 
 
-class SentenceTransformerEmbedder:
+class SentenceTransformerEmbedder(TokenEmbedder):
     """Embeds with the model in ``folder``; nothing is fetched from the network.
 
     ``batch`` times 256 padded tokens are embedded at once, so short passages share a batch
@@ -65,36 +59,15 @@ class SentenceTransformerEmbedder:
         self._run: Run = CpuStreams().map if cpu else map
         self._batch_tokens = (batch or (CPU_BATCH if cpu else GPU_BATCH)) * ITEM_TOKENS
         self._pad_id = int(self._model.tokenizer.pad_token_id or 0)
-        self.max_tokens = min(max_tokens, int(self._model.max_seq_length or max_tokens))
-        self._texts = TokenizedTexts(
+        super().__init__(
             # the model's own, which nobody else uses: a second one of e5's would take 290 MB
             self._model.tokenizer.backend_tokenizer,
+            dim=int(self._model.get_embedding_dimension() or 0),
+            name=name,
             query_prefix=query_prefix,
             passage_prefix=passage_prefix,
-            max_tokens=self.max_tokens,
+            max_tokens=min(max_tokens, int(self._model.max_seq_length or max_tokens)),
         )
-        self.dim = int(self._model.get_embedding_dimension() or 0)
-        self.name = " ".join(filter(None, (name, query_prefix.strip(), passage_prefix.strip())))
-
-    def count_tokens(self, text: str) -> int:
-        """Count tokens as ``embed_passages`` would send them, prefix and specials included."""
-        return self._texts.count(text)
-
-    def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        """Return float32 rows of norm 1, shape ``(len(texts), dim)``, in the given order.
-
-        Raises:
-            ModelError: a text is longer than the model takes.
-            OutOfMemory: the device ran out of memory.
-        """
-        return self._embed(self._texts.passages(texts))
-
-    def embed_query(self, text: str) -> Vector:
-        """Return one float32 vector of norm 1, shape ``(dim,)``.
-
-        A question longer than the model takes is read in windows and gets their mean.
-        """
-        return mean_row(self._embed(self._texts.question(text)))
 
     def _embed(self, ids: Sequence[Sequence[int]]) -> Vectors:
         return embed_by_length(
