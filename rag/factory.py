@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         GpuReadings,
         TextGenerator,
     )
+    from rag.retrieve.retriever import Floors
     from rag.store.ledger import Ledger
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ class Factory:
         self._guard = threading.Lock()  # of the pool; pages are drawn while a model loads
         self._embedder_guard = threading.Lock()
         self._analyser: Analyser | None = None
+        self.floors: dict[int, Floors] = {}
+        """By space: what retrievers have in common, each question being wired anew."""
 
     @property
     def analyser(self) -> Analyser:

@@ -116,6 +116,7 @@ def retriever(
         index=index,
         embedder=engines.embedder,
         candidates=factory.settings.retrieve.candidates,
+        floors=factory.floors.setdefault(engines.space.id, {}),
     )
     return built
 

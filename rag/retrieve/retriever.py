@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, MutableMapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from time import perf_counter
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         VectorIndex,
     )
 
+Floors = MutableMapping[tuple[Language, int], float]
+"""Cosines that unrelated questions reach, by language and order of the library's size."""
 _SPREAD = 4  # times k: as many passages are looked at before pages are spread
 _JUDGED = 5  # best passages whose words and language are looked at
 
@@ -36,7 +38,7 @@ _JUDGED = 5  # best passages whose words and language are looked at
 class HybridRetriever:
     """Searches by words and by meaning, and trusts each leg as far as the question allows."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one part of retrieval
         self,
         store: PassageStore,
         lexical: LexicalIndex,
@@ -45,15 +47,20 @@ class HybridRetriever:
         *,
         candidates: int,
         analyser: Analyser | None = None,
+        floors: Floors | None = None,
     ) -> None:
-        """Each leg contributes ``candidates`` passages; ``analyser`` is the index's own."""
+        """Each leg contributes ``candidates`` passages; ``analyser`` is the index's own.
+
+        ``floors`` keeps what unrelated questions find for retrievers to come over the same
+        index: asking them costs as much as many searches.
+        """
         self._store = store
         self._lexical = lexical
         self._index = index
         self._embedder = embedder
         self._candidates = candidates
         self._analyser = analyser or BilingualAnalyser()
-        self._floors: dict[tuple[Language, int], float] = {}
+        self._floors: Floors = {} if floors is None else floors
 
     def search(
         self,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from rag.errors import LibraryBusy, RagError, StoreError, UnknownDocument
 from rag.explain.values import Asked
 from rag.ingest.guard import Limits
 from rag.ingest.pool import WorkerPool
+from rag.retrieve.hashing import HashingEmbedder
 from rag.store.jobs import Jobs
 from rag.store.ledger import Ledger
 from rag.types import Delta, Finished, Message, Retrieved
@@ -56,6 +58,27 @@ def test_opening_loads_nothing_and_starting_does_the_rest(desk: Desk) -> None:
     assert desk.state().model_name == "echo"
     assert desk.state().memory.process_bytes > 0
     assert desk.state().memory.ram_total_bytes > 0
+
+
+def test_only_the_first_question_pays_for_what_all_have_in_common(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.start()
+    until(lambda: names(desk) == ["lease.pdf"] and desk.state().model_state == "ready")
+    embedded: list[str] = []
+    embed = HashingEmbedder.embed_query
+
+    def counted(self: HashingEmbedder, text: str) -> Any:
+        embedded.append(text)
+        return embed(self, text)
+
+    monkeypatch.setattr(HashingEmbedder, "embed_query", counted)
+    counts = []
+    for question in ("What is the monthly rent?", "Are pets allowed?"):
+        before = len(embedded)
+        list(desk.ask(question, cancelled=lambda: False))
+        counts.append(len(embedded) - before)
+    assert counts[0] > counts[1] == 1
 
 
 def test_the_open_app_says_what_became_of_a_sentence(desk: Desk) -> None:

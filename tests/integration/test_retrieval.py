@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rag.retrieve.hashing import HashingEmbedder
+from rag.retrieve.relevance import PROBES
+from rag.retrieve.retriever import HybridRetriever
 from tests.libraries import PageLibrary
 
 CARDS = "cards"
@@ -150,3 +152,28 @@ def test_times_are_measured(library):
     assert seconds.dense > 0
     assert seconds.lexical > 0
     assert seconds.fuse > 0
+
+
+def test_what_unrelated_questions_find_is_asked_once_for_all_retrievers(library, monkeypatch):
+    embedded = []
+    embed = library.embedder.embed_query
+
+    def counted(text):
+        embedded.append(text)
+        return embed(text)
+
+    monkeypatch.setattr(library.embedder, "embed_query", counted)
+    floors = {}
+    relevances = []
+    for _ in range(3):  # the app makes a retriever for every question
+        retriever = HybridRetriever(
+            library.store,
+            library.lexical,
+            library.index,
+            library.embedder,
+            candidates=50,
+            floors=floors,
+        )
+        relevances.append(retriever.search("When does the lease end?", k=3).relevance)
+    assert len(embedded) == 3 + len(PROBES["en"])
+    assert len(set(relevances)) == 1
