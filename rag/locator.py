@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rag.errors import IngestError
 from rag.ingest.folder import real_path
 from rag.recognised import span_boxes
-from rag.types import Box, Passage, Sentence
+from rag.types import Box, Evidence, Passage, Sentence
 
 if TYPE_CHECKING:
     from rag.protocols import PageViewer
@@ -83,14 +83,20 @@ class Locator:
     def proven(
         self, sentences: Sequence[Sentence], passages: Sequence[Passage]
     ) -> tuple[Sentence, ...]:
-        """Return the sentences with boxes for the evidence of each."""
+        """Return the sentences with page and boxes for the evidence of each."""
         spans = [
             (passages[e.passage].chunk.document_id, e.start, e.end)
             for sentence in sentences
             for e in sentence.evidence
         ]
-        boxes = iter(self.boxes(spans))
+        pages = [self.page_of(document, start) for document, start, _ in spans]
+        places = iter(zip(pages, self.boxes(spans), strict=True))
+
+        def at_its_place(found: Evidence) -> Evidence:
+            page, boxes = next(places)
+            return replace(found, page=page, boxes=boxes)
+
         return tuple(
-            replace(s, evidence=tuple(replace(e, boxes=next(boxes)) for e in s.evidence))
-            for s in sentences
+            replace(sentence, evidence=tuple(map(at_its_place, sentence.evidence)))
+            for sentence in sentences
         )

@@ -205,24 +205,9 @@ class RagPipeline:
         )
 
         def located(sentence: Sentence) -> Sentence:
-            return self._located(sentence, run)
+            return self._locator.proven([sentence], run.shown)[0]
 
         return Checker(linker.judge, located, drop=self._settings.drop_unsupported)
-
-    def _located(self, sentence: Sentence, run: _Run) -> Sentence:
-        """Return the sentence with the pages and boxes of its evidence."""
-        spans = [
-            (run.shown[e.passage].chunk.document_id, e.start, e.end) for e in sentence.evidence
-        ]
-        boxes = self._locator.boxes(spans)
-        pages = [self._locator.page_of(document, start) for document, start, _ in spans]
-        return replace(
-            sentence,
-            evidence=tuple(
-                replace(found, page=page, boxes=where)
-                for found, page, where in zip(sentence.evidence, pages, boxes, strict=True)
-            ),
-        )
 
     def _answer(self, run: _Run, sentences: tuple[Sentence, ...]) -> Answer:
         return Answer(

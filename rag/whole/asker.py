@@ -144,7 +144,9 @@ class _Run:
             for start, end in split_sentences(made.text)
             if any(first <= start < last for first, last in made.items)
         )
-        self._sentences = tuple(sentence for sentence in found if sentence is not None)
+        self._sentences = self._parts.locator.proven(
+            [sentence for sentence in found if sentence is not None], self._sources
+        )
 
     def _compose(self, taker: NoteTaker) -> Iterator[Event]:
         """Shorten the notes until they fit, then let the model write."""
@@ -172,7 +174,9 @@ class _Run:
     ) -> Iterator[Event]:
         """Stream the answer; each sentence is judged as it ends."""
         settings = self._parts.settings
-        with Checker(self._linker().judge, self._paged, drop=settings.drop_unsupported) as checker:
+        with Checker(
+            self._linker().judge, self._located, drop=settings.drop_unsupported
+        ) as checker:
             for delta in model.stream(
                 messages,
                 max_tokens=longest,
@@ -221,15 +225,9 @@ class _Run:
             question=self._plan.question,
         )
 
-    def _paged(self, sentence: Sentence) -> Sentence:
-        """Return the sentence with the pages of its evidence; the thread that judges has none."""
-        page_of = self._parts.locator.page_of
-        documents = [self._sources[e.passage].chunk.document_id for e in sentence.evidence]
-        evidence = [
-            replace(found, page=page_of(document, found.start))
-            for found, document in zip(sentence.evidence, documents, strict=True)
-        ]
-        return replace(sentence, evidence=tuple(evidence))
+    def _located(self, sentence: Sentence) -> Sentence:
+        """Return the sentence with page and boxes; the thread that judges has neither."""
+        return self._parts.locator.proven([sentence], self._sources)[0]
 
     def _answer(self) -> Answer:
         taker = self._taker
@@ -249,7 +247,7 @@ class _Run:
         )
 
     def _cited(self) -> tuple[tuple[Sentence, ...], tuple[Passage, ...]]:
-        """Return the sentences with boxes, and of all sources those that they point to."""
+        """Return the sentences, and of all sources those that they point to."""
         cited = sorted({e.passage for sentence in self._sentences for e in sentence.evidence})
         places = {old: new for new, old in enumerate(cited)}
         passages = [self._sources[old] for old in cited]
@@ -257,8 +255,7 @@ class _Run:
             replace(s, evidence=tuple(replace(e, passage=places[e.passage]) for e in s.evidence))
             for s in self._sentences
         )
-        locator = self._parts.locator
-        return locator.proven(sentences, passages), locator.placed(passages)
+        return sentences, self._parts.locator.placed(passages)
 
     def _usage(self, taker: NoteTaker | None) -> Usage:
         """Return what it cost; ``completion_tokens`` are the answer's, without the notes."""

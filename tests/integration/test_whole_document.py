@@ -120,6 +120,22 @@ def test_each_sentence_is_proved_by_the_passage_it_came_from(reader: Reader) -> 
         assert f"fee number {evidence.page} " in said
 
 
+def test_an_item_of_a_list_leads_to_its_own_page_of_a_passage(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, {"lease": LEASE})
+    (first, *_), library = reader.library.ledger.spaces().values(), reader.library
+    connection = library.ledger.connection
+    connection.execute("DELETE FROM chunks WHERE first_page = 2")
+    connection.execute(
+        "UPDATE chunks SET last_page = 2, end = (SELECT start + length(text) FROM pages"
+        " WHERE number = 2) WHERE first_page = 1 AND space_id = ?",
+        (first.id,),
+    )
+    model = RuleReader(words=("fee number",))
+    answer = answer_of(reader.ask("List all fees that the lease names", model))
+    pages = [evidence.page for sentence in answer.sentences for evidence in sentence.evidence]
+    assert pages == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
 def test_what_the_model_invents_while_it_reads_goes_no_further(reader: Reader) -> None:
     model = RuleReader(words=("fee number",), invents="Elephants paint the harbour purple.")
     answer = answer_of(reader.ask("Summarise the lease", model))
