@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.cli.context import Context, progress_bar
@@ -96,14 +95,12 @@ def only(ledger: Ledger, document: str | None) -> list[str] | None:
     Raises:
         UnknownDocument: there is none.
     """
+    from rag.store.whereabouts import files_named
+
     if document is None:
         return None
-    wanted = document.replace("\\", "/")
-    found = {
-        row.document_id
-        for row in ledger.files().values()
-        if row.document_id and (row.path == wanted or Path(row.path).name == Path(wanted).name)
-    }
+    rows = [row for row in ledger.files().values() if row.document_id]
+    found = {row.document_id for row in files_named(rows, document) if row.document_id}
     if not found:
         raise UnknownDocument(
             Text(f"The library has no document {document}.", f"资料库中没有文档 {document}。"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from rag.store.ledger import Ledger
     from rag.store.rows import FileRow
     from rag.types import Space
+
+_RUN_ON = 1000  # characters of the next page that a sentence may run on into
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,15 @@ class UnreadPage:
         return self.state in SEARCHABLE
 
 
+def files_named(rows: Iterable[FileRow], name: str) -> list[FileRow]:
+    """Return the row with this path; else those whose file has this name, wherever they lie."""
+    wanted = unicodedata.normalize("NFC", name).replace("\\", "/")
+    known = list(rows)
+    exact = [row for row in known if row.path == wanted]
+    bare = PurePosixPath(wanted).name
+    return exact or [row for row in known if PurePosixPath(row.path).name == bare]
+
+
 class Whereabouts:
     """Answers where something is, for one space. Reads only."""
 
@@ -50,12 +62,7 @@ class Whereabouts:
     def files(self, name: str | None = None) -> list[FileRow]:
         """Return the known paths: all, or those that ``name`` may mean."""
         rows = self._ledger.files().values()
-        if name is None:
-            return list(rows)
-        wanted = name.replace("\\", "/")
-        bare = PurePosixPath(wanted).name
-        exact = [row for row in rows if row.path == wanted]
-        return exact or [row for row in rows if PurePosixPath(row.path).name == bare]
+        return list(rows) if name is None else files_named(rows, name)
 
     def failure(self, document_id: str) -> str | None:
         """Return the reason of a file that could not be opened; ``None`` where it has pages."""
@@ -125,6 +132,3 @@ class Whereabouts:
             (self._space.id, document_id, end, start),
         )
         return [(int(row[0]), int(row[1]), int(row[2])) for row in rows]
-
-
-_RUN_ON = 1000  # characters of the next page that a sentence may run on into

@@ -122,6 +122,11 @@ def test_search_can_be_limited_to_one_document(shell: Shell) -> None:
     shell.json("sync")
     found = shell.json("search", "rent", "--document", "手册.pdf")
     assert {p["document"] for p in found["passages"]} == {"手册.pdf"}
+    write_pdf(shell.folder / "old" / "lease.pdf", ["The monthly rent was 800 euros."])
+    shell.json("sync")
+    for path, pages in (("lease.pdf", {"lease.pdf"}), ("old/lease.pdf", {"old/lease.pdf"})):
+        found = shell.json("search", "rent", "--document", path)
+        assert {p["path"] for p in found["passages"]} == pages, "a path means this file alone"
     wrong = shell.run("search", "rent", "--document", "no.pdf")
     assert wrong.returncode == 1
     assert "no.pdf" in wrong.stderr
