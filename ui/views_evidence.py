@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from rag.types import Box, Evidence, Passage, Sentence
+from rag.types import Box, Chunk, Evidence, Passage, Sentence
 from rag.words import Language
 from ui.screen import PageSizes, Turn, passage_of
 from ui.views import attribute, page_words, word
 from ui.words import say
 
 EXCERPT_CHARS = 420
+_LEAD_CHARS = 60  # before a cited place; with more, the excerpt begins at the place
 
 
 def places(
@@ -79,12 +80,12 @@ def evidence_html(turn: Turn, language: Language) -> str:
         return ""
     cited = _cited(turn)
     cards = [
-        _card(turn, passage, number, language, cited=number in cited)
+        _card(turn, passage, number, language, cited=cited.get(number))
         for number, passage in enumerate(turn.passages, start=1)
     ]
     dropped = ""
     if turn.dropped:
-        rest = "".join(_card(turn, passage, 0, language, cited=False) for passage in turn.dropped)
+        rest = "".join(_card(turn, passage, 0, language, cited=None) for passage in turn.dropped)
         words = say("dropped", language, count=len(turn.dropped))
         dropped = f'<details class="dropped"><summary>{escape(words)}</summary>{rest}</details>'
     documents = len({passage.chunk.document_id for passage in turn.passages})
@@ -99,12 +100,19 @@ def evidence_html(turn: Turn, language: Language) -> str:
     )
 
 
-def _cited(turn: Turn) -> set[int]:
-    sentences = turn.answer.sentences if turn.answer else ()
-    return {item.passage + 1 for sentence in sentences for item in sentence.evidence}
+def _cited(turn: Turn) -> dict[int, int]:
+    """Return where the first cited place of each passage begins, in its document's text."""
+    first: dict[int, int] = {}
+    for sentence in turn.answer.sentences if turn.answer else ():
+        for item in sentence.evidence:
+            number = item.passage + 1
+            first[number] = min(first.get(number, item.start), item.start)
+    return first
 
 
-def _card(turn: Turn, passage: Passage, number: int, language: Language, *, cited: bool) -> str:
+def _card(
+    turn: Turn, passage: Passage, number: int, language: Language, *, cited: int | None
+) -> str:
     chunk = passage.chunk
     spots = places(chunk.document_id, chunk.first_page, passage.boxes, turn.page_sizes)
     ranks = say(
@@ -118,7 +126,7 @@ def _card(turn: Turn, passage: Passage, number: int, language: Language, *, cite
         f'<span class="columns">{escape(_excerpt(chunk.context))}</span>' if chunk.context else ""
     )
     return (
-        f'<article class="card{" cited" if cited else ""}" tabindex="0" role="button" '
+        f'<article class="card{"" if cited is None else " cited"}" tabindex="0" role="button" '
         f'data-n="{number}" data-doc="{escape(chunk.document_id)}" '
         f'data-name="{escape(passage.document)}" data-places="{attribute(spots)}">'
         f'<b class="num">{number or "+"}</b>'
@@ -130,9 +138,17 @@ def _card(turn: Turn, passage: Passage, number: int, language: Language, *, cite
         f'<span class="score" title="{word("score_title", language)}"> · '
         f"{word('score', language, value=f'{passage.score:.2f}')}</span></span>"
         f"{heading}{columns}"
-        f'<blockquote dir="auto">{escape(_excerpt(chunk.text))}</blockquote>'
+        f'<blockquote dir="auto">{escape(_from_place(chunk, cited))}</blockquote>'
         "</article>"
     )
+
+
+def _from_place(chunk: Chunk, cited: int | None) -> str:
+    """Return what a card shows of its passage: from the cited place on, if that is far in."""
+    start = (cited or 0) - chunk.start
+    if not _LEAD_CHARS < start < len(chunk.text):
+        return _excerpt(chunk.text)
+    return f"… {_excerpt(chunk.text[start:])}"
 
 
 def _excerpt(text: str) -> str:

@@ -117,6 +117,25 @@ def test_a_card_tells_document_page_heading_score_and_ranks() -> None:
     assert "words – · meaning 4" in plain(unfound)
 
 
+def test_a_card_shows_its_passage_from_the_cited_place_on() -> None:
+    text = "A table stands first. " * 20 + "The rent is 950 euros. Pets are not allowed."
+    at = text.index("The rent")
+    chunk = replace(passage().chunk, start=1000, end=1000 + len(text), text=text)
+    cited = Evidence(0, "manual.pdf", 60, "The rent", 1000 + at, 1000 + at + 22, 0.9)
+
+    def excerpt(*evidence: Evidence) -> str:
+        turn = finished(Sentence(0, 4, "supported", evidence))
+        html = evidence_html(replace(turn, passages=(passage(chunk=chunk),)), "en")
+        found = re.search(r"<blockquote[^>]*>(.*?)</blockquote>", html)
+        assert found
+        return unescape(found[1])
+
+    assert excerpt().startswith("A table stands first.")
+    assert excerpt(cited) == "… The rent is 950 euros. Pets are not allowed."
+    earlier = replace(cited, start=1010, end=1020)
+    assert excerpt(cited, earlier).startswith("A table stands first."), "it is near the beginning"
+
+
 def test_passages_without_room_are_listed_apart() -> None:
     html = evidence_html(Turn("?", passages=(passage(),), dropped=(passage(), passage())), "en")
     assert "2 more found, but there was no room for them" in html
