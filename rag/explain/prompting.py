@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rag.types import Passage
 
 Followed = tuple[Outcome, list[Step]]
+_QUOTED = 300  # characters of an answer in a step
 
 
 class Prompting:
@@ -138,6 +139,3 @@ def _answer_says(answer: Answer) -> Text:
     text = " ".join(answer.text.split())
     text = text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…"
     return Text(f"{answer.model} answered: {text}", f"{answer.model} 的回答：{text}")
-
-
-_QUOTED = 300  # characters of an answer in a step

@@ -67,7 +67,9 @@ def test_rare_words_choose_and_common_ones_order(store: LedgerPassages) -> None:
 def test_a_question_of_common_words_alone_is_answered_by_the_rarest(store: LedgerPassages) -> None:
     found = ranked(store, "company rent", most=1)
     assert len(found) == 10
-    assert found[0][1] > found[-1][1] or len({score for _, score in found}) == 1
+    assert all("rent" in TEXTS[page - 1] for page, _ in found)
+    assert found == ranked(store, "company rent", most=41)
+    assert [score for _, score in found] == sorted((s for _, s in found), reverse=True)
 
 
 def test_words_that_stand_nowhere_find_nothing(store: LedgerPassages) -> None:
