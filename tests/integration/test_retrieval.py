@@ -163,7 +163,7 @@ def test_what_unrelated_questions_find_is_asked_once_for_all_retrievers(library,
         return embed(text)
 
     monkeypatch.setattr(library.embedder, "embed_query", counted)
-    floors = {}
+    floors: dict = {}
     relevances = []
     for _ in range(3):  # the app makes a retriever for every question
         retriever = HybridRetriever(
