@@ -1,0 +1,25 @@
+"""Where a model's weights go, and in what precision: planned by one module, loaded by another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Precision = Literal["auto", "fp32", "fp16", "bf16", "int8", "nf4"]
+"""Of the weights. ``auto`` is what the device computes best, without quantization."""
+KvBits = Literal[8, 16]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A plan for one model on one machine.
+
+    ``max_memory`` holds what the weights may take on each device, as ``("cuda:0", bytes)`` and
+    ``("cpu", bytes)``; layers go to the devices in this order, and what fits on no card is kept
+    in the memory of the CPU. Empty: everything on one device.
+    """
+
+    precision: Precision
+    context_tokens: int
+    max_memory: tuple[tuple[str, int], ...] = ()
+    kv_bits: KvBits = 16
