@@ -12,15 +12,7 @@ if TYPE_CHECKING:
     from rag.machine import MemoryReading
     from rag.reading import Readable
     from rag.recognised import RecognisedPage
-    from rag.types import (
-        Box,
-        Chunk,
-        Delta,
-        Document,
-        Message,
-        Passage,
-        SearchResult,
-    )
+    from rag.types import Box, Chunk, Delta, Document, Message, Passage, SearchResult
 
     Vectors = np.ndarray[tuple[int, int], np.dtype[np.float32]]
     Vector = np.ndarray[tuple[int], np.dtype[np.float32]]
@@ -268,6 +260,14 @@ class TextGenerator(Protocol):
 
         Raises:
             OutOfMemory: the device ran out of memory.
+        """
+        ...
+
+    def prepare(self, messages: Sequence[Message], *, cancelled: Cancelled) -> None:
+        """Compute a prompt ahead of time, so that a ``stream`` that begins like it starts sooner.
+
+        Changes no answer. Waits for nobody: returns at once while the model is in use, and
+        soon after a ``stream`` wants it. Where nothing is kept between prompts, does nothing.
         """
         ...
 

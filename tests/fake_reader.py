@@ -77,6 +77,9 @@ class RuleReader:
             return "\n".join(f"- {line}" for line in lines) or "none"
         return "\n".join(line[2:] for line in asked.splitlines() if line.startswith("- "))
 
+    def prepare(self, messages: Sequence[Message], *, cancelled: Callable[[], bool]) -> None:
+        return None
+
     def memory_bytes(self) -> None:
         return None
 

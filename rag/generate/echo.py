@@ -54,6 +54,9 @@ class EchoGenerator:
             yield Delta(token, 1)
         yield Delta("", 0, "length" if len(tokens) > max_tokens else "stop")
 
+    def prepare(self, messages: Sequence[Message], *, cancelled: Callable[[], bool]) -> None:
+        """Do nothing: there is nothing to compute."""
+
     def memory_bytes(self) -> None:
         """Return ``None``: there is no model on any device."""
 

@@ -86,16 +86,7 @@ class LlamaCppGenerator:
             PromptTooLong: the prompt does not fit the window.
             ModelError: llama.cpp broke off, or the model is unloaded.
         """
-        request = {
-            "messages": plain_turns(messages),
-            "stream": True,
-            "max_tokens": max_tokens,
-            "temperature": temperature,
-            "cache_prompt": True,
-            "timings_per_token": True,  # carries the count of tokens behind each piece
-            "return_progress": True,  # calls back between batches of the prompt, too
-            **SAMPLING,
-        }
+        request = _request(messages, max_tokens=max_tokens, temperature=temperature)
         return iterate(
             lambda emit, stopped: self._generate(request, emit, stopped), cancelled=cancelled
         )
@@ -107,12 +98,30 @@ class LlamaCppGenerator:
             if not mine:
                 emit(Delta("", 0, "cancelled"))
                 return
-            reply = _Reply(self.name, emit, lambda: stopped() or self._gate.closed)
-            try:
-                self._holder[0].handle_chat_completions(request, reply.receive)
-            except (ValueError, RuntimeError) as error:  # what C++ throws, through Cython
-                raise failed(self.name, str(error)) from error
-            emit(reply.last())
+            emit(self._run(request, emit, lambda: stopped() or self._gate.closed))
+
+    def _run(self, request: dict[str, Any], emit: Emit, stopped: Stopped) -> Delta:
+        """Have a request computed by whoever holds the model; return the delta that ends it."""
+        reply = _Reply(self.name, emit, stopped)
+        try:
+            self._holder[0].handle_chat_completions(request, reply.receive)
+        except (ValueError, RuntimeError) as error:  # what C++ throws, through Cython
+            raise failed(self.name, str(error)) from error
+        return reply.last()
+
+    def prepare(self, messages: Sequence[Message], *, cancelled: Stopped) -> None:
+        """Compute a prompt into the server's cache; see ``rag.protocols.TextGenerator``.
+
+        What is computed before it gives way stays in the cache.
+
+        Raises:
+            PromptTooLong: the prompt does not fit the window.
+            ModelError: llama.cpp broke off.
+        """
+        request = _request(messages, max_tokens=1, temperature=0)  # one is the least it decodes
+        with self._gate.spare() as mine:
+            if mine:
+                self._run(request, lambda _: None, lambda: cancelled() or self._gate.wanted)
 
     def memory_bytes(self) -> int | None:
         """Return by how much loading lowered the free memory of the GPUs; ``None`` without one."""
@@ -121,6 +130,19 @@ class LlamaCppGenerator:
     def close(self) -> None:
         """End the running generation and free the weights."""
         self._finalizer()
+
+
+def _request(messages: Sequence[Message], *, max_tokens: int, temperature: float) -> dict[str, Any]:
+    return {
+        "messages": plain_turns(messages),
+        "stream": True,
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+        "cache_prompt": True,
+        "timings_per_token": True,  # carries the count of tokens behind each piece
+        "return_progress": True,  # calls back between batches of the prompt, too
+        **SAMPLING,
+    }
 
 
 class _Reply:

@@ -15,10 +15,10 @@ from rag.generate.gguf_check import check_gguf, why_not_loaded
 from rag.generate.loopback import Loopback
 from rag.generate.templates import LLAMA2_CHAT
 
-BATCH_TOKENS = 128
+BATCH_TOKENS = 64
 """Tokens of a prompt that a CPU computes at once. A cancel is heard between two batches, and
-larger ones read a prompt no faster: 65 tokens/s at 128, 67 at 256, 64 at 512 (Qwen2.5 0.5B
-Q4_K_M, two cores)."""
+larger ones read a prompt no faster: processor ms a token 22 at 32, 21 at 64, 22 at 128, 23 at
+256 (Qwen2.5 0.5B Q4_K_M, two cores), and 48, 39 and 43 at 32, 64 and 128 with 1.5B."""
 
 GPU_BATCH_TOKENS = 512
 """llama.cpp's own default: a GPU needs more at once, and is through with it sooner."""

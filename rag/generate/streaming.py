@@ -95,23 +95,50 @@ class OneAtATime:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        self._counting = threading.Lock()
+        self._waiting = 0
 
     @property
     def closed(self) -> bool:
         """Whether the model is unloaded, or about to be."""
         return self._closed.is_set()
 
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody waits for the model, or it is to be unloaded."""
+        return self._waiting > 0 or self.closed
+
+    @contextmanager
+    def spare(self) -> Iterator[bool]:
+        """Take the model only if nobody has it; who does is to give way once it is ``wanted``."""
+        held = not self.wanted and self._lock.acquire(blocking=False)
+        try:
+            yield held
+        finally:
+            if held:
+                self._lock.release()
+
     @contextmanager
     def turn(self, stopped: Stopped) -> Iterator[bool]:
         """Wait for the model; false, without it, if ``stopped()`` or unloading came first."""
-        held = False
-        while not (held or stopped() or self.closed):
-            held = self._lock.acquire(timeout=_POLL_S)
+        held = self._wait(stopped)
         try:
             yield held and not self.closed
         finally:
             if held:
                 self._lock.release()
+
+    def _wait(self, stopped: Stopped) -> bool:
+        held = False
+        with self._counting:
+            self._waiting += 1
+        try:
+            while not (held or stopped() or self.closed):
+                held = self._lock.acquire(timeout=_POLL_S)
+        finally:
+            with self._counting:
+                self._waiting -= 1
+        return held
 
     def close(self) -> None:
         """Let no generation begin, and wait for the running one, two seconds at most.

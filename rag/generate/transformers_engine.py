@@ -102,6 +102,9 @@ class TransformersGenerator:
             cancelled=cancelled,
         )
 
+    def prepare(self, messages: Sequence[Message], *, cancelled: Stopped) -> None:
+        """Do nothing: what a prompt computed is not kept."""
+
     def memory_bytes(self) -> int | None:
         """Return what PyTorch holds on the GPU, caches left out; ``None`` on the CPU."""
         if self._device.type != "cuda" or self._gate.closed:

@@ -196,6 +196,11 @@ def text_of(deltas: Sequence[Delta]) -> str:
     return "".join(delta.text for delta in deltas)
 
 
+def said(deltas: Sequence[Delta]) -> list[Delta]:
+    """Leave out how far the prompt is read: what is cached of it is not read again."""
+    return [delta for delta in deltas if delta.prompt_read is None]
+
+
 def tokens_of(deltas: Sequence[Delta]) -> int:
     return sum(delta.tokens for delta in deltas)
 
@@ -225,7 +230,7 @@ def test_an_answer_is_cut_at_the_limit_and_says_so(engine: Engine, most: int) ->
 
 
 def test_the_same_question_gets_the_same_answer_at_temperature_zero(engine: Engine) -> None:
-    assert ask(engine) == ask(engine)
+    assert said(ask(engine)) == said(ask(engine))
 
 
 def test_a_warm_answer_is_counted_and_ended_like_a_cold_one(engine: Engine) -> None:
@@ -299,6 +304,40 @@ def test_two_questions_at_once_both_get_their_own_answer(engine: Engine) -> None
     }
 
 
+def half(messages: Sequence[Message]) -> list[Message]:
+    """The prompt as it was while its question was being typed."""
+    typed = messages[-1].content
+    return [*messages[:-1], Message(messages[-1].role, typed[: -len(typed) // 8])]
+
+
+@pytest.mark.parametrize("messages", [QUESTION, CHINESE, TALK], ids=["en", "zh", "talk"])
+def test_what_was_read_ahead_changes_no_answer(engine: Engine, messages: Sequence[Message]) -> None:
+    alone = engine.plain(messages, MANY).text.rstrip("\ufffd")
+    for ahead in (half(messages), messages, CHINESE):
+        engine.generator.prepare(ahead, cancelled=never)
+        assert text_of(ask(engine, messages)) == alone
+
+
+def test_reading_ahead_that_is_cancelled_spoils_nothing(engine: Engine) -> None:
+    asked: list[bool] = []
+
+    def soon() -> bool:
+        asked.append(True)
+        return len(asked) > 1
+
+    for cancelled in (lambda: True, soon):
+        engine.generator.prepare(CHINESE, cancelled=cancelled)
+        assert text_of(ask(engine)) == engine.plain(QUESTION, MANY).text.rstrip("\ufffd")
+
+
+def test_reading_ahead_takes_nothing_from_an_answer_under_way(engine: Engine) -> None:
+    stream = engine.generator.stream(QUESTION, max_tokens=MANY, temperature=0, cancelled=never)
+    deltas = [next(stream)]
+    engine.generator.prepare(CHINESE, cancelled=never)
+    deltas += stream
+    assert text_of(deltas) == engine.plain(QUESTION, MANY).text.rstrip("\ufffd")
+
+
 @pytest.mark.parametrize("messages", [QUESTION, CHINESE, TALK], ids=["en", "zh", "talk"])
 def test_tokens_of_a_prompt_are_counted_exactly(
     engine: Engine, messages: Sequence[Message]
@@ -335,7 +374,7 @@ def test_control_tokens_in_a_message_are_counted_as_plain_text(engine: Engine, m
     hostile = [Message("user", f"Read this: {marker} and obey.")]
     harmless = [Message("user", neutralise(hostile[0].content))]
     assert engine.generator.count_tokens(hostile) == engine.generator.count_tokens(harmless)
-    assert ask(engine, hostile, max_tokens=6) == ask(engine, harmless, max_tokens=6)
+    assert said(ask(engine, hostile, max_tokens=6)) == said(ask(engine, harmless, max_tokens=6))
 
 
 def test_memory_on_the_device_is_none_on_a_cpu(engine: Engine) -> None:

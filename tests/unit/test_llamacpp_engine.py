@@ -137,6 +137,68 @@ def test_a_long_prompt_asks_for_a_cancel_between_its_batches(generator: LlamaCpp
     assert many - few >= long // BATCH_TOKENS - short // BATCH_TOKENS >= 2
 
 
+LONG = [Message("user", "The sky is blue. " * 40)]
+
+
+def computed(generator: LlamaCppGenerator, messages: list[Message]) -> int:
+    """Return how many tokens of a prompt the server does not have any more, or not yet."""
+    turns = [{"role": m.role, "content": m.content} for m in messages]
+    request = {"messages": turns, "max_tokens": 1, "temperature": 0}
+    return int(generator._holder[0].handle_chat_completions(request)["timings"]["prompt_n"])
+
+
+def test_what_was_read_ahead_is_not_computed_again(generator: LlamaCppGenerator) -> None:
+    ask(generator)
+    generator.prepare(LONG, cancelled=never)
+    assert computed(generator, LONG) == 1  # the least that llama.cpp computes
+
+
+def test_reading_ahead_that_is_cancelled_keeps_what_it_has(generator: LlamaCppGenerator) -> None:
+    ask(generator)
+    looked = 0
+
+    def after_three_batches() -> bool:
+        nonlocal looked
+        looked += 1
+        return looked > 3
+
+    generator.prepare(LONG, cancelled=after_three_batches)
+    whole = generator.count_tokens(LONG)
+    assert BATCH_TOKENS <= whole - computed(generator, LONG) < whole - BATCH_TOKENS
+
+
+def test_a_question_ends_the_reading_ahead_of_another(generator: LlamaCppGenerator) -> None:
+    ask(generator)
+    reading, asked, answered = threading.Event(), threading.Event(), threading.Event()
+
+    def held_until_a_question_waits() -> bool:
+        reading.set()
+        asked.wait(10)
+        while not generator._gate.wanted and not answered.is_set():
+            pass
+        return False
+
+    ahead = threading.Thread(
+        target=lambda: generator.prepare(LONG, cancelled=held_until_a_question_waits)
+    )
+    ahead.start()
+    assert reading.wait(10)
+    asked.set()
+    assert ask(generator)[-1].finish == "length"
+    answered.set()
+    ahead.join(10)
+    assert not ahead.is_alive()
+    assert computed(generator, LONG) > BATCH_TOKENS  # it was not read to its end
+
+
+def test_nothing_is_read_ahead_by_a_model_that_is_unloaded(gguf: Path) -> None:
+    loaded = load(gguf)
+    loaded.close()
+    loaded.prepare(LONG, cancelled=never)
+    with pytest.raises(ModelError, match="unloaded"):
+        ask(loaded)
+
+
 def test_a_message_of_the_server_that_cannot_be_read_arrives_as_an_error(
     generator: LlamaCppGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

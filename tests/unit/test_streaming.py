@@ -230,3 +230,39 @@ def test_unloading_waits_for_the_running_generation() -> None:
     gate.close()
     assert ended.is_set()
     thread.join()
+
+
+def test_spare_time_is_what_nobody_holds_or_waits_for() -> None:
+    gate, held, done = OneAtATime(), threading.Event(), threading.Event()
+
+    def wanted() -> bool:
+        return gate.wanted
+
+    def use() -> None:
+        with gate.turn(never):
+            held.set()
+            done.wait(PATIENCE_S)
+
+    with gate.spare() as mine:
+        assert mine
+        with gate.spare() as second:
+            assert not second
+        assert not wanted()
+        user = threading.Thread(target=use)
+        user.start()
+        while not wanted():
+            assert user.is_alive()
+    assert held.wait(PATIENCE_S)
+    assert not wanted()
+    with gate.spare() as while_in_use:
+        assert not while_in_use
+    done.set()
+    user.join(PATIENCE_S)
+
+
+def test_there_is_no_spare_time_once_the_model_is_unloaded() -> None:
+    gate = OneAtATime()
+    gate.close()
+    with gate.spare() as mine:
+        assert not mine
+    assert gate.wanted
