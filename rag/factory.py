@@ -16,6 +16,7 @@ from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.config import Settings
+    from rag.device import GpuReadings
     from rag.ingest.pool import WorkerPool
     from rag.models.catalogue import Entry
     from rag.models.store import ModelStore
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
         Analyser,
         Chunker,
         Embedder,
-        GpuReadings,
         TextGenerator,
     )
     from rag.retrieve.retriever import Floors

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import numpy as np
 
-    from rag.machine import MemoryReading
     from rag.reading import Readable
     from rag.recognised import RecognisedPage
     from rag.types import Box, Chunk, Delta, Document, Message, Passage, SearchResult
@@ -277,14 +276,6 @@ class TextGenerator(Protocol):
 
     def close(self) -> None:
         """Free the weights."""
-        ...
-
-
-class GpuReadings(Protocol):
-    """Reads the machine. Every field that cannot be read is ``None``; nothing is raised."""
-
-    def read(self, *, model_bytes: int | None = None) -> MemoryReading:
-        """Return the machine at this moment."""
         ...
 
 

@@ -1,61 +1,56 @@
 """Reads the machine: memory, load and heat, with NVML where there is an NVIDIA driver.
 
-Nothing is raised: a driver may lack any single call (laptop cards know no power, passively
-cooled ones no fan), and may vanish while the program runs (update, suspend, eGPU unplugged).
+Nothing is raised, whatever the driver lacks; see ``rag.gpu.nvml``.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import psutil
-import pynvml
 
-from rag.machine import MemoryReading
+from rag.gpu.allocator import TorchAllocator
+from rag.gpu.holders import holders, own_first
+from rag.gpu.nvml import NVML, Cards, cuda_present
+from rag.machine import GpuReading, Holder, MemoryReading
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from rag.device import Allocator
 
-
-def cuda_present(nvml: Any = pynvml) -> bool:
-    """Return whether an NVIDIA driver with at least one GPU answers; loads no torch."""
-    try:
-        nvml.nvmlInit()
-    except nvml.NVMLError:
-        return False
-    try:
-        return bool(nvml.nvmlDeviceGetCount() > 0)
-    except nvml.NVMLError:
-        return False
-    finally:
-        _shut_down(nvml)
-
-
-def _shut_down(nvml: Any) -> None:
-    try:
-        nvml.nvmlShutdown()
-    except nvml.NVMLError:
-        return  # the driver went away by itself
+__all__ = ["MachineReadings", "cuda_present"]
+_NONE = GpuReading(0)
 
 
 class MachineReadings:
-    """Reads this machine and its first GPU. Safe to use from several threads."""
+    """Reads this machine and its cards. Safe to use from several threads."""
 
-    def __init__(self, nvml: Any = pynvml) -> None:
+    def __init__(self, nvml: Any = NVML, allocator: Allocator | None = None) -> None:
         """``nvml`` is the ``pynvml`` module, or a script of it."""
-        self._gpu = _Gpu(nvml)
+        self._cards = Cards(nvml)
+        self._allocator: Allocator = allocator or TorchAllocator()
         self._cpu = _CpuLoad()
         self._process = psutil.Process()
 
-    def read(self, *, model_bytes: int | None = None) -> MemoryReading:
+    def read(
+        self,
+        *,
+        model_bytes: int | None = None,
+        parts: Mapping[Holder, int] | None = None,
+    ) -> MemoryReading:
         """Return the machine at this moment.
 
-        ``model_bytes`` is what the language model holds on the GPU, as its engine counts it.
+        ``model_bytes`` is what the language model holds on the GPU, as its engine counts it;
+        ``parts`` is what the engines know of who holds it.
         """
         ram = psutil.virtual_memory()
-        gpu = self._gpu.read()
+        cards = self._cards.read()
+        shares = self._allocator.shares() if cards else ()
+        cards = own_first(cards, shares)
+        gpu = cards[0] if cards else _NONE
+        if parts is None:
+            parts = {} if model_bytes is None else {"weights": model_bytes}
         return MemoryReading(
             process_bytes=self._process.memory_info().rss,
             ram_used_bytes=ram.total - ram.available,
@@ -64,75 +59,13 @@ class MachineReadings:
             gpu_name=gpu.name,
             vram_used_bytes=gpu.used_bytes,
             vram_total_bytes=gpu.total_bytes,
-            vram_model_bytes=model_bytes if gpu.present else None,
+            vram_model_bytes=model_bytes if cards else None,
             temperature_c=gpu.temperature_c,
             power_w=gpu.power_w,
             gpu_percent=gpu.percent,
+            gpus=cards,
+            held=holders(cards, shares, parts),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _GpuFields:
-    name: str | None = None
-    used_bytes: int | None = None
-    total_bytes: int | None = None
-    temperature_c: float | None = None
-    power_w: float | None = None
-    percent: float | None = None
-
-    @property
-    def present(self) -> bool:
-        return self != _GpuFields()
-
-
-class _Gpu:
-    """The first GPU, found again whenever the driver comes back."""
-
-    def __init__(self, nvml: Any) -> None:
-        self._nvml = nvml
-        self._handle: Any = None
-        self._guard = threading.Lock()
-
-    def read(self) -> _GpuFields:
-        with self._guard:
-            if self._handle is None:
-                self._handle = self._find()
-            if self._handle is None:
-                return _GpuFields()
-            fields = self._fields(self._handle)
-            if not fields.present:  # not one call works: the driver is gone
-                self._handle = None
-                _shut_down(self._nvml)
-            return fields
-
-    def _find(self) -> Any:
-        if self._try(lambda: self._nvml.nvmlInit() or True) is None:
-            return None
-        handle = self._try(lambda: self._nvml.nvmlDeviceGetHandleByIndex(0))
-        if handle is None:
-            _shut_down(self._nvml)
-        return handle
-
-    def _fields(self, handle: Any) -> _GpuFields:
-        nvml = self._nvml
-        memory = self._try(lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
-        load = self._try(lambda: nvml.nvmlDeviceGetUtilizationRates(handle))
-        heat = self._try(lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU))
-        milliwatts = self._try(lambda: nvml.nvmlDeviceGetPowerUsage(handle))
-        return _GpuFields(
-            name=self._try(lambda: nvml.nvmlDeviceGetName(handle)),
-            used_bytes=None if memory is None else int(memory.used),
-            total_bytes=None if memory is None else int(memory.total),
-            temperature_c=None if heat is None else float(heat),
-            power_w=None if milliwatts is None else milliwatts / 1000,
-            percent=None if load is None else float(load.gpu),
-        )
-
-    def _try(self, call: Callable[[], T]) -> T | None:
-        try:
-            return call()
-        except self._nvml.NVMLError:
-            return None
 
 
 class _CpuLoad:

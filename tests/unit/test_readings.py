@@ -1,76 +1,33 @@
 """The machine's readings, with a scripted driver in place of NVIDIA's."""
-# ruff: noqa: N802 - the driver's own names
 
 import threading
 from collections.abc import Sequence
-from types import SimpleNamespace
-from typing import Any
+from dataclasses import fields
 
 import psutil
 import pytest
 
+from rag.device import Share
+from rag.gpu import nvml
 from rag.gpu.readings import MachineReadings, cuda_present
-from rag.machine import MemoryReading
+from rag.machine import GpuReading, Held, MemoryReading
+from tests.fake_nvml import Card, ScriptedDriver
 
 GIB = 1 << 30
 
 
-class ScriptedError(Exception):
-    """What every call of the scripted driver raises when it fails."""
+class Shares:
+    """An allocator that holds what it is told."""
 
+    def __init__(self, *shares: Share) -> None:
+        self.held = list(shares)
+        self.emptied = 0
 
-class ScriptedDriver:
-    """Behaves like the ``pynvml`` module with one 24 GB card."""
+    def shares(self) -> Sequence[Share]:
+        return self.held
 
-    NVMLError = ScriptedError
-    NVML_TEMPERATURE_GPU = 0
-
-    def __init__(
-        self, *, lacks: Sequence[str] = (), installed: bool = True, cards: int = 1
-    ) -> None:
-        self.lacks = set(lacks)
-        self.installed = installed
-        self.cards = cards
-        self.sessions = 0  # nvmlInit minus nvmlShutdown
-
-    def nvmlInit(self) -> None:
-        if not self.installed:
-            raise ScriptedError("library not found")
-        self.sessions += 1
-
-    def nvmlShutdown(self) -> None:
-        self.sessions -= 1
-        self._answer("Shutdown", None)
-
-    def nvmlDeviceGetCount(self) -> Any:
-        return self._answer("Count", self.cards)
-
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> Any:
-        if index >= self.cards:
-            raise ScriptedError("invalid argument")
-        return self._answer("Handle", f"card {index}")
-
-    def nvmlDeviceGetName(self, handle: str) -> Any:
-        assert handle == "card 0"
-        return self._answer("Name", "NVIDIA GeForce RTX 4090")
-
-    def nvmlDeviceGetMemoryInfo(self, handle: str) -> Any:
-        return self._answer("Memory", SimpleNamespace(total=24 * GIB, used=10 * GIB, free=14 * GIB))
-
-    def nvmlDeviceGetUtilizationRates(self, handle: str) -> Any:
-        return self._answer("Load", SimpleNamespace(gpu=87, memory=41))
-
-    def nvmlDeviceGetTemperature(self, handle: str, sensor: int) -> Any:
-        assert sensor == self.NVML_TEMPERATURE_GPU
-        return self._answer("Temperature", 63)
-
-    def nvmlDeviceGetPowerUsage(self, handle: str) -> Any:
-        return self._answer("Power", 301_500)
-
-    def _answer(self, call: str, value: Any) -> Any:
-        if not self.installed or call in self.lacks:
-            raise ScriptedError(f"{call}: not supported")
-        return value
+    def empty(self) -> None:
+        self.emptied += 1
 
 
 def gpu_fields(reading: MemoryReading) -> tuple[object, ...]:
@@ -178,3 +135,119 @@ def test_the_cpu_load_is_the_machines_whichever_thread_asks() -> None:
 def test_a_gpu_is_present_if_the_driver_counts_one(driver: ScriptedDriver, present: bool) -> None:
     assert cuda_present(driver) is present
     assert driver.sessions == 0
+
+
+FIELDS = {
+    "UUID": "uuid",
+    "Bus": "bus_id",
+    "Slowdown": "slowdown_c",
+    "Limit": "power_limit_w",
+    "Constraints": "power_floor_w",
+    "MaxClock": "max_clock_mhz",
+    "Fan": "fan_percent",
+    "Energy": "energy_j",
+    "Processes": "own_bytes",
+}
+
+
+def test_a_card_tells_its_limits_clocks_fan_and_energy() -> None:
+    (card,) = MachineReadings(ScriptedDriver(cards=[Card(own=9 * GIB, throttle=0x25)])).read().gpus
+    assert card == GpuReading(
+        index=0,
+        uuid="GPU-0",
+        bus_id="00000000:01:00.0",
+        name="NVIDIA GeForce RTX 4090",
+        used_bytes=10 * GIB,
+        total_bytes=24 * GIB,
+        own_bytes=9 * GIB,
+        percent=87.0,
+        temperature_c=63.0,
+        slowdown_c=90.0,
+        power_w=301.5,
+        power_limit_w=450.0,
+        power_floor_w=150.0,
+        clock_mhz=2520,
+        max_clock_mhz=3105,
+        memory_clock_mhz=10501,
+        throttle=("power_cap", "sw_thermal"),
+        fan_percent=41.0,
+        energy_j=5000.0,
+    )
+    assert card.free_bytes == 14 * GIB
+
+
+@pytest.mark.parametrize("call", FIELDS)
+def test_each_field_is_guarded_by_itself(call: str) -> None:
+    (card,) = MachineReadings(ScriptedDriver(lacks=[call], cards=[Card(own=GIB)])).read().gpus
+    empty = [f.name for f in fields(card) if getattr(card, f.name) in (None, ())]
+    assert empty == [FIELDS[call], "throttle"] or empty == ["throttle", FIELDS[call]]
+
+
+@pytest.mark.parametrize(
+    ("lacks", "found"), [(["Reasons"], ("hw_thermal",)), (["Reasons", "OldReasons"], ())]
+)
+def test_an_older_driver_is_asked_for_throttling_by_its_older_name(
+    lacks: list[str], found: tuple[str, ...]
+) -> None:
+    driver = ScriptedDriver(lacks=lacks, cards=[Card(throttle=0x40)])
+    assert MachineReadings(driver).read().gpus[0].throttle == found
+
+
+def test_a_lost_card_keeps_its_number_and_hides_no_other() -> None:
+    driver = ScriptedDriver(cards=2, lost=[0])
+    reading = MachineReadings(driver).read()
+    assert [card.index for card in reading.gpus] == [1]
+    assert reading.gpu_name
+
+
+def test_the_card_that_this_program_computes_on_comes_first() -> None:
+    """CUDA counts the fast card first, the driver the one that is first on the bus."""
+    slow, fast = Card("RTX 3060", "GPU-a", used=GIB), Card("RTX 4090", "GPU-b", used=8 * GIB)
+    allocator = Shares(Share("GPU-b", 6 * GIB, 7 * GIB), Share("GPU-a", 0, 0))
+    reading = MachineReadings(ScriptedDriver(cards=[slow, fast]), allocator).read()
+    assert [(card.index, card.name) for card in reading.gpus] == [(1, "RTX 4090"), (0, "RTX 3060")]
+    assert reading.gpu_name == "RTX 4090"
+    assert sum(held.bytes for held in reading.held) == 8 * GIB
+
+
+def test_memory_is_divided_by_who_holds_it() -> None:
+    card = Card(used=14 * GIB, own=12 * GIB)
+    readings = MachineReadings(
+        ScriptedDriver(cards=[card]), Shares(Share("GPU-0", 10 * GIB, 11 * GIB))
+    )
+    parts = {"weights": 7 * GIB, "embedder": 1 * GIB}
+    assert readings.read(parts=parts).held == (  # type: ignore[arg-type]
+        Held("weights", 7 * GIB),
+        Held("kv", 2 * GIB),
+        Held("embedder", 1 * GIB),
+        Held("cache", 1 * GIB),
+        Held("context", 1 * GIB),
+        Held("others", 2 * GIB),
+    )
+
+
+def test_memory_over_two_cards_is_summed_over_those_in_use() -> None:
+    cards = [Card(uuid=f"GPU-{n}", used=10 * GIB) for n in range(3)]
+    allocator = Shares(Share("GPU-0", 8 * GIB, 8 * GIB), Share("GPU-1", 8 * GIB, 8 * GIB))
+    reading = MachineReadings(ScriptedDriver(cards=cards), allocator).read(
+        parts={"weights": 14 * GIB}
+    )
+    assert reading.held == (Held("weights", 14 * GIB), Held("kv", 2 * GIB), Held("others", 4 * GIB))
+
+
+def test_llama_cpp_whose_memory_is_not_torchs_is_counted_beside_it() -> None:
+    readings = MachineReadings(ScriptedDriver(cards=[Card(used=6 * GIB)]), Shares())
+    assert readings.read(model_bytes=5 * GIB).held == (
+        Held("weights", 5 * GIB),
+        Held("others", 1 * GIB),
+    )
+
+
+def test_a_card_that_tells_no_memory_is_divided_among_nobody() -> None:
+    assert MachineReadings(ScriptedDriver(lacks=["Memory"])).read(model_bytes=GIB).held == ()
+
+
+def test_without_the_package_there_is_no_card_and_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MachineReadings(None).read().gpus == ()
+    assert cuda_present(None) is False
+    assert nvml.Cards(None).read() == ()
