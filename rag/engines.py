@@ -26,6 +26,7 @@ ENGINES = {
     "reader": "rag.ingest.pool:WorkerPool",
     "retriever": "rag.retrieve.retriever:HybridRetriever",
     "lexical": "rag.retrieve.lexical:BM25Index",
+    "allocator": "rag.gpu.allocator:TorchAllocator",
     "readings": "rag.gpu.readings:MachineReadings",
 }
 HASHING = "hashing"

@@ -6,17 +6,20 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag.device import Movable
 from rag.engines import ECHO, HASHING, load
 from rag.errors import DownloadFailed, StoreError
+from rag.ladder import Ladder
 from rag.types import Progress, Space
 from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.config import Settings
-    from rag.device import GpuReadings
+    from rag.device import Allocator, GpuReadings
     from rag.ingest.pool import WorkerPool
     from rag.models.catalogue import Entry
     from rag.models.store import ModelStore
@@ -61,6 +64,8 @@ class Factory:
         self._guard = threading.Lock()  # of the pool; pages are drawn while a model loads
         self._embedder_guard = threading.Lock()
         self._analyser: Analyser | None = None
+        self.ladder = Ladder(empty=self._empty, movable=self._movable)
+        """What is given up when memory runs out; outlives questions."""
         self.floors: dict[int, Floors] = {}
         """By space: what retrievers have in common, each question being wired anew."""
 
@@ -270,8 +275,20 @@ class Factory:
 
     def readings(self) -> GpuReadings:
         """Return what reads the machine's memory and GPU."""
-        built: GpuReadings = load("readings")()
+        built: GpuReadings = load("readings")(allocator=self.allocator)
         return built
+
+    @cached_property
+    def allocator(self) -> Allocator:
+        """The memory of the cards, as this process divides it."""
+        built: Allocator = load("allocator")()
+        return built
+
+    def _empty(self) -> None:
+        self.allocator.empty()  # only now is it loaded
+
+    def _movable(self) -> list[Movable]:
+        return [one for one in self._embedders.values() if isinstance(one, Movable)]
 
     def close(self) -> None:
         """End the worker processes."""

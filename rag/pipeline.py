@@ -5,28 +5,30 @@ The command line, the screen, the evaluation and the tests all read this one str
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from time import perf_counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rag.checking import Checker
+from rag.errors import OutOfMemory, PromptTooLong
 from rag.generate.citations import Linker
 from rag.generate.prompt import fit
+from rag.ladder import SEARCHING, Climb, Ladder, Means, Tried
+from rag.notice import Notice
 from rag.protocols import Cancelled, never
+from rag.run import Clock, Run
 from rag.types import (
     Answer,
     Checked,
     Delta,
     Event,
     Finished,
-    FinishReason,
     Message,
     Passage,
     Retrieved,
     SearchResult,
     Sentence,
-    Usage,
     Verdict,
 )
 from rag.words import Language, Text, detect_language
@@ -71,9 +73,9 @@ class AskSettings:
 
 
 class RagPipeline:
-    """Answers questions from an index. Holds no state between questions."""
+    """Answers questions from an index. Of one question the next knows what memory allows."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one part of the app
         self,
         *,
         retriever: Retriever,
@@ -82,14 +84,19 @@ class RagPipeline:
         embedder: Embedder,
         analyser: Analyser,
         settings: AskSettings,
+        ladder: Ladder | None = None,
     ) -> None:
-        """``generator(cancelled)`` waits until a model is loaded; ``None`` = cancelled."""
+        """``generator(cancelled)`` waits until a model is loaded; ``None`` = cancelled.
+
+        ``ladder`` outlives the pipeline; ``None`` makes one for this pipeline alone.
+        """
         self._retriever = retriever
         self._generator = generator
         self._locator = locator
         self._embedder = embedder
         self._analyser = analyser
         self._settings = settings
+        self._ladder = ladder or Ladder()
 
     @property
     def settings(self) -> AskSettings:
@@ -120,9 +127,11 @@ class RagPipeline:
 
         The text comes in deltas, and after each sentence comes its ``Checked``.
         """
-        clock = _Clock()
+        clock = Clock()
         language = detect_language(question)
-        found = self.search(question, k=self._settings.k, documents=documents, history=history)
+        notices: list[Notice] = []
+        search = partial(self.search, k=self._settings.k, documents=documents, history=history)
+        found = yield from self._sparing(partial(search, question), notices)
         clock.retrieved()
         yield Retrieved(found.passages, searched=found.searched)
         if self.refuses(found):
@@ -130,10 +139,57 @@ class RagPipeline:
             return
         generator = self._generator(cancelled)
         if generator is None:
-            yield Finished(self._answer(_Run(found, language, clock, "", finish="cancelled"), ()))
+            yield Finished(self._answer(Run(found, language, clock, "", finish="cancelled"), ()))
             return
-        yield from self._generate(
-            generator, _Run(found, language, clock, generator.name), history, cancelled
+        run = Run(found, language, clock, generator.name, notices=notices)
+        climb = self._ladder.begin()
+        while not (yield from self._tried(climb, generator, run, history, cancelled)):
+            run.begin_anew()
+        yield from run.told(climb.ended(run.finish))
+        yield Finished(self._answer(run, run.sentences))
+
+    def _sparing(
+        self, search: Callable[[], SearchResult], notices: list[Notice]
+    ) -> Generator[Event, None, SearchResult]:
+        """Search; where the embedder's card is full, the embedder leaves it."""
+        climb = self._ladder.begin(SEARCHING)
+        while True:
+            try:
+                return search()
+            except OutOfMemory as error:
+                failure = error
+            for notice in climb.lower(failure, Tried(0, 0, 0)):
+                notices.append(notice)
+                yield notice
+
+    def _tried(
+        self,
+        climb: Climb,
+        generator: TextGenerator,
+        run: Run,
+        history: Sequence[Message],
+        cancelled: Cancelled,
+    ) -> Generator[Event, None, bool]:
+        """Generate; return false if memory ran out and less is to be tried."""
+        means = self._means(run.found, generator)
+        try:
+            yield from self._generate(generator, run, history, cancelled)
+        except PromptTooLong:
+            if climb.failure is None:
+                raise
+            raise climb.failure from None  # less than the question itself cannot be asked
+        except OutOfMemory as error:
+            failure = error  # told out here, where nothing refers to the attempt any more
+        else:
+            return True
+        tried = Tried(len(run.shown), run.prompt_tokens, means.max_tokens, run.tokens)
+        yield from run.told(climb.lower(failure, tried, generator))
+        return False
+
+    def _means(self, found: SearchResult, generator: TextGenerator) -> Means:
+        settings = self._settings
+        return self._ladder.means(
+            Means(len(found.passages), settings.max_tokens, generator.context_tokens)
         )
 
     def refuses(self, found: SearchResult) -> bool:
@@ -148,25 +204,27 @@ class RagPipeline:
         Raises:
             PromptTooLong: the question does not fit even alone.
         """
-        return fit(
+        means = self._means(found, generator)
+        messages, kept, dropped = fit(
             found.question,
-            found.passages,
+            found.passages[: means.passages],
             history=history,
-            budget=generator.context_tokens - self._settings.max_tokens,
+            budget=means.budget,
             count=generator.count_tokens,
         )
+        return messages, kept, (*dropped, *found.passages[means.passages :])
 
-    def _refuse(self, found: SearchResult, language: Language, clock: _Clock) -> Iterator[Event]:
+    def _refuse(self, found: SearchResult, language: Language, clock: Clock) -> Iterator[Event]:
         text = NOT_IN_DOCUMENTS.say(language)
         yield Delta(text, 0, "stop")
-        run = _Run(found, language, clock, "", text=text)
+        run = Run(found, language, clock, "", text=text)
         sentences = (Sentence(0, len(text), "not_in_documents"),)
         yield Finished(self._answer(run, sentences))
 
     def _generate(
         self,
         generator: TextGenerator,
-        run: _Run,
+        run: Run,
         history: Sequence[Message],
         cancelled: Callable[[], bool],
     ) -> Iterator[Event]:
@@ -175,10 +233,11 @@ class RagPipeline:
             yield Retrieved(run.shown, run.dropped, run.found.searched)
         run.prompt_tokens = generator.count_tokens(messages)
         run.clock.asked()
+        means = self._means(run.found, generator)
         with self._checker(run) as checker:
             for delta in generator.stream(
                 messages,
-                max_tokens=self._settings.max_tokens,
+                max_tokens=means.max_tokens,
                 temperature=self._settings.temperature,
                 cancelled=cancelled,
             ):
@@ -187,16 +246,13 @@ class RagPipeline:
                 yield from map(Checked, checker.judged())
             run.clock.ended()
             yield from map(Checked, checker.judged(last=True))
-        yield from self._finished(run, checker)
-
-    def _finished(self, run: _Run, checker: Checker) -> Iterator[Event]:
         run.text, run.left_out = checker.text, checker.left_out
+        run.sentences = tuple(checker.sentences)
         if run.left_out and not run.text.strip():
             run.text = NOTHING_LEFT.say(run.language)
             yield Delta(run.text, 0)
-        yield Finished(self._answer(run, tuple(checker.sentences)))
 
-    def _checker(self, run: _Run) -> Checker:
+    def _checker(self, run: Run) -> Checker:
         linker = Linker(
             run.shown,
             terms=self._analyser.terms,
@@ -209,7 +265,7 @@ class RagPipeline:
 
         return Checker(linker.judge, located, drop=self._settings.drop_unsupported)
 
-    def _answer(self, run: _Run, sentences: tuple[Sentence, ...]) -> Answer:
+    def _answer(self, run: Run, sentences: tuple[Sentence, ...]) -> Answer:
         return Answer(
             question=run.found.question,
             text=run.text,
@@ -222,63 +278,5 @@ class RagPipeline:
             usage=run.clock.usage(run.prompt_tokens, run.tokens),
             model=run.model,
             finish=run.finish,
+            notices=tuple(run.notices),
         )
-
-
-class _Clock:
-    """Stops the times of one answer."""
-
-    def __init__(self) -> None:
-        self._began = perf_counter()
-        self._retrieved = self._asked = self._first = self._ended = 0.0
-
-    def retrieved(self) -> None:
-        self._retrieved = perf_counter()
-
-    def asked(self) -> None:
-        self._asked = perf_counter()
-
-    def first(self) -> None:
-        self._first = self._first or perf_counter()
-
-    def ended(self) -> None:
-        self._ended = perf_counter()
-
-    def usage(self, prompt_tokens: int, completion_tokens: int) -> Usage:
-        ended = self._ended or perf_counter()
-        # a wait for the model to load belongs to no stage of the answer
-        waited = self._asked - self._retrieved if self._asked else 0.0
-        return Usage(
-            prompt_tokens=prompt_tokens,
-            completion_tokens=completion_tokens,
-            retrieve_s=self._retrieved - self._began,
-            first_token_s=(self._first or ended) - self._asked if self._asked else 0.0,
-            total_s=ended - self._began - waited,
-        )
-
-
-@dataclass(slots=True)
-class _Run:
-    """What has become of one question so far."""
-
-    found: SearchResult
-    language: Language
-    clock: _Clock
-    model: str
-    text: str = ""
-    tokens: int = 0
-    prompt_tokens: int = 0
-    finish: FinishReason = "stop"
-    kept: tuple[Passage, ...] | None = None
-    dropped: tuple[Passage, ...] = ()
-    left_out: int = 0
-
-    @property
-    def shown(self) -> tuple[Passage, ...]:
-        return self.found.passages if self.kept is None else self.kept
-
-    def take(self, delta: Delta) -> None:
-        if delta.tokens:
-            self.clock.first()
-        self.tokens += delta.tokens
-        self.finish = delta.finish or self.finish

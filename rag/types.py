@@ -13,6 +13,7 @@ from itertools import accumulate
 from typing import Literal
 
 from rag.machine import MemoryReading
+from rag.notice import Notice
 from rag.reading import Coverage, Offer, Reading
 
 PAGE_JOIN = "\n"
@@ -232,6 +233,7 @@ class Answer:
     left_out: int = 0  # unsupported sentences that were not shown
     coverage: Coverage | None = None  # where documents were read whole
     offer: Offer | None = None  # to read them, where that would take long
+    notices: tuple[Notice, ...] = ()  # what the machine made different
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +259,7 @@ class Finished:
     answer: Answer
 
 
-Event = Retrieved | Reading | Delta | Checked | Finished
+Event = Retrieved | Reading | Notice | Delta | Checked | Finished
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,6 +144,7 @@ def pipeline(
         embedder=engines.embedder,
         analyser=factory.analyser,
         settings=_ask_settings(factory),
+        ladder=factory.ladder,
     )
 
 
@@ -198,6 +199,7 @@ def asker(
             analyser=factory.analyser,
             settings=_ask_settings(factory),
             pace=pace,
+            ladder=factory.ladder,
         ),
     )
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from time import monotonic
 
 from rag.errors import RagError, UnknownChat
+from rag.notice import Notice
 from rag.reading import AskMode, Reading
 from rag.types import Answer, Checked, Delta, Event, Finished, Passage, Retrieved
 from rag.words import Text
@@ -209,10 +210,10 @@ def _after(desk: DeskLike, turn: Turn, event: Event) -> Turn:
             )
         case Reading():
             return replace(turn, stage="reading", reading=event, read=0.0)
-        case Delta(text="", prompt_read=share) if share is not None:
-            return replace(turn, read=share)
-        case Delta(text=piece):
-            return replace(turn, stage="writing", text=turn.text + piece) if piece else turn
+        case Notice():
+            return _noticed(turn, event)
+        case Delta():
+            return _grown(turn, event)
         case Checked(sentence=sentence):
             return replace(turn, checked=(*turn.checked, sentence))
         case Finished(answer=answer):
@@ -226,6 +227,17 @@ def _after(desk: DeskLike, turn: Turn, event: Event) -> Turn:
                 dropped=answer.dropped,
                 page_sizes=sizes,
             )
+
+
+def _grown(turn: Turn, delta: Delta) -> Turn:
+    if delta.text:
+        return replace(turn, stage="writing", text=turn.text + delta.text)
+    return turn if delta.prompt_read is None else replace(turn, read=delta.prompt_read)
+
+
+def _noticed(turn: Turn, notice: Notice) -> Turn:
+    turn = replace(turn, noticed=(*turn.noticed, notice))
+    return replace(turn, stage="reading", text="", checked=()) if notice.anew else turn
 
 
 def _while_waiting(desk: DeskLike, turn: Turn, pace: _Pace) -> Turn:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from rag.notice import Notice
 from rag.reading import AskMode, Reading
 from rag.types import Answer, Evidence, Message, Passage, Progress, Sentence
 from rag.words import Language, Text
@@ -42,6 +43,7 @@ class Turn:
     progress: Progress | None = None  # of the model, while the question waits for it
     reading: Reading | None = None  # of whole documents
     read: float = 0.0  # share of the passages that the model has read, 0 to 1
+    noticed: tuple[Notice, ...] = ()  # what the machine makes different, while it is answered
     documents: tuple[str, ...] = ()  # ids of those that were picked; none = all were searched
     searched: str = ""  # what was searched for, where it is more than the question
     page_sizes: PageSizes | None = None  # (document id, page) -> (width, height) in points
@@ -50,6 +52,11 @@ class Turn:
     def scope(self) -> int:
         """How many documents were picked; 0 = all were searched."""
         return len(self.documents)
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What the machine made different."""
+        return self.answer.notices if self.answer else self.noticed
 
     @property
     def sentences(self) -> tuple[Sentence, ...]:

@@ -158,6 +158,14 @@ def _reading(turn: Turn, language: Language) -> str:
 
 
 def _notes(turn: Turn, language: Language) -> str:
+    told = "".join(
+        f'<p class="note {notice.kind}">{escape(notice.text.say(language))}</p>'
+        for notice in turn.notices
+    )
+    return told + _ending(turn, language)
+
+
+def _ending(turn: Turn, language: Language) -> str:
     finish = turn.answer.finish if turn.answer else "stop"
     if turn.problem:
         return _problem(turn.problem, language)

@@ -12,6 +12,7 @@ from rag.cli.context import Context, progress_bar
 from rag.words import Text
 
 if TYPE_CHECKING:
+    from rag.notice import Notice
     from rag.reading import Coverage, Offer, Reading
     from rag.types import Answer, Event, Progress
 
@@ -40,6 +41,12 @@ def shown_progress(context: Context, events: Iterator[Event]) -> Iterator[Event]
             if isinstance(event, Delta):
                 stack.close()  # the text begins: the bar makes room
             yield event
+
+
+def print_notice(context: Context, notice: Notice) -> None:
+    """Say what the machine makes different; the text begins on a new line after it."""
+    before = "\n" if notice.anew else ""
+    typer.secho(f"{before}· {context.say(notice.text)}", fg=typer.colors.YELLOW, err=True)
 
 
 def print_coverage(context: Context, answer: Answer) -> None:

@@ -74,6 +74,10 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "finish": answer.finish,
         "sentences": [_sentence_json(answer, sentence) for sentence in answer.sentences],
         "left_out": answer.left_out,
+        "notices": [
+            {"kind": notice.kind, "step": notice.step, "en": notice.text.en, "zh": notice.text.zh}
+            for notice in answer.notices
+        ],
         "passages": [passage_json(passage) for passage in answer.passages],
         "dropped": [passage_json(passage) for passage in answer.dropped],
         "usage": {

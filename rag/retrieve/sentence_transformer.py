@@ -6,10 +6,12 @@ The engine for CUDA, and on a CPU for models that `rag.retrieve.bert_embedder` c
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from transformers.utils import logging as transformers_logging
@@ -21,6 +23,7 @@ from rag.retrieve.token_embedder import TokenEmbedder
 from rag.words import Text
 
 if TYPE_CHECKING:
+    from rag.machine import Holder
     from rag.protocols import Vectors
 
 CPU_BATCH, GPU_BATCH = 8, 64
@@ -53,8 +56,9 @@ class SentenceTransformerEmbedder(TokenEmbedder):
             ModelMissing: the folder does not hold a model.
             ModelError: the model cannot be loaded.
         """
-        self._device = _choose_device(device)
+        self._home = self._device = _choose_device(device)
         self._model = _load(folder, device=self._device)
+        self._moving = Lock()
         cpu = self._device == "cpu"
         self._run: Run = CpuStreams().map if cpu else map
         self._batch_tokens = (batch or (CPU_BATCH if cpu else GPU_BATCH)) * ITEM_TOKENS
@@ -68,6 +72,36 @@ class SentenceTransformerEmbedder(TokenEmbedder):
             passage_prefix=passage_prefix,
             max_tokens=min(max_tokens, int(self._model.max_seq_length or max_tokens)),
         )
+
+    def memory_parts(self) -> dict[Holder, int]:
+        """Return what the weights take on the card."""
+        if self._device == "cpu":
+            return {}
+        return {"embedder": sum(p.numel() * p.element_size() for p in self._model.parameters())}
+
+    def to_cpu(self) -> bool:
+        """Leave the card; false if it was not there. A batch that runs is waited for."""
+        was = self._device != "cpu"
+        if was:
+            self._move("cpu")
+        return was
+
+    def to_device(self) -> None:
+        """Come back to where it was loaded.
+
+        Raises:
+            OutOfMemory: there is no room any more; it stays on the CPU.
+        """
+        try:
+            self._move(self._home)
+        except torch.OutOfMemoryError as error:
+            self._move("cpu")
+            raise _full() from error
+
+    def _move(self, device: str) -> None:
+        with self._moving:
+            self._model.to(device=device, dtype=_choose_dtype(device))
+            self._device = device
 
     def _embed(self, ids: Sequence[Sequence[int]]) -> Vectors:
         return embed_by_length(
@@ -85,20 +119,32 @@ class SentenceTransformerEmbedder(TokenEmbedder):
         for row, row_ids in enumerate(ids):
             tokens[row, : len(row_ids)] = torch.tensor(row_ids)
             mask[row, : len(row_ids)] = 1
-        features = {"input_ids": tokens.to(self._device), "attention_mask": mask.to(self._device)}
         try:
-            with torch.inference_mode():
-                found = self._model.forward(features)["sentence_embedding"]  # (len(ids), dim)
+            return self._rows(tokens, mask)
         except torch.OutOfMemoryError as error:
-            raise OutOfMemory(
-                Text("The GPU ran out of memory while embedding.", "计算向量时显存不足。"),
-                hint=Text(
-                    "Lower embedder.batch, or set embedder.device to cpu.",
-                    "请调低 embedder.batch，或把 embedder.device 设为 cpu。",
-                ),
-            ) from error
+            if len(ids) == 1:
+                raise _full() from error
+        half = len(ids) // 2  # out here, where nothing refers to the tensors that were too many
+        return np.concatenate([self._forward(ids[:half]), self._forward(ids[half:])])
+
+    def _rows(self, tokens: torch.Tensor, mask: torch.Tensor) -> Vectors:
+        moves = self._home != "cpu"
+        with torch.inference_mode(), self._moving if moves else nullcontext():
+            place = self._device
+            features = {"input_ids": tokens.to(place), "attention_mask": mask.to(place)}
+            found = self._model.forward(features)["sentence_embedding"]  # (rows, dim)
         rows: Vectors = found.float().cpu().numpy()
         return rows
+
+
+def _full() -> OutOfMemory:
+    return OutOfMemory(
+        Text("The GPU ran out of memory while embedding.", "计算向量时显存不足。"),
+        hint=Text(
+            "Lower embedder.batch, or set embedder.device to cpu.",
+            "请调低 embedder.batch，或把 embedder.device 设为 cpu。",
+        ),
+    )
 
 
 def _padded(length: int, limit: int) -> int:

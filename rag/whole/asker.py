@@ -15,10 +15,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from rag.checking import Checker
+from rag.errors import OutOfMemory
 from rag.generate.citations import Linker
 from rag.generate.notes import write_messages
 from rag.generate.prompt import too_long
 from rag.generate.sentences import split_sentences
+from rag.ladder import READING, Tried
+from rag.notice import Notice
 from rag.pipeline import NOT_IN_DOCUMENTS, NOTHING_LEFT, overall
 from rag.protocols import Cancelled, never
 from rag.reading import Coverage, Offer, Reading
@@ -35,7 +38,7 @@ from rag.types import (
     Usage,
 )
 from rag.whole.lists import distinct, listed
-from rag.whole.notes import NoteTaker, Parts
+from rag.whole.notes import GROUP_TOKENS, NOTE_TOKENS, NoteTaker, Parts
 from rag.words import detect_language
 
 if TYPE_CHECKING:
@@ -73,7 +76,7 @@ class Asker:
         """
         plan = self._planner.plan(question, documents=documents, mode=mode)
         if plan is not None and not isinstance(plan, Offer):
-            yield from _Run(self._parts, plan, cancelled).events()
+            yield from self._read(plan, cancelled)
             return
         for event in self._pipeline.ask(
             question, history=history, documents=documents, cancelled=cancelled
@@ -84,12 +87,31 @@ class Asker:
                 else event
             )
 
+    def _read(self, plan: Plan, cancelled: Cancelled) -> Iterator[Event]:
+        """Read, again with less memory where it runs out."""
+        climb, notices = self._parts.ladder.begin(READING), list[Notice]()
+        while True:
+            run = _Run(self._parts, plan, cancelled, notices)
+            try:
+                yield from run.events()
+            except OutOfMemory as error:
+                failure = error
+            else:
+                return
+            tried = Tried(0, GROUP_TOKENS, NOTE_TOKENS, run.written)
+            for notice in climb.lower(failure, tried, self._parts.generator(cancelled)):
+                notices.append(notice)
+                yield notice
+
 
 class _Run:
     """The way of one answer: read, put together, prove."""
 
-    def __init__(self, parts: Parts, plan: Plan, cancelled: Cancelled) -> None:
+    def __init__(
+        self, parts: Parts, plan: Plan, cancelled: Cancelled, notices: Sequence[Notice] = ()
+    ) -> None:
         self._parts = parts
+        self._notices = notices
         self._plan = plan
         self._cancelled = cancelled
         self._language = detect_language(plan.question)
@@ -151,8 +173,8 @@ class _Run:
     def _compose(self, taker: NoteTaker) -> Iterator[Event]:
         """Shorten the notes until they fit, then let the model write."""
         model, plan = taker.model, self._plan
-        longest = min(self._parts.settings.max_tokens, model.context_tokens // 3)
-        budget = model.context_tokens - longest
+        longest = min(self._parts.settings.max_tokens, taker.context_tokens // 3)
+        budget = taker.context_tokens - longest
         while True:
             messages = write_messages(plan.task, plan.question, taker.notes, self._language)
             if model.count_tokens(messages) <= budget:
@@ -195,6 +217,11 @@ class _Run:
         if self._left_out and not self._text.strip():
             self._text = NOTHING_LEFT.say(self._language)
             yield Delta(self._text, 0)
+
+    @property
+    def written(self) -> int:
+        """Tokens of the answer so far."""
+        return self._tokens
 
     def _cancelled_in(self, taker: NoteTaker) -> bool:
         if taker.stopped:
@@ -244,6 +271,7 @@ class _Run:
             finish=self._finish,
             left_out=self._left_out,
             coverage=self._coverage(taker.seen if taker else 0),
+            notices=tuple(self._notices),
         )
 
     def _cited(self) -> tuple[tuple[Sentence, ...], tuple[Passage, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from time import perf_counter
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rag.generate.citations import link
 from rag.generate.notes import Note, condense_messages, groups, note_lines, note_messages
+from rag.ladder import Ladder, Means
 from rag.protocols import Cancelled
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Parts:
     analyser: Analyser
     settings: AskSettings
     pace: Pace
+    ladder: Ladder = field(default_factory=Ladder)
 
 
 class NoteTaker:
@@ -58,18 +60,20 @@ class NoteTaker:
         self.stopped = False
         self.prompt_tokens = 0
         self.dropped = 0  # notes that nothing supported
+        means = Means(1, NOTE_TOKENS, model.context_tokens)
+        self.context_tokens = parts.ladder.means(means).context_tokens
         self._parts = parts
         self._plan = plan
         self._passages = passages
         self._cancelled = cancelled
-        self._longest = min(NOTE_TOKENS, model.context_tokens // 4)
+        self._longest = min(NOTE_TOKENS, self.context_tokens // 4)
 
     def read(self, left: int) -> Iterator[tuple[int, int]]:
         """Read everything; yield how many passages are read, and how many tokens are left."""
         places = {passage.id: place for place, passage in enumerate(self._passages)}
         seen: set[int] = set()
         build = partial(note_messages, self._plan.task, self._plan.question)
-        budget = min(GROUP_TOKENS, self.model.context_tokens - self._longest)
+        budget = min(GROUP_TOKENS, self.context_tokens - self._longest)
         count = self.model.count_tokens
         for group in groups(self._passages, budget=budget, build=build, count=count):
             began = perf_counter()
@@ -101,7 +105,7 @@ class NoteTaker:
 
     def _condensed(self, batch: list[Note]) -> list[Note]:
         messages = condense_messages(batch, keep=(len(batch) + 1) // 2)
-        if self.model.count_tokens(messages) > self.model.context_tokens - self._longest:
+        if self.model.count_tokens(messages) > self.context_tokens - self._longest:
             return batch[::2]
         said = "".join(text for text, _ in self._say(messages))
         places = sorted({place for note in batch for place in note.sources})

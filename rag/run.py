@@ -1,0 +1,94 @@
+"""What has become of one question so far, and the times it took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from rag.notice import Notice
+from rag.types import Delta, FinishReason, Passage, SearchResult, Sentence, Usage
+from rag.words import Language
+
+
+class Clock:
+    """Stops the times of one answer."""
+
+    def __init__(self) -> None:
+        self._began = perf_counter()
+        self._retrieved = self._asked = self._first = self._ended = 0.0
+
+    def retrieved(self) -> None:
+        """Say that the passages are found."""
+        self._retrieved = perf_counter()
+
+    def asked(self) -> None:
+        """Say that the model begins."""
+        self._asked = perf_counter()
+
+    def first(self) -> None:
+        """Say that a token has come."""
+        self._first = self._first or perf_counter()
+
+    def ended(self) -> None:
+        """Say that the last token has come."""
+        self._ended = perf_counter()
+
+    def again(self) -> None:
+        """Count anew: what an attempt took that failed is in the whole alone."""
+        self._first = 0.0
+
+    def usage(self, prompt_tokens: int, completion_tokens: int) -> Usage:
+        """Return what the answer cost."""
+        ended = self._ended or perf_counter()
+        # a wait for the model to load belongs to no stage of the answer
+        waited = self._asked - self._retrieved if self._asked else 0.0
+        return Usage(
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            retrieve_s=self._retrieved - self._began,
+            first_token_s=(self._first or ended) - self._asked if self._asked else 0.0,
+            total_s=ended - self._began - waited,
+        )
+
+
+@dataclass(slots=True)
+class Run:
+    """What has become of one question so far."""
+
+    found: SearchResult
+    language: Language
+    clock: Clock
+    model: str
+    text: str = ""
+    tokens: int = 0
+    prompt_tokens: int = 0
+    finish: FinishReason = "stop"
+    kept: tuple[Passage, ...] | None = None
+    dropped: tuple[Passage, ...] = ()
+    left_out: int = 0
+    sentences: tuple[Sentence, ...] = ()
+    notices: list[Notice] = field(default_factory=list)
+
+    @property
+    def shown(self) -> tuple[Passage, ...]:
+        """The passages that the model sees."""
+        return self.found.passages if self.kept is None else self.kept
+
+    def take(self, delta: Delta) -> None:
+        """Count a piece of the answer."""
+        if delta.tokens:
+            self.clock.first()
+        self.tokens += delta.tokens
+        self.finish = delta.finish or self.finish
+
+    def told(self, notices: Iterable[Notice]) -> Iterator[Notice]:
+        """Pass notices on, and keep them."""
+        for notice in notices:
+            self.notices.append(notice)
+            yield notice
+
+    def begin_anew(self) -> None:
+        """Forget what an attempt had written."""
+        self.text, self.tokens, self.finish = "", 0, "stop"
+        self.clock.again()
