@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from rag.config import load_settings
-from rag.errors import ModelError
+from rag.device import Movable
+from rag.errors import ModelError, OutOfMemory
 from rag.factory import Factory
 from rag.protocols import Embedder
 from rag.retrieve.bert_embedder import BertEmbedder
@@ -152,3 +154,56 @@ def test_the_engine_of_cpus_gives_the_vectors_of_sentence_transformers(
     agreement = (ours.embed_passages(texts) * theirs.embed_passages(texts)).sum(axis=1)
     assert agreement.min() > 0.999
     assert agreement.mean() > 0.9999
+
+
+@pytest.mark.model
+def test_a_full_card_embeds_in_smaller_batches_and_one_text_too_many_is_told(
+    model_path: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = SentenceTransformerEmbedder(
+        model_path("all-MiniLM-L6-v2"), name="all-MiniLM-L6-v2", device="cpu"
+    )
+    roomy = embedder.embed_passages(TEXTS)
+    forward, room = embedder._model.forward, [2]
+
+    def limited(features):
+        if len(features["input_ids"]) > room[0]:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return forward(features)
+
+    monkeypatch.setattr(embedder._model, "forward", limited)
+    assert (embedder.embed_passages(TEXTS) * roomy).sum(axis=1).min() > 0.9999
+    room[0] = 0
+    with pytest.raises(OutOfMemory, match="while embedding"):
+        embedder.embed_query("rent")
+
+
+@pytest.mark.model
+def test_an_embedder_that_is_not_on_the_card_cannot_leave_it(
+    model_path: Callable[[str], Path],
+) -> None:
+    embedder = SentenceTransformerEmbedder(
+        model_path("all-MiniLM-L6-v2"), name="all-MiniLM-L6-v2", device="cpu"
+    )
+    assert isinstance(embedder, Movable)
+    assert embedder.to_cpu() is False
+    assert embedder.memory_parts() == {}
+    before = embedder.embed_query("rent")
+    embedder.to_device()  # which is where it is
+    assert (embedder.embed_query("rent") @ before) > 0.9999
+
+
+@pytest.mark.gpu
+@pytest.mark.model
+def test_an_embedder_leaves_the_card_and_comes_back(model_path: Callable[[str], Path]) -> None:
+    embedder = SentenceTransformerEmbedder(
+        model_path("all-MiniLM-L6-v2"), name="all-MiniLM-L6-v2", device="cuda"
+    )
+    on_card = embedder.embed_query("rent")
+    held = torch.cuda.memory_allocated()
+    assert embedder.memory_parts()["embedder"] <= held
+    assert embedder.to_cpu() is True
+    assert torch.cuda.memory_allocated() < held
+    assert (embedder.embed_query("rent") @ on_card) > 0.999
+    embedder.to_device()
+    assert embedder.memory_parts()

@@ -10,8 +10,11 @@ import pytest
 
 from rag.cli.answers import _print_doubts
 from rag.cli.context import Context
-from rag.cli.coverage import shown_progress
+from rag.cli.coverage import print_notice, shown_progress
+from rag.cli.shapes import answer_json
+from rag.notice import Notice
 from rag.types import Answer, Delta, Event, Progress, Retrieved, Sentence
+from rag.words import Text
 from tests.factories import settings
 
 
@@ -59,3 +62,22 @@ def test_it_is_said_which_sentences_are_not_supported_and_why(
     assert "✗ It has 45 GB.\n    45 GB does not stand there." in told
     assert "? It is red.\n    Only some of its words stand there." in told
     assert "no passage supports it: 2" in told
+
+
+def test_what_the_machine_makes_different_is_said_beside_the_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    context = Context(settings(tmp_path), "zh", None)
+    print_notice(context, Notice("skipped", Text("Skipped.", "跳过。"), "cpu"))
+    print_notice(context, Notice("lowered", Text("Again.", "重试。"), "passages", anew=True))
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == "· 跳过。\n\n· 重试。\n"
+
+
+def test_the_answer_as_json_holds_its_notices() -> None:
+    notice = Notice("lowered", Text("Again.", "重试。"), "passages")
+    shape = answer_json(Answer("?", "Yes.", "en", "weak", (), notices=(notice,)))
+    assert shape["notices"] == [
+        {"kind": "lowered", "step": "passages", "en": "Again.", "zh": "重试。"}
+    ]

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from subprocess import run
 
 import pytest
 
 from rag.errors import ModelError
-from rag.types import Progress
+from rag.notice import Notice
+from rag.types import Answer, Delta, Event, Finished, Progress, Retrieved
 from rag.words import Text
 from tests.fake_script import EN, SCRIPT_EN, ZH
 from tests.fakes import FakeDesk
 from ui.handlers import opened, respond
 from ui.screen import Client, Screen, Turn, client_of, history_of
 from ui.sessions import Sessions
+from ui.views_chat import talk_html
 
 QUESTION = "How do I add documents?"
 
@@ -283,3 +285,26 @@ def test_the_question_may_be_limited_to_documents(desk: FakeDesk) -> None:
     screens = list(respond(desk, Screen(), QUESTION, documents=picked, ticket=ticket))
     assert desk.asked[0][2] == picked
     assert last(screens).scope == 1
+
+
+def test_a_notice_is_shown_and_one_that_begins_anew_takes_the_text_away(desk: FakeDesk) -> None:
+    told = Text("Memory ran out; <trying> again.", "内存不足，正在重试。")
+    notice = Notice("lowered", told, "passages", anew=True)
+
+    def ask(question: str, **_: object) -> Iterator[Event]:
+        yield Retrieved(())
+        yield Delta("Half", 1)
+        yield notice
+        yield Delta("Whole", 1)
+        yield Finished(Answer(question, "Whole", "en", "weak", (), notices=(notice,)))
+
+    desk.ask = ask  # type: ignore[method-assign]
+    screens = list(respond(desk, Screen(), "?", documents=(), ticket=Sessions().ticket("a")))
+    written = [screen.live.text for screen in screens if screen.live]
+    assert written[-1] in {"", "Whole"}
+    last = screens[-1]
+    assert last.turns[0].notices == (notice,)
+    html = talk_html(last, "en")
+    assert '<p class="note lowered">Memory ran out; &lt;trying&gt; again.</p>' in html
+    assert "正在重试" in talk_html(last, "zh")
+    assert opened(desk, last.chat or 0).turns[0].notices == (notice,)  # it is kept with the answer
