@@ -99,6 +99,9 @@ class CardGenerator:
         finally:
             self._card.free("kv")
 
+    def prepare(self, messages: Sequence[Message], *, cancelled: Callable[[], bool]) -> None:
+        return None
+
     def memory_bytes(self) -> int:
         return WEIGHTS
 

@@ -47,9 +47,8 @@ def ask(
     from dataclasses import replace
 
     from rag.cli.conversation import history_of, keep_answer
-    from rag.cli.coverage import print_coverage, print_notice, shown_progress
+    from rag.cli.coverage import print_coverage, shown_progress
     from rag.cli.shapes import answer_json
-    from rag.notice import Notice
     from rag.types import Delta, Finished
 
     context: Context = ctx.obj
@@ -61,8 +60,6 @@ def ask(
         asker = library.asker()
         events = asker.ask(question, history=history, documents=documents, mode=mode)
         for event in shown_progress(context, events):
-            if isinstance(event, Notice):
-                print_notice(context, event)
             if isinstance(event, Delta) and not as_json:
                 typer.echo(event.text, nl=False)
             if isinstance(event, Finished):

@@ -21,7 +21,8 @@ _MINUTE = 60
 
 
 def shown_progress(context: Context, events: Iterator[Event]) -> Iterator[Event]:
-    """Pass events on, and show on stderr how much the model has read."""
+    """Pass events on, and show on stderr how much the model has read and what it does without."""
+    from rag.notice import Notice
     from rag.reading import Reading
     from rag.types import Delta, Progress
 
@@ -38,6 +39,8 @@ def shown_progress(context: Context, events: Iterator[Event]) -> Iterator[Event]
             if isinstance(event, Delta) and event.prompt_read is not None:
                 report(Progress("read", round(100 * event.prompt_read), 100, "%"))
                 continue
+            if isinstance(event, Notice):
+                print_notice(context, event)
             if isinstance(event, Delta):
                 stack.close()  # the text begins: the bar makes room
             yield event
