@@ -157,6 +157,10 @@ class PassageStore(Protocol):
         """Return the passages that still exist and belong to a current document."""
         ...
 
+    def places(self, ids: Sequence[int]) -> dict[int, tuple[str, int]]:
+        """Return document id and first page of those that ``passages`` would return."""
+        ...
+
     def match(
         self, terms: Sequence[str], *, k: int, documents: Collection[str] | None
     ) -> list[tuple[int, float]]:

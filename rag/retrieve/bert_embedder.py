@@ -69,10 +69,12 @@ class BertEmbedder(TokenEmbedder):
         return BertShape.of(folder) is not None and (folder / "tokenizer.json").is_file()
 
     def _embed(self, ids: Sequence[Sequence[int]]) -> Vectors:
+        # a short document is divided among the cores, a question is not
+        share = sum(map(len, ids)) // self._streams.count
         return embed_by_length(
             ids,
             dim=self.dim,
-            batch_tokens=self._batch_tokens,
+            batch_tokens=min(self._batch_tokens, max(ITEM_TOKENS, share)),
             forward=self._forward,
             run=self._streams.map,
         )

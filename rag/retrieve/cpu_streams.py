@@ -21,22 +21,29 @@ MOST = 8  # streams: each holds the activations of its batch. More than two core
 
 
 class CpuStreams:
-    """As many threads as torch would use cores, each of which uses one."""
+    """As many threads as torch would use cores, each of which uses one, and one more.
+
+    That one is for a question, which must not wait behind the passages of a document. One core
+    computes it: several would wait for each other at every operation, which on a machine that
+    also reads documents or runs a model takes ten times as long (tests/eval/DECISIONS.md).
+    """
 
     def __init__(self) -> None:
-        count = min(torch.get_num_threads(), MOST)
-        started = threading.Barrier(count)
-        self._threads = ThreadPoolExecutor(
-            count, "embed-core", initializer=_use_one_core, initargs=(started,)
-        )
-        for _ in range(count):  # all now, and not one by one as work comes
-            self._threads.submit(int)
+        self.count = min(torch.get_num_threads(), MOST)
+        self._threads = _one_core_threads("embed-core", self.count)
+        self._single = _one_core_threads("embed-question", 1)
 
     def map(self, call: Callable[[Batch], Result], batches: Sequence[Batch]) -> Iterable[Result]:
-        """Call for each batch; results in order. A single one gets all the cores."""
-        if len(batches) == 1:
-            return [call(batches[0])]
-        return self._threads.map(call, batches)
+        """Call for each batch; results in order. A single one overtakes all others."""
+        return (self._single if len(batches) == 1 else self._threads).map(call, batches)
+
+
+def _one_core_threads(name: str, count: int) -> ThreadPoolExecutor:
+    started = threading.Barrier(count)
+    threads = ThreadPoolExecutor(count, name, initializer=_use_one_core, initargs=(started,))
+    for _ in range(count):  # all now, and not one by one as work comes
+        threads.submit(int)
+    return threads
 
 
 def _use_one_core(started: threading.Barrier) -> None:

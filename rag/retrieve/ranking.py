@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING
 
 from rag.retrieve.fusion import Found, Fused
-from rag.types import Passage, SearchResult, SearchTimes
+from rag.types import SearchTimes
 
 if TYPE_CHECKING:
     from rag.retrieve.conversation import Readings
@@ -29,15 +29,10 @@ class Ranking:
     legs: Legs
     lexical_weight: float
     fused: Sequence[Fused]  # everything that either leg found
-    passages: tuple[Passage, ...]  # as many of the first as are looked at, pages spread
+    spread: Sequence[Fused]  # as many of the first as are looked at, pages spread
+    places: Mapping[int, tuple[str, int]]  # document id and first page of each of these
     relevance: float
     searched: str = ""  # what was searched for, where it is more than the question
-
-    def result(self, question: str, *, k: int) -> SearchResult:
-        """Return what a search shows of it."""
-        return SearchResult(
-            question, self.passages[:k], self.relevance, self.legs.seconds, self.searched
-        )
 
 
 def together(alone: Ranking, completed: Ranking, readings: Readings) -> Ranking:
@@ -48,23 +43,24 @@ def together(alone: Ranking, completed: Ranking, readings: Readings) -> Ranking:
     follow-up: the words of the question before would cover any change of topic.
     """
     trust = readings.trust
-    fused: dict[int, Fused] = {}
-    passages: dict[int, Passage] = {}
-    for weight, ranking in ((trust, completed), (1 - trust, alone)):
-        for item in ranking.fused:
-            known = fused.get(item.id, replace(item, score=0.0))
-            fused[item.id] = replace(known, score=known.score + weight * item.score)
-        for passage in ranking.passages:
-            first = passages.get(passage.id, replace(passage, score=0.0))
-            passages[passage.id] = replace(first, score=first.score + weight * passage.score)
     return Ranking(
         replace(completed.legs, seconds=_both(alone.legs.seconds, completed.legs.seconds)),
         completed.lexical_weight,
-        sorted(fused.values(), key=lambda item: (-item.score, item.id)),
-        tuple(sorted(passages.values(), key=lambda passage: (-passage.score, passage.id))),
+        _added((completed.fused, trust), (alone.fused, 1 - trust)),
+        _added((completed.spread, trust), (alone.spread, 1 - trust)),
+        {**alone.places, **completed.places},
         completed.relevance if readings.says_so else alone.relevance,
         searched=readings.completed or "",
     )
+
+
+def _added(*rankings: tuple[Sequence[Fused], float]) -> list[Fused]:
+    total: dict[int, Fused] = {}
+    for ranked, weight in rankings:
+        for item in ranked:
+            known = total.get(item.id, replace(item, score=0.0))
+            total[item.id] = replace(known, score=known.score + weight * item.score)
+    return sorted(total.values(), key=lambda item: (-item.score, item.id))
 
 
 def _both(first: SearchTimes, second: SearchTimes) -> SearchTimes:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, MutableMapping, Sequence
+from collections.abc import Callable, Collection, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -33,6 +34,10 @@ Floors = MutableMapping[tuple[Language, int], float]
 """Cosines that unrelated questions reach, by language and order of the library's size."""
 _SPREAD = 4  # times k: as many passages are looked at before pages are spread
 _JUDGED = 5  # best passages whose words and language are looked at
+_EMBEDDING = ThreadPoolExecutor(2, "embed")
+"""Embeds questions while their words are looked up: one core does each."""
+
+T = TypeVar("T")
 
 
 class HybridRetriever:
@@ -78,7 +83,17 @@ class HybridRetriever:
         if not question.strip():
             return SearchResult(question, (), relevance=0.0)
         ranking = self.rank(question, k=k, documents=documents, history=history)
-        return ranking.result(question, k=k)
+        return self.result(question, ranking, k=k)
+
+    def result(self, question: str, ranking: Ranking, *, k: int) -> SearchResult:
+        """Return what a search shows of its ranking."""
+        began = perf_counter()
+        shown = ranking.spread[:k]
+        known = self._store.passages([item.id for item in shown])
+        passages = tuple(_placed(known[item.id], item) for item in shown if item.id in known)
+        times = ranking.legs.seconds
+        times = replace(times, fuse=times.fuse + perf_counter() - began)
+        return SearchResult(question, passages, ranking.relevance, times, ranking.searched)
 
     def rank(
         self,
@@ -102,9 +117,12 @@ class HybridRetriever:
         signs = self._judge(question, legs)
         weight = lexical_weight(coverage=signs.coverage, across_languages=signs.across_languages)
         fused = fuse(legs.lexical, legs.dense, lexical_weight=weight)
-        passages = self._spread(fused[: max(_SPREAD * k, self._candidates)])
+        looked_at = fused[: max(_SPREAD * k, self._candidates)]
+        # the index may lag behind the ledger: what is gone from that has no place
+        places = self._store.places([item.id for item in looked_at])
+        ranked = spread([(item, places[item.id]) for item in looked_at if item.id in places])
         legs = replace(legs, seconds=replace(legs.seconds, fuse=perf_counter() - began))
-        return Ranking(legs, weight, fused, passages, relevance(signs) if passages else 0.0)
+        return Ranking(legs, weight, fused, ranked, places, relevance(signs) if ranked else 0.0)
 
     def signs(self, question: str, *, documents: Collection[str] | None = None) -> Signs:
         """Return what a search shows about whether an answer is there."""
@@ -113,18 +131,11 @@ class HybridRetriever:
 
     def legs(self, question: str, *, k: int, documents: Collection[str] | None) -> Legs:
         """Return at most ``k`` candidates of each leg."""
-        began = perf_counter()
-        query = self._embedder.embed_query(question)
-        embedded = perf_counter()
-        dense = self._search_vectors(query, k=k, documents=documents)
-        searched = perf_counter()
-        lexical = self._lexical.search(question, k=k, documents=documents)
-        times = SearchTimes(
-            embed=embedded - began,
-            dense=searched - embedded,
-            lexical=perf_counter() - searched,
-        )
-        return Legs(lexical, dense, times)
+        embedding = _EMBEDDING.submit(_timed, self._embedder.embed_query, question)
+        lexical, lexical_s = _timed(self._lexical.search, question, k=k, documents=documents)
+        query, embed_s = embedding.result()
+        dense, dense_s = _timed(self._search_vectors, query, k=k, documents=documents)
+        return Legs(lexical, dense, SearchTimes(embed=embed_s, dense=dense_s, lexical=lexical_s))
 
     def _search_vectors(
         self, query: Vector, *, k: int, documents: Collection[str] | None
@@ -169,15 +180,11 @@ class HybridRetriever:
             self._floors[key] = floor_of([hits[0][1] if hits else 0.0 for hits in found])
         return self._floors[key]
 
-    def _spread(self, fused: Sequence[Fused]) -> tuple[Passage, ...]:
-        """Return those that still exist, pages spread; the index may lag behind the ledger."""
-        known = self._store.passages([item.id for item in fused])
-        found = [
-            (item, (known[item.id].chunk.document_id, known[item.id].chunk.first_page))
-            for item in fused
-            if item.id in known
-        ]
-        return tuple(_placed(known[item.id], item) for item in spread(found))
+
+def _timed(call: Callable[..., T], *values: Any, **options: Any) -> tuple[T, float]:
+    began = perf_counter()
+    result = call(*values, **options)
+    return result, perf_counter() - began
 
 
 def _placed(passage: Passage, item: Fused) -> Passage:

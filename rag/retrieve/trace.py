@@ -103,9 +103,9 @@ class Tracer:
         held = {i: set(text.split()) for i, text in self._store.analysed(list(ids)).items()}
         return SearchTrace(
             {i: _passage(i, ranking, deep, terms, held.get(i, set())) for i in ids},
-            ranking.result(question, k=k),
+            self._retriever.result(question, ranking, k=k),
             ranking.lexical_weight,
-            len(ranking.passages),
+            len(ranking.spread),
         )
 
     def telling_words(self, question: str, sentence: str) -> list[str]:
@@ -154,10 +154,10 @@ def _passage(
     held: Collection[str],
 ) -> PassageTrace:
     fused = _place([item.id for item in ranking.fused], chunk_id)
-    place = _place([passage.id for passage in ranking.passages], chunk_id)
+    place = _place([item.id for item in ranking.spread], chunk_id)
     before = 0
     if place is not None:
-        keys = [(p.chunk.document_id, p.chunk.first_page) for p in ranking.passages[:place]]
+        keys = [ranking.places[item.id] for item in ranking.spread[:place]]
         before = keys.count(keys[-1]) - 1
     return PassageTrace(
         chunk_id,
@@ -166,7 +166,7 @@ def _passage(
         fused,
         ranking.fused[fused - 1].score if fused else None,
         place,
-        ranking.passages[place - 1].score if place else None,
+        ranking.spread[place - 1].score if place else None,
         before,
         tuple(term for term in terms if term in held),
         tuple(term for term in terms if term not in held),

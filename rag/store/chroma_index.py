@@ -52,12 +52,9 @@ class ChromaIndex:
             self._collection.delete(ids=names[start : start + BATCH])
 
     def search(self, query: Vector, *, k: int) -> list[tuple[int, float]]:
-        count = self._collection.count()
-        if count == 0 or k <= 0:
+        if k <= 0:
             return []
-        found = self._collection.query(
-            query_embeddings=[query], n_results=min(k, count), include=["distances"]
-        )
+        found = self._collection.query(query_embeddings=[query], n_results=k, include=["distances"])
         pairs = zip(found["ids"][0], found["distances"][0], strict=True)
         # Chroma's cosine distance is 1 - cosine
         hits = [(int(name), 1.0 - float(distance)) for name, distance in pairs]

@@ -9,9 +9,10 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rag.store import rows
 from rag.store.failures import store_failure
@@ -45,6 +46,17 @@ class Ledger:
             with self._guard:
                 self._connections.append(found)
         return found
+
+    def memo(self) -> dict[Hashable, Any]:
+        """Return what this thread keeps of what it read; empty after a change by anybody."""
+        connection = self.connection
+        # the pragma tells of commits by other connections, the count of this one's own changes
+        version = connection.execute("PRAGMA data_version").fetchone()[0]
+        state = (version, connection.total_changes)
+        if getattr(self._local, "state", None) != state:
+            self._local.state, self._local.memo = state, {}
+        kept: dict[Hashable, Any] = self._local.memo
+        return kept
 
     def close(self) -> None:
         """Close the connections of all threads."""

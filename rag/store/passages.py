@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rag.store.ledger import Ledger
 
 T = TypeVar("T")
+_REMEMBERED = 20_000  # terms whose frequency is kept
 _VARIABLES = 500  # bound variables a statement; SQLite allowed 999 before 3.32
 
 
@@ -61,6 +62,16 @@ class LedgerPassages:
                 found[row[0]] = self._passage(row)
         return found
 
+    def places(self, ids: Sequence[int]) -> dict[int, tuple[str, int]]:
+        found: dict[int, tuple[str, int]] = {}
+        for batch in _batches(ids):
+            rows = self._connection.execute(
+                f"SELECT id, document_id, first_page FROM chunks WHERE id IN ({_marks(batch)})",
+                batch,
+            )
+            found.update({int(row[0]): (str(row[1]), int(row[2])) for row in rows})
+        return found
+
     def _passage(
         self, row: tuple[int, str, int, int, int, int, str, int, str, str, str, int]
     ) -> Passage:
@@ -96,17 +107,25 @@ class LedgerPassages:
         return [(int(row[0]), float(row[1])) for row in rows]
 
     def document_frequency(self, terms: Sequence[str]) -> tuple[dict[str, int], int]:
-        counts: dict[str, int] = {}
-        for batch in _batches(dict.fromkeys(terms)):
+        # SQLite counts by reading every row, and each question asks for the same more than once
+        kept = self._ledger.memo()
+        counts: dict[str, int] = kept.setdefault(self._fts, {})
+        new = [term for term in dict.fromkeys(terms) if term not in counts]
+        if len(counts) + len(new) > _REMEMBERED:
+            counts.clear()
+            new = list(dict.fromkeys(terms))
+        for batch in _batches(new):
             rows = self._connection.execute(
                 f"SELECT term, doc FROM {self._fts}_vocab WHERE term IN ({_marks(batch)})",
                 batch,
             )
-            counts.update({row[0]: int(row[1]) for row in rows})
-        total = self._connection.execute(
-            "SELECT count(*) FROM chunks WHERE space_id = ?", (self._space.id,)
-        ).fetchone()[0]
-        return {term: counts.get(term, 0) for term in terms}, int(total)
+            counts.update(dict.fromkeys(batch, 0) | {row[0]: int(row[1]) for row in rows})
+        if (total := kept.get(self._space.id)) is None:
+            total = self._connection.execute(
+                "SELECT count(*) FROM chunks WHERE space_id = ?", (self._space.id,)
+            ).fetchone()[0]
+            kept[self._space.id] = total
+        return {term: counts[term] for term in terms}, int(total)
 
     def analysed(self, ids: Sequence[int]) -> dict[int, str]:
         found: dict[int, str] = {}

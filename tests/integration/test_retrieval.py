@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from rag.retrieve.hashing import HashingEmbedder
@@ -177,3 +179,26 @@ def test_what_unrelated_questions_find_is_asked_once_for_all_retrievers(library,
         relevances.append(retriever.search("When does the lease end?", k=3).relevance)
     assert len(embedded) == 3 + len(PROBES["en"])
     assert len(set(relevances)) == 1
+
+
+def test_how_often_a_word_occurs_is_counted_anew_when_anyone_changes_the_library(library):
+    store = library.retriever._store
+    assert store.document_frequency(["rtx", "leas", "nowher"]) == (
+        {"rtx": 2, "leas": 1, "nowher": 0},
+        6,
+    )
+    with ThreadPoolExecutor(1) as other:  # a thread of its own has a connection of its own
+        other.submit(library.ledger.remove_files, [f"{LEASE}.pdf"]).result()
+    assert store.document_frequency(["rtx", "leas"]) == ({"rtx": 2, "leas": 0}, 3)
+    library.add("more", ["One more RTX card."])  # and by this connection itself
+    assert store.document_frequency(["rtx", "leas"]) == ({"rtx": 3, "leas": 0}, 4)
+    library.ledger.close()
+
+
+def test_more_words_than_are_kept_are_counted_all_the_same(library, monkeypatch):
+    monkeypatch.setattr("rag.store.passages._REMEMBERED", 2)
+    store = library.retriever._store
+    for terms in (["rtx", "leas"], ["rtx", "rent"], ["rtx", "leas", "rent"], ["rent"]):
+        frequency, total = store.document_frequency(terms)
+        assert frequency == {term: {"rtx": 2}.get(term, 1) for term in terms}
+        assert total == 6

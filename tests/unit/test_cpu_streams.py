@@ -26,9 +26,12 @@ def test_a_stream_uses_one_core_and_other_threads_keep_theirs(streams: CpuStream
         assert another.submit(threads_of_torch).result() == before
 
 
-def test_a_single_batch_gets_all_the_cores(streams: CpuStreams) -> None:
-    here = threading.get_ident()
-    assert list(streams.map(lambda _: threading.get_ident(), ["one"])) == [here]
+def test_a_single_batch_overtakes_those_that_wait_and_has_one_core(streams: CpuStreams) -> None:
+    free = threading.Event()
+    waiting = streams.map(lambda _: free.wait(30), range(4 * streams.count + 2))
+    assert list(streams.map(threads_of_torch, ["one"])) == [1]
+    free.set()
+    assert all(waiting)
 
 
 def test_results_come_in_the_order_of_the_batches(streams: CpuStreams) -> None:
