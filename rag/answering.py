@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from rag import wiring
+from rag.ahead import ReadAhead, Surroundings
 from rag.errors import StoreError
+from rag.generate.prompt import build_messages
 from rag.whole.scope import Pace
 from rag.words import Text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rag.explain.explainer import Explainer
     from rag.factory import Factory
     from rag.model_loading import ModelLoading
     from rag.store.ledger import Ledger
     from rag.store.live_index import LiveIndex
     from rag.whole.asker import Asker
+
+_POLL_S = 0.1
+
+
+class Questions:
+    """Counts the questions under way; indexing gives way to them."""
+
+    def __init__(self, stopping: threading.Event) -> None:
+        self._stopping = stopping
+        self._guard = threading.Lock()
+        self.now = 0
+
+    def __enter__(self) -> None:
+        with self._guard:
+            self.now += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._guard:
+            self.now -= 1
+
+    def give_way(self) -> None:
+        """Return once none is under way; called between two batches of indexing."""
+        while self.now > 0 and not self._stopping.wait(_POLL_S):
+            continue
 
 
 class Answering:
@@ -43,6 +72,26 @@ class Answering:
             index=lambda _: self._index.for_reading(),
             generator=self._model.wait,
             pace=self._pace,
+        )
+
+    def read_ahead(
+        self, *, stopping: threading.Event, syncing: Callable[[], bool], asking: Callable[[], bool]
+    ) -> ReadAhead:
+        """Return what reads ahead for questions being typed, while neither of both is true."""
+
+        def undisturbed() -> bool:
+            return not (syncing() or self._model.progress or stopping.is_set())
+
+        return ReadAhead(
+            Surroundings(
+                model=lambda: self._model.wait(stopping.is_set),
+                prompt=lambda draft, model: self.asker().ahead(draft, model),
+                rules=lambda language: build_messages("", (), language=language),
+                idle=lambda: undisturbed() and not asking(),
+                undisturbed=undisturbed,
+            ),
+            stopping=stopping,
+            on=self._factory.settings.generator.read_ahead,
         )
 
     def explainer(self, *, with_model: bool) -> Explainer:

@@ -104,6 +104,9 @@ class GeneratorSettings(_Section):
     ] = 4096
     max_tokens: Annotated[int, Field(ge=1, description="longest answer in tokens")] = 512
     temperature: Annotated[float, Field(ge=0, le=2, description="0 = always the likeliest")] = 0.0
+    read_ahead: Annotated[
+        bool, Field(description="the model reads passages while a question is being typed")
+    ] = True
     drop_unsupported: Annotated[
         bool, Field(description="leave out sentences that no passage supports")
     ] = False

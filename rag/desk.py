@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag import wiring
-from rag.answering import Answering
+from rag.answering import Answering, Questions
 from rag.document_status import DocumentStatus
 from rag.errands import Errands
 from rag.errors import no_page
@@ -36,12 +34,12 @@ from rag.words import Text
 from rag.worker import LibraryWorker, WorkerHooks
 
 if TYPE_CHECKING:
+    from rag.ahead import Draft
     from rag.config import Settings
     from rag.explain.values import Asked, Why
     from rag.reading import AskMode
 
 logger = logging.getLogger(__name__)
-_POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +55,7 @@ class DeskState:
     documents_revision: int
     memory: MemoryReading
     last_usage: Usage | None
+    reading_ahead: bool = False
     stale: Text | None = None  # what a rebuild would mend, and what it costs
 
 
@@ -78,7 +77,7 @@ class Desk:
             self._ledger, settings.data / "chroma", engine=settings.retrieve.index
         )
         self._answering = Answering(self._factory, self._ledger, self._index, self._model)
-        self._asking = 0
+        self._questions = Questions(self._stopping)
         self._threads: list[threading.Thread] = []
         library = wiring.library(self._factory, self._ledger, index=self._index.for_writing)
         self._jobs = Jobs(self._ledger)
@@ -86,13 +85,7 @@ class Desk:
             library,
             self._jobs,
             settings.knowledge,
-            hooks=WorkerHooks(
-                wanted=lambda space: wiring.is_wanted(self._factory, space),
-                prepare=self._open_index,
-                give_way=self._give_way,
-                stale=lambda: wiring.stale_words(self._factory, self._ledger),
-                ocr=settings.ingest.ocr == "auto",
-            ),
+            hooks=self._hooks(),
             stopping=self._stopping,
         )
         self._errands = Errands(
@@ -101,6 +94,11 @@ class Desk:
             progress=lambda: self._worker.progress,
             done=self._worker.quick_done,
             stopping=self._stopping,
+        )
+        self._ahead = self._answering.read_ahead(
+            stopping=self._stopping,
+            syncing=lambda: self._worker.progress is not None,
+            asking=lambda: self._questions.now > 0,
         )
         self._unlock = library.unlocking.unlocker(settings.knowledge, self._worker.sync_soon)
 
@@ -126,6 +124,7 @@ class Desk:
             ("library", self._worker.run),
             ("errands", self._errands.run),
             ("watch", self._worker.watch),
+            ("ahead", self._ahead.run),
         ):
             thread = threading.Thread(target=work, name=f"desk-{name}", daemon=True)
             thread.start()
@@ -158,6 +157,7 @@ class Desk:
             documents_revision=self._worker.revision,
             memory=self._readings.read(model_bytes=model.memory_bytes()),
             last_usage=self._last_usage,
+            reading_ahead=self._ahead.busy,
             stale=self._worker.stale,
         )
 
@@ -258,7 +258,8 @@ class Desk:
         Raises:
             RagError: nothing is indexed, or the model cannot be loaded or run.
         """
-        with self._question():
+        with self._questions:
+            self._ahead.asked()
             for event in self._answering.asker().ask(
                 question, history=history, documents=documents, mode=mode, cancelled=cancelled
             ):
@@ -266,29 +267,29 @@ class Desk:
                     self._last_usage = event.answer.usage
                 yield event
 
+    def typed(self, draft: Draft) -> None:
+        """Hear what is being typed; the model may read ahead for it. Returns at once."""
+        self._ahead.typed(draft)
+
     def why(self, asked: Asked) -> Why:
         """Say what became of a sentence; the model is not asked, and counts only if idle.
 
         Raises:
             RagError: nothing is indexed.
         """
-        idle = self._asking == 0
-        with self._question():
+        idle = self._questions.now == 0
+        with self._questions:
             return self._answering.explainer(with_model=idle).explain(asked)
 
-    @contextmanager
-    def _question(self) -> Iterator[None]:
-        self._asking += 1
-        try:
-            yield
-        finally:
-            self._asking -= 1
+    def _hooks(self) -> WorkerHooks:
+        return WorkerHooks(
+            wanted=lambda space: wiring.is_wanted(self._factory, space),
+            prepare=self._open_index,
+            give_way=self._questions.give_way,
+            stale=lambda: wiring.stale_words(self._factory, self._ledger),
+            ocr=self.settings.ingest.ocr == "auto",
+        )
 
     def _open_index(self) -> None:
         if self._ledger.active_space() is not None:
             self._index.for_writing()
-
-    def _give_way(self) -> None:
-        """Called between two batches of indexing: a question goes first."""
-        while self._asking > 0 and not self._stopping.is_set():
-            time.sleep(_POLL_S)

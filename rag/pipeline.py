@@ -196,6 +196,20 @@ class RagPipeline:
         """Return whether the model is not even asked: nothing found looks like an answer."""
         return not found.passages or found.relevance < self._settings.min_relevance
 
+    def ahead(
+        self,
+        question: str,
+        generator: TextGenerator,
+        *,
+        history: Sequence[Message] = (),
+        documents: Collection[str] | None = None,
+    ) -> list[Message] | None:
+        """Return the prompt that ``ask`` would send; ``None`` where it would send none."""
+        found = self._retriever.search(
+            question, k=self._settings.k, documents=documents, history=history
+        )
+        return None if self.refuses(found) else self.fitted(found, generator, history)[0]
+
     def fitted(
         self, found: SearchResult, generator: TextGenerator, history: Sequence[Message] = ()
     ) -> tuple[list[Message], tuple[Passage, ...], tuple[Passage, ...]]:

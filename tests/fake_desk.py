@@ -12,6 +12,7 @@ from threading import Lock
 
 import pypdfium2
 
+from rag.ahead import Draft
 from rag.config import Settings
 from rag.desk import DeskState
 from rag.document_status import DocumentStatus
@@ -93,6 +94,7 @@ class FakeDesk:
     kept: KeptIndex | None = None
     passed_over: dict[str, DocumentStatus] = field(default_factory=dict)
     offer: Offer | None = None  # of reading everything; then only mode "whole" does
+    drafts: list[Draft] = field(default_factory=list)
     modes: list[AskMode] = field(default_factory=list)
     deaf: bool = False  # does not notice a cancel while it holds
 
@@ -133,6 +135,9 @@ class FakeDesk:
     def close(self) -> None:
         self.go.set()
         self._ledger.close()
+
+    def typed(self, draft: Draft) -> None:
+        self.drafts.append(draft)
 
     def older(self) -> set[str]:
         return set(self.replaced)

@@ -13,11 +13,12 @@ from typing import Any
 
 import gradio as gr
 
+from rag.ahead import Draft
 from rag.errors import RagError
 from rag.words import Language
 from ui import frames
 from ui.handlers import opened, respond
-from ui.screen import Screen, client_of
+from ui.screen import Screen, client_of, history_of
 from ui.seam import DeskLike
 from ui.sessions import Sessions
 from ui.uploads import take, upload_folder
@@ -48,6 +49,7 @@ class Parts:
     stop: Any
     switch: Any
     open_chat: Any
+    typed: Any
 
 
 def build(desk: DeskLike) -> gr.Blocks:
@@ -66,6 +68,7 @@ def _parts() -> Parts:
     client, screen = gr.JSON(visible=False), gr.State(Screen())
     switch = gr.Button("", elem_id="switch-language", visible="hidden")
     open_chat = gr.Button("", elem_id="open-chat", visible="hidden")
+    typed = gr.Button("", elem_id="typed", visible="hidden")
     with gr.Column(elem_id="left", min_width=0):
         _html(frames.BRAND, name="brand")
         new = gr.Button("", elem_id="new")
@@ -94,13 +97,14 @@ def _parts() -> Parts:
     # fmt: off
     return Parts(
         client, screen, new, added, upload, landing, talk, live, question, send, stop, switch,
-        open_chat,
+        open_chat, typed,
     )
     # fmt: on
 
 
 def _wire(page: gr.Blocks, parts: Parts, events: _Events) -> None:
     _wire_conversation(parts, events)
+    _wire_typing(parts, events)
     parts.upload.upload(
         events.add,
         [parts.client, parts.upload],
@@ -142,6 +146,17 @@ def _wire_conversation(parts: Parts, events: _Events) -> None:
         events.open, [parts.client], shown, js=_with_client(1), queue=False, **QUIET
     )
     parts.new.click(events.fresh, [parts.client], shown, js=_with_client(1), queue=False, **QUIET)
+
+
+def _wire_typing(parts: Parts, events: _Events) -> None:
+    parts.typed.click(
+        events.typed,
+        [parts.client, parts.question, parts.screen],
+        js=_with_client(3),
+        queue=False,  # an answer under way must not hold it up, nor it the answer
+        trigger_mode="multiple",
+        **QUIET,
+    )
 
 
 def _with_client(count: int) -> str:
@@ -187,6 +202,19 @@ class _Events:
                 shown, field = drawn, skip
         finally:
             ticket.stop()
+
+    def typed(self, sent: object, text: str, now: Screen) -> None:
+        """Tell the desk what is being typed."""
+        client = client_of(sent)
+        self._desk.typed(
+            Draft(
+                text.strip(),
+                history=tuple(history_of(now.turns)),
+                documents=client.documents,
+                mode=client.mode,
+                language=client.language,
+            )
+        )
 
     def stop(self, request: gr.Request) -> None:
         """Stop what this tab is asking."""

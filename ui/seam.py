@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from rag.ahead import Draft
     from rag.config import Settings
     from rag.desk import DeskState
     from rag.document_status import DocumentStatus
@@ -95,6 +96,10 @@ class DeskLike(Protocol):
         Raises:
             RagError: with what happened and what to do.
         """
+        ...
+
+    def typed(self, draft: Draft) -> None:
+        """Hear what is being typed, so that its answer starts sooner; returns at once."""
         ...
 
     def why(self, asked: Asked) -> Why:

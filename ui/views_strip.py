@@ -29,7 +29,7 @@ def state_word(state: DeskState, language: Language) -> tuple[str, str]:
         return "bad", say("word_failed", language)
     if state.sync_progress:
         return "busy", say("word_indexing", language)
-    return "good", say("word_ready", language)
+    return "good", say("word_ahead" if state.reading_ahead else "word_ready", language)
 
 
 def strip_html(state: DeskState, language: Language) -> str:
@@ -42,7 +42,8 @@ def strip_html(state: DeskState, language: Language) -> str:
     memory = state.memory
     readings = _gpu(memory, language) if memory.vram_total_bytes else _no_gpu(memory, language)
     return (
-        f'<span class="word {kind}" title="{hover}"><i class="dot"></i><b>{escape(word)}</b></span>'
+        f'<span class="word {kind}" title="{hover}"><i class="dot"></i>'
+        f'<b data-idle="{escape(word)}">{escape(word)}</b></span>'
         f"{shown}{readings}{_last(state.last_usage, language)}"
         f'<span class="model" title="{escape(state.model_name)}">{escape(state.model_name)}</span>'
     )

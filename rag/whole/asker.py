@@ -42,6 +42,7 @@ from rag.whole.notes import GROUP_TOKENS, NOTE_TOKENS, NoteTaker, Parts
 from rag.words import detect_language
 
 if TYPE_CHECKING:
+    from rag.ahead import Draft
     from rag.pipeline import RagPipeline
     from rag.protocols import TextGenerator
     from rag.reading import AskMode, ReadingStep
@@ -102,6 +103,20 @@ class Asker:
             for notice in climb.lower(failure, tried, self._parts.generator(cancelled)):
                 notices.append(notice)
                 yield notice
+
+    def ahead(self, draft: Draft, generator: TextGenerator) -> list[Message] | None:
+        """Return the prompt of a question as it is typed; ``None`` where none can be told yet.
+
+        Raises:
+            TooMuchToRead: as ``ask``.
+        """
+        documents = draft.documents or None
+        plan = self._planner.plan(draft.question, documents=documents, mode=draft.mode)
+        if plan is not None and not isinstance(plan, Offer):
+            return None  # read in steps, and the first of them is not known before
+        return self._pipeline.ahead(
+            draft.question, generator, history=draft.history, documents=documents
+        )
 
 
 class _Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -40,6 +41,35 @@ def test_an_answer_streams_in_while_its_passages_are_already_there(
     finished(browser_page)
     expect(browser_page.locator("#turns .a")).to_contain_text("New files are found")
     expect(browser_page.locator("#question textarea")).to_have_value("")
+
+
+def test_the_desk_hears_what_is_typed_after_a_pause_and_with_what_was_said(
+    browser_page: Page, desk: FakeDesk
+) -> None:
+    def heard(question: str) -> None:
+        deadline = time.monotonic() + 20
+        while question not in [draft.question for draft in desk.drafts]:
+            assert time.monotonic() < deadline
+            browser_page.wait_for_timeout(50)
+
+    heard("")  # the page is open: the rules can be read
+    browser_page.press_sequentially("#question textarea", "How do I add")
+    heard("How do I add")
+    assert [draft.question for draft in desk.drafts] == ["", "How do I add"]  # not every key
+    ask(browser_page, "How do I add documents?")
+    finished(browser_page)
+    browser_page.press_sequentially("#question textarea", "And notes?")
+    heard("And notes?")
+    assert [message.role for message in desk.drafts[-1].history] == ["user", "assistant"]
+    assert desk.drafts[-1].history[0].content == "How do I add documents?"
+    expect(browser_page.locator("#question textarea")).to_have_value("And notes?")
+
+
+def test_reading_ahead_is_seen_in_the_strip(browser_page: Page, desk: FakeDesk) -> None:
+    desk.change(reading_ahead=True)
+    expect(browser_page.locator("#strip .word")).to_have_text("Reading ahead")
+    desk.change(reading_ahead=False)
+    expect(browser_page.locator("#strip .word")).to_have_text("Ready")
 
 
 def test_each_sentence_shows_its_verdict_by_line_and_by_sign(browser_page: Page) -> None:

@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 
+from rag.ahead import Draft
 from rag.desk import Desk
 from rag.errors import LibraryBusy, RagError, StoreError, UnknownDocument
 from rag.explain.values import Asked
+from rag.generate.echo import EchoGenerator
 from rag.ingest.guard import Limits
 from rag.ingest.pool import WorkerPool
 from rag.retrieve.hashing import HashingEmbedder
@@ -58,6 +60,38 @@ def test_opening_loads_nothing_and_starting_does_the_rest(desk: Desk) -> None:
     assert desk.state().model_name == "echo"
     assert desk.state().memory.process_bytes > 0
     assert desk.state().memory.ram_total_bytes > 0
+
+
+def test_what_is_typed_is_read_ahead_as_it_will_be_asked(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead: list[Any] = []
+    asked: list[Any] = []
+    stream = EchoGenerator.stream
+
+    def prepare(self: EchoGenerator, messages: Any, *, cancelled: Any) -> None:
+        ahead.append(messages)
+
+    def streamed(self: EchoGenerator, messages: Any, **options: Any) -> Any:
+        asked.append(messages)
+        return stream(self, messages, **options)
+
+    monkeypatch.setattr(EchoGenerator, "prepare", prepare)
+    monkeypatch.setattr(EchoGenerator, "stream", streamed)
+    desk.start()
+    until(lambda: names(desk) == ["lease.pdf"] and desk.state().model_state == "ready")
+    talk = (Message("user", "Are pets allowed?"), Message("assistant", "They are not."))
+    question = "What is the monthly rent?"
+    desk.typed(Draft(question, history=talk))
+    until(lambda: ahead)
+    until(lambda: not desk.state().reading_ahead)
+    list(desk.ask(question, history=talk, cancelled=lambda: False))
+    assert ahead == asked
+    desk.typed(Draft("Summarise lease.pdf", mode="whole"))  # read in steps: nothing to know yet
+    desk.typed(Draft("Does Jupiter have rings?"))  # refused without the model
+    desk.typed(Draft("Are pets allowed?"))
+    until(lambda: len(ahead) > 1)
+    assert "Are pets allowed?" in ahead[-1][-1].content
 
 
 def test_only_the_first_question_pays_for_what_all_have_in_common(
@@ -363,7 +397,6 @@ def test_a_deleted_file_goes_at_once_also_in_the_middle_of_a_long_sync(
             held.set()
             go_on.wait(1.5)
 
-    monkeypatch.setattr(desk, "_asking", 0)
     monkeypatch.setattr(desk._worker, "_hooks", replace(desk._worker._hooks, give_way=hold))
     desk.sync_soon()
     assert held.wait(60)

@@ -84,7 +84,8 @@
     if (!word) return;
     const busy = Boolean(document.body.dataset.busy);
     word.classList.toggle("working", busy);
-    word.querySelector("b").textContent = desk.say(busy ? "client.answering" : "word_ready");
+    const words = word.querySelector("b");
+    words.textContent = busy ? desk.say("client.answering") : words.dataset.idle;
   };
 
   const gone = () => {
