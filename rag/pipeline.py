@@ -34,6 +34,7 @@ from rag.types import (
 from rag.words import Language, Text, detect_language
 
 if TYPE_CHECKING:
+    from rag.ahead import Draft
     from rag.locator import Locator
     from rag.protocols import Analyser, Embedder, Retriever, TextGenerator
 
@@ -196,19 +197,15 @@ class RagPipeline:
         """Return whether the model is not even asked: nothing found looks like an answer."""
         return not found.passages or found.relevance < self._settings.min_relevance
 
-    def ahead(
-        self,
-        question: str,
-        generator: TextGenerator,
-        *,
-        history: Sequence[Message] = (),
-        documents: Collection[str] | None = None,
-    ) -> list[Message] | None:
+    def ahead(self, draft: Draft, generator: TextGenerator) -> list[Message] | None:
         """Return the prompt that ``ask`` would send; ``None`` where it would send none."""
         found = self._retriever.search(
-            question, k=self._settings.k, documents=documents, history=history
+            draft.question,
+            k=self._settings.k,
+            documents=draft.documents or None,
+            history=draft.history,
         )
-        return None if self.refuses(found) else self.fitted(found, generator, history)[0]
+        return None if self.refuses(found) else self.fitted(found, generator, draft.history)[0]
 
     def fitted(
         self, found: SearchResult, generator: TextGenerator, history: Sequence[Message] = ()

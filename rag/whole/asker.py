@@ -37,7 +37,7 @@ from rag.types import (
     Sentence,
     Usage,
 )
-from rag.whole.lists import distinct, listed
+from rag.whole.lists import distinct, listed, only_cited
 from rag.whole.notes import GROUP_TOKENS, NOTE_TOKENS, NoteTaker, Parts
 from rag.words import detect_language
 
@@ -105,18 +105,12 @@ class Asker:
                 yield notice
 
     def ahead(self, draft: Draft, generator: TextGenerator) -> list[Message] | None:
-        """Return the prompt of a question as it is typed; ``None`` where none can be told yet.
-
-        Raises:
-            TooMuchToRead: as ``ask``.
-        """
-        documents = draft.documents or None
-        plan = self._planner.plan(draft.question, documents=documents, mode=draft.mode)
+        """Return the prompt of what is being typed; ``None`` where none can be told yet."""
+        scope = draft.documents or None
+        plan = self._planner.plan(draft.question, documents=scope, mode=draft.mode)
         if plan is not None and not isinstance(plan, Offer):
             return None  # read in steps, and the first of them is not known before
-        return self._pipeline.ahead(
-            draft.question, generator, history=draft.history, documents=documents
-        )
+        return self._pipeline.ahead(draft, generator)
 
 
 class _Run:
@@ -291,13 +285,7 @@ class _Run:
 
     def _cited(self) -> tuple[tuple[Sentence, ...], tuple[Passage, ...]]:
         """Return the sentences, and of all sources those that they point to."""
-        cited = sorted({e.passage for sentence in self._sentences for e in sentence.evidence})
-        places = {old: new for new, old in enumerate(cited)}
-        passages = [self._sources[old] for old in cited]
-        sentences = tuple(
-            replace(s, evidence=tuple(replace(e, passage=places[e.passage]) for e in s.evidence))
-            for s in self._sentences
-        )
+        sentences, passages = only_cited(self._sentences, self._sources)
         return sentences, self._parts.locator.placed(passages)
 
     def _usage(self, taker: NoteTaker | None) -> Usage:

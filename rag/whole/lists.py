@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from rag.generate.notes import Note
+from rag.types import Passage, Sentence
 from rag.words import Language, Text
 
 _ALIKE = 0.8  # shared terms over all terms, from which two notes say the same
@@ -60,3 +61,16 @@ def distinct(notes: Sequence[Note], *, terms: Callable[[str], list[str]]) -> lis
 
 def _alike(one: frozenset[str], other: frozenset[str]) -> bool:
     return len(one & other) >= _ALIKE * max(1, len(one | other))
+
+
+def only_cited(
+    sentences: Sequence[Sentence], sources: Sequence[Passage]
+) -> tuple[tuple[Sentence, ...], list[Passage]]:
+    """Return of all sources those that sentences point to, and sentences that point there."""
+    cited = sorted({e.passage for sentence in sentences for e in sentence.evidence})
+    places = {old: new for new, old in enumerate(cited)}
+    moved = tuple(
+        replace(s, evidence=tuple(replace(e, passage=places[e.passage]) for e in s.evidence))
+        for s in sentences
+    )
+    return moved, [sources[old] for old in cited]

@@ -53,12 +53,12 @@ def test_the_desk_hears_what_is_typed_after_a_pause_and_with_what_was_said(
             browser_page.wait_for_timeout(50)
 
     heard("")  # the page is open: the rules can be read
-    browser_page.press_sequentially("#question textarea", "How do I add")
+    browser_page.locator("#question textarea").press_sequentially("How do I add")
     heard("How do I add")
     assert [draft.question for draft in desk.drafts] == ["", "How do I add"]  # not every key
     ask(browser_page, "How do I add documents?")
     finished(browser_page)
-    browser_page.press_sequentially("#question textarea", "And notes?")
+    browser_page.locator("#question textarea").press_sequentially("And notes?")
     heard("And notes?")
     assert [message.role for message in desk.drafts[-1].history] == ["user", "assistant"]
     assert desk.drafts[-1].history[0].content == "How do I add documents?"
