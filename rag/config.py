@@ -81,6 +81,9 @@ class RetrieveSettings(_Section):
     min_relevance: Annotated[
         float, Field(ge=0, le=1, description="below it the app says: not in your documents")
     ] = 0.3
+    sure_relevance: Annotated[
+        float, Field(ge=0, le=1, description="below it an answer comes with a warning")
+    ] = 0.8
 
 
 class GeneratorSettings(_Section):

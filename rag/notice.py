@@ -1,4 +1,4 @@
-"""What an answer does differently because of the machine, told while it is being written."""
+"""What a person should know of an answer, told while it is being written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 from rag.words import Text
 
-NoticeKind = Literal["lowered", "skipped", "raised", "heat"]
+NoticeKind = Literal["unsure", "lowered", "skipped", "raised", "heat"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +21,14 @@ class Notice:
     text: Text
     step: str = ""  # a key of ``rag.ladder.STEPS``; "" for what is no step
     anew: bool = False
+
+
+UNSURE = Notice(
+    "unsure",
+    Text(
+        "Your documents may not hold the answer: the passages match the question only in part. "
+        "Look at them before you rely on it.",
+        "文档中可能没有答案：找到的段落只与问题部分相符。采用之前请先查看这些段落。",
+    ),
+)
+"""Told before an answer whose passages are neither clearly right nor clearly wrong."""

@@ -15,7 +15,7 @@ from rag.errors import OutOfMemory, PromptTooLong
 from rag.generate.citations import Linker
 from rag.generate.prompt import fit
 from rag.ladder import SEARCHING, Climb, Ladder, Means, Tried
-from rag.notice import Notice
+from rag.notice import UNSURE, Notice
 from rag.protocols import Cancelled, never
 from rag.run import Clock, Run
 from rag.types import (
@@ -70,6 +70,7 @@ class AskSettings:
     max_tokens: int = 512
     temperature: float = 0.0
     min_relevance: float = 0.3
+    sure_relevance: float = 0.8
     drop_unsupported: bool = False
 
 
@@ -143,6 +144,8 @@ class RagPipeline:
             yield Finished(self._answer(Run(found, language, clock, "", finish="cancelled"), ()))
             return
         run = Run(found, language, clock, generator.name, notices=notices)
+        if found.relevance < self._settings.sure_relevance:
+            yield from run.told([UNSURE])
         climb = self._ladder.begin()
         while not (yield from self._tried(climb, generator, run, history, cancelled)):
             run.begin_anew()
@@ -290,4 +293,5 @@ class RagPipeline:
             model=run.model,
             finish=run.finish,
             notices=tuple(run.notices),
+            relevance=run.found.relevance,
         )

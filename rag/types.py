@@ -233,7 +233,8 @@ class Answer:
     left_out: int = 0  # unsupported sentences that were not shown
     coverage: Coverage | None = None  # where documents were read whole
     offer: Offer | None = None  # to read them, where that would take long
-    notices: tuple[Notice, ...] = ()  # what the machine made different
+    notices: tuple[Notice, ...] = ()
+    relevance: float | None = None  # 0 to 1: how likely the passages hold the answer
 
 
 @dataclass(frozen=True, slots=True)

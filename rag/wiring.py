@@ -157,6 +157,7 @@ def _ask_settings(factory: Factory) -> AskSettings:
         max_tokens=settings.generator.max_tokens,
         temperature=settings.generator.temperature,
         min_relevance=settings.retrieve.min_relevance,
+        sure_relevance=settings.retrieve.sure_relevance,
         drop_unsupported=settings.generator.drop_unsupported,
     )
 

@@ -71,6 +71,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "coverage": asdict(answer.coverage) if answer.coverage else None,
         "offer": asdict(answer.offer) if answer.offer else None,
         "verdict": answer.verdict,
+        "relevance": answer.relevance,
         "finish": answer.finish,
         "sentences": [_sentence_json(answer, sentence) for sentence in answer.sentences],
         "left_out": answer.left_out,

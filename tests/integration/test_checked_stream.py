@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rag.generate.echo import EchoGenerator
+from rag.notice import UNSURE
 from rag.pipeline import NOTHING_LEFT, AskSettings, RagPipeline
 from rag.retrieve.hashing import HashingEmbedder
 from rag.store.passages import LedgerPassages
@@ -31,7 +32,9 @@ class Speaker(EchoGenerator):
         yield Delta("", 0, "stop")
 
 
-def asked(folder: Path, text: str, *, drop: bool = False) -> list[Event]:
+def asked(
+    folder: Path, text: str, *, drop: bool = False, question: str = "What is the monthly rent?"
+) -> list[Event]:
     library = PageLibrary(folder, HashingEmbedder())
     library.add("lease", PAGES)
     pipeline = RagPipeline(
@@ -42,7 +45,7 @@ def asked(folder: Path, text: str, *, drop: bool = False) -> list[Event]:
         analyser=library.analyser,
         settings=AskSettings(min_relevance=0.0, drop_unsupported=drop),
     )
-    return list(pipeline.ask("What is the monthly rent?"))
+    return list(pipeline.ask(question))
 
 
 def answer_of(events):
@@ -81,3 +84,18 @@ def test_an_answer_without_any_support_says_so(tmp_path: Path, *, drop: bool) ->
     answer = answer_of(events)
     assert answer.verdict == "unsupported"
     assert text_of(events) == answer.text == (NOTHING_LEFT.en if drop else f"{WRONG} ")
+
+
+@pytest.mark.parametrize(
+    ("question", "unsure"),
+    [("What is the monthly rent?", False), ("Who pays the rent of the neighbours?", True)],
+)
+def test_a_warning_comes_before_an_answer_from_passages_that_match_in_part(
+    tmp_path: Path, question: str, *, unsure: bool
+) -> None:
+    events = asked(tmp_path, RIGHT, question=question)
+    first = next(i for i, event in enumerate(events) if isinstance(event, Delta))
+    assert (UNSURE in events[:first]) == unsure
+    answer = answer_of(events)
+    assert answer.notices == ((UNSURE,) if unsure else ())
+    assert (answer.relevance < AskSettings().sure_relevance) == unsure
