@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import ConfigDict, TypeAdapter
 
 from rag.errors import UnknownModel
+from rag.models.shape import Shape
 from rag.words import Text
 
 Kind = Literal["generator", "embedder", "reranker"]
@@ -98,7 +99,7 @@ class Entry:
     description: Text
     loaded_bytes: int  # of the weights in memory, at the engine's default precision
     loads: str  # what the engine opens, inside the model's folder; "." = the folder
-    kv_bytes_per_token: int = 0
+    shape: Shape | None = None  # of a decoder; an encoder's says how wide it is
     files: tuple[File, ...] = ()
     hub: Hub | None = None
     wheels: Wheels | None = None

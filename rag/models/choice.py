@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from rag.models.catalogue import Entry
+from rag.models.layout import Helpers, Layout, shelves
+from rag.models.room import Card
+from rag.models.subjects import subject_of_entry
 
 GPU_GENERATOR = "Qwen2.5-7B-Instruct"
 CPU_GENERATOR = "Qwen2.5-Coder-1.5B-Instruct-Q4_K_M"
@@ -14,16 +17,24 @@ GPU_BYTES = 8_000_000_000
 """Free memory for the 7B model in 4 bit: 5.6 GB of weights, 0.2 GB for 4,096 tokens of
 context, and room for the embedder and the buffers of a prompt."""
 BUFFER_BYTES = 512 << 20
-"""An allowance for activations, logits and the runtime; measured figures belong to the planner."""
+"""For models that write nothing: an allowance for activations and the runtime."""
 
 
 def needs_bytes(entry: Entry, *, context_tokens: int = 4096) -> int:
-    """Estimate the memory for weights, a context of that length, and buffers, in bytes.
+    """Return the memory for weights in 4 bits, a context of that length, and room to compute.
 
-    On a graphics card if the engine is transformers, else in main memory.
+    On a graphics card if the engine is transformers, else in main memory. ``rag models fit``
+    plans with what is free.
     """
+    if entry.kind != "generator" or entry.shape is None:
+        return entry.loaded_bytes + BUFFER_BYTES
+    subject = subject_of_entry(entry)
     tokens = min(context_tokens, entry.context_tokens)
-    return entry.loaded_bytes + entry.kv_bytes_per_token * tokens + BUFFER_BYTES
+    if not needs_gpu(entry):
+        found = shelves(subject, Layout(None, tokens), Helpers(), (), 0)
+        return sum(shelf.bytes for shelf in found)
+    layout = Layout("nf4", tokens, layers=(subject.shape.layers,))
+    return shelves(subject, layout, Helpers(), (Card("", 0, 0),), 0)[0].bytes
 
 
 def needs_gpu(entry: Entry) -> bool:

@@ -1,0 +1,197 @@
+"""One way to lay a model out over cards and main memory, and what each of them then holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from rag.models.footprint import (
+    LLAMACPP_CPU_TOKENS,
+    PREFILL_TOKENS,
+    Precision,
+    Weights,
+    activation_bytes,
+    kv_bytes_per_token,
+    weights_of,
+    weights_of_file,
+)
+from rag.models.room import Card
+from rag.models.shape import Shape
+from rag.placement import KvBits
+
+Engine = Literal["transformers", "llamacpp"]
+Part = Literal["weights", "kv", "working", "cuda", "embedder", "reranker", "ocr"]
+
+CUDA_CONTEXT_BYTES = 512 << 20
+"""What CUDA, cuBLAS and their kernels take of a card that a process uses. An assumption: drivers
+differ, and this project has measured none."""
+RESERVE_BYTES, RESERVE_SHARE = 256 << 20, 0.03
+"""Left free of each card: allocators hand out memory in blocks, and a desktop may want some."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A language model as the planner sees it. ``file_bytes`` is set for a GGUF."""
+
+    name: str
+    engine: Engine
+    shape: Shape
+    file_bytes: int = 0
+    layer_bytes: int = 0  # the file's largest layer; 0 = its header was not read
+    wide: int = 2  # bytes of a number that is not quantised
+
+    def weights(self, precision: Precision | None) -> Weights:
+        """Return the weights in a precision; ``None`` is the file's own."""
+        if self.file_bytes or precision is None:
+            return weights_of_file(self.file_bytes, self.shape, layer_bytes=self.layer_bytes)
+        return weights_of(self.shape, precision, wide=self.wide)
+
+
+@dataclass(frozen=True, slots=True)
+class Helpers:
+    """What wants memory beside the language model, in bytes on a card and in main memory."""
+
+    embedder_card: int = 0
+    embedder_ram: int = 0
+    reranker_card: int = 0
+    reranker_ram: int = 0
+    ocr_ram: int = 0  # text recognition always runs on the processor
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """``layers[i]`` layers lie on the i-th card, the rest in main memory."""
+
+    precision: Precision | None
+    context_tokens: int
+    kv_bits: KvBits = 16
+    layers: tuple[int, ...] = ()
+    helpers_card: int | None = None  # the card that holds embedder and reranker; None = RAM
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """One memory and what it holds."""
+
+    name: str
+    parts: tuple[tuple[Part, int], ...]
+    free_bytes: int
+    limit_bytes: int  # what may be used of it
+    place: int | None = None  # of a card, as CUDA counts; None = main memory
+
+    @property
+    def bytes(self) -> int:
+        """All parts together."""
+        return sum(size for _, size in self.parts)
+
+    @property
+    def fits(self) -> bool:
+        """Whether they stay within the limit."""
+        return self.bytes <= self.limit_bytes
+
+
+def reserve(card: Card) -> int:
+    """Return what is left free of a card."""
+    return max(RESERVE_BYTES, round(RESERVE_SHARE * card.total_bytes))
+
+
+def shelves(
+    subject: Subject, layout: Layout, helpers: Helpers, cards: Sequence[Card], ram_free: int
+) -> tuple[Shelf, ...]:
+    """Return every card that is used, and the main memory, with what a layout puts there."""
+    found = []
+    for place, card in enumerate(cards):
+        parts = tuple(_on_card(subject, layout, helpers, place))
+        if parts:
+            limit = max(0, card.free_bytes - reserve(card))
+            found.append(Shelf(card.name, parts, card.free_bytes, limit, place))
+    parts = tuple(_in_ram(subject, layout, helpers))
+    return (*found, Shelf("", parts, ram_free, ram_free))
+
+
+def working_bytes(subject: Subject, layout: Layout, *, on_card: bool) -> int:
+    """Return the room that computing a piece of the prompt takes."""
+    tokens = PREFILL_TOKENS[subject.engine]
+    if subject.engine == "llamacpp" and not on_card:
+        tokens = LLAMACPP_CPU_TOKENS
+    tokens = min(tokens, layout.context_tokens)
+    size = activation_bytes(
+        subject.shape, tokens=tokens, precision=layout.precision, wide=subject.wide
+    )
+    if subject.engine == "llamacpp":  # its graph has room for the logits of every token
+        size += 4 * tokens * subject.shape.vocabulary
+    return size
+
+
+def _on_card(
+    subject: Subject, layout: Layout, helpers: Helpers, place: int
+) -> Iterator[tuple[Part, int]]:
+    layers = layout.layers[place] if place < len(layout.layers) else 0
+    if layers:
+        weights = subject.weights(layout.precision)
+        yield "weights", weights.per_layer * layers + _outside(subject, layout, weights, place)
+        yield "kv", round(_kv(subject, layout) * _kv_share(subject, layout, layers))
+        yield "working", working_bytes(subject, layout, on_card=True)
+    if layout.helpers_card == place:
+        yield "embedder", helpers.embedder_card
+        if helpers.reranker_card:
+            yield "reranker", helpers.reranker_card
+    if layers or layout.helpers_card == place:
+        yield "cuda", CUDA_CONTEXT_BYTES
+
+
+def _outside(subject: Subject, layout: Layout, weights: Weights, place: int) -> int:
+    """Return the share of the table of words (first card) and of the output layer (last).
+
+    llama.cpp leaves both in main memory unless every layer is on a card.
+    """
+    if subject.engine == "llamacpp" and sum(layout.layers) < subject.shape.layers:
+        return 0
+    used = [i for i, count in enumerate(layout.layers) if count]
+    if subject.shape.tied:
+        return weights.outside if place == used[0] else 0
+    half = weights.outside // 2
+    return half * ((place == used[0]) + (place == used[-1]))
+
+
+def _kv(subject: Subject, layout: Layout) -> int:
+    return kv_bytes_per_token(subject.shape, bits=layout.kv_bits) * layout.context_tokens
+
+
+def _kv_share(subject: Subject, layout: Layout, layers: int) -> float:
+    """Return the share of keys and values that lies beside so many layers.
+
+    With transformers, layers that wait in main memory are computed on the card all the same.
+    """
+    total = subject.shape.layers
+    on_cards = sum(layout.layers)
+    return layers / (on_cards if subject.engine == "transformers" else total)
+
+
+def offloaded_bytes(subject: Subject, layout: Layout) -> int:
+    """Return the weights that wait in main memory beside a card.
+
+    bitsandbytes quantises nothing there: a layer of transformers waits in 16 bits.
+    """
+    left = subject.shape.layers - sum(layout.layers)
+    weights = subject.weights("none")
+    return weights.per_layer * left + (weights.outside if subject.engine == "llamacpp" else 0)
+
+
+def _in_ram(subject: Subject, layout: Layout, helpers: Helpers) -> Iterator[tuple[Part, int]]:
+    on_cards = sum(layout.layers)
+    if not on_cards:
+        yield "weights", subject.weights(layout.precision).total
+        yield "kv", _kv(subject, layout)
+        yield "working", working_bytes(subject, layout, on_card=False)
+    elif on_cards < subject.shape.layers:
+        yield "weights", offloaded_bytes(subject, layout)
+        if subject.engine == "llamacpp":
+            yield "kv", round(_kv(subject, layout) * (1 - on_cards / subject.shape.layers))
+    if layout.helpers_card is None:
+        yield "embedder", helpers.embedder_ram
+        if helpers.reranker_ram:
+            yield "reranker", helpers.reranker_ram
+    if helpers.ocr_ram:
+        yield "ocr", helpers.ocr_ram

@@ -1,0 +1,189 @@
+"""From settings to a plan: what is to be loaded, what may be used for it, and how it is loaded.
+
+The arithmetic is in ``rag.models``; here it meets the settings and this machine.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+from rag.errors import OutOfMemory, RagError
+from rag.models.catalogue import load_catalogue
+from rag.models.gpu_guide import with_bandwidth
+from rag.models.layout import Helpers, Subject
+from rag.models.plan import Plan, Wishes
+from rag.models.planner import WANTED_CONTEXT, plan
+from rag.models.room import Room, room_of
+from rag.models.subjects import helpers_of, subject_of_entry, subject_of_path
+from rag.placement import Placement, Precision
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.config import Settings
+    from rag.factory import Factory
+    from rag.models.store import ModelStore
+
+logger = logging.getLogger(__name__)
+
+_PRECISIONS: dict[str, Precision] = {"none": "auto", "int8": "int8", "nf4": "nf4"}
+"""What the planner calls 16 bit is whatever 16-bit format the card computes best."""
+
+
+def subject_named(store: ModelStore, name: str) -> Subject:
+    """Return a model by its name in the catalogue or by its path.
+
+    Raises:
+        RagError: there is none, it does not answer questions, or it is damaged.
+    """
+    if entry := store.catalogue.find(name):
+        return subject_of_entry(entry, store.installed(entry.name))
+    return subject_of_path(store.resolve(name))
+
+
+def chosen_name(factory: Factory) -> str:
+    """Return the name or path of the model that answers, as the settings choose it."""
+    chosen = factory.chosen_generator()
+    return str(chosen.path or chosen.model)
+
+
+def free_room(factory: Factory) -> Room:
+    """Return the memory that is free now, with what is known of this machine's cards."""
+    return with_bandwidth(room_of(factory.readings().read()))
+
+
+def helpers(settings: Settings) -> Helpers:
+    """Return what the settings' embedder takes beside the language model."""
+    return helpers_of(load_catalogue().find(settings.embedder.model))
+
+
+def wishes(settings: Settings) -> Wishes:
+    """Return what the settings leave to the planner, and what not."""
+    chosen, embedder = settings.generator, settings.embedder
+    context = chosen.context_tokens
+    return Wishes(
+        precision=None if chosen.quantization == "auto" else chosen.quantization,
+        context_tokens=None if context == "auto" else context,
+        on_card=chosen.device != "cpu",
+        helpers_on_card=False if embedder.device == "cpu" or embedder.engine == "onnx" else None,
+        kv_8bit=True,
+    )
+
+
+def plan_for(settings: Settings, subject: Subject, room: Room) -> Plan:
+    """Return how a model is loaded with these settings into that memory."""
+    return plan(subject, room, helpers=helpers(settings), wishes=wishes(settings))
+
+
+def fitting(settings: Settings, room: Room, *, but: str = "") -> list[str]:
+    """Return the models of the catalogue that fit, the largest first."""
+    found = []
+    for entry in load_catalogue():
+        if entry.kind == "generator" and entry.name != but:
+            subject = subject_of_entry(entry)
+            planned = plan_for(settings, subject, room)
+            if planned.fits and planned.layers_on_cards in {0, subject.shape.layers}:
+                found.append((subject.shape.weights, entry.name))
+    return [name for _, name in sorted(found, reverse=True)]
+
+
+def placement_of(found: Plan) -> Placement:
+    """Return what an engine loads by: on one device, or with what each may take of the weights."""
+    layout = found.layout
+    precision = _PRECISIONS.get(layout.precision or "", "auto")
+    memory = [
+        (f"cuda:{shelf.place}" if shelf.place is not None else "cpu", held)
+        for shelf in found.shelves
+        if (held := dict(shelf.parts).get("weights"))
+    ]
+    spread = tuple(memory) if layout.layers and len(memory) > 1 else ()
+    return Placement(precision, layout.context_tokens, spread, layout.kv_bits)
+
+
+class Plans:
+    """The plans of one run, each made once: free memory counts before anything is loaded."""
+
+    def __init__(self, factory: Factory) -> None:
+        self._factory = factory
+        self._room: Room | None = None
+        self._made: dict[str, Plan | None] = {}
+        self._guard = threading.Lock()
+
+    def of(self, name: str) -> Plan | None:
+        """Return how a model is to be loaded; ``None`` where nothing can be computed for it."""
+        with self._guard:
+            if name not in self._made:
+                self._made[name] = self._make(name)
+            return self._made[name]
+
+    def options(self, name: str, engine: str) -> dict[str, Any]:
+        """Return what an engine is given by its ``load``, with nothing left "auto".
+
+        Raises:
+            OutOfMemory: there is no room for the model, however it is loaded.
+        """
+        settings, found = self._factory.settings, self.of(name)
+        if found is not None and self._room is not None and hopeless(found, self._room):
+            raise too_large(settings, found, self._room)
+        chosen, layout = settings.generator, found.layout if found else None
+        window = chosen.context_tokens
+        if window == "auto":  # in main memory the window was never the planner's to cut
+            window = layout.context_tokens if layout and layout.layers else WANTED_CONTEXT
+        if engine == "llamacpp":
+            return {"context_tokens": window, "threads": chosen.threads}
+        precision = chosen.quantization
+        if precision == "auto":
+            precision = (layout.precision if layout else None) or "nf4"
+        return {"context_tokens": window, "quantization": precision, "device": chosen.device}
+
+    def embedder_device(self) -> str:
+        """Return where the embedder works: where its setting says, else by the plan."""
+        wanted = self._factory.settings.embedder.device
+        if wanted != "auto":
+            return wanted
+        found = self.of(chosen_name(self._factory))
+        if found is None or not found.fits or not found.layout.layers:
+            return "auto"
+        return "cpu" if found.layout.helpers_card is None else "auto"
+
+    def _make(self, name: str) -> Plan | None:
+        store = self._factory.model_store()
+        try:
+            entry = store.catalogue.find(name)
+            subject = subject_of_entry(entry) if entry else subject_of_path(store.resolve(name))
+        except RagError as error:
+            logger.info("no plan for %s: %s", name, error.message.en)
+            return None
+        if self._room is None:
+            self._room = free_room(self._factory)
+        found = plan_for(self._factory.settings, subject, self._room)
+        for reason in found.reasons:
+            logger.info("%s: %s", name, reason.en)
+        return found
+
+
+def too_large(settings: Settings, found: Plan, room: Room) -> OutOfMemory:
+    """Return the failure of a model for which there is no room, with those that fit."""
+    names = ", ".join(fitting(settings, room, but=found.model)[:2])
+    why = found.reasons[-1]
+    return OutOfMemory(
+        why,
+        hint=Text(
+            f"Choose a smaller model ({names}), or close other programs; `rag models fit` shows"
+            " the arithmetic."
+            if names
+            else "Close other programs, or choose a smaller model; `rag models fit` shows the"
+            " arithmetic.",
+            f"请选择较小的模型（{names}），或关闭其他程序；`rag models fit` 会列出计算过程。"
+            if names
+            else "请关闭其他程序，或选择较小的模型；`rag models fit` 会列出计算过程。",
+        ),
+    )
+
+
+def hopeless(found: Plan, room: Room) -> bool:
+    """Tell whether loading must fail: on cards by the plan, else by all the memory there is."""
+    if found.fits:
+        return False
+    return bool(found.layout.layers) or found.bytes > room.ram_total_bytes
