@@ -97,14 +97,16 @@ class GeneratorSettings(_Section):
         str, Field(description="a name from `rag models list`, a folder, a .gguf file, or auto")
     ] = "auto"
     quantization: Annotated[
-        Literal["none", "int8", "nf4"], Field(description="transformers engine: weights")
-    ] = "nf4"
+        Literal["auto", "none", "int8", "nf4"],
+        Field(description="transformers engine: weights; auto: 16 bit where it fits, else nf4"),
+    ] = "auto"
     device: Annotated[
         Literal["auto", "cpu", "cuda"], Field(description="transformers engine: where it runs")
     ] = "auto"
     context_tokens: Annotated[
-        int, Field(ge=512, description="window of the model that is used, at most its own")
-    ] = 4096
+        Literal["auto"] | Annotated[int, Field(ge=512)],
+        Field(description="window of the model that is used; auto: 4096, less if that fits better"),
+    ] = "auto"
     max_tokens: Annotated[int, Field(ge=1, description="longest answer in tokens")] = 512
     temperature: Annotated[float, Field(ge=0, le=2, description="0 = always the likeliest")] = 0.0
     read_ahead: Annotated[
@@ -173,10 +175,12 @@ def load_settings(path: Path | None, environ: Mapping[str, str] | None = None) -
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        wrong = error.errors()
+        key = wrong[0]["loc"][:2]  # further down are the names of what it may be instead
+        told = [each for each in wrong if each["loc"][:2] == key][-1]["msg"]
+        where = ".".join(map(str, key))
         raise ConfigError(
-            Text(f"Setting {where}: {first['msg']}.", f"设置项 {where} 有误：{first['msg']}。"),
+            Text(f"Setting {where}: {told}.", f"设置项 {where} 有误：{told}。"),
             hint=Text(
                 "Run `rag settings` to list all keys and their ranges.",
                 "运行 `rag settings` 可列出全部设置项和取值范围。",

@@ -14,6 +14,7 @@ from rag.device import Movable
 from rag.engines import ECHO, HASHING, load
 from rag.errors import DownloadFailed, StoreError
 from rag.ladder import Ladder
+from rag.planning import Plans
 from rag.types import Progress, Space
 from rag.words import Text
 
@@ -66,6 +67,7 @@ class Factory:
         self._analyser: Analyser | None = None
         self.ladder = Ladder(empty=self._empty, movable=self._movable)
         """What is given up when memory runs out; outlives questions."""
+        self.plans = Plans(self)
         self.floors: dict[int, Floors] = {}
         """By space: what retrievers have in common, each question being wired anew."""
 
@@ -113,11 +115,12 @@ class Factory:
         if graph is not None:
             built = load("onnx")(folder, graph=graph, **common)
             return built
-        chosen, bert = self.settings.embedder, load("bert")
-        if bert.suits(folder, device=chosen.device):
-            built = bert(folder, batch=chosen.batch, **common)
+        batch, bert = self.settings.embedder.batch, load("bert")
+        device = self.plans.embedder_device()
+        if bert.suits(folder, device=device):
+            built = bert(folder, batch=batch, **common)
         else:
-            built = load(entry.engine)(folder, device=chosen.device, batch=chosen.batch, **common)
+            built = load(entry.engine)(folder, device=device, batch=batch, **common)
         return built
 
     def _int8_graph(self, name: str, folder: Path) -> Path | None:
@@ -161,21 +164,17 @@ class Factory:
 
     def generator(self, cancelled: Callable[[], bool] | None = None) -> TextGenerator:
         """Load the language model that the settings name; download it first if need be."""
-        generator = self.settings.generator
         chosen = self.chosen_generator()
         if chosen.engine == ECHO:
             echo: TextGenerator = load(ECHO)()
             return echo
+        self.plans.options(
+            str(chosen.path or chosen.model), chosen.engine
+        )  # before 26 GB are downloaded
         chosen, path = self._generator_weights(chosen, cancelled or self._cancelled)
         self._report(Progress("load", item=chosen.model))
-        extra: dict[str, Any] = (
-            {"threads": generator.threads}
-            if chosen.engine == "llamacpp"
-            else {"quantization": generator.quantization, "device": generator.device}
-        )
-        built: TextGenerator = load(chosen.engine).load(
-            path, name=chosen.model, context_tokens=generator.context_tokens, **extra
-        )
+        options = self.plans.options(str(chosen.path or chosen.model), chosen.engine)
+        built: TextGenerator = load(chosen.engine).load(path, name=chosen.model, **options)
         return built
 
     def _generator_weights(

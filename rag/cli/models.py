@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag.cli.context import Context, print_json, progress_bar, readable_bytes
+from rag.cli.models_fit import fit
 from rag.errors import ConfigError
 from rag.words import Text
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="The language models: list, download, choose.", no_args_is_help=True, add_completion=False
 )
+
+app.command()(fit)
 
 DEFAULT_CONFIG = Path("ragdesk.toml")
 SECTIONS = {"generator": "generator", "embedder": "embedder"}

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -78,6 +79,9 @@ def _allowed(field: FieldInfo) -> str:
         return "true, false"
     if get_origin(kind) is Literal:
         return ", ".join(get_args(kind))
+    if get_origin(kind) in {Union, UnionType}:
+        words, numbers = get_args(kind)
+        return ", ".join([*get_args(words), _range(numbers.__metadata__[0])])
     if get_origin(kind) is tuple:
         return "some of " + ", ".join(get_args(get_args(kind)[0]))
     if kind is Path:
