@@ -28,6 +28,7 @@ ENGINES = {
     "lexical": "rag.retrieve.lexical:BM25Index",
     "allocator": "rag.gpu.allocator:TorchAllocator",
     "readings": "rag.gpu.readings:MachineReadings",
+    "limits": "rag.gpu.limits:MachineLimits",
 }
 HASHING = "hashing"
 ECHO = "echo"

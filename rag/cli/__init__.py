@@ -16,6 +16,7 @@ import typer
 from rag.cli import chats as chats_commands
 from rag.cli import models as models_commands
 from rag.cli.answers import ask, search
+from rag.cli.bench import bench
 from rag.cli.context import Context, system_language
 from rag.cli.doctor import doctor
 from rag.cli.evaluate import evaluate
@@ -34,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich doubles the time of --help: .4 s instead of .2
     help="Ask your own PDFs on your own machine. 在自己的电脑上向自己的 PDF 提问。",
 )
-for command in (ui, sync, rebuild, status, forget, ask, search, why, doctor, settings):
+for command in (ui, sync, rebuild, status, forget, ask, search, why, doctor, bench, settings):
     app.command()(command)
 app.command("eval")(evaluate)
 app.add_typer(chats_commands.app, name="chats")

@@ -30,6 +30,7 @@ STAGES: dict[str, Text] = {
     "download": Text("downloading", "下载"),
     "verify": Text("verifying", "校验"),
     "load": Text("loading", "加载"),
+    "bench": Text("measuring", "测量"),
     "condense": Text("shortening the notes", "精简笔记"),
 }
 GAPS = 3  # exit code: done, but something cannot be searched

@@ -52,25 +52,31 @@ def measure_collection(context: Context, wanted: Wanted) -> Measured:
 
 def measure_folder(context: Context, wanted: Wanted) -> Measured:
     """Measure retrieval of pages and, unless that is all, answers."""
-    from rag import wiring
     from rag.cli.keeping import find_earlier, finished
-    from rag.measure.bench_library import bring_pdfs
     from rag.measure.sets import load_sets
 
     source = wanted.source
     chosen = _chosen(load_sets(source), wanted)  # what is wrong is said before any indexing
     with opened(context, source) as (factory, ledger, report):
         before = find_earlier(ledger, wanted, [found.name for found in chosen])
-        bring_pdfs(source, factory.settings.knowledge)
-        library = wiring.library(factory, ledger, index=None)
-        if ledger.active_space() is None:
-            library.sync(report=report)
-        else:
-            library.rebuild(wanted=lambda space: wiring.is_wanted(factory, space), report=report)
-        engines = wiring.space_engines(factory, ledger, ledger.active_space())
-        bench = Bench(factory, ledger, engines, report)
+        bench = brought(source, factory, ledger, report)
         sets = _chosen(load_sets(source, read_by_ocr=_read_by_ocr(ledger)), wanted)
         return finished(bench, measure_sets(bench, sets, wanted), before, wanted)
+
+
+def brought(source: Path, factory: Factory, ledger: Ledger, report: Report) -> Bench:
+    """Bring the library of a folder of PDFs up to date with it and with the settings."""
+    from rag import wiring
+    from rag.measure.bench_library import bring_pdfs
+
+    bring_pdfs(source, factory.settings.knowledge)
+    library = wiring.library(factory, ledger, index=None)
+    if ledger.active_space() is None:
+        library.sync(report=report)
+    else:
+        library.rebuild(wanted=lambda space: wiring.is_wanted(factory, space), report=report)
+    engines = wiring.space_engines(factory, ledger, ledger.active_space())
+    return Bench(factory, ledger, engines, report)
 
 
 def _chosen(sets: Sequence[QuestionSet], wanted: Wanted) -> list[QuestionSet]:

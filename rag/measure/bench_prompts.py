@@ -1,0 +1,112 @@
+"""The questions of the benchmark: passages of the shipped guide, the same ones for every row.
+
+Passages were cut from the guide's PDFs as `rag sync` cuts them, and are kept here, so that a
+run needs no library and compares with a run of last month.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from rag.generate.prompt import build_messages
+from rag.types import Chunk, Message, Passage
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A question about passages. ``answers`` are known for short questions, any one right."""
+
+    question: str
+    passages: tuple[Mapping[str, Any], ...]
+    follow_up: str = ""
+    answers: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Prompt:
+        """Read what ``values`` returns, after a way through JSON."""
+        return cls(
+            values["question"],
+            tuple(values["passages"]),
+            values.get("follow_up", ""),
+            tuple(values.get("answers", ())),
+        )
+
+    def values(self) -> dict[str, Any]:
+        """Return it as JSON can carry it."""
+        return {
+            "question": self.question,
+            "passages": [dict(passage) for passage in self.passages],
+            "follow_up": self.follow_up,
+            "answers": list(self.answers),
+        }
+
+    def messages(self, *, mark: str = "") -> list[Message]:
+        """Return the prompt as the app lays it out.
+
+        ``mark`` goes before everything else: a prompt that begins otherwise finds nothing of
+        an earlier one already computed.
+        """
+        return _marked(build_messages(self.question, self._passages()), mark)
+
+    def follow_up_messages(self, answer: str, *, mark: str = "") -> list[Message]:
+        """Return the next turn of that conversation, over the same passages."""
+        history = [Message("user", self.question), Message("assistant", answer)]
+        return _marked(build_messages(self.follow_up, self._passages(), history), mark)
+
+    def _passages(self) -> list[Passage]:
+        return [_passage(number, values) for number, values in enumerate(self.passages)]
+
+
+def speed_prompts() -> tuple[Prompt, ...]:
+    """Return one prompt to warm up with, then others that share no passage."""
+    return tuple(_prompt(row) for row in _rows("bench_speed.jsonl"))
+
+
+def quality_prompts(limit: int) -> tuple[Prompt, ...]:
+    """Return at most ``limit`` short questions, English and Chinese, spread over all."""
+    known = [_prompt(row) for row in _rows("bench_questions.jsonl")]
+    count = min(limit, len(known))
+    return tuple(known[i * len(known) // count] for i in range(count))
+
+
+def passage_values(passage: Passage) -> dict[str, Any]:
+    """Return what a prompt keeps of a passage that was found."""
+    return {
+        "document": passage.document,
+        "pages": [passage.chunk.first_page, passage.chunk.last_page],
+        "text": passage.chunk.text,
+        "context": passage.chunk.context,
+    }
+
+
+def _prompt(row: Mapping[str, Any]) -> Prompt:
+    known = _guide()
+    return Prompt.of({**row, "passages": [known[name] for name in row["passages"]]})
+
+
+def _passage(number: int, values: Mapping[str, Any]) -> Passage:
+    text, (first, last) = str(values["text"]), values["pages"]
+    chunk = Chunk("", 0, len(text), first, last, text, context=str(values.get("context", "")))
+    return Passage(number, chunk, str(values["document"]), str(values["document"]))
+
+
+def _marked(messages: Sequence[Message], mark: str) -> list[Message]:
+    if not mark:
+        return list(messages)
+    first, *rest = messages
+    return [Message(first.role, f"{mark}\n{first.content}"), *rest]
+
+
+@cache
+def _guide() -> dict[str, dict[str, Any]]:
+    return {row["id"]: row for row in _rows("bench_guide.jsonl")}
+
+
+def _rows(name: str) -> list[dict[str, Any]]:
+    text = (files("rag.measure") / name).read_text("utf-8")
+    return [json.loads(line) for line in text.splitlines() if line.strip()]

@@ -1,0 +1,58 @@
+"""What a device can do at most, by its own clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from rag.gpu.limits import DTYPES, CudaTimer, MachineLimits, measure
+
+
+def test_the_processor_copies_reads_and_multiplies() -> None:
+    found = measure("cpu", copy_bytes=8 << 20)
+    assert found["copy_bytes_per_s"] > 1e8
+    assert found["read_bytes_per_s"] > 1e8
+    assert found["flops"].keys() <= DTYPES.keys()
+    assert found["flops"]["fp32"] > 1e8
+    assert "cpu" in MachineLimits().devices()
+
+
+def test_work_that_takes_half_the_time_is_twice_the_speed() -> None:
+    class Fixed:
+        def __init__(self, seconds: float) -> None:
+            self._seconds = seconds
+
+        def seconds(self, work: Callable[[], object]) -> float:
+            work()
+            return self._seconds
+
+    slow, fast = (measure("cpu", timer=Fixed(s), copy_bytes=1 << 20) for s in (0.5, 0.25))
+    assert slow["copy_bytes_per_s"] == 2 * (1 << 20) / 0.5
+    assert fast["read_bytes_per_s"] == 2 * slow["read_bytes_per_s"]
+    assert fast["flops"]["fp32"] == pytest.approx(2 * slow["flops"]["fp32"])
+
+
+def test_a_card_is_timed_by_events_of_its_own_that_are_waited_for() -> None:
+    said: list[str] = []
+
+    class Event:
+        def __init__(self, *, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self) -> None:
+            said.append("record")
+
+        def elapsed_time(self, other: Event) -> float:
+            said.append("elapsed")
+            return 250.0
+
+    class Cuda:
+        def __init__(self) -> None:
+            self.Event = Event
+
+        def synchronize(self) -> None:
+            said.append("wait")
+
+    assert CudaTimer(Cuda()).seconds(lambda: said.append("work")) == 0.25
+    assert said == ["record", "work", "record", "wait", "elapsed"]
