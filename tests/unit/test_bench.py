@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
 
-from tests.bench import corpus, indexing
+from tests.bench import corpus, indexing, manuals
 from tests.pdfs import lines, write_pdf
 
 
@@ -88,3 +89,26 @@ def test_the_choice_is_the_same_each_time_and_keeps_to_its_limits(pdfs: corpus.C
 def test_a_folder_without_pdfs_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="--pdfs"):
         corpus.find_pdfs(tmp_path)
+
+
+def test_manuals_are_taken_out_of_a_package_packed_or_not_and_kept_apart(tmp_path: Path) -> None:
+    tree, target = tmp_path / "tree", tmp_path / "out"
+    target.mkdir()
+    for folder in ("c", "tcl"):
+        write_pdf(tree / "doc" / folder / "api.pdf", ["A page."])
+    packed = tree / "doc" / "more.pdf.gz"
+    packed.write_bytes(gzip.compress((tree / "doc" / "c" / "api.pdf").read_bytes()))
+    (tree / "doc" / "notes.txt").write_text("no manual")
+    manuals.take_pdfs(tree, target)
+    assert [file.name for file in corpus.pdfs_below(target)] == [
+        "doc-c-api.pdf", "doc-more.pdf", "doc-tcl-api.pdf",
+    ]  # fmt: skip
+    assert corpus.choose(target, corpus.pdfs_below(target), documents=9, max_pages=9).pages == 3
+
+
+def test_without_debians_tools_the_reason_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(manuals.Unavailable, match="apt-get is not installed"):
+        manuals.manuals(tmp_path)
