@@ -22,7 +22,9 @@ Precision = Annotated[
     list[str] | None,
     typer.Option("--precision", help="fp32, fp16, bf16, int8, nf4, Q4_K_M …; several times"),
 ]
-Quick = Annotated[bool, typer.Option("--quick", help="fewer and shorter answers, no questions")]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="fewer and shorter prompts and answers, no questions")
+]
 Repetitions = Annotated[
     int, typer.Option("--repetitions", min=1, max=4, help="answers timed in each row")
 ]

@@ -86,7 +86,7 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def _table(context: Context, rows: list[dict[str, Any]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for head, width in zip(_HEADS, _WIDTHS, strict=True):
         side: JustifyMethod = "left" if head is _HEADS[0] else "right"
         table.add_column(context.say(head), justify=side, min_width=width, overflow="fold")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from time import perf_counter
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from rag.cli.context import Context, progress_bar
@@ -42,7 +46,7 @@ def measure(context: Context, asked: Asked) -> Run:
     rows = specs(wanted, ModelStore.of(settings.models), settings.generator)
     machine = describe(load("readings")().read())
     prompts = _quality(context, asked)
-    with progress_bar(context) as report:
+    with progress_bar(context) as report, _ends_politely():
         bench = _Bench(context, asked, prompts, report)
         try:
             bench.measure(rows)
@@ -50,6 +54,23 @@ def measure(context: Context, asked: Asked) -> Run:
             bench.interrupted = True
     done = [*bench.rows, *(replace(r, reason=_NOT_REACHED) for r in rows[len(bench.rows) :])]
     return Run(machine, bench.limits, tuple(done), interrupted=bench.interrupted)
+
+
+@contextmanager
+def _ends_politely() -> Iterator[None]:
+    """Let a request to end count as Ctrl-C, so that the rows that there are get printed."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _quality(context: Context, asked: Asked) -> Sequence[Prompt]:
@@ -133,6 +154,8 @@ class _Bench:
         settings = self.context.settings
         generator = {**settings.generator.model_dump(mode="json"), **row.spec.settings}
         speed = speed_prompts()[: self.asked.repetitions + 1]
+        if self.asked.quick:
+            speed = tuple(prompt.shortened() for prompt in speed)
         return {
             "settings": {**settings.model_dump(mode="json"), "generator": generator},
             "speed": [prompt.values() for prompt in speed],

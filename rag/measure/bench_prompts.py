@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -44,6 +44,10 @@ class Prompt:
             "follow_up": self.follow_up,
             "answers": list(self.answers),
         }
+
+    def shortened(self) -> Prompt:
+        """Return the question over its first passage alone."""
+        return replace(self, passages=self.passages[:1])
 
     def messages(self, *, mark: str = "") -> list[Message]:
         """Return the prompt as the app lays it out.
