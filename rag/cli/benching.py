@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NARROW = 1.5
 """16 bits multiply this much faster than 32 where there are units for them."""
+USUAL_WINDOW = 4096
 _NOT_REACHED = Text("not measured: interrupted before", "未测量：此前已中断")
 _PLAIN_WEIGHTS = 1e8  # multiplied weights of a model that nothing is known of
 _MINUTE = 60
@@ -119,7 +120,8 @@ class _Bench:
         narrow = "cuda" in self.limits or (cpu is not None and computes_narrow(cpu.flops))
         readings = load("readings")()
         rows = [sized(row, narrow=narrow) for row in rows]
-        window = self.context.settings.generator.context_tokens
+        asked: int | str = self.context.settings.generator.context_tokens
+        window = asked if isinstance(asked, int) else USUAL_WINDOW
         clock = _Estimate([_work(row) for row in rows])
         for place, row in enumerate(rows):
             ready = fitted(row, readings.read(), context_tokens=window)

@@ -66,20 +66,20 @@ def sized(row: Row, *, narrow: bool) -> Row:
 def fitted(row: Row, machine: MemoryReading, *, context_tokens: int) -> Row:
     """Return the row with the free memory, and with a reason if that is not enough.
 
-    Weights that llama.cpp would put on a card are left to it: it splits them by itself.
+    Where there is a card, what it has no room for may live beside it: engines split weights.
     """
-    free = machine.ram_total_bytes - machine.ram_used_bytes
-    on_card = machine.vram_total_bytes is not None
-    if on_card and row.spec.settings.get("device") != "cpu":
-        free = (machine.vram_total_bytes or 0) - (machine.vram_used_bytes or 0)
+    room = free = machine.ram_total_bytes - machine.ram_used_bytes
+    if machine.vram_total_bytes is not None and row.spec.settings.get("device") != "cpu":
+        free = machine.vram_total_bytes - (machine.vram_used_bytes or 0)
+        room += free
     row = replace(row, free_bytes=free)
-    if row.sizes is None or (on_card and row.spec.engine == "llamacpp"):
+    if row.sizes is None:
         return row
     tokens = min(context_tokens, row.sizes.window)
     needed = row.sizes.weights_bytes + tokens * row.sizes.kv_bytes_per_token + WORK_BYTES
-    if needed <= free:
+    if needed <= room:
         return row
-    have, want = f"{free / 1e9:.1f} GB", f"{needed / 1e9:.1f} GB"
+    have, want = f"{room / 1e9:.1f} GB", f"{needed / 1e9:.1f} GB"
     return replace(
         row,
         reason=Text(
