@@ -10,6 +10,7 @@ import typer
 
 from rag.cli.context import Context, print_json, progress_bar, readable_bytes
 from rag.cli.models_fit import fit
+from rag.cli.models_gpus import gpus
 from rag.errors import ConfigError
 from rag.words import Text
 
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 
 app.command()(fit)
+app.command()(gpus)
 
 DEFAULT_CONFIG = Path("ragdesk.toml")
 SECTIONS = {"generator": "generator", "embedder": "embedder"}

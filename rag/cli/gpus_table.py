@@ -1,0 +1,177 @@
+"""Draws the guide to cards: one card with many models, one model on many cards, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text as Styled
+
+from rag.models.gpu_guide import Gpu, Guide, Outlook
+from rag.models.plan_words import PRECISIONS
+from rag.words import Language, Text
+
+_CARD = Text("card", "显卡")
+_MODEL = Text("model", "模型")
+_SIZES = (Text("GiB", "GiB"), Text("GB/s", "GB/s"), Text("W", "W"), Text("formats", "格式"))
+_RESULT = (
+    Text("precision", "精度"),
+    Text("window", "上下文"),
+    Text("tokens/s ≤", "token/秒 ≤"),
+    Text("Wh / 1,000", "Wh / 1,000"),
+)
+_YOURS = Text("of yours", "对比本机")
+_PART, _NOT = Text("in part", "部分"), Text("no", "否")
+_NOTE = Text(
+    "Speed: the most that the memory's bandwidth allows, every weight being read once for each"
+    " token; real engines reach a part of it. Energy: at that speed and full power. Computed, not"
+    " measured; each card idle, 32 GB of main memory. Sources: rag/models/gpus.toml.",
+    "速度：显存带宽允许的上限（每个 token 需读取一次全部权重），实际引擎只能达到其中一部分。"
+    "能耗：按该速度和满功率计算。均为计算值，未经实测；假设显卡空闲、内存 32 GB。"
+    "数据来源：rag/models/gpus.toml。",
+)
+MOST_ADVICE = 3
+
+
+def drawn(
+    guide: Guide, rows: Sequence[Sequence[Outlook]], mine: Gpu | None, *, language: Language
+) -> RenderableType:
+    """Return the table, what a better card would bring, and how to read it."""
+    one_card, one_model = len(rows) == 1, len(rows[0]) == 1
+    if one_card:
+        table, title = _of_card(rows[0], language), _card_line(guide, rows[0][0].gpu)
+    elif one_model:
+        table, title = _of_model(rows, mine, language), rows[0][0].plan.model
+    else:
+        table, title = _of_all(guide, rows, mine, language), ""
+    advice = _advice([row[0] for row in rows], mine, language) if one_model else []
+    note = Styled(_NOTE.say(language), style="dim")
+    return Group(*([Styled(title, style="bold")] if title else []), table, *advice, note)
+
+
+def _card_line(guide: Guide, gpu: Gpu) -> str:
+    formats = ", ".join(guide.formats_of(gpu)) or "FP32"
+    size = f"{gpu.memory_gib:g} GiB, {gpu.bandwidth_gbs:g} GB/s, {gpu.power_w:g} W, {formats}"
+    return f"{gpu.name}: {size}"
+
+
+def _table(headers: Sequence[Text], language: Language) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for number, header in enumerate(headers):
+        table.add_column(header.say(language), justify="left" if number == 0 else "right")
+    return table
+
+
+def _of_card(row: Sequence[Outlook], language: Language) -> Table:
+    table = _table((_MODEL, *_RESULT), language)
+    for outlook in row:
+        table.add_row(outlook.plan.model, *_result(outlook, language))
+    return table
+
+
+def _of_model(rows: Sequence[Sequence[Outlook]], mine: Gpu | None, language: Language) -> Table:
+    own = next((row[0] for row in rows if mine and row[0].gpu == mine), None)
+    table = _table((_CARD, _SIZES[0], *_RESULT, *([_YOURS] if own else [])), language)
+    for (outlook,) in rows:
+        cells = [_short(outlook.gpu), f"{outlook.gpu.memory_gib:g}", *_result(outlook, language)]
+        if own:
+            cells.append(_ratio(outlook, own))
+        table.add_row(*cells, style="green" if own is outlook else "")
+    return table
+
+
+def _of_all(
+    guide: Guide, rows: Sequence[Sequence[Outlook]], mine: Gpu | None, language: Language
+) -> Table:
+    models = [Text(outlook.plan.model, outlook.plan.model) for outlook in rows[0]]
+    table = _table((_CARD, *_SIZES, *models), language)
+    for row in rows:
+        gpu = row[0].gpu
+        sizes = (f"{gpu.memory_gib:g}", f"{gpu.bandwidth_gbs:g}", f"{gpu.power_w:g}")
+        cells = (_in_brief(outlook, language) for outlook in row)
+        formats = " ".join(guide.formats_of(gpu)) or "FP32"
+        table.add_row(_short(gpu), *sizes, formats, *cells, style="green" if gpu == mine else "")
+    return table
+
+
+def _short(gpu: Gpu) -> str:
+    return gpu.name.removeprefix("GeForce ").removesuffix(" Generation")
+
+
+def _result(outlook: Outlook, language: Language) -> tuple[str, str, str, str]:
+    plan = outlook.plan
+    if not plan.fits or not plan.layers_on_cards:
+        return _NOT.say(language), "", "", ""
+    precision = PRECISIONS[plan.layout.precision] if plan.layout.precision else Text("GGUF", "GGUF")
+    window = f"{plan.layout.context_tokens:,}"
+    if not outlook.whole:
+        layers = f"{plan.layers_on_cards}/{plan.subject.shape.layers}"
+        return f"{_PART.say(language)} ({layers})", window, "", ""
+    speed, energy = outlook.tokens_per_second, outlook.wh_per_1000_tokens
+    return (
+        precision.say(language),
+        window,
+        f"{speed:.0f}" if speed else "",
+        f"{energy:.2f}" if energy else "",
+    )
+
+
+def _in_brief(outlook: Outlook, language: Language) -> str:
+    precision, _, speed, _ = _result(outlook, language)
+    return f"{precision.partition(' (4')[0].partition('（4')[0]} {speed}".strip()
+
+
+def _ratio(outlook: Outlook, own: Outlook) -> str:
+    ours, theirs = own.tokens_per_second, outlook.tokens_per_second
+    return f"{theirs / ours:.1f} ×" if ours and theirs else ""
+
+
+def _advice(column: Sequence[Outlook], mine: Gpu | None, language: Language) -> list[Styled]:
+    """Say what the next better cards would bring over one's own."""
+    own = next((outlook for outlook in column if outlook.gpu == mine), None)
+    if own is None:
+        return []
+    return [Styled(f"· {text.say(language)}", style="green") for text in better(column, own)]
+
+
+def better(column: Sequence[Outlook], own: Outlook) -> list[Text]:
+    """Return what cards with the least power would bring that own does not have, best first.
+
+    Worth a word are: all of a model on the card, a higher precision, a longer window, and at
+    least half as much speed again.
+    """
+    found: dict[str, tuple[Outlook, Text]] = {}
+    for outlook in sorted(column, key=lambda each: (each.gpu.power_w, -each.gpu.memory_gib)):
+        for kind, text in _gains(outlook, own):
+            found.setdefault(kind, (outlook, text))
+    words = [
+        Text(f"{outlook.gpu.name}: {text.en}.", f"{outlook.gpu.name}：{text.zh}。")
+        for outlook, text in found.values()
+    ]
+    nothing = Text("No card of the guide brings more.", "指南中没有更好的显卡。")
+    return list(dict.fromkeys(words))[:MOST_ADVICE] or [nothing]
+
+
+def _gains(outlook: Outlook, own: Outlook) -> list[tuple[str, Text]]:
+    if not outlook.whole:
+        return []
+    if not own.whole:
+        return [("whole", Text("all layers on the card", "全部层都在显卡上"))]
+    gains, mine, theirs = [], own.plan.layout, outlook.plan.layout
+    if mine.precision == "nf4" and theirs.precision == "none":
+        gains.append(("bits", Text("16 bits instead of 4", "16 位代替 4 位")))
+    if theirs.context_tokens > mine.context_tokens or theirs.kv_bits > mine.kv_bits:
+        window = f"{theirs.context_tokens:,}"
+        text = Text(f"a window of {window} tokens", f"上下文 {window} 个 token")
+        gains.append(("window", text))
+    ours, speed = own.tokens_per_second, outlook.tokens_per_second
+    same = mine.precision == theirs.precision
+    if same and ours and speed and speed >= WORTH * ours:
+        times = f"{speed / ours:.1f}"
+        gains.append(("speed", Text(f"up to {times} times the speed", f"速度最多 {times} 倍")))
+    return gains
+
+
+WORTH = 1.5
