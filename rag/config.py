@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from rag.address import Address, checked
 from rag.errors import ConfigError
 from rag.words import Text
 
@@ -90,12 +91,28 @@ class GeneratorSettings(_Section):
     """Which model answers, and how."""
 
     engine: Annotated[
-        Literal["auto", "llamacpp", "transformers", "echo"],
-        Field(description="auto: what the model needs"),
+        Literal["auto", "llamacpp", "transformers", "url", "echo"],
+        Field(description="auto: what the model needs; the server, if `generator.url` is set"),
     ] = "auto"
     model: Annotated[
-        str, Field(description="a name from `rag models list`, a folder, a .gguf file, or auto")
+        str,
+        Field(
+            description="a name from `rag models list`, a folder, a .gguf file, a name that the "
+            "server knows, or auto"
+        ),
     ] = "auto"
+    url: Annotated[
+        str, Field(description="an OpenAI-compatible server that answers; none if empty")
+    ] = ""
+    documents_may_leave: Annotated[
+        bool, Field(description="`generator.url` may be another machine, which sees passages")
+    ] = False
+    connect_timeout_s: Annotated[
+        float, Field(gt=0, description="seconds until a server has to take a question")
+    ] = 10
+    token_timeout_s: Annotated[
+        float, Field(gt=0, description="seconds a server may be silent before or within an answer")
+    ] = 120
     quantization: Annotated[
         Literal["auto", "none", "int8", "nf4"],
         Field(description="transformers engine: weights; auto: 16 bit where it fits, else nf4"),
@@ -116,6 +133,25 @@ class GeneratorSettings(_Section):
         bool, Field(description="leave out sentences that no passage supports")
     ] = False
     threads: Annotated[int, Field(ge=0, description="CPU threads; 0 = all cores")] = 0
+
+    def server(self) -> Address | None:
+        """Return where the model that answers runs; ``None`` if in this program.
+
+        Raises:
+            ConfigError: it is no URL, or of another machine without leave.
+        """
+        if "echo" in {self.engine, self.model} or self.engine not in {"auto", "url"}:
+            return None
+        if self.engine == "auto" and not self.url:
+            return None
+        return checked(self.url, may_leave=self.documents_may_leave)
+
+    def asked_server(self) -> Address | None:
+        """Return the server that questions go to; ``None`` too where it may not be asked."""
+        try:
+            return self.server()
+        except ConfigError:
+            return None
 
 
 class ModelSettings(_Section):

@@ -34,6 +34,7 @@ from rag.words import Text
 from rag.worker import LibraryWorker, WorkerHooks
 
 if TYPE_CHECKING:
+    from rag.address import Address
     from rag.ahead import Draft
     from rag.config import Settings
     from rag.explain.values import Asked, Why
@@ -57,6 +58,7 @@ class DeskState:
     last_usage: Usage | None
     reading_ahead: bool = False
     stale: Text | None = None  # what a rebuild would mend, and what it costs
+    server: Address | None = None  # that answers, where the model does not run in this program
 
 
 class Desk:
@@ -159,6 +161,7 @@ class Desk:
             last_usage=self._last_usage,
             reading_ahead=self._ahead.busy,
             stale=self._worker.stale,
+            server=self.settings.generator.asked_server(),
         )
 
     def documents(self) -> list[DocumentStatus]:

@@ -7,10 +7,14 @@ name, when a setting asks for it; so ``rag --help`` never loads torch.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rag.errors import MissingDependency
 from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.config import GeneratorSettings
+    from rag.protocols import TextGenerator
 
 ENGINES = {
     "hashing": "rag.retrieve.hashing:HashingEmbedder",
@@ -20,6 +24,7 @@ ENGINES = {
     "onnx-graph": "rag.retrieve.onnx_cache:int8_graph",
     "llamacpp": "rag.generate.llamacpp_engine:LlamaCppGenerator",
     "transformers": "rag.generate.transformers_engine:TransformersGenerator",
+    "url": "rag.generate.url_engine:UrlGenerator",
     "echo": "rag.generate.echo:EchoGenerator",
     "analyser": "rag.retrieve.analyser:BilingualAnalyser",
     "chunker": "rag.ingest.chunking:RecursiveChunker",
@@ -32,6 +37,24 @@ ENGINES = {
 }
 HASHING = "hashing"
 ECHO = "echo"
+URL = "url"
+
+_PACKAGES = {"langchain_openai": "ragdesk[openai]", "openai": "ragdesk[openai]"}
+"""What to install for a module, where that is not the module's own name."""
+
+
+def without_weights(engine: str, settings: GeneratorSettings) -> TextGenerator | None:
+    """Return a generator for which nothing is loaded here; ``None`` if the engine is another.
+
+    Raises:
+        RagError: the server that the settings name cannot be asked.
+    """
+    found: TextGenerator | None = None
+    if engine == ECHO:
+        found = load(ECHO)()
+    elif engine == URL:
+        found = load(URL).of(settings)
+    return found
 
 
 def load(engine: str) -> Any:
@@ -46,13 +69,14 @@ def load(engine: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name and error.name.partition(".")[0] in {"rag", "ui"}:
             raise
+        package = _PACKAGES.get(error.name or "", error.name)
         raise MissingDependency(
             Text(
                 f"The engine '{engine}' needs the package '{error.name}'.",
                 f"引擎“{engine}”需要软件包“{error.name}”。",
             ),
             hint=Text(
-                f"Run `pip install {error.name}`, or choose another engine.",
-                f"请运行 `pip install {error.name}`，或选择其他引擎。",
+                f'Run `pip install "{package}"`, or choose another engine.',
+                f'请运行 `pip install "{package}"`，或选择其他引擎。',
             ),
         ) from error

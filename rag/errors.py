@@ -18,7 +18,8 @@ RagError
    ├─ WrongChecksum       the bytes are not the publisher's; set aside, not used
    ├─ MissingDependency   a package the chosen engine needs is not installed
    ├─ OutOfMemory         the device ran out of memory
-   └─ PromptTooLong       the question alone exceeds the context window
+   ├─ PromptTooLong       the question alone exceeds the context window
+   └─ ServerUnreachable   the server that answers is not there now; it may be later
 """
 
 from __future__ import annotations
@@ -132,6 +133,10 @@ class OutOfMemory(ModelError):
 
 class PromptTooLong(ModelError):
     """The question alone exceeds the context window."""
+
+
+class ServerUnreachable(ModelError):
+    """The server that answers is not there now; it may be later."""
 
 
 def no_page(document_id: str, page: int) -> UnknownDocument:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag.device import Movable
-from rag.engines import ECHO, HASHING, load
+from rag.engines import ECHO, HASHING, URL, load, without_weights
 from rag.errors import DownloadFailed, StoreError
 from rag.ladder import Ladder
 from rag.planning import Plans
@@ -165,9 +165,9 @@ class Factory:
     def generator(self, cancelled: Callable[[], bool] | None = None) -> TextGenerator:
         """Load the language model that the settings name; download it first if need be."""
         chosen = self.chosen_generator()
-        if chosen.engine == ECHO:
-            echo: TextGenerator = load(ECHO)()
-            return echo
+        ready = without_weights(chosen.engine, self.settings.generator)
+        if ready is not None:
+            return ready
         self.plans.options(
             str(chosen.path or chosen.model), chosen.engine
         )  # before 26 GB are downloaded
@@ -204,10 +204,13 @@ class Factory:
 
         Raises:
             UnknownModel: the settings name no model and no path.
+            ConfigError: the settings name a server that may not be asked.
         """
         generator = self.settings.generator
         if ECHO in {generator.engine, generator.model}:
             return ChosenGenerator(ECHO, ECHO)
+        if (address := generator.server()) is not None:
+            return ChosenGenerator(f"{generator.model} @ {address.shown}", URL)
         name = generator.model
         if name == "auto":
             name = self._default_generator()

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-from rag.errors import RagError
+from rag.errors import RagError, ServerUnreachable
 from rag.types import Progress
 from rag.words import Text
 
@@ -26,6 +26,8 @@ class ModelLoading:
         self._stopped = stopped
         self._ended = threading.Event()
         self._error: RagError | None = None
+        self._factory: Factory | None = None
+        self._guard = threading.Lock()  # of a second attempt
         self._generator: TextGenerator | None = None
         self._progress: Progress | None = None
         self.state: ModelState = "none"
@@ -45,6 +47,7 @@ class ModelLoading:
 
     def load(self, factory: Factory) -> None:
         """Fetch and load what the settings ask for; what goes wrong is kept for ``wait``."""
+        self._factory = factory
         try:
             # the small one first: syncing and searching wait for it
             factory.embedder(factory.settings.embedder.model)
@@ -63,12 +66,19 @@ class ModelLoading:
     def wait(self, cancelled: Callable[[], bool]) -> TextGenerator | None:
         """Return the model once it is there; ``None`` if nobody wants it any more.
 
+        A server that could not be reached is asked again.
+
         Raises:
             RagError: it cannot be had.
         """
         while not self._ended.wait(_POLL_S):
             if cancelled() or self._stopped():
                 return None
+        with self._guard:
+            if isinstance(self._error, ServerUnreachable) and self._factory is not None:
+                self._error = self.note = None
+                self.state = "loading"
+                self.load(self._factory)
         if self._error is not None:
             raise self._error
         return self._generator

@@ -258,7 +258,7 @@ class _Events:
         return (
             gr.update(value=say("new_chat", language)),
             gr.update(label=say("choose_files", language)),
-            landing_html(Path(self._desk.settings.knowledge), language),
+            landing_html(Path(self._desk.settings.knowledge), language, self._desk.state().server),
             gr.update(
                 placeholder=say("ask_placeholder", language), label=say("ask_label", language)
             ),

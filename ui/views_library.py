@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag.address import leaving
 from rag.document_status import DocumentStatus
 from rag.ingest.passwords import LOCKED
 from rag.reasons import reason_text
@@ -17,6 +18,7 @@ from ui.views import bar_html, icon, progress_words, stage_words, word
 from ui.words import say
 
 if TYPE_CHECKING:
+    from rag.address import Address
     from rag.desk import DeskState
     from rag.ingest.uploads import Added
 
@@ -215,8 +217,11 @@ def _added_item(one: Added, language: Language) -> str:
     return f'<li class="{kind}">{escape(words)}</li>'
 
 
-def landing_html(folder: Path, language: Language) -> str:
-    """Return where dropped files go."""
+def landing_html(folder: Path, language: Language, server: Address | None = None) -> str:
+    """Return where dropped files go, and what of them goes to the server that answers."""
     name = f'<b title="{escape(str(folder.absolute()))}">{escape(folder.name or str(folder))}</b>'
-    before, _, after = say("where_files_land", language).partition("{folder}")
+    away = leaving(server) if server else None
+    words = say("where_files_go" if away else "where_files_land", language)
+    before, _, after = words.partition("{folder}")
+    after = after.replace("{leaving}", away.say(language) if away else "")
     return f"<p>{escape(before)}{name}{escape(after)}</p>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from rag.address import leaving
 from rag.machine import MemoryReading
 from rag.types import Usage
 from rag.words import Language
@@ -13,6 +14,7 @@ from ui.views_chat import speed
 from ui.words import say
 
 if TYPE_CHECKING:
+    from rag.address import Address
     from rag.desk import DeskState
 
 
@@ -41,11 +43,26 @@ def strip_html(state: DeskState, language: Language) -> str:
     shown = f'<span class="note">{escape(note)}</span>' if kind == "bad" and note else ""
     memory = state.memory
     readings = _gpu(memory, language) if memory.vram_total_bytes else _no_gpu(memory, language)
+    if state.server is not None:
+        readings += _server(state.server, language)
     return (
         f'<span class="word {kind}" title="{hover}"><i class="dot"></i>'
         f'<b data-idle="{escape(word)}">{escape(word)}</b></span>'
         f"{shown}{readings}{_last(state.last_usage, language)}"
         f'<span class="model" title="{escape(state.model_name)}">{escape(state.model_name)}</span>'
+    )
+
+
+def _server(server: Address, language: Language) -> str:
+    """Return where the model runs; what leaves this machine is said, and stands out."""
+    away = leaving(server)
+    memory = say("server_memory", language)
+    title = escape(f"{away.say(language)} {memory}" if away else memory)
+    words = word("server_there" if away else "server_here", language, server=server.shown)
+    kind = "away" if away else "quiet"
+    return (
+        f'<span class="reading {kind}" title="{title}">{words}</span>'
+        f'<span class="reading quiet" title="{title}">{word("share_unknown", language)}</span>'
     )
 
 

@@ -194,6 +194,13 @@ WORDS: dict[str, Text] = {
     ),
     "model_share": Text("model {value}", "模型 {value}"),
     "process_share": Text("RAG Desk {value}", "RAG Desk {value}"),
+    "server_here": Text("server {server}", "服务器 {server}"),
+    "server_there": Text("sent to {server}", "发送到 {server}"),
+    "server_memory": Text(
+        "The model runs in a server; how much memory it takes there is not known here.",
+        "模型在服务器中运行；这里无法得知它在那里占用多少内存。",
+    ),
+    "share_unknown": Text("model ?", "模型 ?"),
     "no_gpu": Text("no NVIDIA GPU", "没有 NVIDIA 显卡"),
     "gpu_load": Text("GPU {value} %", "GPU {value} %"),
     "cpu_load": Text("CPU {value} %", "CPU {value} %"),

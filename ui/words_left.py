@@ -101,6 +101,7 @@ LEFT: dict[str, Text] = {
     "where_files_land": Text(
         "Copied to {folder}. Nothing leaves this computer.", "复制到 {folder}，不会离开这台电脑。"
     ),
+    "where_files_go": Text("Copied to {folder}. {leaving}", "复制到 {folder}。{leaving}"),
     "added": Text("{name} was added.", "已添加 {name}。"),
     "dismiss": Text("Dismiss", "关闭"),
 }

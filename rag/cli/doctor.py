@@ -33,7 +33,13 @@ class Finding:
 def doctor(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
     """Check the installation, the library, the index, the models and the GPU."""
     context: Context = ctx.obj
-    findings = [*_installation(), *_machine(context), *_models(context), *_library(context)]
+    findings = [
+        *_installation(),
+        *_machine(context),
+        *_models(context),
+        *_server(context),
+        *_library(context),
+    ]
     if as_json:
         print_json(
             {
@@ -123,6 +129,13 @@ def _models(context: Context) -> Iterator[Finding]:
                 )
     except RagError as error:
         yield Finding("error", error.message, error.hint)
+
+
+def _server(context: Context) -> Iterator[Finding]:
+    from rag.cli.server import look
+
+    for state, what, remedy in look(context.settings):
+        yield Finding(state, what, remedy)
 
 
 def _library(context: Context) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ import typer
 from rag.cli.context import Context, print_json, progress_bar, readable_bytes
 from rag.cli.models_fit import fit
 from rag.cli.models_gpus import gpus
+from rag.cli.server import key, server_json
 from rag.errors import ConfigError
 from rag.words import Text
 
@@ -26,6 +27,7 @@ app = typer.Typer(
 
 app.command()(fit)
 app.command()(gpus)
+app.command("key")(key)
 
 DEFAULT_CONFIG = Path("ragdesk.toml")
 SECTIONS = {"generator": "generator", "embedder": "embedder"}
@@ -43,15 +45,16 @@ def list_models(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     context: Context = ctx.obj
     store = _store(context.settings)
     machine: MemoryReading = load("readings")().read()
+    server = server_json(context.settings)
     rows = [_row(entry, store, context.settings, machine) for entry in store.entries()]
     if as_json:
-        print_json({"folder": str(store.folder), "models": rows})
+        print_json({"folder": str(store.folder), "server": server, "models": rows})
         return
     from rich.console import Console
 
     from rag.cli.models_table import table
 
-    Console().print(table(rows, store.folder, language=context.language))
+    Console().print(table(rows, store.folder, language=context.language, server=server))
 
 
 @app.command()
@@ -108,7 +111,7 @@ def use(ctx: typer.Context, name: Name, *, as_json: AsJson = False) -> None:
         print_json({"file": str(path), "section": section, "model": entry.name})
         return
     typer.echo(f'{path}: {section}.model = "{entry.name}"')
-    for note in _notes(entry, store, section):
+    for note in _notes(entry, store, section, context.settings):
         typer.echo(context.say(note), err=True)
 
 
@@ -130,6 +133,8 @@ def _row(
         "embedder": settings.embedder.model,
     }.get(entry.kind, "")
     ram, vram = machine.ram_total_bytes, machine.vram_total_bytes
+    if entry.kind == "generator" and settings.generator.server() is not None:
+        chosen = ""  # the server answers
     if chosen == "auto":
         free = None if vram is None else vram - (machine.vram_used_bytes or 0)
         chosen = default_generator(free_vram_bytes=free, total_ram_bytes=ram)
@@ -202,7 +207,7 @@ def _set_model(path: Path, section: str, name: str) -> None:
         ) from error
 
 
-def _notes(entry: Entry, store: ModelStore, section: str) -> list[Text]:
+def _notes(entry: Entry, store: ModelStore, section: str, settings: Settings) -> list[Text]:
     """Return what a person should know after the choice."""
     notes = []
     size = readable_bytes(entry.download_bytes)
@@ -212,6 +217,13 @@ def _notes(entry: Entry, store: ModelStore, section: str) -> list[Text]:
             Text(
                 f"But {variable} is set in the environment, and it wins.",
                 f"注意：环境变量 {variable} 已设置，优先于设置文件。",
+            )
+        )
+    if section == "generator" and settings.generator.url:
+        notes.append(
+            Text(
+                "But generator.url is set: the server there answers, and is asked for this name.",
+                "注意：generator.url 已设置，回答的是该服务器，会向它请求这个名称。",
             )
         )
     if store.installed(entry.name) is None:

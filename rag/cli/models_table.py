@@ -29,8 +29,17 @@ USED, CHOSEN, HERE = (
 NO_CARD, TOO_BIG = Text("no NVIDIA card", "无 NVIDIA 显卡"), Text("too big", "内存不足")
 
 
-def table(rows: Sequence[dict[str, Any]], folder: Path, *, language: Language) -> RenderableType:
-    """Return the models by kind; below each name its licence, need and description."""
+def table(
+    rows: Sequence[dict[str, Any]],
+    folder: Path,
+    *,
+    language: Language,
+    server: dict[str, Any] | None = None,
+) -> RenderableType:
+    """Return the models by kind; below each name its licence, need and description.
+
+    A ``server`` answers in place of them all, and stands below them.
+    """
     drawn = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for header, width in zip(HEADERS, WIDTHS, strict=True):
         drawn.add_column(header.say(language), width=width, overflow="fold")
@@ -42,7 +51,19 @@ def table(rows: Sequence[dict[str, Any]], folder: Path, *, language: Language) -
                 drawn.add_row(*_cells(row, language))
                 drawn.add_row()
     where = Text(f"Folder: {folder}", f"文件夹：{folder}").say(language)
-    return Group(drawn, Styled(where, style="dim", overflow="fold"))
+    lines = [Styled(where, style="dim", overflow="fold")]
+    if server is not None:
+        lines.append(Styled(_answering(server).say(language), style="green", overflow="fold"))
+    return Group(drawn, *lines)
+
+
+def _answering(server: dict[str, Any]) -> Text:
+    named = server["model"] != "auto"
+    model = Text(server["model"], server["model"]) if named else Text("its first model", "首个模型")
+    return Text(
+        f"In use for answers: {model.en} of the server at {server['url']}; memory unknown.",
+        f"当前回答使用：{server['url']} 服务器的{model.zh}；内存占用未知。",
+    )
 
 
 def _cells(row: dict[str, Any], language: Language) -> tuple[Styled, str, str, Styled]:

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import typer
+
+from rag.address import leaving
 from rag.cli.context import Context, progress_bar
 from rag.cli.library import run_sync
 from rag.errors import UnknownDocument
@@ -74,6 +77,8 @@ def opened(context: Context, *, with_model: bool) -> Iterator[OpenLibrary]:
     """Open the library for reading; the first time, fill it from the folder."""
     from rag.factory import Factory
 
+    if with_model:
+        tell_leaving(context)
     if not (context.settings.data / "library.db").is_file():
         run_sync(context, ocr="off")  # a question does not wait for scans to be read
     with progress_bar(context) as report:
@@ -87,6 +92,18 @@ def opened(context: Context, *, with_model: bool) -> Iterator[OpenLibrary]:
             generator.close()
         factory.close()
         ledger.close()
+
+
+def tell_leaving(context: Context) -> None:
+    """Say on stderr what leaves this machine, before it does; nothing where nothing does.
+
+    Raises:
+        ConfigError: the settings name a server that may not be asked.
+    """
+    server = context.settings.generator.server()
+    words = leaving(server) if server else None
+    if words is not None:
+        typer.echo(context.say(words), err=True)
 
 
 def only(ledger: Ledger, document: str | None) -> list[str] | None:

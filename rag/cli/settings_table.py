@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 USER_DATA = "the user data folder"
 """Shown for a default that differs from machine to machine."""
 
+NONE = "none"
+"""Shown for a text that is empty."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -34,7 +37,7 @@ def settings_markdown() -> str:
     """Return the settings as a Markdown table, the same on every machine."""
     lines = ["| key | default | values | meaning |", "| --- | --- | --- | --- |"]
     for item in list_settings():
-        default = item.default if item.default == USER_DATA else f"`{item.default}`"
+        default = item.default if item.default in {USER_DATA, NONE} else f"`{item.default}`"
         lines.append(f"| `{item.key}` | {default} | {item.values} | {item.meaning} |")
     return "\n".join(lines)
 
@@ -66,7 +69,7 @@ def _show(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return ", ".join(_show(part) for part in value)
-    return str(value)
+    return str(value) or NONE
 
 
 def _show_default(value: Any) -> str:

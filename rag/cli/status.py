@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag.cli.context import GAPS, Context, JsonOption, print_json
+from rag.cli.server import server_json
 from rag.reasons import reason_text
 from rag.words import Text, shown
 
@@ -41,6 +42,7 @@ def status(
         else:
             _print_status(context, documents)
             _print_waiting(context, ledger)
+            _print_server(context)
             _print_stale(context, find_stale(ledger, wiring.fingerprint(factory)))
     finally:
         ledger.close()
@@ -73,6 +75,7 @@ def _status_json(
             "recognise_anew": stale.recognise,
             "rebuild_s": _total_s(stale),
         },
+        "server": server_json(factory.settings),
         "totals": {
             "documents": len(documents),
             "files": sum(len(d.paths) for d in documents),
@@ -80,6 +83,23 @@ def _status_json(
             "ocr_waiting": sum(len(pages) for pages in waiting_pages(ledger).values()),
         },
     }
+
+
+def _print_server(context: Context) -> None:
+    """Say who answers where that is a server, and what goes there."""
+    from rag.address import leaving
+
+    generator = context.settings.generator
+    server = generator.server()
+    if server is None:
+        return
+    model = "" if generator.model == "auto" else f" ({generator.model})"
+    answers = Text(
+        f"Answers come from the server at {server.shown}{model}.",
+        f"回答来自 {server.shown} 上的服务器{model}。",
+    )
+    away = leaving(server) or Text("Nothing leaves this machine.", "没有内容离开本机。")
+    typer.echo(f"{context.say(answers)} {context.say(away)}")
 
 
 def _total_s(stale: Stale) -> float | None:

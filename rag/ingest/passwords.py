@@ -8,20 +8,14 @@ from __future__ import annotations
 
 import threading
 import unicodedata
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from stringprep import in_table_b1
-from typing import Protocol
 
 from rag.errors import ConfigError
 from rag.ingest.folder import content_id
+from rag.keyring_store import SERVICE, STORE_ERRORS, system_store
 from rag.words import Text
 
-_SERVICE = "ragdesk"
-# keyring's own errors are RuntimeErrors, except KeyringError, which is a plain Exception; the
-# system's side may fail in any way of its own
-_STORE_ERRORS = (Exception,)
 _MOST = 200  # tried one after the other on each locked file
 LOCKED = frozenset({"encrypted", "wrong_password"})
 """Reasons that a password may mend."""
@@ -84,10 +78,10 @@ class Passwords:
 
     def recall(self, path: Path) -> bool:
         """Look into the system's store for this file; return whether there was one."""
-        store = _store()
+        store = system_store()
         try:
-            password = store.get_password(_SERVICE, content_id(path)) if store else None
-        except _STORE_ERRORS:
+            password = store.get_password(SERVICE, content_id(path)) if store else None
+        except STORE_ERRORS:
             return False
         if password is None or password in self.candidates(path):
             return False
@@ -101,33 +95,18 @@ def keep(document_id: str, password: str) -> None:
     Raises:
         ConfigError: there is no such store here.
     """
-    store = _store()
+    store = system_store()
     if store is None:
         raise _no_store(Text("Run `pip install keyring`.", "请运行 `pip install keyring`。"))
     try:
-        store.set_password(_SERVICE, document_id, password)
-    except _STORE_ERRORS as error:
+        store.set_password(SERVICE, document_id, password)
+    except STORE_ERRORS as error:
         raise _no_store(
             Text(
                 "Set up a keyring (on Linux GNOME Keyring or KWallet), or give it each time.",
                 "请先启用系统密钥环（Linux 上为 GNOME Keyring 或 KWallet），或每次输入密码。",
             )
         ) from error
-
-
-class _Store(Protocol):
-    """The part of the package keyring that is used."""
-
-    def get_password(self, service: str, name: str, /) -> str | None: ...
-    def set_password(self, service: str, name: str, password: str, /) -> None: ...
-
-
-def _store() -> _Store | None:
-    """Return the system's store; ``None`` where the package for it is not installed."""
-    if find_spec("keyring") is None:
-        return None
-    store: _Store = import_module("keyring")
-    return store
 
 
 def _no_store(hint: Text) -> ConfigError:

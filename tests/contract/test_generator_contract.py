@@ -53,6 +53,7 @@ class Plain:
 class Engine:
     generator: TextGenerator
     plain: Callable[[Sequence[Message], int], Plain]
+    close: Callable[[], None] = lambda: None  # what stands behind the generator
 
 
 ModelPath = Callable[[str], Path]
@@ -97,6 +98,22 @@ def llamacpp(path: Path) -> Engine:
     return Engine(generator, plain)
 
 
+def url(path: Path) -> Engine:
+    """llama.cpp's own server on a port of this machine, asked like any server anywhere."""
+    from rag.generate.url_engine import UrlGenerator
+    from tests.servers import llama_server, says
+
+    server = llama_server(path, context_tokens=WINDOW)
+    generator = UrlGenerator.load(
+        server.address, model="auto", context_tokens=WINDOW, key=server.key
+    )
+
+    def plain(messages: Sequence[Message], max_tokens: int) -> Plain:
+        return Plain(*says(server, messages, max_tokens))
+
+    return Engine(generator, plain, server.close)
+
+
 def transformers(folder: Path, *, quantization: Any) -> Engine:
     import torch
 
@@ -136,6 +153,16 @@ def tiny_folder(quantization: str) -> Callable[[Path, ModelPath], Engine]:
     return build
 
 
+def url_tiny(folder: Path, model_path: ModelPath) -> Engine:
+    from tests.tiny_models import llama_gguf
+
+    return url(llama_gguf(folder / "tiny.gguf"))
+
+
+def url_qwen(folder: Path, model_path: ModelPath) -> Engine:
+    return url(model_path("Qwen2.5-Coder-0.5B-Instruct-Q4_K_M"))
+
+
 def qwen(folder: Path, model_path: ModelPath) -> Engine:
     return llamacpp(model_path("Qwen2.5-Coder-0.5B-Instruct-Q4_K_M"))
 
@@ -151,10 +178,12 @@ def smollm2(quantization: str) -> Callable[[Path, ModelPath], Engine]:
 ENGINES: dict[str, Callable[[Path, ModelPath], Engine]] = {
     "echo": echo,
     "llamacpp-tiny": tiny_gguf,
+    "url-tiny": url_tiny,
     "transformers-none-tiny": tiny_folder("none"),
     "transformers-int8-tiny": tiny_folder("int8"),
     "transformers-nf4-tiny": tiny_folder("nf4"),
     "llamacpp-qwen": qwen,
+    "url-qwen": url_qwen,
     "transformers-none-smollm2": smollm2("none"),
     "transformers-nf4-smollm2": smollm2("nf4"),
 }
@@ -176,6 +205,7 @@ def engine(
     built = ENGINES[name](tmp_path_factory.mktemp("model"), model_path)
     yield built
     built.generator.close()
+    built.close()
 
 
 def ask(

@@ -147,7 +147,7 @@ def test_a_kept_password_opens_the_file_in_the_next_session(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vault = Vault()
-    monkeypatch.setattr(keyring_side, "_store", lambda: vault)
+    monkeypatch.setattr(keyring_side, "system_store", lambda: vault)
     home.library.sync(passwords=password_file(home, f"{SECRET}\n"))
     assert vault.kept == {}, "nothing is kept unless it was asked for"
     home.library.sync(passwords=password_file(home, f"{SECRET}\n"), remember=True)
@@ -159,7 +159,7 @@ def test_a_kept_password_opens_the_file_in_the_next_session(
 def test_without_a_keyring_keeping_says_what_to_do(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keyring_side, "_store", lambda: None)
+    monkeypatch.setattr(keyring_side, "system_store", lambda: None)
     with pytest.raises(ConfigError, match="pip install keyring"):
         home.library.sync(passwords=password_file(home, f"{SECRET}\n"), remember=True)
     assert home.reasons()["other.pdf"] is None, "it is opened all the same"

@@ -1,0 +1,121 @@
+"""The server that answers, as commands show it; and ``rag models key``, which keeps its key."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from rag.cli.context import Context
+from rag.errors import ConfigError, RagError
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.address import Address
+    from rag.config import Settings
+
+Seen = Literal["ok", "warning", "error"]
+
+
+def server_json(settings: Settings) -> dict[str, Any] | None:
+    """Return where answers come from, as JSON shows it; ``None`` where from this program."""
+    server = settings.generator.server()
+    if server is None:
+        return None
+    return {
+        "url": server.base,
+        "model": settings.generator.model,
+        "this_machine": server.is_here,
+        "documents_leave": not server.is_here,
+    }
+
+
+def look(settings: Settings) -> Iterator[tuple[Seen, Text, Text | None]]:
+    """Ask the server what it serves; yield state, words and remedy for ``rag doctor``."""
+    from rag.address import leaving
+    from rag.factory import Factory
+
+    try:
+        server = settings.generator.server()
+    except ConfigError:
+        return  # told where the model is looked at
+    if server is None:
+        return
+    away = leaving(server)
+    yield (
+        "warning" if away else "ok",
+        away or _stays(server),
+        Text(
+            "Unset generator.url to answer on this machine.",
+            "清除 generator.url 即可改为在本机回答。",
+        )
+        if away
+        else None,
+    )
+    try:
+        generator = Factory(settings).generator()
+    except RagError as error:
+        yield "error", error.message, error.hint
+        return
+    try:
+        yield "ok", _served(generator), None
+    finally:
+        generator.close()
+
+
+def key(
+    ctx: typer.Context,
+    *,
+    forget: Annotated[bool, typer.Option("--forget", help="remove it from the keyring")] = False,
+) -> None:
+    """Keep the key of the server in `generator.url` in the system's keyring."""
+    from rag.generate.url_key import VARIABLE, keep_key
+
+    context: Context = ctx.obj
+    server = context.settings.generator.server()
+    if server is None:
+        raise ConfigError(
+            Text("No server is set, so there is nothing to keep a key for.", "尚未设置服务器。"),
+            hint=Text("Set generator.url first.", "请先设置 generator.url。"),
+        )
+    keep_key(server, "" if forget else _typed(context, server))
+    done = (
+        Text(f"The key for {server.shown} is forgotten.", f"已删除 {server.shown} 的密钥。")
+        if forget
+        else Text(
+            f"The key for {server.shown} is in the keyring; {VARIABLE} would win over it.",
+            f"{server.shown} 的密钥已存入密钥环；{VARIABLE} 优先于它。",
+        )
+    )
+    typer.echo(context.say(done))
+
+
+def _typed(context: Context, server: Address) -> str:
+    """Return the key as typed, unseen, or as the first line of a pipe."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().strip()
+    words = Text(f"Key for {server.shown}", f"{server.shown} 的密钥")
+    return str(typer.prompt(context.say(words), hide_input=True)).strip()
+
+
+def _stays(server: Address) -> Text:
+    return Text(
+        f"Answers come from {server.shown} on this machine.", f"回答来自本机的 {server.shown}。"
+    )
+
+
+def _served(generator: Any) -> Text:
+    window = generator.context_tokens
+    known = generator.window_known
+    exact = generator.counts_exactly
+    return Text(
+        f"{generator.name} answers; window {window} tokens"
+        f"{'' if known else ' (as set: the server does not say)'}, prompts are "
+        f"{'counted by the server' if exact else 'estimated, upwards'}; its memory is not known "
+        "here.",
+        f"{generator.name} 可以回答；窗口 {window} 个 token"
+        f"{'' if known else '（按设置，服务器未说明）'}，提示长度"
+        f"{'由服务器计数' if exact else '按上限估算'}；其内存占用未知。",
+    )

@@ -1,0 +1,83 @@
+"""The key of a server: from the environment, or kept in the system's own store for its address.
+
+It is sent to that server alone, never written to the library, the settings or a log.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from rag.errors import ConfigError
+from rag.keyring_store import SERVICE, STORE_ERRORS, system_store
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.address import Address
+
+VARIABLE = "RAGDESK_API_KEY"
+
+
+def find_key(address: Address) -> str | None:
+    """Return the key for a server; ``None`` if there is none.
+
+    Raises:
+        ConfigError: it holds characters that cannot be sent.
+    """
+    key = os.environ.get(VARIABLE, "").strip() or _kept(address)
+    if key and not (key.isascii() and key.isprintable()):
+        raise ConfigError(
+            Text("The key holds characters that no key has.", "密钥中含有无效字符。"),
+            hint=Text(
+                f"Look at {VARIABLE}, or enter it anew with `rag models key`.",
+                f"请检查 {VARIABLE}，或用 `rag models key` 重新输入。",
+            ),
+        )
+    return key or None
+
+
+def keep_key(address: Address, key: str) -> None:
+    """Keep a key in the system's store, for this server; an empty one is forgotten.
+
+    Raises:
+        ConfigError: there is no such store here.
+    """
+    store = system_store()
+    if store is None:
+        raise _no_store(Text("Run `pip install keyring`", "请运行 `pip install keyring`"))
+    try:
+        if key:
+            store.set_password(SERVICE, _entry(address), key)
+        elif store.get_password(SERVICE, _entry(address)) is not None:
+            store.delete_password(SERVICE, _entry(address))
+    except STORE_ERRORS as error:
+        raise _no_store(
+            Text(
+                "Set up a keyring (on Linux GNOME Keyring or KWallet)",
+                "请先启用系统密钥环（Linux 上为 GNOME Keyring 或 KWallet）",
+            )
+        ) from error
+
+
+def _kept(address: Address) -> str | None:
+    store = system_store()
+    if store is None:
+        return None
+    try:
+        return store.get_password(SERVICE, _entry(address))
+    except STORE_ERRORS:  # a system without a keyring has no key in it
+        return None
+
+
+def _entry(address: Address) -> str:
+    return f"key {address.origin}"
+
+
+def _no_store(hint: Text) -> ConfigError:
+    return ConfigError(
+        Text("There is no keyring here to keep the key in.", "此系统没有可用的密钥环来保存密钥。"),
+        hint=Text(
+            f"{hint.en}, or set the environment variable {VARIABLE}.",
+            f"{hint.zh}，或设置环境变量 {VARIABLE}。",
+        ),
+    )
