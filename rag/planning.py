@@ -142,7 +142,10 @@ class Plans:
         wanted = self._factory.settings.embedder.device
         if wanted != "auto":
             return wanted
-        found = self.of(chosen_name(self._factory))
+        try:
+            found = self.of(chosen_name(self._factory))
+        except RagError:  # told when the model is loaded; searching goes on without it
+            return "auto"
         if found is None or not found.fits or not found.layout.layers:
             return "auto"
         return "cpu" if found.layout.helpers_card is None else "auto"

@@ -112,6 +112,7 @@ def test_doctor_asks_the_server(server: ScriptedServer, knowledge: Path) -> None
 
 def test_another_machine_is_refused_before_anything_is_sent(knowledge: Path) -> None:
     env = environment(knowledge, url="http://gpu-box:8000/v1")
+    assert rag("sync", env=env).exit_code == 0
     refused = rag("ask", "Who pays?", env=env)
     assert isinstance(refused.exception, ConfigError)
     assert "documents_may_leave" in refused.exception.hint.en
