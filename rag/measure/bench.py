@@ -15,6 +15,8 @@ from typing import Any, Literal
 from rag.words import Text
 
 Device = Literal["cpu", "cuda"]
+SERVER = "url"
+"""The engine that only asks: what it runs on is not seen from here."""
 WIDE: Mapping[str, str] = {"fp32": "fp32", "fp16": "fp16", "bf16": "bf16"}
 """Precisions that are multiplied as they are; all others in the fastest of these."""
 

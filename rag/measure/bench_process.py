@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rag.measure.bench import Reading, Row, RowSpec, accuracy_of
+from rag.measure.bench import SERVER, Reading, Row, RowSpec, accuracy_of
 from rag.words import Text
 
 MARK = "\x1erag-bench "
@@ -108,7 +108,7 @@ def fold(row: Row, event: Event) -> Row:
         return replace(row, load_s=event["load_s"], device=event["device"])
     if kind == "reading":
         return replace(row, readings=(*row.readings, Reading(**event["reading"])))
-    if kind == "memory":
+    if kind == "memory" and row.spec.engine != SERVER:  # its memory is the server's own
         return replace(
             row,
             peak_bytes=event["peak_bytes"],

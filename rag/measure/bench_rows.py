@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from rag.config import GeneratorSettings
 from rag.errors import ConfigError, RagError
-from rag.measure.bench import Row, RowSpec
+from rag.measure.bench import SERVER, Row, RowSpec
 from rag.measure.bench_sizes import gguf_precision, kept_precision, sizes_of
 from rag.words import Text
 
@@ -42,8 +42,9 @@ def specs(wanted: Wanted, store: ModelStore, generator: GeneratorSettings) -> li
     rows: list[Row] = []
     if wanted.engine == ECHO or ECHO in wanted.models:
         rows.append(Row(RowSpec(ECHO, ECHO, "", {"engine": ECHO, "model": ECHO})))
-    if (url := _server(generator)) and not wanted.models:
-        rows.append(Row(RowSpec("url", url, "", {"engine": "url"})))
+    if (server := generator.asked_server()) is not None and not wanted.models:
+        name = server.shown if generator.model == "auto" else generator.model
+        rows.append(Row(RowSpec(SERVER, name, "", {"engine": SERVER})))
     for name in wanted.models or _installed(store):
         if name != ECHO:
             rows += _of_model(name, store, generator, engine=wanted.engine)
@@ -87,13 +88,6 @@ def fitted(row: Row, machine: MemoryReading, *, context_tokens: int) -> Row:
             f"内存不足：约需 {want}，可用 {have}",
         ),
     )
-
-
-def _server(generator: GeneratorSettings) -> str:
-    """Return the server that the settings name as the one that answers; "" if there is none."""
-    if generator.engine not in {"auto", "url"}:
-        return ""
-    return str(getattr(generator, "url", "") or "")
 
 
 def _installed(store: ModelStore) -> list[str]:

@@ -14,6 +14,8 @@ from typer.testing import CliRunner, Result
 from rag.cli import app
 from rag.measure.bench import Row, RowSpec
 from rag.measure.bench_process import MARK, Stopped, run_row
+from tests.servers import Call, Reply, serving
+from tests.servers import scripted as scripted_server
 from tests.tiny_models import llama_folder, llama_gguf
 
 SPEC = RowSpec("none", "Scripted", "", {})
@@ -24,11 +26,15 @@ CONTRACT = {
 }  # fmt: skip
 
 
-def bench(tmp_path: Path, *arguments: str) -> Result:
+def bench(tmp_path: Path, *arguments: str, **environment: str) -> Result:
     return CliRunner().invoke(
         app,
         ["bench", "--quick", *arguments],
-        env={"RAG_MODELS__FOLDER": str(tmp_path / "models"), "RAG_UI__LANGUAGE": "en"},
+        env={
+            "RAG_MODELS__FOLDER": str(tmp_path / "models"),
+            "RAG_UI__LANGUAGE": "en",
+            **environment,
+        },
     )
 
 
@@ -80,6 +86,26 @@ def test_a_model_that_is_not_here_has_a_row_with_its_reason(tmp_path: Path) -> N
     assert done.exit_code == 0, done.output
     assert f"{name}: " in done.stdout
     assert "rag models pull" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_server_has_a_row_whose_memory_is_its_own(tmp_path: Path) -> None:
+    def chat(_: Call, reply: Reply) -> None:
+        reply.start()
+        for word in ("It ", "runs ", "elsewhere."):
+            reply.piece(word)
+        reply.piece(finish="stop")
+
+    with scripted_server(serving(chat)) as server:
+        url = server.address.base
+        done = bench(tmp_path, "--engine", "url", "--json", RAG_GENERATOR__URL=url)
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads(done.stdout)["rows"]
+    assert row["reason"] is None, row["reason"]
+    assert row["engine"] == "url"
+    assert row["new_tokens"] > 0
+    assert row["first_token_s"] > 0
+    assert row["peak_bytes"] is None
 
 
 def test_nothing_to_measure_is_an_error_with_a_way_out(tmp_path: Path) -> None:
