@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import traceback
+from collections.abc import Iterable
 
 import psutil
 import torch
@@ -51,6 +52,11 @@ def empty_caches() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def bytes_on_cards(tensors: Iterable[torch.Tensor]) -> int:
+    """Return what tensors take on GPUs."""
+    return sum(tensor.nbytes for tensor in tensors if tensor.is_cuda)
 
 
 def _usage(device: torch.device) -> tuple[int, int]:

@@ -3,24 +3,51 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from jinja2 import TemplateError
 
+from rag.generate.drafting import Lookup
 from rag.generate.failures import failed, prompt_too_long, unloaded
 from rag.generate.streaming import OneAtATime, Stopped, iterate
 from rag.generate.templates import plain_turns
-from rag.generate.torch_memory import empty_caches, is_out_of_memory, let_go, out_of_memory
-from rag.generate.transformers_loading import Device, Quantization, load_model, plain_generation
-from rag.generate.transformers_reply import Cancelled, Emit, Reply, Watch, WatchedCache
+from rag.generate.torch_memory import (
+    bytes_on_cards,
+    empty_caches,
+    is_out_of_memory,
+    let_go,
+    out_of_memory,
+)
+from rag.generate.transformers_cache import Kept, WatchedCache
+from rag.generate.transformers_decoding import Decoder, chooser
+from rag.generate.transformers_loading import (
+    Device,
+    Loaded,
+    Quantization,
+    batch_dependent,
+    ends_of,
+    load_model,
+)
+from rag.generate.transformers_reply import Emit, Reply, Watch
+from rag.machine import Holder
+from rag.placement import KvBits
 from rag.types import Delta, Message
 from rag.words import Text
 
-SAMPLING = {"top_k": 40, "top_p": 0.95, "min_p": 0.05}
-"""As the llama.cpp engine; without effect at temperature 0."""
+CHUNK_TOKENS = 256
+"""Of a prompt in one pass: between two a cancel is heard and progress told, and whole ones are
+what is kept of a prompt for the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What makes answers come sooner. An answer is the same with and without."""
+
+    lookup: bool = True  # guess what the answer copies from the prompt
+    reuse: bool = True  # keep the computed beginning of a prompt for the next
 
 
 class TransformersGenerator:
@@ -28,21 +55,29 @@ class TransformersGenerator:
 
     def __init__(
         self,
-        model: Any,
-        tokenizer: Any,
+        loaded: Loaded,
         *,
         name: str,
         context_tokens: int,
-        template: str | None = None,
+        kv_bits: KvBits = 16,
+        speed: Speed = Speed(),
     ) -> None:
-        """``template`` replaces the tokenizer's own chat template; ``None`` keeps that."""
+        """``context_tokens`` is cut to what the model was trained for.
+
+        With ``kv_bits`` 8 a conversation takes half the memory, and keys and values are rounded.
+        """
         self.name = name
-        self.context_tokens = context_tokens
-        self._model = model
-        self._tokenizer = tokenizer
-        self._template = template
+        self.context_tokens = min(context_tokens, loaded.window)
+        self._model = model = loaded.model
+        self._tokenizer = loaded.tokenizer
+        self._template = loaded.template
         self._device: torch.device = model.device
-        model.generation_config = plain_generation(model, tokenizer, template)
+        self._ends = ends_of(loaded)
+        self._lookup = speed.lookup and not batch_dependent(model)
+        self._decoder: Decoder | None = Decoder(model, chunk_tokens=CHUNK_TOKENS)
+        self._kept = Kept(
+            model.config, chunk_tokens=CHUNK_TOKENS if speed.reuse else None, kv_bits=kv_bits
+        )
         self._gate = OneAtATime()
         self._encoding = threading.Lock()  # tokenizers refuse to be borrowed twice at a time
 
@@ -55,22 +90,10 @@ class TransformersGenerator:
         context_tokens: int,
         quantization: Quantization = "nf4",
         device: Device = "auto",
-        local_files_only: bool = True,
     ) -> TransformersGenerator:
-        """Load a folder, or a repository of the hub's cache; see ``load_model``.
-
-        ``context_tokens`` is cut to what the model was trained for.
-        """
-        loaded = load_model(
-            source, quantization=quantization, device=device, local_files_only=local_files_only
-        )
-        return cls(
-            loaded.model,
-            loaded.tokenizer,
-            name=name,
-            context_tokens=min(context_tokens, loaded.window),
-            template=loaded.template,
-        )
+        """Load a folder, or a repository of the hub's cache; see ``load_model``."""
+        loaded = load_model(source, quantization=quantization, device=device)
+        return cls(loaded, name=name, context_tokens=context_tokens)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Count tokens as ``stream`` sends them, chat template included.
@@ -78,7 +101,7 @@ class TransformersGenerator:
         Raises:
             ModelError: the template refuses this order of roles.
         """
-        return int(self._encode(messages).shape[1])
+        return len(self._encode(messages))
 
     def stream(
         self,
@@ -103,19 +126,54 @@ class TransformersGenerator:
         )
 
     def prepare(self, messages: Sequence[Message], *, cancelled: Stopped) -> None:
-        """Do nothing: what a prompt computed is not kept."""
+        """Compute a prompt and keep its beginning; see ``rag.protocols.TextGenerator``.
+
+        Raises:
+            OutOfMemory: the device ran out of memory.
+            ModelError: the template refuses the messages.
+        """
+        if not self._kept.keeps:
+            return
+        prompt = self._encode(messages)
+        failure: Exception | None = None
+        with self._gate.spare() as mine:
+            if mine and len(prompt) < self.context_tokens:
+                watch = Watch(lambda: cancelled() or self._gate.wanted)
+                failure = self._run(
+                    prompt, watch, lambda decoder, cache: decoder.read(prompt, cache)
+                )
+        if failure is not None:
+            raise failure
 
     def memory_bytes(self) -> int | None:
-        """Return what PyTorch holds on the GPU, caches left out; ``None`` on the CPU."""
+        """Return what PyTorch holds on the GPUs, caches left out; ``None`` on the CPU."""
         if self._device.type != "cuda" or self._gate.closed:
             return None
-        return int(torch.cuda.memory_allocated(self._device))
+        return sum(torch.cuda.memory_allocated(i) for i in range(torch.cuda.device_count()))
+
+    def memory_parts(self) -> Mapping[Holder, int]:
+        """Return the bytes of weights and of the kept prompt on the GPUs; nothing on the CPU."""
+        if self._device.type != "cuda" or self._gate.closed:
+            return {}
+        return {"weights": bytes_on_cards(self._model.parameters()), "kv": self._kept.nbytes}
+
+    def shrink_cache(self, *, small: bool) -> bool:
+        """Keep keys and values in 8 bits from the next answer on, or in the full type again.
+
+        False: layers with a window or a state of their own have no such form.
+        """
+        return self._kept.shrink(small=small)
+
+    def forget(self) -> None:
+        """Give back the memory of what is kept between questions."""
+        self._kept.drop()
+        empty_caches()
 
     def close(self) -> None:
         """End the running generation and free the weights."""
         self._gate.close()
-        self._model = None
-        empty_caches()
+        self._model = self._decoder = None
+        self.forget()
 
     def _answer(
         self,
@@ -132,46 +190,47 @@ class TransformersGenerator:
             if not mine:
                 emit(Delta("", 0, "cancelled"))
                 return
-            prompt = self._encode(messages).to(self._device)  # (1, prompt tokens)
-            room = self.context_tokens - prompt.shape[1]
+            prompt = self._encode(messages)
+            room = self.context_tokens - len(prompt)
             if room < 1:
-                raise prompt_too_long(prompt.shape[1], self.context_tokens)
-            reply = Reply(self._tokenizer, emit)
-            options = {"do_sample": True, "temperature": temperature, **SAMPLING}
-            self._generate(
-                prompt,
-                reply,
-                lambda: stopped() or self._gate.closed,
-                max_new_tokens=min(max_tokens, room),
-                **(options if temperature > 0 else {"do_sample": False}),
-            )
+                raise prompt_too_long(len(prompt), self.context_tokens)
+            limit = min(max_tokens, room)
+            reply = Reply(self._tokenizer, emit, ends=self._ends, limit=limit)
+            lookup = Lookup(prompt, passages_from=self._rules(messages)) if self._lookup else None
+            watch = Watch(lambda: stopped() or self._gate.closed)
 
-    def _generate(
-        self, prompt: torch.Tensor, reply: Reply, stopped: Stopped, **options: Any
-    ) -> None:
-        model, watch = self._model, Watch(stopped)
-        failure: Exception | None = None
+            def say(decoder: Decoder, cache: WatchedCache) -> None:
+                scores = decoder.read(prompt, cache, reply.read)
+                choose = chooser(temperature)
+                for token in decoder.decode(
+                    scores, cache, choose=choose, lookup=lookup, limit=limit
+                ):
+                    if reply.take(token, watch):
+                        break
+
+            failure = self._run(prompt, watch, say)
+            if watch.struck and not reply.finished:  # inside the prompt
+                reply.finish("cancelled")
+        if failure is not None:
+            raise failure  # out here, where nothing refers to the cache any more
+
+    def _run(
+        self, prompt: list[int], watch: Watch, work: Callable[[Decoder, WatchedCache], object]
+    ) -> Exception | None:
+        """Do something with the model; return the failure if memory ran out."""
+        decoder = self._decoder
+        if decoder is None:
+            raise unloaded(self.name)
         try:
-            with torch.inference_mode():
-                model.generate(
-                    prompt,
-                    attention_mask=torch.ones_like(prompt),
-                    past_key_values=WatchedCache(model.config, watch),
-                    streamer=reply,
-                    stopping_criteria=[watch],
-                    **options,
-                )
-        except Cancelled:
-            pass  # inside the prompt; the watch remembers it
+            with torch.inference_mode(), self._kept.open(prompt, watch) as cache:
+                work(decoder, cache)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            failure = self._ran_out(prompt.shape[1])
+            failure = self._ran_out(len(prompt))
             let_go(error)
-        if failure is not None:
-            raise failure  # out here, where nothing refers to the cache any more
-        ends = model.generation_config.eos_token_id or ()
-        reply.finish(watch, ends=ends, limit=options["max_new_tokens"])
+            return failure
+        return None
 
     def _ran_out(self, prompt_tokens: int) -> Exception:
         return out_of_memory(
@@ -186,19 +245,25 @@ class TransformersGenerator:
             ),
         )
 
-    def _encode(self, messages: Sequence[Message]) -> torch.Tensor:
-        """Return ids of shape ``(1, tokens)``; the template writes all special tokens itself."""
+    def _rules(self, messages: Sequence[Message]) -> int:
+        """Return about how many tokens of the prompt are rules, before anything that is quoted."""
+        if not messages or messages[0].role != "system":
+            return 0
+        with self._encoding:
+            return len(self._tokenizer(messages[0].content)["input_ids"])
+
+    def _encode(self, messages: Sequence[Message]) -> list[int]:
+        """Return the ids of a prompt; the template writes all special tokens itself."""
         try:
             with self._encoding:
                 encoded = self._tokenizer.apply_chat_template(
                     plain_turns(messages),
                     chat_template=self._template,
                     add_generation_prompt=True,
-                    return_tensors="pt",
                     return_dict=True,
                     sanitize_control_tokens=True,
                 )
         except TemplateError as error:
             raise failed(self.name, f"its chat template says: {error}") from error
-        ids: torch.Tensor = encoded["input_ids"]
+        ids: list[int] = encoded["input_ids"]
         return ids

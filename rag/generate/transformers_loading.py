@@ -15,7 +15,6 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
-    GenerationConfig,
 )
 from transformers.utils import logging as transformers_logging
 
@@ -46,9 +45,7 @@ class Loaded:
     window: int  # tokens
 
 
-def load_model(
-    source: Path | str, *, quantization: Quantization, device: Device, local_files_only: bool
-) -> Loaded:
+def load_model(source: Path | str, *, quantization: Quantization, device: Device) -> Loaded:
     """Load weights from a folder, or from the hub's cache by a repository's name.
 
     Only safetensors are read, and no code of the checkpoint is run.
@@ -67,7 +64,7 @@ def load_model(
     _quiet()
     failure: ModelError
     try:
-        return _load(source, quantization=quantization, place=place, local=local_files_only)
+        return _load(source, quantization=quantization, place=place)
     except ImportError as error:
         raise _needs_package(path, error) from error
     except _UNREADABLE as error:
@@ -80,8 +77,8 @@ def load_model(
     raise failure  # out here, where nothing refers to the half-loaded weights any more
 
 
-def _load(source: Path | str, *, quantization: Quantization, place: Any, local: bool) -> Loaded:
-    common = {"local_files_only": local, "trust_remote_code": False}
+def _load(source: Path | str, *, quantization: Quantization, place: torch.device) -> Loaded:
+    common = {"local_files_only": True, "trust_remote_code": False}
     config = AutoConfig.from_pretrained(source, **common)
     tokenizer = AutoTokenizer.from_pretrained(source, **common)
     template = _template(Path(source), config, tokenizer)
@@ -170,24 +167,24 @@ def _template(path: Path, config: Any, tokenizer: Any) -> str | None:
     )
 
 
-def plain_generation(model: Any, tokenizer: Any, template: str | None) -> GenerationConfig:
-    """Return a config that only knows where an answer ends.
-
-    A checkpoint's own sampling habits are left out: a repetition penalty, for one, punishes
-    quoting the passages.
-    """
-    named = model.generation_config.eos_token_id
+def ends_of(loaded: Loaded) -> frozenset[int]:
+    """Return the ids that close an answer, by the checkpoint and by its template."""
+    tokenizer = loaded.tokenizer
+    named = loaded.model.generation_config.eos_token_id
     ends = set(named if isinstance(named, list) else [named]) | {tokenizer.eos_token_id}
     known = tokenizer.get_vocab()
-    used = template or str(tokenizer.chat_template)
+    used = loaded.template or str(tokenizer.chat_template)
     ends |= {known[end] for end in TURN_ENDS if end in used and end in known}
-    ends.discard(None)
-    pad = tokenizer.pad_token_id
-    return GenerationConfig(
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=sorted(ends) or None,
-        pad_token_id=pad if pad is not None else min(ends, default=0),
-    )
+    return frozenset(ends - {None})
+
+
+def batch_dependent(model: Any) -> bool:
+    """Return whether a token's numbers depend on the others of its pass.
+
+    LLM.int8() computes in 16 bits the columns in which any token of a pass stands out, so a
+    guessed token would change the arithmetic of its neighbours.
+    """
+    return bool(getattr(model, "is_loaded_in_8bit", False))
 
 
 def _quiet() -> None:

@@ -1,12 +1,9 @@
-"""What ``generate`` calls while it works: stops it, keeps its cache, streams its ids."""
+"""What an answer calls while it is made: one asks whether to stop, one streams its ids."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from typing import Any
-
-import torch
-from transformers import DynamicCache
 
 from rag.generate.detokenize import TextOfTokens
 from rag.generate.streaming import Stopped
@@ -20,14 +17,11 @@ class Cancelled(Exception):
 
 
 class Watch:
-    """A stopping criterion: stops between two tokens, and remembers that it did."""
+    """Asks whether to stop, and remembers that it was so."""
 
     def __init__(self, stopped: Stopped) -> None:
         self._stopped = stopped
         self.struck = False
-
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:  # noqa: ARG002 - theirs
-        return torch.full((input_ids.shape[0],), self.look(), device=input_ids.device)
 
     def look(self) -> bool:
         """Return whether to stop; once true, always true."""
@@ -35,64 +29,41 @@ class Watch:
         return self.struck
 
 
-class WatchedCache(DynamicCache):  # type: ignore[misc] # transformers comes without types
-    """Keys and values of one answer. Every layer passes here: a place to stop inside a prompt.
-
-    The stopping criteria are asked only after the first token, that is, after the whole prompt.
-    """
-
-    def __init__(self, config: Any, watch: Watch) -> None:
-        super().__init__(config=config.get_text_config(decoder=True))
-        self._watch = watch
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keep one layer's ``(batch, heads, tokens, size)``; leave if the answer is cancelled."""
-        if key_states.shape[-2] > 1:  # a prompt
-            if key_states.is_cuda:  # else all layers would be queued before the first has run
-                torch.cuda.current_stream(key_states.device).synchronize()
-            if self._watch.look():
-                raise Cancelled
-        kept: tuple[torch.Tensor, torch.Tensor] = super().update(
-            key_states, value_states, *args, **kwargs
-        )
-        return kept
-
-
 class Reply:
-    """A streamer: takes ids from ``generate`` and emits text; runs in the thread that generates."""
+    """Takes the ids of an answer one by one and emits their text."""
 
-    def __init__(self, tokenizer: Any, emit: Emit) -> None:
+    def __init__(self, tokenizer: Any, emit: Emit, *, ends: Collection[int], limit: int) -> None:
+        """``ends`` are the ids that close an answer; ``limit`` is its length in tokens."""
         self._text = TextOfTokens(
             lambda ids: tokenizer.decode(
                 ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
             )
         )
         self._emit = emit
-        self._prompt_seen = False
+        self._ends = frozenset(ends)
+        self._limit = limit
         self._count = 0
-        self._last: int | None = None
+        self.finished = False
 
-    def put(self, value: torch.Tensor) -> None:
-        """Take the prompt, shape ``(1, tokens)``, at the first call, then new ids."""
-        if not self._prompt_seen:
-            self._prompt_seen = True
-            return
-        ids = value.flatten().tolist()
-        self._count += len(ids)
-        self._last = ids[-1]
-        self._emit(Delta(self._text.push(ids), len(ids)))
+    def read(self, share: float) -> None:
+        """Tell how much of the prompt is computed."""
+        self._emit(Delta("", 0, prompt_read=share))
 
-    def end(self) -> None:
-        """Do nothing: only ``finish`` knows why it ended."""
+    def take(self, token: int, watch: Watch) -> bool:
+        """Emit one more token; true if it was the last, or the answer is cancelled."""
+        self._count += 1
+        self._emit(Delta(self._text.push([token]), 1))
+        if token in self._ends:
+            self.finish("stop")
+        elif watch.look():
+            self.finish("cancelled")
+        elif self._count >= self._limit:
+            self.finish("length")
+        else:
+            return False
+        return True
 
-    def finish(self, watch: Watch, *, ends: Sequence[int], limit: int) -> None:
-        """Emit the last delta; ``ends`` are the ids that close an answer."""
-        reason: FinishReason = "stop"
-        if self._last not in ends:
-            if watch.struck:
-                reason = "cancelled"
-            elif self._count >= limit:
-                reason = "length"
+    def finish(self, reason: FinishReason) -> None:
+        """Emit the last delta."""
+        self.finished = True
         self._emit(Delta(self._text.flush(), 0, reason))

@@ -117,7 +117,7 @@ def url(path: Path) -> Engine:
 def transformers(folder: Path, *, quantization: Any) -> Engine:
     import torch
 
-    from rag.generate.transformers_engine import TransformersGenerator
+    from rag.generate.transformers_engine import CHUNK_TOKENS, TransformersGenerator
 
     generator = TransformersGenerator.load(
         folder, name=folder.name, context_tokens=WINDOW, quantization=quantization, device="cpu"
@@ -130,7 +130,14 @@ def transformers(folder: Path, *, quantization: Any) -> Engine:
         )
         ids = tokenizer(rendered, add_special_tokens=False, return_tensors="pt")
         with torch.inference_mode():
-            output = model.generate(**ids, max_new_tokens=max_tokens, do_sample=False)
+            output = model.generate(
+                **ids,
+                max_new_tokens=max_tokens,
+                do_sample=False,
+                prefill_chunk_size=CHUNK_TOKENS,
+                eos_token_id=sorted(generator._ends),
+                pad_token_id=0,
+            )
         answer = output[0, ids["input_ids"].shape[1] :]
         text = tokenizer.decode(answer, skip_special_tokens=True)
         return Plain(text, len(answer), ids["input_ids"].shape[1])

@@ -1,0 +1,211 @@
+"""Keys and values of a prompt and its answer: written in place, watched, cut back, kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from rag.generate.transformers_reply import Cancelled, Watch
+from rag.placement import KvBits
+
+_ROOM = 256  # tokens by which a full buffer grows
+_INT8_MOST = 127
+_EIGHT: KvBits = 8
+
+
+class Shelf:
+    """A buffer ``(batch, heads, tokens, size)`` with room at its end."""
+
+    def __init__(self) -> None:
+        self._room: torch.Tensor | None = None
+
+    def write(self, new: torch.Tensor, *, after: int) -> torch.Tensor:
+        """Put ``new`` behind the first ``after`` tokens and return all of them, a view."""
+        room, end = self._room, after + new.shape[-2]
+        if room is None or end > room.shape[-2]:
+            room = new.new_empty((*new.shape[:-2], end + _ROOM, new.shape[-1]))
+            if self._room is not None:
+                room[..., :after, :] = self._room[..., :after, :]
+            self._room = room
+        room[..., after:end, :] = new
+        return room[..., :end, :]
+
+
+class GrowingLayer(DynamicLayer):  # type: ignore[misc] # transformers comes without types
+    """One layer in 16 or 32 bits. The library's own copies everything for each new token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._keys, self._values = Shelf(), Shelf()
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keep the new tokens; return all."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        have = self.get_seq_length()
+        self.keys = self._keys.write(key_states, after=have)
+        self.values = self._values.write(value_states, after=have)
+        return self.keys, self.values
+
+
+class EightBitLayer(DynamicLayer):  # type: ignore[misc]
+    """One layer in 8 bits: whole numbers, and for each token and head their scale.
+
+    ``keys`` and ``values`` hold the whole numbers. A token's scale never depends on others, so
+    tokens can be added and cut off.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shelves = [Shelf() for _ in range(4)]  # keys, their scales, values, their scales
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keep the new tokens; return all, in the precision in which they came."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        have = self.get_seq_length()
+        self.keys, keys = self._keep(key_states, self._shelves[:2], have)
+        self.values, values = self._keep(value_states, self._shelves[2:], have)
+        return keys, values
+
+    def _keep(
+        self, new: torch.Tensor, shelves: list[Shelf], have: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        largest = new.abs().amax(dim=-1, keepdim=True).float()
+        scale = (largest / _INT8_MOST).clamp(min=torch.finfo(torch.float32).tiny)
+        small = (new.float() / scale).round().to(torch.int8)
+        numbers = shelves[0].write(small, after=have)
+        scales = shelves[1].write(scale.to(new.dtype), after=have)
+        return numbers, numbers.to(new.dtype) * scales
+
+
+class WatchedCache(DynamicCache):  # type: ignore[misc]
+    """Keys and values of one answer. Every layer passes here: a place to stop inside a prompt."""
+
+    layers: list[Any]
+
+    def __init__(self, config: Any, *, kv_bits: KvBits = 16) -> None:
+        super().__init__(config=config.get_text_config(decoder=True))
+        self.watch: Watch | None = None
+        self.kv_bits = kv_bits
+        self.reading = True  # a prompt, or a long part of one
+        self.whole = all(type(layer) is DynamicLayer for layer in self.layers)
+        """Whether every layer keeps every token, so that it can be cut back anywhere."""
+        if self.whole:
+            layer = EightBitLayer if kv_bits == _EIGHT else GrowingLayer
+            self.layers = [layer() for _ in self.layers]
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keep one layer's ``(batch, heads, tokens, size)``; leave if the answer is cancelled."""
+        if self.reading:
+            if key_states.is_cuda:  # else all layers would be queued before the first has run
+                torch.cuda.current_stream(key_states.device).synchronize()
+            if self.watch is not None and self.watch.look():
+                raise Cancelled
+        kept: tuple[torch.Tensor, torch.Tensor] = super().update(
+            key_states, value_states, *args, **kwargs
+        )
+        return kept
+
+    @property
+    def nbytes(self) -> int:
+        """What the layers hold, without the room at their ends."""
+        return sum(layer.keys.nbytes + layer.values.nbytes for layer in self.layers)
+
+    def shortest(self) -> int:
+        """Return how many tokens every layer holds; a pass that broke off left some behind."""
+        return min(int(layer.get_seq_length()) for layer in self.layers)
+
+    def keep(self, tokens: int) -> None:
+        """Cut every layer back to its first ``tokens``, also where a pass broke off between two."""
+        for layer in self.layers:
+            layer.crop(min(0, tokens - layer.get_seq_length()))
+
+
+class Kept:
+    """The beginning of the last prompt, computed; the next one may begin alike.
+
+    Whole chunks are kept, so that a prompt is computed in the same steps with and without what
+    is kept. In 16 bits other steps would round otherwise, and at a near tie say another word.
+    """
+
+    def __init__(self, config: Any, *, chunk_tokens: int | None, kv_bits: KvBits) -> None:
+        """With ``chunk_tokens`` ``None`` nothing is kept."""
+        self._config = config
+        self._chunk_tokens = chunk_tokens
+        self._kv_bits = kv_bits
+        self._last: tuple[list[int], WatchedCache] | None = None
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is ever kept."""
+        return self._chunk_tokens is not None
+
+    @property
+    def nbytes(self) -> int:
+        """What is kept between two prompts."""
+        return self._last[1].nbytes if self._last else 0
+
+    @contextmanager
+    def open(self, prompt: Sequence[int], watch: Watch) -> Iterator[WatchedCache]:
+        """Lend a cache that holds what ``prompt`` has in common with the last one.
+
+        Afterwards the beginning of ``prompt`` is kept, also when the watch struck; after any
+        other error nothing.
+        """
+        cache = self._take(prompt) or WatchedCache(self._config, kv_bits=self._kv_bits)
+        cache.watch = watch
+        try:
+            yield cache
+        except Cancelled:
+            pass
+        finally:
+            cache.watch = None  # it holds on to whoever asks
+        read = self._whole_chunks(cache.shortest(), len(prompt))
+        if cache.whole and read:
+            cache.keep(read)
+            self._last = list(prompt[:read]), cache
+
+    def shrink(self, *, small: bool) -> bool:
+        """Take 8 bits from the next prompt on, or the full type; false: there are none."""
+        if not WatchedCache(self._config, kv_bits=self._kv_bits).whole:
+            return False
+        self._kv_bits = _EIGHT if small else 16
+        self.drop()
+        return True
+
+    def drop(self) -> None:
+        """Keep nothing."""
+        self._last = None
+
+    def _take(self, prompt: Sequence[int]) -> WatchedCache | None:
+        last, self._last = self._last, None
+        if last is None or last[1].kv_bits != self._kv_bits:
+            return None
+        shared = self._whole_chunks(common_prefix(last[0], prompt), len(prompt) - 1)
+        last[1].keep(shared)
+        return last[1] if shared else None
+
+    def _whole_chunks(self, *tokens: int) -> int:
+        return min(tokens) // self._chunk_tokens * self._chunk_tokens if self._chunk_tokens else 0
+
+
+def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many ids agree from the beginning.
+
+    >>> common_prefix([1, 2, 3], [1, 2, 4, 5])
+    2
+    """
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))

@@ -1,0 +1,354 @@
+"""Guessed tokens and kept prompts: fewer and shorter passes, never another answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from transformers import LlamaForCausalLM, MistralConfig, MistralForCausalLM
+
+from rag.errors import OutOfMemory
+from rag.generate.drafting import Lookup
+from rag.generate.transformers_cache import EightBitLayer, GrowingLayer, WatchedCache
+from rag.generate.transformers_decoding import Decoder
+from rag.generate.transformers_engine import CHUNK_TOKENS, Speed, TransformersGenerator
+from rag.generate.transformers_loading import Loaded
+from rag.types import Delta, Message
+from tests.tiny_models import byte_tokenizer, tiny_llama
+
+WINDOW = 2048
+PASSAGES = "\n".join(f"[{n}] cards.pdf, page {n}\nCard {n} draws {n * 37} W." for n in range(1, 21))
+NEITHER = Speed(lookup=False, reuse=False)
+
+
+def never() -> bool:
+    return False
+
+
+def asked(question: str, passages: str = PASSAGES) -> list[Message]:
+    return [
+        Message("system", "Answer from the passages."),
+        Message("user", f"{passages}\n\nQuestion: {question}"),
+    ]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Threads that wait for each other take longer than these models."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def repetitive() -> LlamaForCausalLM:
+    """A model that listens little to its context, and so says the same again and again."""
+    model = tiny_llama(window=WINDOW)
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.self_attn.o_proj.weight *= 0.004
+            layer.mlp.down_proj.weight *= 0.004
+    return model
+
+
+def built(model: Any = None, **options: Any) -> TransformersGenerator:
+    """Return an engine for which every pass takes a second, of whatever width."""
+    loaded = Loaded(model or repetitive(), byte_tokenizer(), None, WINDOW)
+    generator = TransformersGenerator(loaded, name="tiny", context_tokens=WINDOW, **options)
+    generator._decoder = Decoder(
+        generator._model, chunk_tokens=CHUNK_TOKENS, clock=count().__next__
+    )
+    return generator
+
+
+class Passes:
+    """Counts the ids that a model computes, pass by pass."""
+
+    def __init__(self, generator: TransformersGenerator) -> None:
+        self.widths: list[int] = []
+        self.before: Callable[[], None] = lambda: None
+        generator._model.register_forward_pre_hook(self._count, with_kwargs=True)
+
+    def _count(self, module: object, args: object, kwargs: dict[str, Any]) -> None:
+        self.widths.append(kwargs["input_ids"].shape[1])
+        self.before()
+
+
+def ask(
+    generator: TransformersGenerator,
+    messages: list[Message],
+    *,
+    max_tokens: int = 60,
+    temperature: float = 0,
+    cancelled: Callable[[], bool] = never,
+) -> list[Delta]:
+    return list(
+        generator.stream(
+            messages, max_tokens=max_tokens, temperature=temperature, cancelled=cancelled
+        )
+    )
+
+
+def said(deltas: list[Delta]) -> list[Delta]:
+    return [delta for delta in deltas if delta.prompt_read is None]
+
+
+def text_of(deltas: list[Delta]) -> str:
+    return "".join(delta.text for delta in deltas)
+
+
+CONVERSATION = [
+    asked("How much does card 7 draw?"),
+    asked("And card 9?"),
+    asked("And card 9?"),
+    asked("Why?", passages="[1] other.pdf, page 1\nNothing is alike here."),
+    asked("And card 11?"),
+    [*asked("And card 11?"), Message("assistant", "407 W."), Message("user", "Sure?")],
+]
+
+
+def test_a_conversation_reads_the_same_with_and_without() -> None:
+    fast, plain = built(), built(speed=NEITHER)
+    for messages in CONVERSATION:
+        found, expected = (said(ask(g, messages, max_tokens=80)) for g in (fast, plain))
+        assert found == expected
+
+
+def test_an_answer_that_repeats_takes_fewer_passes_than_tokens() -> None:
+    generator = built()
+    passes = Passes(generator)
+    tokens = sum(delta.tokens for delta in ask(generator, CONVERSATION[0], max_tokens=400))
+    assert tokens == 400
+    assert len(passes.widths) < 200
+
+
+def test_each_token_of_a_guess_is_streamed_by_itself_and_can_be_the_last() -> None:
+    generator = built()
+    whole = ask(generator, CONVERSATION[0], max_tokens=400)
+    assert {delta.tokens for delta in said(whole)} == {0, 1}
+    for most in (37, 163, 301):
+        cut = [d for d in ask(generator, CONVERSATION[0], max_tokens=most) if d.tokens]
+        assert cut == [d for d in whole if d.tokens][:most]
+
+
+def test_a_follow_up_computes_only_what_is_new() -> None:
+    generator = built()
+    first, later = CONVERSATION[:2]
+    ask(generator, first, max_tokens=1)
+    passes = Passes(generator)
+    ask(generator, later, max_tokens=1)
+    length = generator.count_tokens(later)
+    assert length > 3 * CHUNK_TOKENS
+    assert sum(passes.widths) == length - length // CHUNK_TOKENS * CHUNK_TOKENS
+
+
+def test_the_same_prompt_again_computes_its_last_chunk() -> None:
+    generator = built()
+    ask(generator, CONVERSATION[0], max_tokens=1)
+    passes = Passes(generator)
+    ask(generator, CONVERSATION[0], max_tokens=1)
+    assert 0 < sum(passes.widths) <= CHUNK_TOKENS
+
+
+def test_a_prompt_that_ends_with_a_chunk_still_has_a_last_token_to_go_on_from() -> None:
+    generator, plain = built(), built(speed=NEITHER)
+    spare = -generator.count_tokens(asked("")) % CHUNK_TOKENS
+    messages = asked("x" * spare)
+    assert generator.count_tokens(messages) % CHUNK_TOKENS == 0
+    for _ in range(2):
+        assert text_of(ask(generator, messages)) == text_of(ask(plain, messages))
+
+
+def test_a_prompt_read_ahead_is_not_computed_again() -> None:
+    generator = built()
+    generator.prepare(CONVERSATION[0], cancelled=never)
+    passes = Passes(generator)
+    answer = ask(generator, CONVERSATION[1])
+    assert passes.widths[0] < CHUNK_TOKENS
+    assert text_of(answer) == text_of(ask(built(speed=NEITHER), CONVERSATION[1]))
+
+
+def test_a_cancel_inside_the_prompt_keeps_what_was_read_and_spoils_nothing() -> None:
+    generator = built()
+    passes = Passes(generator)
+    deltas = ask(generator, CONVERSATION[0], cancelled=lambda: len(passes.widths) == 3)
+    assert [delta.finish for delta in deltas][-1] == "cancelled"
+    assert not any(delta.tokens for delta in deltas)
+    del passes.widths[:]
+    again = ask(generator, CONVERSATION[0])
+    assert sum(passes.widths[:2]) == generator.count_tokens(CONVERSATION[0]) - 2 * CHUNK_TOKENS
+    assert text_of(again) == text_of(ask(built(speed=NEITHER), CONVERSATION[0]))
+
+
+@pytest.mark.parametrize("after", [2, 6, 9])
+def test_an_error_at_any_pass_keeps_nothing_and_spoils_nothing(after: int) -> None:
+    generator = built()
+    passes = Passes(generator)
+    ask(generator, CONVERSATION[0])
+
+    def fail() -> None:
+        if len(passes.widths) == after:
+            raise RuntimeError("device-side assert triggered")
+
+    passes.before, passes.widths = fail, []
+    with pytest.raises(RuntimeError, match="device-side"):
+        ask(generator, CONVERSATION[1])
+    assert generator._kept.nbytes == 0
+    passes.before = lambda: None
+    assert text_of(ask(generator, CONVERSATION[1])) == text_of(
+        ask(built(speed=NEITHER), CONVERSATION[1])
+    )
+
+
+def test_when_memory_runs_out_what_was_kept_is_given_back() -> None:
+    generator = built()
+    passes = Passes(generator)
+    ask(generator, CONVERSATION[0])
+    assert generator._kept.nbytes > 0
+
+    def run_out() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    passes.before = run_out
+    with pytest.raises(OutOfMemory):
+        ask(generator, CONVERSATION[1])
+    assert generator._kept.nbytes == 0
+
+
+def test_forgetting_gives_back_what_was_kept() -> None:
+    generator = built()
+    ask(generator, CONVERSATION[0])
+    generator.forget()
+    assert generator._kept.nbytes == 0
+
+
+def test_without_the_habit_nothing_is_kept() -> None:
+    generator = built(speed=NEITHER)
+    generator.prepare(CONVERSATION[0], cancelled=never)
+    ask(generator, CONVERSATION[0])
+    assert generator._kept.nbytes == 0
+
+
+def test_a_long_prompt_tells_how_far_it_is_read() -> None:
+    generator = built()
+    shares = [d.prompt_read for d in ask(generator, CONVERSATION[0]) if d.prompt_read is not None]
+    assert shares == sorted(shares)
+    assert len(shares) == generator.count_tokens(CONVERSATION[0]) // CHUNK_TOKENS
+    assert 0 < shares[0] < shares[-1] < 1
+    again = [d.prompt_read for d in ask(generator, CONVERSATION[1]) if d.prompt_read is not None]
+    assert again == []  # one pass, nothing between
+
+
+def sliding() -> MistralForCausalLM:
+    torch.manual_seed(3)
+    config = MistralConfig(
+        vocab_size=261,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        sliding_window=96,
+        initializer_range=0.5,
+        max_position_embeddings=WINDOW,
+    )
+    return MistralForCausalLM(config).eval()
+
+
+def test_a_cache_with_a_window_is_neither_cut_back_nor_kept() -> None:
+    model = sliding()
+    generator = built(model)
+    texts = [text_of(ask(generator, messages)) for messages in CONVERSATION]
+    assert generator._kept.nbytes == 0
+    assert not generator.shrink_cache(small=True)
+    for messages, text in zip(CONVERSATION, texts, strict=True):
+        ids = torch.tensor([generator._encode(messages)])
+        with torch.inference_mode():
+            said = model.generate(
+                ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=60,
+                do_sample=False,
+                prefill_chunk_size=CHUNK_TOKENS,
+                eos_token_id=sorted(generator._ends),
+                pad_token_id=0,
+            )[0, ids.shape[1] :]
+        assert text == byte_tokenizer().decode(said, skip_special_tokens=True).rstrip("\ufffd")
+
+
+class Coin:
+    """A model that says 0 or 1, whatever came before."""
+
+    device = torch.device("cpu")
+
+    def forward(self, input_ids: torch.Tensor, logits_to_keep: int, **_: Any) -> Any:
+        return SimpleNamespace(logits=torch.zeros(1, input_ids.shape[1], 2))
+
+    __call__ = forward
+
+
+def test_drawn_answers_follow_the_model_s_own_odds_whatever_is_guessed() -> None:
+    torch.manual_seed(5)
+    decoder = Decoder(Coin(), chunk_tokens=CHUNK_TOKENS, clock=count().__next__)
+    cache = WatchedCache(repetitive().config)
+    drawn = list(
+        decoder.decode(
+            torch.zeros(1, 2),
+            cache,
+            choose=lambda scores: scores.softmax(-1).multinomial(1)[:, 0],
+            lookup=Lookup([0] * 40),  # guesses nothing but zeros
+            limit=1500,
+        )
+    )
+    assert 0.46 < sum(drawn) / len(drawn) < 0.54
+    pairs = sum(a == b for a, b in zip(drawn[1:], drawn[:-1], strict=True)) / len(drawn)
+    assert 0.46 < pairs < 0.54
+
+
+# -- keys and values ------------------------------------------------------------------------
+
+
+def states(tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.randn(1, 3, tokens, 16), torch.randn(1, 3, tokens, 16)
+
+
+def test_a_growing_layer_holds_what_was_written_through_growth_and_cuts() -> None:
+    torch.manual_seed(1)
+    layer, parts = GrowingLayer(), [states(n) for n in (200, 1, 7, 400)]
+    for keys, values in parts:
+        layer.update(keys, values)
+    layer.crop(-405)
+    more = states(2)
+    keys, values = layer.update(*more)
+    for found, index in ((keys, 0), (values, 1)):
+        written = torch.cat([part[index] for part in parts], dim=-2)[..., :203, :]
+        assert torch.equal(found, torch.cat([written, more[index]], dim=-2))
+
+
+def test_eight_bits_hold_keys_and_values_within_a_percent_at_half_the_size() -> None:
+    torch.manual_seed(1)
+    small, full = EightBitLayer(), GrowingLayer()
+    for tokens in (100, 3, 1):
+        new = states(tokens)
+        for found, exact in zip(small.update(*new), full.update(*new), strict=True):
+            assert (found - exact).norm() / exact.norm() < 0.01
+    small.crop(-4)
+    assert small.get_seq_length() == 100
+    assert small.keys.dtype is torch.int8
+
+
+def test_shrinking_the_cache_takes_effect_at_the_next_question_and_can_be_undone() -> None:
+    generator = built()
+    ask(generator, CONVERSATION[0])
+    full = generator._kept.nbytes
+    assert generator.shrink_cache(small=True)
+    ask(generator, CONVERSATION[0])
+    assert generator._kept.nbytes * 4 == full  # of 32 bits
+    assert generator.shrink_cache(small=False)
+    text = text_of(ask(generator, CONVERSATION[0]))
+    assert generator._kept.nbytes == full
+    assert text == text_of(ask(built(speed=NEITHER), CONVERSATION[0]))
