@@ -22,30 +22,6 @@ if TYPE_CHECKING:
     from rag.store.live_index import LiveIndex
     from rag.whole.asker import Asker
 
-_POLL_S = 0.1
-
-
-class Questions:
-    """Counts the questions under way; indexing gives way to them."""
-
-    def __init__(self, stopping: threading.Event) -> None:
-        self._stopping = stopping
-        self._guard = threading.Lock()
-        self.now = 0
-
-    def __enter__(self) -> None:
-        with self._guard:
-            self.now += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._guard:
-            self.now -= 1
-
-    def give_way(self) -> None:
-        """Return once none is under way; called between two batches of indexing."""
-        while self.now > 0 and not self._stopping.wait(_POLL_S):
-            continue
-
 
 class Answering:
     """Wires each question anew: settings stay, the space that answers may change."""

@@ -9,56 +9,42 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag import wiring
-from rag.answering import Answering, Questions
+from rag.answering import Answering
+from rag.arbiter import Arbiter
+from rag.desk_state import DeskState
+from rag.device import parts_of
 from rag.document_status import DocumentStatus
 from rag.errands import Errands
 from rag.errors import no_page
 from rag.factory import Factory
+from rag.gpu.tidy import tidy
 from rag.ingest.folder import real_path
 from rag.ingest.uploads import Added, add_file
-from rag.machine import MemoryReading
-from rag.model_loading import ModelLoading, ModelState
+from rag.machine import Sample
+from rag.model_loading import ModelLoading
 from rag.store.chats import Chats
 from rag.store.jobs import Jobs
 from rag.store.kept import KeptIndex, kept_index
 from rag.store.live_index import LiveIndex
 from rag.store.owner import Owner
 from rag.store.status import document_statuses, page_states
-from rag.types import Event, Finished, Message, Progress, Usage
+from rag.types import Event, Finished, Message, Usage
+from rag.watch import MachineWatch
 from rag.words import Text
 from rag.worker import LibraryWorker, WorkerHooks
 
 if TYPE_CHECKING:
-    from rag.address import Address
     from rag.ahead import Draft
     from rag.config import Settings
     from rag.explain.values import Asked, Why
+    from rag.machine import Holder
     from rag.reading import AskMode
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class DeskState:
-    """The app at one moment. Cheap to take; the screen asks once a second."""
-
-    model_state: ModelState
-    model_name: str
-    model_progress: Progress | None
-    model_note: Text | None
-    sync_progress: Progress | None
-    sync_note: Text | None
-    documents_revision: int
-    memory: MemoryReading
-    last_usage: Usage | None
-    reading_ahead: bool = False
-    stale: Text | None = None  # what a rebuild would mend, and what it costs
-    server: Address | None = None  # that answers, where the model does not run in this program
 
 
 class Desk:
@@ -72,14 +58,14 @@ class Desk:
         self._model = ModelLoading(stopped)
         self._factory = Factory(settings, report=self._model.tell, cancelled=stopped)
         self._ledger = self._factory.ledger()
-        self._readings = self._factory.readings()
+        self._watch = MachineWatch(self._factory.readings(), self._parts)
         self.chats = Chats(self._ledger)
         self._last_usage: Usage | None = None
         self._index = LiveIndex(
             self._ledger, settings.data / "chroma", engine=settings.retrieve.index
         )
         self._answering = Answering(self._factory, self._ledger, self._index, self._model)
-        self._questions = Questions(self._stopping)
+        self._arbiter = Arbiter(idle=lambda: tidy(self._factory.allocator))
         self._threads: list[threading.Thread] = []
         library = wiring.library(self._factory, self._ledger, index=self._index.for_writing)
         self._jobs = Jobs(self._ledger)
@@ -100,7 +86,7 @@ class Desk:
         self._ahead = self._answering.read_ahead(
             stopping=self._stopping,
             syncing=lambda: self._worker.progress is not None,
-            asking=lambda: self._questions.now > 0,
+            asking=lambda: self._arbiter.asking,
         )
         self._unlock = library.unlocking.unlocker(settings.knowledge, self._worker.sync_soon)
 
@@ -127,6 +113,7 @@ class Desk:
             ("errands", self._errands.run),
             ("watch", self._worker.watch),
             ("ahead", self._ahead.run),
+            ("machine", lambda: self._watch.run(self._stopping)),
         ):
             thread = threading.Thread(target=work, name=f"desk-{name}", daemon=True)
             thread.start()
@@ -157,12 +144,18 @@ class Desk:
             sync_progress=self._worker.progress,
             sync_note=self._worker.note,
             documents_revision=self._worker.revision,
-            memory=self._readings.read(model_bytes=model.memory_bytes()),
+            memory=self._watch.reading(),
             last_usage=self._last_usage,
             reading_ahead=self._ahead.busy,
             stale=self._worker.stale,
             server=self.settings.generator.asked_server(),
+            lowered=self._factory.ladder.lowered,
+            heat=self._watch.heat.note,
         )
+
+    def history(self, seconds: float) -> tuple[Sample, ...]:
+        """Return how the machine was in the last seconds, once a second, oldest first."""
+        return self._watch.history(seconds)
 
     def documents(self) -> list[DocumentStatus]:
         """Return all documents with what became of them, sorted by path."""
@@ -261,11 +254,16 @@ class Desk:
         Raises:
             RagError: nothing is indexed, or the model cannot be loaded or run.
         """
-        with self._questions:
+        with self._arbiter.question():
             self._ahead.asked()
-            for event in self._answering.asker().ask(
-                question, history=history, documents=documents, mode=mode, cancelled=cancelled
-            ):
+            events = self._answering.asker().ask(
+                question,
+                history=history,
+                documents=documents,
+                mode=mode,
+                cancelled=self._watch.heat.watched(cancelled),
+            )
+            for event in self._watch.told(events):
                 if isinstance(event, Finished):
                     self._last_usage = event.answer.usage
                 yield event
@@ -280,15 +278,18 @@ class Desk:
         Raises:
             RagError: nothing is indexed.
         """
-        idle = self._questions.now == 0
-        with self._questions:
+        idle = not self._arbiter.asking
+        with self._arbiter.question():
             return self._answering.explainer(with_model=idle).explain(asked)
+
+    def _parts(self) -> dict[Holder, int]:
+        return parts_of(self._factory.movable()) | self._model.parts()
 
     def _hooks(self) -> WorkerHooks:
         return WorkerHooks(
             wanted=lambda space: wiring.is_wanted(self._factory, space),
             prepare=self._open_index,
-            give_way=self._questions.give_way,
+            give_way=lambda: self._arbiter.give_way(self._stopping.is_set),
             stale=lambda: wiring.stale_words(self._factory, self._ledger),
             ocr=self.settings.ingest.ocr == "auto",
         )

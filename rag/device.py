@@ -5,7 +5,7 @@ All of them are optional: an engine that cannot do a thing lacks the method, or 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -72,3 +72,13 @@ class GpuReadings(Protocol):
     ) -> MemoryReading:
         """Return the machine at this moment; ``parts`` is what the engines hold on cards."""
         ...
+
+
+def parts_of(engines: Iterable[object]) -> dict[Holder, int]:
+    """Return what engines hold on cards, added up by holder."""
+    found: dict[Holder, int] = {}
+    for engine in engines:
+        if isinstance(engine, HoldsParts):
+            for holder, count in engine.memory_parts().items():
+                found[holder] = found.get(holder, 0) + count
+    return found

@@ -65,7 +65,7 @@ class Factory:
         self._guard = threading.Lock()  # of the pool; pages are drawn while a model loads
         self._embedder_guard = threading.Lock()
         self._analyser: Analyser | None = None
-        self.ladder = Ladder(empty=self._empty, movable=self._movable)
+        self.ladder = Ladder(empty=lambda: load("allocator")().empty(), movable=self.movable)
         """What is given up when memory runs out; outlives questions."""
         self.plans = Plans(self)
         self.floors: dict[int, Floors] = {}
@@ -286,10 +286,8 @@ class Factory:
         built: Allocator = load("allocator")()
         return built
 
-    def _empty(self) -> None:
-        self.allocator.empty()  # only now is it loaded
-
-    def _movable(self) -> list[Movable]:
+    def movable(self) -> list[Movable]:
+        """Return the loaded embedders that can leave a card."""
         return [one for one in self._embedders.values() if isinstance(one, Movable)]
 
     def close(self) -> None:

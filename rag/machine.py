@@ -51,6 +51,22 @@ class GpuReading:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """What is kept of a reading, once a second: the card's figures, or the computer's."""
+
+    at: float  # seconds since 1970
+    load: float | None  # percent
+    used_bytes: int
+    total_bytes: int
+    process_bytes: int
+    temperature_c: float | None = None
+    power_w: float | None = None
+    energy_j: float | None = None
+    throttle: tuple[str, ...] = ()
+    card: bool = False  # whether these are a card's
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryReading:
     """The machine at one moment. ``None`` means: there is no such thing to read here.
 

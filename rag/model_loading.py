@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
+from rag.device import parts_of
 from rag.errors import RagError, ServerUnreachable
 from rag.types import Progress
 from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.factory import Factory
+    from rag.machine import Holder
     from rag.protocols import TextGenerator
 
 ModelState = Literal["none", "downloading", "loading", "ready", "failed"]
@@ -88,10 +90,12 @@ class ModelLoading:
         """The model if it is there; nothing is waited for."""
         return self._generator if self.state == "ready" else None
 
-    def memory_bytes(self) -> int | None:
-        """Return what it holds on the device; ``None`` without one."""
+    def parts(self) -> dict[Holder, int]:
+        """Return what it holds on the device, by holder; nothing without one."""
         generator = self._generator
-        return generator.memory_bytes() if generator else None
+        found = parts_of([generator])
+        whole = generator.memory_bytes() if generator and not found else None
+        return found if whole is None else {"weights": whole}
 
     def close(self) -> None:
         """Free the weights."""

@@ -14,7 +14,7 @@ import pypdfium2
 
 from rag.ahead import Draft
 from rag.config import Settings
-from rag.desk import DeskState
+from rag.desk_state import DeskState
 from rag.document_status import DocumentStatus
 from rag.errors import RagError, UnknownDocument, UnreadableDocument
 from rag.explain.outcomes import outcome

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from rag.ahead import Draft
     from rag.config import Settings
-    from rag.desk import DeskState
+    from rag.desk_state import DeskState
     from rag.document_status import DocumentStatus
     from rag.explain.values import Asked, Why
     from rag.ingest.uploads import Added

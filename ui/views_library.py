@@ -19,7 +19,7 @@ from ui.words import say
 
 if TYPE_CHECKING:
     from rag.address import Address
-    from rag.desk import DeskState
+    from rag.desk_state import DeskState
     from rag.ingest.uploads import Added
 
 LONG, TAIL = 24, 9  # characters

@@ -15,7 +15,7 @@ from ui.words import say
 
 if TYPE_CHECKING:
     from rag.address import Address
-    from rag.desk import DeskState
+    from rag.desk_state import DeskState
 
 
 def state_word(state: DeskState, language: Language) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.desk import DeskState
+from rag.desk_state import DeskState
 from rag.document_status import DocumentStatus
 from rag.fingerprint import Stale
 from rag.ingest.uploads import Added

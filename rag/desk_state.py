@@ -1,0 +1,31 @@
+"""What the screen sees of the app."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rag.address import Address
+from rag.machine import MemoryReading
+from rag.model_loading import ModelState
+from rag.types import Progress, Usage
+from rag.words import Text
+
+
+@dataclass(frozen=True, slots=True)
+class DeskState:
+    """The app at one moment. Cheap to take; the screen asks once a second."""
+
+    model_state: ModelState
+    model_name: str
+    model_progress: Progress | None
+    model_note: Text | None
+    sync_progress: Progress | None
+    sync_note: Text | None
+    documents_revision: int
+    memory: MemoryReading
+    last_usage: Usage | None
+    reading_ahead: bool = False
+    stale: Text | None = None  # what a rebuild would mend, and what it costs
+    server: Address | None = None  # that answers, where the model does not run in this program
+    lowered: tuple[Text, ...] = ()  # what answers do without, for want of memory
+    heat: Text | None = None  # why answers come with pauses

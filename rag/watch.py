@@ -1,0 +1,81 @@
+"""Watches the machine once a second: for the screen, for the charts, and against heat."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rag.gpu.heat import HeatGuard
+from rag.gpu.ring import Ring
+from rag.notice import Notice
+from rag.types import Event, Finished
+
+if TYPE_CHECKING:
+    from rag.device import GpuReadings
+    from rag.machine import Holder, MemoryReading, Sample
+
+EVERY_S = 1.0
+_FRESH_S = 2 * EVERY_S
+Parts = Callable[[], "Mapping[Holder, int]"]
+
+
+class MachineWatch:
+    """The machine now, and as it was in the last hour."""
+
+    def __init__(
+        self,
+        readings: GpuReadings,
+        parts: Parts = dict,
+        *,
+        heat: HeatGuard | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """``parts`` is what the engines hold on cards."""
+        self._readings = readings
+        self._parts = parts
+        self._now = now
+        self._ring = Ring()
+        self._latest: MemoryReading | None = None
+        self._read_at = 0.0
+        self.heat = heat or HeatGuard()
+
+    def run(self, stopping: threading.Event) -> None:
+        """Look until told to stop."""
+        while not stopping.wait(EVERY_S):
+            self.look()
+
+    def look(self) -> MemoryReading:
+        """Read the machine, and keep what is found."""
+        parts = self._parts()
+        reading = self._readings.read(model_bytes=parts.get("weights"), parts=parts)
+        self._latest, self._read_at = reading, self._now()
+        self._ring.add(reading, at=self._read_at)
+        self.heat.see(reading)
+        return reading
+
+    def reading(self) -> MemoryReading:
+        """Return the machine now: the last reading while it is fresh, however many ask."""
+        if self._latest is None or self._now() - self._read_at > _FRESH_S:
+            return self.look()
+        return self._latest
+
+    def told(self, events: Iterator[Event]) -> Iterator[Event]:
+        """Pass an answer's events on; say once when pauses begin, and at the end how it was."""
+        notices: tuple[Notice, ...] = ()
+        for event in events:
+            if not notices and self.heat.note is not None:
+                notices = (Notice("heat", self.heat.note),)
+                yield notices[0]
+            if isinstance(event, Finished):
+                answer = event.answer
+                kept = (*answer.notices, *notices)
+                yield Finished(replace(answer, memory=self.reading(), notices=kept))
+            else:
+                yield event
+
+    def history(self, seconds: float) -> tuple[Sample, ...]:
+        """Return the samples of the last seconds, oldest first."""
+        return self._ring.since(self._now() - seconds)
