@@ -11,6 +11,15 @@ KvBits = Literal[8, 16]
 
 
 @dataclass(frozen=True, slots=True)
+class OnCards:
+    """How llama.cpp divides a model: so many layers on each card, the rest in main memory."""
+
+    layers: tuple[int, ...]
+    whole: bool  # with all layers on cards, what is no layer goes there, too
+    kv_bits: KvBits = 16
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """A plan for one model on one machine.
 

@@ -17,7 +17,7 @@ from rag.models.plan import Plan, Wishes
 from rag.models.planner import WANTED_CONTEXT, plan
 from rag.models.room import Room, room_of
 from rag.models.subjects import helpers_of, subject_of_entry, subject_of_path
-from rag.placement import Placement, Precision
+from rag.placement import OnCards, Placement, Precision
 from rag.words import Text
 
 if TYPE_CHECKING:
@@ -101,6 +101,14 @@ def placement_of(found: Plan) -> Placement:
     return Placement(precision, layout.context_tokens, spread, layout.kv_bits)
 
 
+def _on_cards(found: Plan) -> OnCards | None:
+    """Return how llama.cpp is to divide a model; ``None`` where no card takes a part."""
+    layers = found.layout.layers
+    if not any(layers):
+        return None
+    return OnCards(layers, sum(layers) == found.subject.shape.layers, found.layout.kv_bits)
+
+
 class Plans:
     """The plans of one run, each made once: free memory counts before anything is loaded."""
 
@@ -131,7 +139,8 @@ class Plans:
         if window == "auto":  # in main memory the window was never the planner's to cut
             window = layout.context_tokens if layout and layout.layers else WANTED_CONTEXT
         if engine == "llamacpp":
-            return {"context_tokens": window, "threads": chosen.threads}
+            cards = _on_cards(found) if found else None
+            return {"context_tokens": window, "threads": chosen.threads, "cards": cards}
         precision = chosen.quantization
         if precision == "auto":
             precision = (layout.precision if layout else None) or "nf4"

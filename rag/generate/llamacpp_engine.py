@@ -19,6 +19,7 @@ from rag.generate.llamacpp_loading import Opened, error_message, open_server
 from rag.generate.loopback import Loopback
 from rag.generate.streaming import OneAtATime, Stopped, iterate
 from rag.generate.templates import plain_turns
+from rag.placement import OnCards
 from rag.types import Delta, FinishReason, Message
 
 logger = logging.getLogger(__name__)
@@ -44,18 +45,26 @@ class LlamaCppGenerator:
 
     @classmethod
     def load(
-        cls, path: Path, *, name: str, context_tokens: int, threads: int = 0
+        cls,
+        path: Path,
+        *,
+        name: str,
+        context_tokens: int,
+        threads: int = 0,
+        cards: OnCards | None = None,
     ) -> LlamaCppGenerator:
         """Load a ``.gguf`` file.
 
         ``context_tokens`` is cut to what the model was trained for. ``threads`` 0 takes one
-        for each physical core.
+        for each physical core. ``cards`` is the plan; ``None`` leaves it to llama.cpp.
 
         Raises:
             ModelMissing: there is no such file.
             ModelError: the file is damaged, or llama.cpp cannot run it.
         """
-        opened = open_server(path, name=name, context_tokens=context_tokens, threads=threads)
+        opened = open_server(
+            path, name=name, context_tokens=context_tokens, threads=threads, cards=cards
+        )
         logger.info("loaded %s: window of %d tokens", path.name, opened.window)
         return cls(opened, name=name, context_tokens=min(context_tokens, opened.window))
 

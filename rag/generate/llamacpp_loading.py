@@ -14,6 +14,7 @@ from rag.generate.failures import cannot_load, failed
 from rag.generate.gguf_check import check_gguf, why_not_loaded
 from rag.generate.loopback import Loopback
 from rag.generate.templates import LLAMA2_CHAT
+from rag.placement import OnCards
 
 BATCH_TOKENS = 64
 """Tokens of a prompt that a CPU computes at once. A cancel is heard between two batches, and
@@ -38,8 +39,12 @@ class Opened:
     vram_bytes: int | None  # by how much opening lowered the GPUs' free memory; None without one
 
 
-def open_server(path: Path, *, name: str, context_tokens: int, threads: int) -> Opened:
+def open_server(
+    path: Path, *, name: str, context_tokens: int, threads: int, cards: OnCards | None = None
+) -> Opened:
     """Load a ``.gguf`` file; ``threads`` 0 takes one for each physical core.
+
+    ``cards`` says what goes where; ``None`` leaves it to llama.cpp.
 
     Raises:
         ModelMissing: there is no such file.
@@ -51,7 +56,9 @@ def open_server(path: Path, *, name: str, context_tokens: int, threads: int) -> 
     params = _parameters(path, context_tokens=context_tokens, threads=threads)
     if free is not None:
         params.n_batch = params.n_ubatch = GPU_BATCH_TOKENS
-        params.fit_params = True
+        params.fit_params = cards is None
+    if cards is not None:
+        _divide(params, cards)
     server, loopback, meta = _start(path, params, name=name)
     if _is_llama2_without_template(loopback, meta):
         loopback.close()
@@ -114,6 +121,16 @@ def _parameters(path: Path, *, context_tokens: int, threads: int) -> Any:
     params.enable_reasoning = 0  # the evidence is in the passages; thinking is not shown
     params.verbosity = -1  # its errors come back as messages; nothing belongs on stderr
     return params
+
+
+def _divide(params: Any, cards: OnCards) -> None:
+    """Put layers where the plan wants them. Not measured, for want of a GPU."""
+    if not cards.whole:
+        params.n_gpu_layers = sum(cards.layers)
+    shares = [float(layers) for layers in cards.layers]
+    params.tensor_split = shares + [0.0] * (len(params.tensor_split) - len(shares))
+    if cards.kv_bits == 8:  # noqa: PLR2004 - bits
+        params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_Q8_0
 
 
 def _physical_cores() -> int:

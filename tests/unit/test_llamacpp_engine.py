@@ -18,8 +18,9 @@ import xllamacpp
 
 from rag.errors import ModelError, ModelMissing
 from rag.generate.llamacpp_engine import LlamaCppGenerator
-from rag.generate.llamacpp_loading import BATCH_TOKENS
+from rag.generate.llamacpp_loading import BATCH_TOKENS, _divide
 from rag.generate.loopback import Loopback
+from rag.placement import OnCards
 from rag.types import Delta, Message
 from tests.tiny_models import llama_gguf
 
@@ -272,6 +273,36 @@ def test_with_a_gpu_the_memory_that_loading_took_there_is_told(
     assert loaded.memory_bytes() == 7 << 30
     assert ask(loaded)[-1].finish == "length"
     loaded.close()
+
+
+def test_a_plan_says_how_many_layers_go_to_which_card(gguf: Path) -> None:
+    params = xllamacpp.CommonParams()
+    _divide(params, OnCards((20, 12), whole=False, kv_bits=8))
+    assert params.n_gpu_layers == 32
+    assert params.tensor_split[:3] == [20, 12, 0]
+    assert params.cache_type_k == params.cache_type_v == xllamacpp.ggml_type.GGML_TYPE_Q8_0
+    whole = xllamacpp.CommonParams()
+    _divide(whole, OnCards((40,), whole=True))
+    assert whole.n_gpu_layers == -1
+    planned = LlamaCppGenerator.load(
+        gguf, name="tiny", context_tokens=512, cards=OnCards((1,), whole=True)
+    )
+    assert ask(planned)[-1].finish == "length"  # llama.cpp without a GPU does without
+    planned.close()
+
+
+def test_loading_opens_one_port_on_this_machine_alone(gguf: Path) -> None:
+    def listening() -> set[tuple[str, int]]:
+        connections = psutil.Process().net_connections("inet")
+        return {(c.laddr.ip, c.laddr.port) for c in connections if c.status == psutil.CONN_LISTEN}
+
+    before = listening()
+    loaded = load(gguf)
+    ((host, port),) = listening() - before
+    address = urlsplit(loaded.loopback.address)
+    assert (host, port) == ("127.0.0.1", address.port)
+    loaded.close()
+    assert (host, port) not in listening()
 
 
 def test_one_thread_a_core_unless_told_otherwise(gguf: Path) -> None:

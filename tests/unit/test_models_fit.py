@@ -15,6 +15,7 @@ from rag.errors import ConfigError, OutOfMemory
 from rag.factory import Factory
 from rag.machine import GpuReading, MemoryReading
 from rag.models.room import GIB, Card, Room
+from rag.placement import OnCards
 from rag.planning import placement_of, plan_for, subject_named
 from rag.words import Language
 from tests.tiny_models import llama_gguf
@@ -126,7 +127,11 @@ def test_without_a_card_everything_is_loaded_as_it_always_was(tmp_path: Path) ->
         "device": "auto",
     }
     small = "Qwen2.5-Coder-1.5B-Instruct-Q4_K_M"
-    assert plans.options(small, "llamacpp") == {"context_tokens": 4096, "threads": 0}
+    assert plans.options(small, "llamacpp") == {
+        "context_tokens": 4096,
+        "threads": 0,
+        "cards": None,
+    }
     assert plans.embedder_device() == "auto"
 
 
@@ -135,6 +140,12 @@ def test_on_a_card_precision_and_window_are_those_of_the_plan(tmp_path: Path) ->
     assert (large["quantization"], large["context_tokens"]) == ("none", 4096)
     middle = Scripted(settings(tmp_path), 24).plans.options(LLAMA, "transformers")
     assert (middle["quantization"], middle["context_tokens"]) == ("nf4", 4096)
+
+
+def test_llama_cpp_is_told_how_many_layers_go_to_the_card(tmp_path: Path) -> None:
+    small = "Qwen2.5-Coder-1.5B-Instruct-Q4_K_M"
+    cards = Scripted(settings(tmp_path), 24).plans.options(small, "llamacpp")["cards"]
+    assert cards == OnCards((28,), whole=True)
 
 
 def test_what_the_settings_say_is_not_planned_away(tmp_path: Path) -> None:
