@@ -99,19 +99,23 @@ def found(knowledge: Path, questions: int, *, k: int) -> Iterator[tuple[str, tup
             index=lambda space: exact_index(ledger, space),
             generator=lambda _: None,
         )
-        present = {path.name for path in knowledge.rglob("*.pdf")}
-        asked = [
-            question.text
-            for one in load_sets(eval_sets())
-            for question in one.questions
-            if present.issuperset(question.documents) and question.answers
-        ]
-        step = max(1, len(asked) // questions)
-        for text in asked[::step][:questions]:
+        for text in questions_about(knowledge, questions):
             yield text, pipeline.search(text, k=k).passages
     finally:
         factory.close()
         ledger.close()
+
+
+def questions_about(knowledge: Path, count: int) -> list[str]:
+    """Return questions of the evaluation sets that documents of the folder answer, spread."""
+    present = {path.name for path in knowledge.rglob("*.pdf")}
+    asked = [
+        question.text
+        for one in load_sets(eval_sets())
+        for question in one.questions
+        if present.issuperset(question.documents) and question.answers
+    ]
+    return asked[:: max(1, len(asked) // count)][:count]
 
 
 def _pair(
