@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from rag.errors import MissingDependency, ModelError, ModelMissing
+from rag.generate.checkpoint_check import AGAIN, why_not_loaded
 from rag.generate.failures import cannot_load
 from rag.generate.templates import LLAMA2_CHAT
 from rag.generate.torch_memory import is_out_of_memory, let_go, out_of_memory
@@ -60,7 +62,7 @@ def load_model(source: Path | str, *, quantization: Quantization, device: Device
     path = Path(source)
     if isinstance(source, Path) and not path.is_dir():
         raise _missing(path)
-    place = _place(device)
+    place = _place(device, name=path.name)
     _quiet()
     failure: ModelError
     try:
@@ -69,7 +71,8 @@ def load_model(source: Path | str, *, quantization: Quantization, device: Device
         raise _needs_package(path, error) from error
     except _UNREADABLE as error:
         if not is_out_of_memory(error):
-            raise _unreadable(path, error) from error
+            why, hint = why_not_loaded(path, error)
+            raise cannot_load(path, why, hint=hint) from error
         failure = out_of_memory(
             Text(f"loading {path.name}", f"加载 {path.name}"), device=place, hint=_SMALLER
         )
@@ -99,7 +102,7 @@ def _load(source: Path | str, *, quantization: Quantization, place: torch.device
         raise cannot_load(
             Path(source),
             Text(f"{len(absent)} of its weights are missing.", f"缺少 {len(absent)} 个权重。"),
-            hint=_AGAIN,
+            hint=AGAIN,
         )
     window = config.get_text_config(decoder=True).max_position_embeddings
     return Loaded(model.eval(), tokenizer, template, int(window))
@@ -136,12 +139,13 @@ def compute_dtype(place: torch.device) -> torch.dtype:
     return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
 
 
-def _place(device: Device) -> torch.device:
+def _place(device: Device, *, name: str) -> torch.device:
     present = torch.cuda.is_available()
     if device == "cuda" and not present:
         raise ModelError(
             Text(
-                "There is no CUDA GPU here that PyTorch can use.", "没有 PyTorch 可用的 CUDA 显卡。"
+                f"{name} cannot be loaded: there is no CUDA GPU here that PyTorch can use.",
+                f"无法加载 {name}：没有 PyTorch 可用的 CUDA 显卡。",
             ),
             hint=Text(
                 "Install the NVIDIA driver and a PyTorch built for CUDA, or set "
@@ -193,10 +197,6 @@ def _quiet() -> None:
     transformers_logging.set_verbosity_error()
 
 
-_AGAIN = Text(
-    "Delete it and download it again, with `rag models pull` if it is in the list.",
-    "请删除后重新下载；列表中的模型可用 `rag models pull` 下载。",
-)
 _SMALLER = Text(
     'Set generator.quantization = "nf4", choose a smaller model, or close other programs.',
     '请设置 generator.quantization = "nf4"、选择更小的模型，或关闭其他程序。',
@@ -214,12 +214,15 @@ def _missing(path: Path) -> ModelMissing:
 
 def _needs_package(path: Path, error: ImportError) -> MissingDependency:
     detail = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-    package = error.name.partition(".")[0] if error.name else None
+    advised = re.search(r"pip install ([\w-]+)", detail)  # transformers checks before importing
+    package = error.name.partition(".")[0] if error.name else advised and advised[1]
+    what = (
+        Text(f"the package {package}, which is not installed.", f"软件包 {package}，但尚未安装。")
+        if package
+        else Text(f"a package that is not installed: {detail}", f"一个未安装的软件包：{detail}")
+    )
     return MissingDependency(
-        Text(
-            f"{path.name} in this precision needs a package that is not installed: {detail}",
-            f"以此精度加载 {path.name} 缺少软件包：{detail}",
-        ),
+        Text(f"{path.name} in its precision needs {what.en}", f"{path.name} 的精度需要{what.zh}"),
         hint=Text(
             f"Run `pip install {package}`, or choose another generator.quantization or model."
             if package
@@ -229,11 +232,3 @@ def _needs_package(path: Path, error: ImportError) -> MissingDependency:
             else "请安装该软件包，或更换 generator.quantization 或模型。",
         ),
     )
-
-
-def _unreadable(path: Path, error: Exception) -> ModelError:
-    if isinstance(error, SafetensorError):
-        why = Text("a file of weights is damaged or incomplete.", "权重文件已损坏或不完整。")
-        return cannot_load(path, why, hint=_AGAIN)
-    detail = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-    return cannot_load(path, Text(detail, detail), hint=_AGAIN)

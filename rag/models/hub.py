@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
-from http.client import PARTIAL_CONTENT
+from http.client import FORBIDDEN, PARTIAL_CONTENT, UNAUTHORIZED
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,15 @@ REACH_TIMEOUT_S = 5.0
 STALL_TIMEOUT_S = 30.0
 RETRIES = 5
 """Broken connections in a row without a single new byte between them."""
+_REFUSALS = (UNAUTHORIZED, FORBIDDEN)
+_ELSEWHERE = Text(
+    "Choose another model from `rag models list`, or update this program: its list may be old.",
+    "请从 `rag models list` 中选择其他模型，或更新本程序：它的列表可能已过时。",
+)
+_LATER = Text(
+    "Pull again later: what has arrived is kept. Or set HF_ENDPOINT to a mirror of the hub.",
+    "请稍后重新下载：已下载的部分会保留；也可把 HF_ENDPOINT 设为模型库的镜像地址。",
+)
 
 
 class _Cut(Exception):
@@ -83,11 +92,12 @@ class HubSource:
             if all(d.file.sha256 in {"", d.sha256} for d in found):
                 return Delivery("hub", revision, found, root)
         if job.offline:
-            raise SourceUnavailable(Text("downloads are switched off", "已禁止下载"))
+            raise _switched_off(place.home)
         if hub.gated and not get_token():
             raise _gated(hub)
         files_of_hub = self._listing(hub, entry)
-        job.need(sum(f.bytes - _bytes(place.parts / f.path) for f, _ in files_of_hub), place.folder)
+        wanted = sum(f.bytes - _bytes(place.parts / f.path) for f, _ in files_of_hub)
+        job.need(wanted, place.folder, name=entry.name)
         delivered = [
             Delivered(file, place.parts / file.path, self._fetch(hub, file, place, job), trust)
             for file, trust in files_of_hub
@@ -107,7 +117,8 @@ class HubSource:
         if missing or not chosen:
             what = ", ".join(sorted(missing)) or "files"
             raise SourceUnavailable(
-                Text(f"{hub.repository} has no {what}", f"{hub.repository} 中没有 {what}")
+                Text(f"{hub.repository} has no {what}", f"{hub.repository} 中没有 {what}"),
+                hint=_ELSEWHERE,
             )
         return [_expected(names[name], pinned.get(name)) for name in sorted(chosen)]
 
@@ -199,9 +210,16 @@ def _translated(hub: Hub) -> Iterator[None]:
         raise SourceUnavailable(Text("HF_HUB_OFFLINE is set", "已设置 HF_HUB_OFFLINE")) from error
     except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
         raise SourceUnavailable(
-            Text(f"{hub.repository} is not there any more", f"{hub.repository} 已不存在")
+            Text(f"{hub.repository} is not there any more", f"{hub.repository} 已不存在"),
+            hint=_ELSEWHERE,
         ) from error
     except _network_errors() as error:
+        if (status := _status(error)) in _REFUSALS:
+            raise _refused(hub) from error
+        if status is not None:
+            raise SourceUnavailable(
+                Text(f"answers with the error {status}", f"返回错误 {status}"), hint=_LATER
+            ) from error
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise SourceUnavailable(
             Text(f"cannot be reached ({first})", f"无法连接（{first}）")
@@ -212,6 +230,32 @@ def _network_errors() -> tuple[type[BaseException], ...]:
     """Return what a failing connection raises; the HTTP client depends on the hub's version."""
     client = import_module(type(get_session()).__module__.partition(".")[0])
     return (_Cut, HfHubHTTPError, client.HTTPError, client.StreamError)
+
+
+def _status(error: BaseException) -> int | None:
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def _switched_off(home: Path) -> SourceUnavailable:
+    return SourceUnavailable(
+        Text("downloads are switched off", "已禁止下载"),
+        hint=Text(
+            f"Set models.offline = false, or copy the files from another computer into {home}.",
+            f"请设置 models.offline = false，或从另一台电脑把文件复制到 {home}。",
+        ),
+    )
+
+
+def _refused(hub: Hub) -> SourceUnavailable:
+    return SourceUnavailable(
+        Text(f"access to {hub.repository} is refused", f"拒绝访问 {hub.repository}"),
+        hint=Text(
+            "Check HF_TOKEN: it may have expired, or belong to an account without access to"
+            f" {hub.repository}. Set a new one, or choose another model from `rag models list`.",
+            f"请检查 HF_TOKEN：它可能已过期，或所属账号无权访问 {hub.repository}。"
+            "请设置新的令牌，或改用 `rag models list` 中的其他模型。",
+        ),
+    )
 
 
 def _gated(hub: Hub) -> SourceUnavailable:

@@ -47,15 +47,16 @@ class Job:
                 ),
             )
 
-    def need(self, count: int, folder: Path) -> None:
-        """Raise ``DownloadFailed`` if ``folder`` has no room for ``count`` more bytes."""
+    def need(self, count: int, folder: Path, *, name: str) -> None:
+        """Raise ``DownloadFailed`` if ``folder`` cannot take ``count`` more bytes of a model."""
         free = self.free_bytes(folder)
         if count + SPARE_BYTES <= free:
             return
         raise DownloadFailed(
             Text(
-                f"Not enough disk space in {folder}: {size(count)} needed, {size(free)} free.",
-                f"{folder} 磁盘空间不足：需要 {size(count)}，可用 {size(free)}。",
+                f"Not enough disk space in {folder} for {name}: {size(count)} needed,"
+                f" {size(free)} free.",
+                f"{folder} 磁盘空间不足，放不下 {name}：需要 {size(count)}，可用 {size(free)}。",
             ),
             hint=Text(
                 f"Free {size(count + SPARE_BYTES - free)}, or set models.folder to a larger disk.",

