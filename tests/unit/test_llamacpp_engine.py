@@ -138,7 +138,9 @@ def test_a_long_prompt_asks_for_a_cancel_between_its_batches(generator: LlamaCpp
     assert many - few >= long // BATCH_TOKENS - short // BATCH_TOKENS >= 2
 
 
-LONG = [Message("user", "The sky is blue. " * 40)]
+def long(colour: str) -> list[Message]:
+    """A prompt of several batches, a new one for each colour: those of the past are kept."""
+    return [Message("user", f"{colour} is the sky. " * 40)]
 
 
 def computed(generator: LlamaCppGenerator, messages: list[Message]) -> int:
@@ -150,8 +152,18 @@ def computed(generator: LlamaCppGenerator, messages: list[Message]) -> int:
 
 def test_what_was_read_ahead_is_not_computed_again(generator: LlamaCppGenerator) -> None:
     ask(generator)
-    generator.prepare(LONG, cancelled=never)
-    assert computed(generator, LONG) == 1  # the least that llama.cpp computes
+    generator.prepare(long("blue"), cancelled=never)
+    assert computed(generator, long("blue")) == 1  # the least that llama.cpp computes
+
+
+def test_a_prompt_of_the_past_is_not_computed_again(generator: LlamaCppGenerator) -> None:
+    before = ask(generator, long("grey"))
+    other = [Message("user", "Water boils at a hundred degrees. " * 30)]
+    ask(generator, other)
+    assert computed(generator, long("grey")) <= 2
+    ask(generator, other)
+    again = ask(generator, long("grey"))
+    assert [d for d in again if d.tokens] == [d for d in before if d.tokens]
 
 
 def test_reading_ahead_that_is_cancelled_keeps_what_it_has(generator: LlamaCppGenerator) -> None:
@@ -163,16 +175,18 @@ def test_reading_ahead_that_is_cancelled_keeps_what_it_has(generator: LlamaCppGe
         looked += 1
         return looked > 3
 
-    generator.prepare(LONG, cancelled=after_three_batches)
-    whole = generator.count_tokens(LONG)
-    assert BATCH_TOKENS <= whole - computed(generator, LONG) < whole - BATCH_TOKENS
+    generator.prepare(long("red"), cancelled=after_three_batches)
+    whole = generator.count_tokens(long("red"))
+    assert BATCH_TOKENS <= whole - computed(generator, long("red")) < whole - BATCH_TOKENS
 
 
 def test_a_question_ends_the_reading_ahead_of_another(generator: LlamaCppGenerator) -> None:
     ask(generator)
     reading, asked, answered = threading.Event(), threading.Event(), threading.Event()
+    looks: list[int] = []
 
     def held_until_a_question_waits() -> bool:
+        looks.append(1)
         reading.set()
         asked.wait(10)
         while not generator._gate.wanted and not answered.is_set():
@@ -180,7 +194,7 @@ def test_a_question_ends_the_reading_ahead_of_another(generator: LlamaCppGenerat
         return False
 
     ahead = threading.Thread(
-        target=lambda: generator.prepare(LONG, cancelled=held_until_a_question_waits)
+        target=lambda: generator.prepare(long("pink"), cancelled=held_until_a_question_waits)
     )
     ahead.start()
     assert reading.wait(10)
@@ -189,13 +203,13 @@ def test_a_question_ends_the_reading_ahead_of_another(generator: LlamaCppGenerat
     answered.set()
     ahead.join(10)
     assert not ahead.is_alive()
-    assert computed(generator, LONG) > BATCH_TOKENS  # it was not read to its end
+    assert len(looks) == 1  # then it gave way
 
 
 def test_nothing_is_read_ahead_by_a_model_that_is_unloaded(gguf: Path) -> None:
     loaded = load(gguf)
     loaded.close()
-    loaded.prepare(LONG, cancelled=never)
+    loaded.prepare(long("green"), cancelled=never)
     with pytest.raises(ModelError, match="unloaded"):
         ask(loaded)
 
