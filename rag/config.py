@@ -114,7 +114,7 @@ class GeneratorSettings(_Section):
         float, Field(gt=0, description="seconds a server may be silent before or within an answer")
     ] = 120
     quantization: Annotated[
-        Literal["auto", "none", "int8", "nf4"],
+        Literal["auto", "none", "fp32", "fp16", "bf16", "int8", "nf4"],
         Field(description="transformers engine: weights; auto: 16 bit where it fits, else nf4"),
     ] = "auto"
     device: Annotated[

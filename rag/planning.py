@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import OutOfMemory, RagError
 from rag.models.catalogue import load_catalogue
+from rag.models.footprint import Precision as Wished
 from rag.models.gpu_guide import with_bandwidth
 from rag.models.layout import Helpers, Subject
 from rag.models.plan import Plan, Wishes
@@ -29,6 +31,16 @@ logger = logging.getLogger(__name__)
 
 _PRECISIONS: dict[str, Precision] = {"none": "auto", "int8": "int8", "nf4": "nf4"}
 """What the planner calls 16 bit is whatever 16-bit format the card computes best."""
+
+_WISHES: dict[str, Wished] = {
+    "none": "none",
+    "fp32": "none",
+    "fp16": "none",
+    "bf16": "none",
+    "int8": "int8",
+    "nf4": "nf4",
+}
+"""What the planner makes of the setting: its 16 bit for every format that is not quantized."""
 
 
 def subject_named(store: ModelStore, name: str) -> Subject:
@@ -63,7 +75,7 @@ def wishes(settings: Settings) -> Wishes:
     chosen, embedder = settings.generator, settings.embedder
     context = chosen.context_tokens
     return Wishes(
-        precision=None if chosen.quantization == "auto" else chosen.quantization,
+        precision=_WISHES.get(chosen.quantization),
         context_tokens=None if context == "auto" else context,
         on_card=chosen.device != "cpu",
         helpers_on_card=False if embedder.device == "cpu" or embedder.engine == "onnx" else None,
@@ -73,6 +85,8 @@ def wishes(settings: Settings) -> Wishes:
 
 def plan_for(settings: Settings, subject: Subject, room: Room) -> Plan:
     """Return how a model is loaded with these settings into that memory."""
+    if settings.generator.quantization == "fp32":
+        subject = replace(subject, wide=4)
     return plan(subject, room, helpers=helpers(settings), wishes=wishes(settings))
 
 
@@ -144,7 +158,12 @@ class Plans:
         precision = chosen.quantization
         if precision == "auto":
             precision = (layout.precision if layout else None) or "nf4"
-        return {"context_tokens": window, "quantization": precision, "device": chosen.device}
+        return {
+            "context_tokens": window,
+            "quantization": precision,
+            "device": chosen.device,
+            "placement": placement_of(found) if found and found.layout.layers else None,
+        }
 
     def embedder_device(self) -> str:
         """Return where the embedder works: where its setting says, else by the plan."""

@@ -26,14 +26,14 @@ from rag.generate.transformers_decoding import Decoder, chooser
 from rag.generate.transformers_loading import (
     Device,
     Loaded,
-    Quantization,
     batch_dependent,
     ends_of,
     load_model,
 )
 from rag.generate.transformers_reply import Emit, Reply, Watch
+from rag.generate.transformers_weights import Quantization
 from rag.machine import Holder
-from rag.placement import KvBits
+from rag.placement import KvBits, Placement
 from rag.types import Delta, Message
 from rag.words import Text
 
@@ -90,10 +90,12 @@ class TransformersGenerator:
         context_tokens: int,
         quantization: Quantization = "nf4",
         device: Device = "auto",
+        placement: Placement | None = None,
     ) -> TransformersGenerator:
         """Load a folder, or a repository of the hub's cache; see ``load_model``."""
-        loaded = load_model(source, quantization=quantization, device=device)
-        return cls(loaded, name=name, context_tokens=context_tokens)
+        loaded = load_model(source, quantization=quantization, device=device, placement=placement)
+        kv_bits = placement.kv_bits if placement else 16
+        return cls(loaded, name=name, context_tokens=context_tokens, kv_bits=kv_bits)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Count tokens as ``stream`` sends them, chat template included.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +9,7 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    BitsAndBytesConfig,
-)
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from rag.errors import MissingDependency, ModelError, ModelMissing
@@ -24,15 +17,24 @@ from rag.generate.checkpoint_check import AGAIN, why_not_loaded
 from rag.generate.failures import cannot_load
 from rag.generate.templates import LLAMA2_CHAT
 from rag.generate.torch_memory import is_out_of_memory, let_go, out_of_memory
+from rag.generate.transformers_weights import (
+    Quantization,
+    attention,
+    bitsandbytes_config,
+    check_kept_quantization,
+    devices,
+    dtype_of,
+)
+from rag.placement import Placement
 from rag.words import Text
 
-Quantization = Literal["none", "int8", "nf4"]
 Device = Literal["auto", "cpu", "cuda"]
 
 LLAMA2_VOCABULARY = 32_000
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>")
 """Tokens with which templates close a turn; some checkpoints name only another as their end."""
 
+_LOCAL = {"local_files_only": True, "trust_remote_code": False}
 _UNREADABLE = (OSError, ValueError, LookupError, RuntimeError, MemoryError, SafetensorError)
 """What transformers raises for missing, damaged and unknown files, by kind of damage."""
 
@@ -47,10 +49,17 @@ class Loaded:
     window: int  # tokens
 
 
-def load_model(source: Path | str, *, quantization: Quantization, device: Device) -> Loaded:
+def load_model(
+    source: Path | str,
+    *,
+    quantization: Quantization,
+    device: Device,
+    placement: Placement | None = None,
+) -> Loaded:
     """Load weights from a folder, or from the hub's cache by a repository's name.
 
-    Only safetensors are read, and no code of the checkpoint is run.
+    A ``placement`` that spreads weights over several devices wins over ``device``. Only
+    safetensors are read, and no code of the checkpoint is run.
 
     Raises:
         ModelMissing: there is no such folder.
@@ -66,7 +75,7 @@ def load_model(source: Path | str, *, quantization: Quantization, device: Device
     _quiet()
     failure: ModelError
     try:
-        return _load(source, quantization=quantization, place=place)
+        return _load(source, quantization=quantization, place=place, placement=placement)
     except ImportError as error:
         raise _needs_package(path, error) from error
     except _UNREADABLE as error:
@@ -80,23 +89,36 @@ def load_model(source: Path | str, *, quantization: Quantization, device: Device
     raise failure  # out here, where nothing refers to the half-loaded weights any more
 
 
-def _load(source: Path | str, *, quantization: Quantization, place: torch.device) -> Loaded:
-    common = {"local_files_only": True, "trust_remote_code": False}
-    config = AutoConfig.from_pretrained(source, **common)
-    tokenizer = AutoTokenizer.from_pretrained(source, **common)
-    template = _template(Path(source), config, tokenizer)
-    dtype = compute_dtype(place)
-    quantized = getattr(config, "quantization_config", None) is not None
-    model, report = AutoModelForCausalLM.from_pretrained(
+def _load(
+    source: Path | str,
+    *,
+    quantization: Quantization,
+    place: torch.device,
+    placement: Placement | None,
+) -> Loaded:
+    path = Path(source)
+    config = AutoConfig.from_pretrained(source, **_LOCAL)
+    kept = check_kept_quantization(path, config)
+    tokenizer = AutoTokenizer.from_pretrained(source, **_LOCAL)
+    template = _template(path, config, tokenizer)
+    dtype = dtype_of(quantization, place)
+    spread = bool(placement and len(placement.max_memory) > 1)
+    quantizer = None if kept else bitsandbytes_config(quantization, dtype, spread=spread)
+    model = _weights(
         source,
         config=config,
         dtype=dtype,
-        quantization_config=None if quantized else _precision(quantization, dtype),
-        device_map={"": place},
-        attn_implementation="sdpa",
-        use_safetensors=True,
-        output_loading_info=True,
-        **common,
+        quantization_config=quantizer,
+        attn_implementation=attention(place, dtype),
+        **devices(placement, place),
+    )
+    window = config.get_text_config(decoder=True).max_position_embeddings
+    return Loaded(model.eval(), tokenizer, template, int(window))
+
+
+def _weights(source: Path | str, **options: Any) -> Any:
+    model, report = AutoModelForCausalLM.from_pretrained(
+        source, use_safetensors=True, output_loading_info=True, **options, **_LOCAL
     )
     if absent := sorted(report["missing_keys"]):  # they would be random numbers
         raise cannot_load(
@@ -104,39 +126,7 @@ def _load(source: Path | str, *, quantization: Quantization, place: torch.device
             Text(f"{len(absent)} of its weights are missing.", f"缺少 {len(absent)} 个权重。"),
             hint=AGAIN,
         )
-    window = config.get_text_config(decoder=True).max_position_embeddings
-    return Loaded(model.eval(), tokenizer, template, int(window))
-
-
-def _precision(quantization: Quantization, dtype: torch.dtype) -> BitsAndBytesConfig | None:
-    if quantization == "none":
-        return None
-    # its notes, several for each token, would go to stderr; and it has to be told before
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    importlib.import_module("bitsandbytes")
-    if quantization == "int8":
-        return BitsAndBytesConfig(load_in_8bit=True)
-    # NF4 and double quantization: QLoRA, Dettmers et al. 2023, section 3. transformers' own
-    # defaults are FP4 and float32.
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype,
-    )
-
-
-def compute_dtype(place: torch.device) -> torch.dtype:
-    """Return bfloat16 where the hardware multiplies it, else what the device is good at.
-
-    A CPU without such units takes several times longer in bfloat16 than in float32.
-    """
-    if place.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if native else torch.float16
-    tell = getattr(torch.cpu, "get_capabilities", None)  # torch before 2.13 does not
-    able: dict[str, Any] = tell() if tell else {}
-    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
+    return model
 
 
 def _place(device: Device, *, name: str) -> torch.device:

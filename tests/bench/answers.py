@@ -30,11 +30,12 @@ from rag.generate.transformers_loading import load_model
 from rag.measure.sets import load_sets
 from rag.store.keeper import exact_index
 from rag.types import Message, Passage
+from rag.words import Text, detect_language
 from tests.bench import machine
 from tests.bench.child import folder_argument
 from tests.bench.corpus import eval_sets
 
-FOLLOW_UP = "Where does it say so?"
+FOLLOW_UP = Text("Where does it say so?", "依据在哪里？")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def _pair(
     ours: TransformersGenerator, question: str, passages: Sequence[Passage], *, most: int
 ) -> dict[str, Run]:
     messages = build_messages(question, passages)
-    later = build_messages(FOLLOW_UP, passages)
+    later = build_messages(FOLLOW_UP.say(detect_language(question)), passages)
     ours.forget()
     first = _ours(ours, messages, most)
     return {

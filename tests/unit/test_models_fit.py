@@ -125,6 +125,7 @@ def test_without_a_card_everything_is_loaded_as_it_always_was(tmp_path: Path) ->
         "context_tokens": 4096,
         "quantization": "nf4",
         "device": "auto",
+        "placement": None,
     }
     small = "Qwen2.5-Coder-1.5B-Instruct-Q4_K_M"
     assert plans.options(small, "llamacpp") == {
@@ -140,6 +141,26 @@ def test_on_a_card_precision_and_window_are_those_of_the_plan(tmp_path: Path) ->
     assert (large["quantization"], large["context_tokens"]) == ("none", 4096)
     middle = Scripted(settings(tmp_path), 24).plans.options(LLAMA, "transformers")
     assert (middle["quantization"], middle["context_tokens"]) == ("nf4", 4096)
+
+
+def test_layers_that_find_no_place_on_a_small_card_are_put_into_main_memory(
+    tmp_path: Path,
+) -> None:
+    whole = Scripted(settings(tmp_path), 24).plans.options(LLAMA, "transformers")["placement"]
+    assert whole.max_memory == ()
+    part = Scripted(settings(tmp_path), 6).plans.options(LLAMA, "transformers")["placement"]
+    assert [device for device, _ in part.max_memory] == ["cuda:0", "cpu"]
+    assert all(size > 0 for _, size in part.max_memory)
+
+
+def test_four_byte_numbers_are_planned_as_four_bytes(tmp_path: Path) -> None:
+    by = {
+        name: Scripted(settings(tmp_path, quantization=name), 80).plans.of(LLAMA)
+        for name in ("fp32", "fp16")
+    }
+    assert by["fp32"] is not None
+    assert by["fp16"] is not None
+    assert by["fp32"].bytes > 1.7 * by["fp16"].bytes
 
 
 def test_llama_cpp_is_told_how_many_layers_go_to_the_card(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,14 @@ from rag.errors import MissingDependency, ModelError, ModelMissing, OutOfMemory
 from rag.generate.templates import LLAMA2_CHAT
 from rag.generate.torch_memory import is_out_of_memory, out_of_memory
 from rag.generate.transformers_engine import TransformersGenerator
-from rag.generate.transformers_loading import Loaded, compute_dtype, load_model
+from rag.generate.transformers_loading import Loaded, load_model
+from rag.generate.transformers_weights import (
+    attention,
+    check_kept_quantization,
+    compute_dtype,
+    devices,
+)
+from rag.placement import Placement
 from rag.types import Delta, Message
 from rag.words import Text
 from tests.tiny_models import byte_tokenizer, llama_folder, tiny_llama
@@ -446,3 +454,62 @@ def test_on_a_gpu_the_memory_of_the_weights_is_counted_and_freed(folder: Path) -
 def _collect() -> Iterator[None]:
     yield
     gc.collect()
+
+
+@pytest.mark.parametrize(
+    ("quantization", "dtype"),
+    [("fp32", torch.float32), ("fp16", torch.float16), ("bf16", torch.bfloat16)],
+)
+def test_a_precision_that_is_named_is_the_one_that_is_loaded(
+    quantization: str, dtype: torch.dtype, folder: Path
+) -> None:
+    assert load(folder, quantization=quantization)._model.dtype is dtype
+
+
+@pytest.mark.parametrize("method", ["gptq", "awq"])
+def test_weights_that_need_gptqmodel_are_named_with_a_remedy(method: str, folder: Path) -> None:
+    config = folder / "config.json"
+    kept = f'{{"quantization_config": {{"quant_method": "{method}", "bits": 4}},'
+    config.write_text(config.read_text().replace("{", kept, 1))
+    with pytest.raises(MissingDependency, match=method.upper()) as caught:
+        load(folder)
+    assert "pip install gptqmodel" in caught.value.hint.zh
+    assert "nf4" in caught.value.hint.en
+
+
+def test_other_kept_quantization_is_left_to_the_library() -> None:
+    assert not check_kept_quantization(Path("m"), SimpleNamespace())
+    kept = SimpleNamespace(quantization_config={"quant_method": "bitsandbytes"})
+    assert check_kept_quantization(Path("m"), kept)
+
+
+def test_a_plan_says_which_layers_go_where() -> None:
+    card = torch.device("cuda", 0)
+    assert devices(None, card) == {"device_map": {"": card}}
+    assert devices(Placement("nf4", 4096), CPU) == {"device_map": {"": CPU}}
+    spread = Placement("nf4", 4096, (("cuda:0", 10), ("cuda:1", 20), ("cpu", 30)))
+    assert devices(spread, card) == {
+        "device_map": "sequential",
+        "max_memory": {0: 10, 1: 20, "cpu": 30},
+    }
+
+
+def test_weights_in_main_memory_by_a_plan_answer_like_others(folder: Path) -> None:
+    plan = Placement("auto", 512, (("cpu", 1 << 30),), kv_bits=8)
+    planned = load(folder, quantization="fp32", placement=plan)
+    assert planned._kept._kv_bits == 8
+    logits = [
+        g._model(input_ids=torch.tensor([[5, 6, 7]])).logits
+        for g in (planned, load(folder, quantization="fp32"))
+    ]
+    assert torch.equal(*logits)
+
+
+def test_flash_attention_is_used_where_it_is_installed_and_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    card = torch.device("cuda", 0)
+    assert attention(card, torch.bfloat16) == "sdpa"
+    monkeypatch.setattr("rag.generate.transformers_weights.is_flash_attn_2_available", lambda: True)
+    assert attention(card, torch.bfloat16) == "flash_attention_2"
+    assert attention(card, torch.float32) == attention(CPU, torch.bfloat16) == "sdpa"

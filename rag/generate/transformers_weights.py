@@ -1,0 +1,113 @@
+"""How weights are loaded: in which precision, onto which devices, with which attention."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import BitsAndBytesConfig
+from transformers.utils import is_flash_attn_2_available
+
+from rag.errors import MissingDependency
+from rag.placement import Placement
+from rag.words import Text
+
+Quantization = Literal["none", "fp32", "fp16", "bf16", "int8", "nf4"]
+"""``none`` is what the device computes best, without quantization."""
+
+_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+_BY_GPTQMODEL = {"gptq": "GPTQ", "awq": "AWQ"}
+
+
+def dtype_of(quantization: Quantization, place: torch.device) -> torch.dtype:
+    """Return what is computed in; of quantized weights, too."""
+    return _DTYPES.get(quantization) or compute_dtype(place)
+
+
+def compute_dtype(place: torch.device) -> torch.dtype:
+    """Return bfloat16 where the hardware multiplies it, else what the device is good at.
+
+    A CPU without such units takes several times longer in bfloat16 than in float32.
+    """
+    if place.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float16
+    tell = getattr(torch.cpu, "get_capabilities", None)  # torch before 2.13 does not
+    able: dict[str, Any] = tell() if tell else {}
+    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
+
+
+def bitsandbytes_config(
+    quantization: Quantization, dtype: torch.dtype, *, spread: bool
+) -> BitsAndBytesConfig | None:
+    """Return how weights are quantized while they are loaded; ``None``: they are not.
+
+    ``spread`` lets layers in the memory of the CPU stay as they are, without quantization.
+    """
+    if quantization not in {"int8", "nf4"}:
+        return None
+    # its notes, several for each token, would go to stderr; and it has to be told before
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    importlib.import_module("bitsandbytes")
+    if quantization == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_enable_fp32_cpu_offload=spread)
+    # NF4 and double quantization: QLoRA, Dettmers et al. 2023, section 3. transformers' own
+    # defaults are FP4 and float32.
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_enable_fp32_cpu_offload=spread,
+    )
+
+
+def devices(placement: Placement | None, place: torch.device) -> dict[str, Any]:
+    """Return ``from_pretrained``'s arguments for where layers go: in order, each card filled."""
+    if placement is None or not placement.max_memory:
+        return {"device_map": {"": place}}
+    most: dict[int | str, int] = {
+        "cpu" if name == "cpu" else int(name.removeprefix("cuda:")): size
+        for name, size in placement.max_memory
+    }
+    return {"device_map": "sequential", "max_memory": most}
+
+
+def attention(place: torch.device, dtype: torch.dtype) -> str:
+    """Return FlashAttention-2 where it is installed and the card computes in 16 bits, else SDPA."""
+    if place.type == "cuda" and dtype != torch.float32 and is_flash_attn_2_available():
+        return "flash_attention_2"
+    return "sdpa"
+
+
+def check_kept_quantization(path: Path, config: Any) -> bool:
+    """Return whether a checkpoint's weights are quantized already.
+
+    Raises:
+        MissingDependency: they are, and the package that reads them is not installed.
+    """
+    kept = getattr(config, "quantization_config", None)
+    if kept is None:
+        return False
+    method = kept.get("quant_method") if isinstance(kept, Mapping) else kept.quant_method
+    name = _BY_GPTQMODEL.get(str(getattr(method, "value", method)))
+    if name is not None and find_spec("gptqmodel") is None:
+        raise MissingDependency(
+            Text(
+                f"{path.name} holds {name} weights, which the package gptqmodel reads; it is not "
+                "installed.",
+                f"{path.name} 的权重为 {name} 格式，需要 gptqmodel 读取，但尚未安装。",
+            ),
+            hint=Text(
+                "Run `pip install gptqmodel` (it needs a CUDA GPU), or choose the same model "
+                'without quantization and set generator.quantization = "nf4".',
+                "请运行 `pip install gptqmodel`（需要 CUDA 显卡），或选择该模型的未量化版本并设置 "
+                'generator.quantization = "nf4"。',
+            ),
+        )
+    return True
