@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish() -> None:
     """Take what the imports made out of the garbage collector's sight.
 
-    torch, transformers and gradio leave over a million objects, and every full collection
+    torch, transformers and gradio leave some 600,000 objects, and every full collection
     looked at each: half of the time of tests that load models.
     """
     gc.collect()
