@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from rag.config import GeneratorSettings
 from rag.errors import ConfigError, RagError
 from rag.measure.bench import SERVER, Row, RowSpec
 from rag.measure.bench_sizes import gguf_precision, kept_precision, sizes_of
 from rag.words import Text
 
 if TYPE_CHECKING:
+    from rag.config import GeneratorSettings
     from rag.machine import MemoryReading
     from rag.models.store import ModelStore
 
@@ -117,7 +117,7 @@ def _of_path(path: Path, shown: str, name: str, generator: GeneratorSettings) ->
         return [RowSpec("llamacpp", shown, gguf_precision(path), only, str(path))]
     kept = kept_precision(path)
     rows = []
-    for precision in _precisions() if kept is None else (kept,):
+    for precision in PRECISIONS if kept is None else (kept,):
         settings: dict[str, Any] = {
             "engine": "transformers",
             "model": name,
@@ -127,13 +127,6 @@ def _of_path(path: Path, shown: str, name: str, generator: GeneratorSettings) ->
             settings["quantization"] = precision
         rows.append(RowSpec("transformers", shown, precision, settings, str(path)))
     return rows
-
-
-def _precisions() -> list[str]:
-    """Return those that the setting knows; "none" is the device's own choice of 16 or 32 bits."""
-    known = get_args(GeneratorSettings.model_fields["quantization"].annotation)
-    offered = [name for name in PRECISIONS if name in known]
-    return offered if "fp32" in known else ["none", *offered]
 
 
 def _reason(error: RagError) -> Text:
