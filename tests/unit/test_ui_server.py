@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rag.address import Address
-from rag.desk import DeskState
+from rag.desk_state import DeskState
 from rag.words import LANGUAGES, Language
 from tests.fakes import GPU, NO_GPU
 from ui.views_library import landing_html
