@@ -23,12 +23,11 @@ class OnCards:
 class Placement:
     """A plan for one model on one machine.
 
-    ``max_memory`` holds what the weights may take on each device, as ``("cuda:0", bytes)`` and
-    ``("cpu", bytes)``; layers go to the devices in this order, and what fits on no card is kept
-    in the memory of the CPU. Empty: everything on one device.
+    ``layers`` counts those that lie on each card; the rest waits in main memory. Empty:
+    everything on one device.
     """
 
     precision: Precision
     context_tokens: int
-    max_memory: tuple[tuple[str, int], ...] = ()
+    layers: tuple[int, ...] = ()
     kv_bits: KvBits = 16

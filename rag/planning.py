@@ -103,16 +103,10 @@ def fitting(settings: Settings, room: Room, *, but: str = "") -> list[str]:
 
 
 def placement_of(found: Plan) -> Placement:
-    """Return what an engine loads by: on one device, or with what each may take of the weights."""
+    """Return what the transformers engine loads by."""
     layout = found.layout
     precision = _PRECISIONS.get(layout.precision or "", "auto")
-    memory = [
-        (f"cuda:{shelf.place}" if shelf.place is not None else "cpu", held)
-        for shelf in found.shelves
-        if (held := dict(shelf.parts).get("weights"))
-    ]
-    spread = tuple(memory) if layout.layers and len(memory) > 1 else ()
-    return Placement(precision, layout.context_tokens, spread, layout.kv_bits)
+    return Placement(precision, layout.context_tokens, layout.layers, layout.kv_bits)
 
 
 def _on_cards(found: Plan) -> OnCards | None:

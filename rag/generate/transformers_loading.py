@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from rag.errors import MissingDependency, ModelError, ModelMissing
 from rag.generate.checkpoint_check import AGAIN, why_not_loaded
+from rag.generate.device_map import CPU
 from rag.generate.failures import cannot_load
 from rag.generate.templates import LLAMA2_CHAT
 from rag.generate.torch_memory import is_out_of_memory, let_go, out_of_memory
@@ -102,15 +103,16 @@ def _load(
     tokenizer = AutoTokenizer.from_pretrained(source, **_LOCAL)
     template = _template(path, config, tokenizer)
     dtype = dtype_of(quantization, place)
-    spread = bool(placement and len(placement.max_memory) > 1)
-    quantizer = None if kept else bitsandbytes_config(quantization, dtype, spread=spread)
+    where = devices(placement, place, config)
+    waits = CPU in where["device_map"].values()
+    quantizer = None if kept else bitsandbytes_config(quantization, dtype, spread=waits)
     model = _weights(
         source,
         config=config,
         dtype=dtype,
         quantization_config=quantizer,
         attn_implementation=attention(place, dtype),
-        **devices(placement, place),
+        **where,
     )
     window = config.get_text_config(decoder=True).max_position_embeddings
     return Loaded(model.eval(), tokenizer, template, int(window))

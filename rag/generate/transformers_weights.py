@@ -14,6 +14,7 @@ from transformers import BitsAndBytesConfig
 from transformers.utils import is_flash_attn_2_available
 
 from rag.errors import MissingDependency
+from rag.generate.device_map import device_map
 from rag.placement import Placement
 from rag.words import Text
 
@@ -67,15 +68,13 @@ def bitsandbytes_config(
     )
 
 
-def devices(placement: Placement | None, place: torch.device) -> dict[str, Any]:
-    """Return ``from_pretrained``'s arguments for where layers go: in order, each card filled."""
-    if placement is None or not placement.max_memory:
+def devices(placement: Placement | None, place: torch.device, config: Any) -> dict[str, Any]:
+    """Return ``from_pretrained``'s argument for where each part goes."""
+    if placement is None or not any(placement.layers):
         return {"device_map": {"": place}}
-    most: dict[int | str, int] = {
-        "cpu" if name == "cpu" else int(name.removeprefix("cuda:")): size
-        for name, size in placement.max_memory
-    }
-    return {"device_map": "sequential", "max_memory": most}
+    text = config.get_text_config(decoder=True)
+    tied = bool(text.tie_word_embeddings)
+    return {"device_map": device_map(placement.layers, layers=text.num_hidden_layers, tied=tied)}
 
 
 def attention(place: torch.device, dtype: torch.dtype) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig
 
 from rag.errors import MissingDependency, ModelError, ModelMissing, OutOfMemory
 from rag.generate.templates import LLAMA2_CHAT
@@ -484,18 +484,16 @@ def test_other_kept_quantization_is_left_to_the_library() -> None:
 
 
 def test_a_plan_says_which_layers_go_where() -> None:
-    card = torch.device("cuda", 0)
-    assert devices(None, card) == {"device_map": {"": card}}
-    assert devices(Placement("nf4", 4096), CPU) == {"device_map": {"": CPU}}
-    spread = Placement("nf4", 4096, (("cuda:0", 10), ("cuda:1", 20), ("cpu", 30)))
-    assert devices(spread, card) == {
-        "device_map": "sequential",
-        "max_memory": {0: 10, 1: 20, "cpu": 30},
-    }
+    card, config = torch.device("cuda", 0), LlamaConfig(num_hidden_layers=3)
+    assert devices(None, card, config) == {"device_map": {"": card}}
+    assert devices(Placement("nf4", 4096), CPU, config) == {"device_map": {"": CPU}}
+    assert devices(Placement("nf4", 4096, (0, 3)), card, config) == {"device_map": {"": 1}}
+    spread = devices(Placement("nf4", 4096, (1, 1)), card, config)["device_map"]
+    assert [spread[f"model.layers.{number}"] for number in range(3)] == [0, 1, "cpu"]
 
 
 def test_weights_in_main_memory_by_a_plan_answer_like_others(folder: Path) -> None:
-    plan = Placement("auto", 512, (("cpu", 1 << 30),), kv_bits=8)
+    plan = Placement("auto", 512, kv_bits=8)
     planned = load(folder, quantization="fp32", placement=plan)
     assert planned._kept._kv_bits == 8
     logits = [
