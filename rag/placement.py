@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Precision = Literal["auto", "fp32", "fp16", "bf16", "int8", "nf4"]
@@ -17,6 +18,7 @@ class OnCards:
     layers: tuple[int, ...]
     whole: bool  # with all layers on cards, what is no layer goes there, too
     kv_bits: KvBits = 16
+    saved_in: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +26,12 @@ class Placement:
     """A plan for one model on one machine.
 
     ``layers`` counts those that lie on each card; the rest waits in main memory. Empty:
-    everything on one device.
+    everything on one device. In ``saved_in`` weights that were quantized while they were loaded
+    are kept for the next time; ``None``: nowhere.
     """
 
     precision: Precision
     context_tokens: int
     layers: tuple[int, ...] = ()
     kv_bits: KvBits = 16
+    saved_in: Path | None = None

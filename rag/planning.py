@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+SAVED = "prepared"
+"""Below the folder of models: weights in 4 bits, made at the first load."""
 _PRECISIONS: dict[str, Precision] = {"none": "auto", "int8": "int8", "nf4": "nf4"}
 """What the planner calls 16 bit is whatever 16-bit format the card computes best."""
 
@@ -156,7 +158,10 @@ class Plans:
             "context_tokens": window,
             "quantization": precision,
             "device": chosen.device,
-            "placement": placement_of(found) if found and found.layout.layers else None,
+            "placement": replace(
+                placement_of(found) if found and found.layout.layers else Placement("auto", window),
+                saved_in=settings.models.folder / SAVED,
+            ),
         }
 
     def embedder_device(self) -> str:

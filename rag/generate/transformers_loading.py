@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from rag.generate.device_map import CPU
 from rag.generate.failures import cannot_load
 from rag.generate.templates import LLAMA2_CHAT
 from rag.generate.torch_memory import is_out_of_memory, let_go, out_of_memory
+from rag.generate.transformers_saved import SavedWeights
 from rag.generate.transformers_weights import (
     Quantization,
     attention,
@@ -30,6 +32,8 @@ from rag.placement import Placement
 from rag.words import Text
 
 Device = Literal["auto", "cpu", "cuda"]
+
+logger = logging.getLogger(__name__)
 
 LLAMA2_VOCABULARY = 32_000
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>")
@@ -104,18 +108,48 @@ def _load(
     template = _template(path, config, tokenizer)
     dtype = dtype_of(quantization, place)
     where = devices(placement, place, config)
-    waits = CPU in where["device_map"].values()
-    quantizer = None if kept else bitsandbytes_config(quantization, dtype, spread=waits)
-    model = _weights(
-        source,
-        config=config,
-        dtype=dtype,
-        quantization_config=quantizer,
-        attn_implementation=attention(place, dtype),
-        **where,
-    )
+    options = {"dtype": dtype, "attn_implementation": attention(place, dtype), **where}
+    whole = not kept and list(where["device_map"]) == [""]  # on one device
+    saved = _saved(source, quantization, dtype, placement) if whole else None
+    model = _read_saved(saved, options) if saved else None
+    if model is None:
+        waits = CPU in where["device_map"].values()
+        quantizer = None if kept else bitsandbytes_config(quantization, dtype, spread=waits)
+        model = _weights(source, config=config, quantization_config=quantizer, **options)
+        if saved:
+            saved.write(model)
     window = config.get_text_config(decoder=True).max_position_embeddings
     return Loaded(model.eval(), tokenizer, template, int(window))
+
+
+def _saved(
+    source: Path | str,
+    quantization: Quantization,
+    dtype: torch.dtype,
+    placement: Placement | None,
+) -> SavedWeights | None:
+    """Return where 4-bit weights are kept; not of what is no folder."""
+    if quantization != "nf4" or placement is None or placement.saved_in is None:
+        return None
+    if not isinstance(source, Path):
+        return None
+    compute = str(dtype).removeprefix("torch.")
+    return SavedWeights(source, folder=placement.saved_in, precision="nf4", compute=compute)
+
+
+def _read_saved(saved: SavedWeights, options: dict[str, Any]) -> Any | None:
+    """Return the model from kept weights; ``None`` if there are none that can be read."""
+    if not saved.ready():
+        return None
+    bitsandbytes_config("nf4", options["dtype"], spread=False)  # says if the package is missing
+    try:
+        return _weights(saved.path, **options)
+    except _UNREADABLE as error:
+        if is_out_of_memory(error):
+            raise
+        logger.warning("kept weights cannot be read: %s", error)
+        saved.set_aside()
+    return None
 
 
 def _weights(source: Path | str, **options: Any) -> Any:

@@ -15,7 +15,7 @@ from rag.errors import ConfigError, OutOfMemory
 from rag.factory import Factory
 from rag.machine import GpuReading, MemoryReading
 from rag.models.room import GIB, Card, Room
-from rag.placement import OnCards
+from rag.placement import OnCards, Placement
 from rag.planning import placement_of, plan_for, subject_named
 from rag.words import Language
 from tests.tiny_models import llama_gguf
@@ -120,12 +120,13 @@ def test_a_wrong_wish_is_said_with_a_remedy(
 
 
 def test_without_a_card_everything_is_loaded_as_it_always_was(tmp_path: Path) -> None:
-    plans = Scripted(settings(tmp_path)).plans
+    wished = settings(tmp_path)
+    plans = Scripted(wished).plans
     assert plans.options(LLAMA, "transformers") == {
         "context_tokens": 4096,
         "quantization": "nf4",
         "device": "auto",
-        "placement": None,
+        "placement": Placement("auto", 4096, saved_in=wished.models.folder / "prepared"),
     }
     small = "Qwen2.5-Coder-1.5B-Instruct-Q4_K_M"
     assert plans.options(small, "llamacpp") == {
