@@ -24,7 +24,6 @@ from rag.factory import Factory
 from rag.gpu.tidy import tidy
 from rag.ingest.folder import real_path
 from rag.ingest.uploads import Added, add_file
-from rag.machine import Sample
 from rag.model_loading import ModelLoading
 from rag.store.chats import Chats
 from rag.store.jobs import Jobs
@@ -58,7 +57,11 @@ class Desk:
         self._model = ModelLoading(stopped)
         self._factory = Factory(settings, report=self._model.tell, cancelled=stopped)
         self._ledger = self._factory.ledger()
-        self._watch = MachineWatch(self._factory.readings(), self._parts)
+        self.machine = MachineWatch(
+            self._factory.readings(),
+            self._parts,
+            answers=lambda at: [(t.asked_at, t.answer) for t in self.chats.since(at)],
+        )
         self.chats = Chats(self._ledger)
         self._last_usage: Usage | None = None
         self._index = LiveIndex(
@@ -80,6 +83,7 @@ class Desk:
             library,
             self._jobs,
             progress=lambda: self._worker.progress,
+            report=self.machine.report,
             done=self._worker.quick_done,
             stopping=self._stopping,
         )
@@ -113,7 +117,7 @@ class Desk:
             ("errands", self._errands.run),
             ("watch", self._worker.watch),
             ("ahead", self._ahead.run),
-            ("machine", lambda: self._watch.run(self._stopping)),
+            ("machine", lambda: self.machine.run(self._stopping)),
         ):
             thread = threading.Thread(target=work, name=f"desk-{name}", daemon=True)
             thread.start()
@@ -144,18 +148,14 @@ class Desk:
             sync_progress=self._worker.progress,
             sync_note=self._worker.note,
             documents_revision=self._worker.revision,
-            memory=self._watch.reading(),
+            memory=self.machine.reading(),
             last_usage=self._last_usage,
             reading_ahead=self._ahead.busy,
             stale=self._worker.stale,
             server=self.settings.generator.asked_server(),
             lowered=self._factory.ladder.lowered,
-            heat=self._watch.heat.note,
+            heat=self.machine.heat.note,
         )
-
-    def history(self, seconds: float) -> tuple[Sample, ...]:
-        """Return how the machine was in the last seconds, once a second, oldest first."""
-        return self._watch.history(seconds)
 
     def documents(self) -> list[DocumentStatus]:
         """Return all documents with what became of them, sorted by path."""
@@ -261,9 +261,9 @@ class Desk:
                 history=history,
                 documents=documents,
                 mode=mode,
-                cancelled=self._watch.heat.watched(cancelled),
+                cancelled=self.machine.heat.watched(cancelled),
             )
-            for event in self._watch.told(events):
+            for event in self.machine.told(events):
                 if isinstance(event, Finished):
                     self._last_usage = event.answer.usage
                 yield event

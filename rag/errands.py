@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import RagError
@@ -62,13 +63,18 @@ class Errands:
         jobs: Jobs,
         *,
         progress: Callable[[], Progress | None],
+        report: Callable[[Path], dict[str, Any]],
         done: Callable[[Job], None],
         stopping: threading.Event,
     ) -> None:
-        """``progress`` is what those who wait are shown; ``done`` hears of each job."""
+        """``progress`` is what those who wait are shown; ``done`` hears of each job.
+
+        ``report`` writes what the machine did into a folder.
+        """
         self._library = library
         self._jobs = jobs
         self._progress = progress
+        self._report = report
         self._done = done
         self._stopping = stopping
         self._wake = threading.Event()
@@ -94,6 +100,8 @@ class Errands:
         def work() -> dict[str, Any]:
             if job.kind == "forget":
                 return {"forgotten": self._library.forget(path)}
+            if job.kind == "report":
+                return self._report(Path(path))
             self._library.remember(path)
             return {"syncing": True}
 

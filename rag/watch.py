@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rag.gpu.heat import HeatGuard
-from rag.gpu.ring import Ring
+from rag.gpu.ring import HOUR, Ring
 from rag.notice import Notice
 from rag.types import Event, Finished
 
 if TYPE_CHECKING:
     from rag.device import GpuReadings
+    from rag.gpu.report import Answered
     from rag.machine import Holder, MemoryReading, Sample
 
 EVERY_S = 1.0
@@ -30,13 +32,15 @@ class MachineWatch:
         readings: GpuReadings,
         parts: Parts = dict,
         *,
+        answers: Callable[[float], Iterable[Answered]] = lambda _: (),
         heat: HeatGuard | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """``parts`` is what the engines hold on cards."""
+        """``parts`` is what the engines hold on cards; ``answers`` those kept since a moment."""
         self._readings = readings
         self._parts = parts
         self._now = now
+        self._answers = answers
         self._ring = Ring()
         self._latest: MemoryReading | None = None
         self._read_at = 0.0
@@ -79,3 +83,17 @@ class MachineWatch:
     def history(self, seconds: float) -> tuple[Sample, ...]:
         """Return the samples of the last seconds, oldest first."""
         return self._ring.since(self._now() - seconds)
+
+    def report(self, folder: Path) -> dict[str, Any]:
+        """Write what the machine did in the last hour; return what was written, and its sums.
+
+        Raises:
+            ConfigError: the folder cannot be written.
+        """
+        from rag.gpu import report
+
+        now, samples = self.reading(), self.history(HOUR)
+        made = report.build(samples, self._answers(self._now() - HOUR), now)
+        names = report.write(folder, made)
+        sums = {key: value for key, value in made.items() if key not in {"timeline", "answers"}}
+        return {**sums, "answers": len(made["answers"]), "folder": str(folder), "files": names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from threading import Event as Flag
 from threading import Lock
+from typing import Any
 
 import pypdfium2
 
@@ -19,8 +21,9 @@ from rag.document_status import DocumentStatus
 from rag.errors import RagError, UnknownDocument, UnreadableDocument
 from rag.explain.outcomes import outcome
 from rag.explain.values import Asked, Place, Step, Why
+from rag.gpu.ring import Ring
 from rag.ingest.uploads import Added
-from rag.machine import MemoryReading
+from rag.machine import GpuReading, Held, MemoryReading, Sample
 from rag.reading import AskMode, Coverage, Offer, Reading
 from rag.store.chats import Absence, Chats
 from rag.store.kept import KeptIndex
@@ -58,6 +61,30 @@ GPU = MemoryReading(
     power_w=287,
     gpu_percent=74,
 )
+CARD = GpuReading(
+    0,
+    uuid="GPU-0",
+    name="NVIDIA GeForce RTX 4090",
+    used_bytes=int(13.1 * GIB),
+    total_bytes=24 * GIB,
+    percent=74,
+    temperature_c=61,
+    slowdown_c=90,
+    power_w=287,
+    power_limit_w=450,
+    clock_mhz=2520,
+    max_clock_mhz=3105,
+    fan_percent=41,
+)
+HELD = (
+    Held("weights", int(7.3 * GIB)),
+    Held("kv", int(1.9 * GIB)),
+    Held("embedder", int(1.4 * GIB)),
+    Held("cache", int(0.6 * GIB)),
+    Held("context", int(0.5 * GIB)),
+    Held("others", int(1.4 * GIB)),
+)
+GPU = replace(GPU, gpus=(CARD,), held=HELD)
 MODEL = "Qwen2.5-Coder-1.5B-Instruct Q4_K_M"
 LOST = {"place": 9, "k": 5, "words": Text(" (<rare>)", "（<rare>）"), "document": EN}
 _PDFIUM = Lock()  # PDFium may be entered by one thread at a time
@@ -73,6 +100,41 @@ class FakeChats(Chats):
     def absent(self, documents: Iterable[str]) -> dict[str, Absence]:
         here = {status.id for status in self._desk.statuses}
         return {document: "forgotten" for document in documents if document not in here}
+
+
+class FakeMachine:
+    """Ten minutes of a machine that works in waves, with or without a card."""
+
+    def __init__(self, memory: MemoryReading) -> None:
+        self.memory = memory
+        self.reports: list[Path] = []
+        self.error: RagError | None = None
+
+    def history(self, seconds: float) -> tuple[Sample, ...]:
+        ring = Ring()
+        for second in range(600):
+            wave = 0.5 + 0.5 * math.sin(second / 23) * math.sin(second / 7)
+            cards = tuple(
+                replace(
+                    card,
+                    percent=100 * wave,
+                    used_bytes=int((11 + 2 * wave) * GIB),
+                    temperature_c=52 + 14 * wave,
+                    power_w=60 + 330 * wave,
+                )
+                for card in self.memory.gpus
+            )
+            at = replace(self.memory, cpu_percent=100 * wave, gpus=cards)
+            ring.add(at, at=1_800_000_000.0 + second)
+        return ring.since(1_800_000_600.0 - seconds)
+
+    def report(self, folder: Path) -> dict[str, Any]:
+        if self.error:
+            raise self.error
+        self.reports.append(folder)
+        folder.mkdir(parents=True)
+        (folder / "report.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+        return {"files": ["report.json", "report.png"]}
 
 
 @dataclass
@@ -104,6 +166,7 @@ class FakeDesk:
         self.go, self.was_cancelled = Flag(), Flag()
         self._ledger = Ledger(self.folder / ".rag" / "library.db")
         self.chats: Chats = FakeChats(self._ledger, self)
+        self.machine = FakeMachine(self.memory)
         self.cancelled_after = -1
         self.asked: list[tuple[str, tuple[Message, ...], frozenset[str]]] = []
         self.now = DeskState("ready", MODEL, None, None, None, None, 1, self.memory, None)

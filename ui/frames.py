@@ -55,6 +55,12 @@ STRIP = (
     '<div class="strip"><div id="strip-readings"></div>'
     '<button type="button" class="language" data-do="language" data-word="language_short" '
     'data-word-title="language"></button>'
-    f"{_tool('theme', 'theme', 'theme')}</div>"
+    f"{_tool('machine', 'machine', 'machine')}{_tool('theme', 'theme', 'theme')}</div>"
+    '<aside id="machine" data-word-title="machine" hidden>'
+    '<header><h2 data-word="machine"></h2>'
+    f"{_tool('close-machine', 'machine_close', 'close')}</header>"
+    '<div id="machine-body"></div><div class="m-foot"><span id="machine-said" role="status"></span>'
+    '<button type="button" data-do="machine-report" data-word="machine_report"></button>'
+    "</div></aside>"
     '<div id="banner" role="alert" hidden></div><div id="drop" hidden><b></b></div>'
 )

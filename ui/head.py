@@ -13,7 +13,7 @@ from ui.words import WORDS
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (
     *("words.js", "state.js", "evidence.js", "library.js"),
-    *("forget.js", "chat.js", "ahead.js", "reading.js", "why.js", "chats.js"),
+    *("forget.js", "chat.js", "ahead.js", "reading.js", "why.js", "chats.js", "machine.js"),
 )
 STYLES = (
     "style.css",
@@ -23,6 +23,7 @@ STYLES = (
     "why.css",
     "evidence.css",
     "chats.css",
+    "machine.css",
 )
 
 

@@ -19,6 +19,7 @@ from rag.explain.values import Asked
 from rag.types import Message
 from rag.words import Language
 from ui.routes_chats import add_chats
+from ui.routes_machine import add_machine
 from ui.seam import DeskLike
 from ui.views_kept import forgotten_html, kept_html
 from ui.views_library import library, sync_html, totals_words
@@ -47,6 +48,7 @@ def desk_router(desk: DeskLike) -> APIRouter:
     _add_changes(router, desk)
     _add_why(router, desk)
     add_chats(router, desk)
+    add_machine(router, desk)
     return router
 
 

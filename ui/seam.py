@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from rag.ahead import Draft
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rag.document_status import DocumentStatus
     from rag.explain.values import Asked, Why
     from rag.ingest.uploads import Added
+    from rag.machine import Sample
     from rag.reading import AskMode
     from rag.store.chats import Chats
     from rag.store.kept import KeptIndex
@@ -20,11 +21,32 @@ if TYPE_CHECKING:
     from rag.words import Text
 
 
+class MachineLike(Protocol):
+    """The machine in the last hour."""
+
+    def history(self, seconds: float) -> tuple[Sample, ...]:
+        """Return the samples of the last seconds, oldest first."""
+        ...
+
+    def report(self, folder: Path) -> dict[str, Any]:
+        """Write what the machine did; the result names the ``files``.
+
+        Raises:
+            ConfigError: the folder cannot be written.
+        """
+        ...
+
+
 class DeskLike(Protocol):
     """The part of ``rag.desk.Desk`` that the screen talks to."""
 
     settings: Settings
     chats: Chats
+
+    @property
+    def machine(self) -> MachineLike:
+        """What the panel shows."""
+        ...
 
     def state(self) -> DeskState:
         """Return one cheap snapshot; polled once a second."""

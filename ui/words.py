@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from rag.words import Language, Text
 from ui.words_left import LEFT
+from ui.words_machine import MACHINE
 from ui.words_why import WHY
 
 WORDS: dict[str, Text] = {
     "opening": Text("Opening…", "正在打开…"),
     **LEFT,
+    **MACHINE,
     **WHY,
     # -- sync and download, by stage
     "stage_scan": Text("Looking through the folder", "正在查看文件夹"),

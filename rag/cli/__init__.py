@@ -20,6 +20,7 @@ from rag.cli.bench import bench
 from rag.cli.context import Context, system_language
 from rag.cli.doctor import doctor
 from rag.cli.evaluate import evaluate
+from rag.cli.gpu import gpu
 from rag.cli.library import forget, rebuild, sync
 from rag.cli.screen import ui
 from rag.cli.settings import settings
@@ -35,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich doubles the time of --help: .4 s instead of .2
     help="Ask your own PDFs on your own machine. 在自己的电脑上向自己的 PDF 提问。",
 )
-for command in (ui, sync, rebuild, status, forget, ask, search, why, doctor, bench, settings):
+for command in (ui, sync, rebuild, status, forget, ask, search, why, doctor, bench, gpu, settings):
     app.command()(command)
 app.command("eval")(evaluate)
 app.add_typer(chats_commands.app, name="chats")

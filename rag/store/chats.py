@@ -103,6 +103,18 @@ class Chats:
             for question, answer, documents, asked_at in rows
         ]
 
+    def since(self, at: float) -> list[KeptTurn]:
+        """Return the turns of all chats that were kept from that moment on, in order."""
+        rows = self._ledger.connection.execute(
+            "SELECT question, answer, documents, asked_at FROM turns WHERE asked_at >= ?"
+            " ORDER BY id",
+            (at,),
+        )
+        return [
+            KeptTurn(question, from_json(Answer, answer), tuple(json.loads(documents)), asked_at)
+            for question, answer, documents, asked_at in rows
+        ]
+
     def delete(self, chats: Iterable[int]) -> None:
         """Delete chats with all that they kept; unknown ones are ignored."""
         with self._ledger.transaction() as connection:

@@ -16,8 +16,8 @@ from rag.types import Progress
 if TYPE_CHECKING:
     from rag.store.ledger import Ledger
 
-JobKind = Literal["sync", "rebuild", "rollback", "forget", "remember"]
-QUICK = ("forget", "remember")
+JobKind = Literal["sync", "rebuild", "rollback", "forget", "remember", "report"]
+QUICK = ("forget", "remember", "report")
 """Done at once, beside whatever else is being done."""
 STALE_S = 15.0  # no heartbeat for so long: nobody is working on it
 _STOPPED = json.dumps(
@@ -79,7 +79,7 @@ class Jobs:
         """Return the oldest job nobody has taken, of the quick ones or of the others."""
         row = self._ledger.connection.execute(
             "SELECT id, kind, argument, state, progress, result, error, heartbeat_at"
-            " FROM jobs WHERE state = 'queued' AND (kind IN (?, ?)) = ? ORDER BY id LIMIT 1",
+            " FROM jobs WHERE state = 'queued' AND (kind IN (?, ?, ?)) = ? ORDER BY id LIMIT 1",
             (*QUICK, quick),
         ).fetchone()
         return None if row is None else _job(row)
