@@ -14,7 +14,6 @@ from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.machine import GpuReading, MemoryReading
-    from rag.watch import MachineWatch
 
 HOLDERS = {
     "weights": Text("weights", "权重"),
@@ -126,23 +125,23 @@ def _report(context: Context, folder: Path, seconds: float, *, as_json: bool) ->
 
 def _measured(context: Context, folder: Path, seconds: float) -> dict[str, Any]:
     """Watch for a while; the app, which has the last hour, is not open."""
-    watch = _watch(context)
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        watch.look()
-        time.sleep(1.0)
-    watch.look()
-    return watch.report(folder)
-
-
-def _watch(context: Context) -> MachineWatch:
     from rag.factory import Factory
     from rag.store.chats import Chats
     from rag.watch import MachineWatch
 
     factory = Factory(context.settings)
-    chats = Chats(factory.ledger())
-    return MachineWatch(
-        factory.readings(),
-        answers=lambda at: [(turn.asked_at, turn.answer) for turn in chats.since(at)],
-    )
+    ledger = factory.ledger()
+    try:
+        chats = Chats(ledger)
+        watch = MachineWatch(
+            factory.readings(),
+            answers=lambda at: [(turn.asked_at, turn.answer) for turn in chats.since(at)],
+        )
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            watch.look()
+            time.sleep(1.0)
+        watch.look()
+        return watch.report(folder)
+    finally:
+        ledger.close()
