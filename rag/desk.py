@@ -57,12 +57,8 @@ class Desk:
         self._model = ModelLoading(stopped)
         self._factory = Factory(settings, report=self._model.tell, cancelled=stopped)
         self._ledger = self._factory.ledger()
-        self.machine = MachineWatch(
-            self._factory.readings(),
-            self._parts,
-            answers=lambda at: [(t.asked_at, t.answer) for t in self.chats.since(at)],
-        )
         self.chats = Chats(self._ledger)
+        self.machine = MachineWatch(self._factory.readings(), self._parts, answers=self.chats.since)
         self._last_usage: Usage | None = None
         self._index = LiveIndex(
             self._ledger, settings.data / "chroma", engine=settings.retrieve.index

@@ -16,8 +16,8 @@ from rag.types import Event, Finished
 
 if TYPE_CHECKING:
     from rag.device import GpuReadings
-    from rag.gpu.report import Answered
     from rag.machine import Holder, MemoryReading, Sample
+    from rag.store.chats import KeptTurn
 
 EVERY_S = 1.0
 _FRESH_S = 2 * EVERY_S
@@ -32,7 +32,7 @@ class MachineWatch:
         readings: GpuReadings,
         parts: Parts = dict,
         *,
-        answers: Callable[[float], Iterable[Answered]] = lambda _: (),
+        answers: Callable[[float], Iterable[KeptTurn]] = lambda _: (),
         heat: HeatGuard | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -93,7 +93,8 @@ class MachineWatch:
         from rag.gpu import report
 
         now, samples = self.reading(), self.history(HOUR)
-        made = report.build(samples, self._answers(self._now() - HOUR), now)
+        turns = self._answers(self._now() - HOUR)
+        made = report.build(samples, [(turn.asked_at, turn.answer) for turn in turns], now)
         names = report.write(folder, made)
         sums = {key: value for key, value in made.items() if key not in {"timeline", "answers"}}
         return {**sums, "answers": len(made["answers"]), "folder": str(folder), "files": names}

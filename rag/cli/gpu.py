@@ -132,11 +132,7 @@ def _measured(context: Context, folder: Path, seconds: float) -> dict[str, Any]:
     factory = Factory(context.settings)
     ledger = factory.ledger()
     try:
-        chats = Chats(ledger)
-        watch = MachineWatch(
-            factory.readings(),
-            answers=lambda at: [(turn.asked_at, turn.answer) for turn in chats.since(at)],
-        )
+        watch = MachineWatch(factory.readings(), answers=Chats(ledger).since)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             watch.look()

@@ -107,7 +107,7 @@ def test_the_report_takes_the_kept_answers_of_the_last_hour(tmp_path: Path) -> N
     driver = ScriptedDriver(cards=[Card()])
     watch = MachineWatch(
         MachineReadings(driver),
-        answers=lambda at: [(turn.asked_at, turn.answer) for turn in chats.since(at)],
+        answers=chats.since,
     )
     watch.look()
     told = watch.report(tmp_path / "out")
