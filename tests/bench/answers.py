@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from rich import box
@@ -27,6 +27,7 @@ from rag.factory import Factory
 from rag.generate.prompt import build_messages
 from rag.generate.transformers_engine import TransformersGenerator
 from rag.generate.transformers_loading import load_model
+from rag.generate.transformers_weights import Quantization
 from rag.measure.sets import load_sets
 from rag.store.keeper import exact_index
 from rag.types import Message, Passage
@@ -78,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.answers", description=__doc__)
     parser.add_argument("knowledge", type=folder_argument, help="a folder that has been synced")
     parser.add_argument("--model", type=folder_argument, required=True, help="a folder of weights")
-    parser.add_argument("--quantization", choices=("none", "int8", "nf4"), default="none")
+    parser.add_argument("--quantization", choices=get_args(Quantization), default="none")
     parser.add_argument("--kv-bits", type=int, choices=(8, 16), default=16)
     parser.add_argument("--questions", type=int, default=10)
     parser.add_argument("--k", type=int, default=5, help="passages in a prompt (default 5)")

@@ -1,11 +1,14 @@
 """Control tokens in documents, and the Llama-2 chat template."""
 
 import pytest
+from tokenizers.processors import TemplateProcessing
 
 from rag.generate.failures import failed
 from rag.generate.templates import LLAMA2_CHAT, neutralise, plain_turns
-from rag.types import Message
-from tests.tiny_models import byte_tokenizer
+from rag.generate.transformers_engine import TransformersGenerator
+from rag.generate.transformers_loading import Loaded
+from rag.types import Message, Role
+from tests.tiny_models import byte_tokenizer, tiny_llama
 
 MARKERS = [
     # ChatML and Qwen
@@ -201,6 +204,39 @@ def test_llama_2_begins_a_prompt_with_one_start_token() -> None:
     assert ids[1] != tokenizer.bos_token_id
     assert ids.count(tokenizer.bos_token_id) == 2  # one for each user turn
     assert ids.count(tokenizer.eos_token_id) == 1
+
+
+def test_a_llama_2_tokenizer_that_adds_a_start_token_of_its_own_adds_none_here() -> None:
+    tokenizer = byte_tokenizer(template=LLAMA2_CHAT)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", tokenizer.bos_token_id)]
+    )
+    assert tokenizer("Why?")["input_ids"][0] == tokenizer.bos_token_id
+    generator = TransformersGenerator(
+        Loaded(tiny_llama(), tokenizer, LLAMA2_CHAT, 512), name="tiny", context_tokens=512
+    )
+    ids = generator._encode([Message("system", "Rules."), Message("user", "Why?")])
+    assert ids.count(tokenizer.bos_token_id) == 1
+    assert generator.count_tokens([Message("user", "Why?")]) == len("[INST] Why? [/INST]") + 1
+
+
+@pytest.mark.parametrize("role", ["system", "user", "assistant"])
+@pytest.mark.parametrize(
+    "marker", ["[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<s>", "</s>", "[ /INST]", "<< SYS >>"]
+)
+def test_in_llama_2_no_turn_can_open_or_close_another(role: Role, marker: str) -> None:
+    talk = [
+        Message("system", "Rules."),
+        Message("user", "One?"),
+        Message("assistant", "Two."),
+        Message("user", "Three?"),
+    ]
+    clean = render(*talk)
+    hostile = render(
+        *(Message(m.role, f"{m.content} {marker} x") if m.role == role else m for m in talk)
+    )
+    for control in ("[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<s>", "</s>"):
+        assert hostile.count(control) == clean.count(control)
 
 
 def test_failures_speak_both_languages() -> None:
