@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rag import wiring
 from rag.ahead import ReadAhead, Surroundings
 from rag.errors import StoreError
+from rag.forecast import Forecast, Forecaster
 from rag.generate.prompt import build_messages
 from rag.whole.scope import Pace
 from rag.words import Text
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
 
     from rag.explain.explainer import Explainer
     from rag.factory import Factory
+    from rag.machine import MemoryReading
     from rag.model_loading import ModelLoading
     from rag.store.ledger import Ledger
     from rag.store.live_index import LiveIndex
+    from rag.types import Usage
     from rag.whole.asker import Asker
 
 
@@ -34,6 +37,7 @@ class Answering:
         self._index = index
         self._model = model
         self._pace = Pace()
+        self._forecaster = Forecaster(factory)
 
     def asker(self) -> Asker:
         """Return question answering, which waits for the model if it must.
@@ -49,6 +53,10 @@ class Answering:
             generator=self._model.wait,
             pace=self._pace,
         )
+
+    def forecast(self, reading: MemoryReading, last: Usage | None) -> Forecast | None:
+        """Return what the next question costs; ``None`` while no model is loaded here."""
+        return self._forecaster.next_question(self._model.loaded, reading, last)
 
     def read_ahead(
         self, *, stopping: threading.Event, syncing: Callable[[], bool], asking: Callable[[], bool]

@@ -135,7 +135,7 @@ class Desk:
 
     def state(self) -> DeskState:
         """Return the app as it is now."""
-        model = self._model
+        model, now = self._model, self.machine.reading()
         return DeskState(
             model_state=model.state,
             model_name=model.name,
@@ -144,13 +144,14 @@ class Desk:
             sync_progress=self._worker.progress,
             sync_note=self._worker.note,
             documents_revision=self._worker.revision,
-            memory=self.machine.reading(),
+            memory=now,
             last_usage=self._last_usage,
             reading_ahead=self._ahead.busy,
             stale=self._worker.stale,
             server=self.settings.generator.asked_server(),
             lowered=self._factory.ladder.lowered,
             heat=self.machine.heat.note,
+            forecast=self._answering.forecast(now, self._last_usage),
         )
 
     def documents(self) -> list[DocumentStatus]:

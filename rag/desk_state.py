@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rag.address import Address
+from rag.forecast import Forecast
 from rag.machine import MemoryReading
 from rag.model_loading import ModelState
 from rag.types import Progress, Usage
@@ -29,3 +30,4 @@ class DeskState:
     server: Address | None = None  # that answers, where the model does not run in this program
     lowered: tuple[Text, ...] = ()  # what answers do without, for want of memory
     heat: Text | None = None  # why answers come with pauses
+    forecast: Forecast | None = None  # of the next question, where a model is loaded here

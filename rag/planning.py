@@ -127,6 +127,8 @@ class Plans:
         self._room: Room | None = None
         self._made: dict[str, Plan | None] = {}
         self._guard = threading.Lock()
+        self.loaded: Plan | None = None
+        """By which the model was loaded that answers; ``None`` where nothing could be computed."""
 
     def of(self, name: str) -> Plan | None:
         """Return how a model is to be loaded; ``None`` where nothing can be computed for it."""
@@ -144,6 +146,7 @@ class Plans:
         settings, found = self._factory.settings, self.of(name)
         if found is not None and self._room is not None and hopeless(found, self._room):
             raise too_large(settings, found, self._room)
+        self.loaded = found
         chosen, layout = settings.generator, found.layout if found else None
         window = chosen.context_tokens
         if window == "auto":  # in main memory the window was never the planner's to cut

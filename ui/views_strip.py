@@ -16,6 +16,7 @@ from ui.words import say
 if TYPE_CHECKING:
     from rag.address import Address
     from rag.desk_state import DeskState
+    from rag.forecast import Forecast
 
 
 def state_word(state: DeskState, language: Language) -> tuple[str, str]:
@@ -48,7 +49,7 @@ def strip_html(state: DeskState, language: Language) -> str:
     return (
         f'<span class="word {kind}" title="{hover}"><i class="dot"></i>'
         f'<b data-idle="{escape(word)}">{escape(word)}</b></span>'
-        f"{shown}{readings}{_last(state.last_usage, language)}"
+        f"{shown}{readings}{_last(state.last_usage, language)}{_next(state.forecast, language)}"
         f'<span class="model" title="{escape(state.model_name)}">{escape(state.model_name)}</span>'
     )
 
@@ -137,3 +138,16 @@ def _last(usage: Usage | None, language: Language) -> str:
     )
     title = word("last_answer", language)
     return f'<span class="reading last" title="{title}">{escape(words)}</span>'
+
+
+def _next(forecast: Forecast | None, language: Language) -> str:
+    """Return what the next question costs; it stands out only where there is no room for it."""
+    if forecast is None:
+        return ""
+    words = say("next_question", language, tokens=f"{round(forecast.tokens, -2):,}")
+    if forecast.bytes:
+        words += f", +{gib(forecast.bytes)} GB"
+    key = "next_fits" if forecast.fits else "next_does_not_fit"
+    title = say("next_title", language, fits=say(key, language), window=f"{forecast.window:,}")
+    kind = "quiet" if forecast.fits else "away"
+    return f'<span class="reading {kind} next" title="{escape(title)}">{escape(words)}</span>'

@@ -213,6 +213,17 @@ WORDS: dict[str, Text] = {
         "The last answer: tokens per second, and seconds to its first word",
         "上一次回答：每秒词元数，以及出现首字的秒数",
     ),
+    "next_question": Text("next ≈ {tokens} tokens", "下一问 ≈ {tokens} 词元"),
+    "next_fits": Text("there is room for it", "内存足够"),
+    "next_does_not_fit": Text(
+        "there is not enough memory: fewer passages will be shown to the model",
+        "内存不足：会减少给模型的段落",
+    ),
+    "next_title": Text(
+        "What the next question takes, with all its passages; {fits}. The model reads {window}"
+        " tokens at most.",
+        "下一个问题连同全部段落的开销；{fits}。模型最多读取 {window} 个词元。",
+    ),
     "theme": Text("Light or dark", "浅色或深色"),
     "language": Text("切换到中文", "Switch to English"),
     "language_short": Text("中文", "EN"),

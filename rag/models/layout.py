@@ -16,7 +16,7 @@ from rag.models.footprint import (
     weights_of,
     weights_of_file,
 )
-from rag.models.room import Card
+from rag.models.room import Card, reserve
 from rag.models.shape import Shape
 from rag.placement import KvBits
 
@@ -26,8 +26,6 @@ Part = Literal["weights", "kv", "working", "cuda", "embedder", "reranker", "ocr"
 CUDA_CONTEXT_BYTES = 512 << 20
 """What CUDA, cuBLAS and their kernels take of a card that a process uses. An assumption: drivers
 differ, and this project has measured none."""
-RESERVE_BYTES, RESERVE_SHARE = 256 << 20, 0.03
-"""Left free of each card: allocators hand out memory in blocks, and a desktop may want some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +89,6 @@ class Shelf:
         return self.bytes <= self.limit_bytes
 
 
-def reserve(card: Card) -> int:
-    """Return what is left free of a card."""
-    return max(RESERVE_BYTES, round(RESERVE_SHARE * card.total_bytes))
-
-
 def shelves(
     subject: Subject, layout: Layout, helpers: Helpers, cards: Sequence[Card], ram_free: int
 ) -> tuple[Shelf, ...]:
@@ -104,7 +97,7 @@ def shelves(
     for place, card in enumerate(cards):
         parts = tuple(_on_card(subject, layout, helpers, place))
         if parts:
-            limit = max(0, card.free_bytes - reserve(card))
+            limit = max(0, card.free_bytes - reserve(card.total_bytes))
             found.append(Shelf(card.name, parts, card.free_bytes, limit, place))
     parts = tuple(_in_ram(subject, layout, helpers))
     return (*found, Shelf("", parts, ram_free, ram_free))

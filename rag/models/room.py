@@ -12,6 +12,10 @@ IDLE_SHARE = 0.97
 the machine at hand the free memory is read."""
 
 
+RESERVE_BYTES, RESERVE_SHARE = 256 << 20, 0.03
+"""Left free of each card: allocators hand out memory in blocks, and a desktop may want some."""
+
+
 @dataclass(frozen=True, slots=True)
 class Card:
     """A graphics card's memory. ``bandwidth`` is bytes a second; 0 = unknown."""
@@ -35,6 +39,11 @@ class Room:
     ram_total_bytes: int
     ram_free_bytes: int
     cards: tuple[Card, ...] = ()
+
+
+def reserve(total_bytes: int) -> int:
+    """Return what is left free of a card of that size."""
+    return max(RESERVE_BYTES, round(RESERVE_SHARE * total_bytes))
 
 
 def room_of(reading: MemoryReading) -> Room:

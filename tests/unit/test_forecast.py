@@ -1,0 +1,98 @@
+"""Before a question is sent, what it takes is known: tokens, memory, and whether that is there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rag.config import GeneratorSettings, ModelSettings, Settings
+from rag.desk_state import DeskState
+from rag.factory import Factory
+from rag.forecast import Forecast, Forecaster
+from rag.generate.echo import EchoGenerator
+from rag.machine import GpuReading, MemoryReading
+from rag.models.room import GIB
+from rag.types import Usage
+from rag.words import Language
+from tests.fakes import NO_GPU
+from ui.views_strip import strip_html
+
+LLAMA = "Llama-2-13b-chat"
+
+
+class Scripted(Factory):
+    """A factory on a machine with one card, as full as is said."""
+
+    used = 0.5
+
+    def readings(self):
+        return self
+
+    def read(self, **_: object) -> MemoryReading:
+        used, total = round(self.used * GIB), 24 * GIB
+        gpu = GpuReading(0, name="Card", used_bytes=used, total_bytes=total)
+        return MemoryReading(0, 0, 32 * GIB, vram_used_bytes=used, vram_total_bytes=total,
+                             gpus=(gpu,))  # fmt: skip
+
+
+@pytest.fixture
+def factory(tmp_path: Path) -> Scripted:
+    return Scripted(
+        Settings(
+            models=ModelSettings(folder=tmp_path, sources=("folder",)),
+            generator=GeneratorSettings(model=LLAMA),
+        )
+    )
+
+
+def forecast(factory: Scripted, *, prompt_tokens: int = 0) -> Forecast:
+    last = Usage(prompt_tokens=prompt_tokens) if prompt_tokens else None
+    found = Forecaster(factory).next_question(EchoGenerator(), factory.read(), last)
+    assert found is not None
+    return found
+
+
+def test_a_question_takes_its_passages_and_the_keys_and_values_of_all_its_tokens(
+    factory: Scripted,
+) -> None:
+    factory.plans.options(LLAMA, "transformers")
+    found = forecast(factory)
+    assert found.tokens > factory.settings.retrieve.k * factory.settings.chunk.tokens
+    tokens = found.tokens + factory.settings.generator.max_tokens
+    assert found.bytes == pytest.approx(tokens * 819_200, rel=0.3)
+    assert found.fits
+
+
+def test_a_card_that_others_have_filled_meanwhile_has_no_room(factory: Scripted) -> None:
+    factory.plans.options(LLAMA, "transformers")
+    factory.used = 22.5
+    assert not forecast(factory).fits
+
+
+def test_a_chat_that_goes_on_takes_what_its_last_question_took(factory: Scripted) -> None:
+    factory.plans.options(LLAMA, "transformers")
+    assert forecast(factory, prompt_tokens=3000).tokens == 3000
+    assert forecast(factory, prompt_tokens=9000).tokens == 4096 - 512  # the window cuts it
+
+
+def test_llama_cpp_has_taken_its_room_already(factory: Scripted) -> None:
+    factory.plans.options("Qwen2.5-Coder-1.5B-Instruct-Q4_K_M", "llamacpp")
+    assert (forecast(factory).bytes, forecast(factory).fits) == (0, True)
+
+
+def test_without_a_model_there_is_nothing_to_say(factory: Scripted) -> None:
+    assert Forecaster(factory).next_question(None, factory.read(), None) is None
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_strip_says_it_in_a_few_words(language: Language) -> None:
+    state = DeskState("ready", "M", None, None, None, None, 1, NO_GPU, None)
+    fitting = Forecast(tokens=3123, window=4096, bytes=round(2.4 * GIB), fits=True)
+    shown = strip_html(replace(state, forecast=fitting), language)
+    for part in ("3,100", "+2.4 GB", "4,096"):
+        assert part in shown
+    full = strip_html(replace(state, forecast=replace(fitting, fits=False)), language)
+    assert ("not enough memory" if language == "en" else "内存不足") in full
+    assert "3,100" not in strip_html(state, language)
