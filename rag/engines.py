@@ -39,7 +39,7 @@ HASHING = "hashing"
 ECHO = "echo"
 URL = "url"
 
-_PACKAGES = {"langchain_openai": "ragdesk[openai]", "openai": "ragdesk[openai]"}
+_PACKAGES = dict.fromkeys(("langchain_openai", "openai", "httpx2"), "ragdesk[openai]")
 """What to install for a module, where that is not the module's own name."""
 
 
@@ -67,13 +67,14 @@ def load(engine: str) -> Any:
     try:
         return getattr(import_module(module), name)
     except ModuleNotFoundError as error:
-        if error.name and error.name.partition(".")[0] in {"rag", "ui"}:
+        missing = (error.name or "").partition(".")[0]
+        if missing in {"rag", "ui"}:
             raise
-        package = _PACKAGES.get(error.name or "", error.name)
+        package = _PACKAGES.get(missing, missing)
         raise MissingDependency(
             Text(
-                f"The engine '{engine}' needs the package '{error.name}'.",
-                f"引擎“{engine}”需要软件包“{error.name}”。",
+                f"The engine '{engine}' needs the package '{missing}'.",
+                f"引擎“{engine}”需要软件包“{missing}”。",
             ),
             hint=Text(
                 f'Run `pip install "{package}"`, or choose another engine.',

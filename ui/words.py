@@ -202,7 +202,7 @@ WORDS: dict[str, Text] = {
         "The model runs in a server; how much memory it takes there is not known here.",
         "模型在服务器中运行；这里无法得知它在那里占用多少内存。",
     ),
-    "share_unknown": Text("model ?", "模型 ?"),
+    "share_unknown": Text("model memory unknown", "模型内存未知"),
     "no_gpu": Text("no NVIDIA GPU", "没有 NVIDIA 显卡"),
     "gpu_load": Text("GPU {value} %", "GPU {value} %"),
     "cpu_load": Text("CPU {value} %", "CPU {value} %"),

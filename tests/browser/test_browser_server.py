@@ -55,7 +55,7 @@ def test_an_answer_of_a_server_is_proven_and_its_place_is_shown(
     page = open_page(serve_app(desk))
     strip = page.locator("#strip-readings")
     expect(strip).to_contain_text(f"server {address.shown}")
-    expect(strip).to_contain_text("model ?")
+    expect(strip).to_contain_text("model memory unknown")
     expect(strip.locator(".model")).to_have_text(f"big-model @ {address.shown}")
     expect(page.locator("#landing")).to_contain_text("Nothing leaves this computer.")
     expect(page.locator("#library")).to_contain_text("lease")

@@ -35,7 +35,7 @@ def test_the_strip_names_the_server_and_that_its_memory_is_not_known() -> None:
     for memory in (NO_GPU, GPU):
         strip = strip_html(replace(STATE, server=HERE, memory=memory), "en")
         assert "server 127.0.0.1:8000" in plain(strip)
-        assert "model ?" in plain(strip)
+        assert "model memory unknown" in plain(strip)
         assert "not known here" in strip
         assert "sent to" not in strip
     assert "服务器 127.0.0.1:8000" in plain(strip_html(replace(STATE, server=HERE), "zh"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +14,11 @@ from typing import Any
 import pytest
 
 from rag.address import Address
+from rag.config import GeneratorSettings
+from rag.engines import URL, without_weights
 from rag.errors import (
     ConfigError,
+    MissingDependency,
     ModelError,
     PromptTooLong,
     RagError,
@@ -107,6 +111,18 @@ def test_a_question_after_the_end_says_that_the_model_is_unloaded(llama: Any) ->
     generator.close()
     with pytest.raises(ModelError, match="unloaded"):
         ask(generator)
+
+
+def test_without_the_optional_packages_it_is_said_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "rag.generate.url_engine")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "langchain_openai"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "langchain_openai", None)
+    with pytest.raises(MissingDependency) as told:
+        without_weights(URL, GeneratorSettings(url="http://127.0.0.1:8000"))
+    assert 'pip install "ragdesk[openai]"' in fails(told.value).hint.en
 
 
 # -- what is sent -------------------------------------------------------------------------
