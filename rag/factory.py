@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rag.device import Movable
 from rag.engines import ECHO, HASHING, URL, load, without_weights
 from rag.errors import DownloadFailed, StoreError
+from rag.generate.continuing import Continuing
 from rag.ladder import Ladder
 from rag.planning import Plans
 from rag.types import Progress, Space
@@ -67,6 +68,7 @@ class Factory:
         self._analyser: Analyser | None = None
         self.ladder = Ladder(empty=lambda: load("allocator")().empty(), movable=self.movable)
         """What is given up when memory runs out; outlives questions."""
+        self.continuing = Continuing()
         self.plans = Plans(self)
         self.floors: dict[int, Floors] = {}
         """By space: what retrievers have in common, each question being wired anew."""

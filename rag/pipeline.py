@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rag.checking import Checker
 from rag.errors import OutOfMemory, PromptTooLong
 from rag.generate.citations import Linker
-from rag.generate.prompt import fit
+from rag.generate.continuing import Continuing
 from rag.ladder import SEARCHING, Climb, Ladder, Means, Tried
 from rag.notice import UNSURE, Notice
 from rag.protocols import Cancelled, never
@@ -87,10 +87,11 @@ class RagPipeline:
         analyser: Analyser,
         settings: AskSettings,
         ladder: Ladder | None = None,
+        continuing: Continuing | None = None,
     ) -> None:
         """``generator(cancelled)`` waits until a model is loaded; ``None`` = cancelled.
 
-        ``ladder`` outlives the pipeline; ``None`` makes one for this pipeline alone.
+        ``ladder`` and ``continuing`` outlive the pipeline; ``None`` makes one for it alone.
         """
         self._retriever = retriever
         self._generator = generator
@@ -99,6 +100,7 @@ class RagPipeline:
         self._analyser = analyser
         self._settings = settings
         self._ladder = ladder or Ladder()
+        self._continuing = continuing or Continuing()
 
     @property
     def settings(self) -> AskSettings:
@@ -219,7 +221,7 @@ class RagPipeline:
             PromptTooLong: the question does not fit even alone.
         """
         means = self._means(found, generator)
-        messages, kept, dropped = fit(
+        messages, kept, dropped = self._continuing.fit(
             found.question,
             found.passages[: means.passages],
             history=history,
@@ -245,6 +247,7 @@ class RagPipeline:
         messages, run.kept, run.dropped = self.fitted(run.found, generator, history)
         if run.dropped:
             yield Retrieved(run.shown, run.dropped, run.found.searched)
+        self._continuing.asked(run.found.question, run.shown, history)
         run.prompt_tokens = generator.count_tokens(messages)
         run.clock.asked()
         means = self._means(run.found, generator)

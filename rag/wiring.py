@@ -145,6 +145,7 @@ def pipeline(
         analyser=factory.analyser,
         settings=_ask_settings(factory),
         ladder=factory.ladder,
+        continuing=factory.continuing,
     )
 
 

@@ -43,7 +43,7 @@ class EchoGenerator:
         length = self.count_tokens(messages)
         if length >= self.context_tokens:
             raise prompt_too_long(length, self.context_tokens)
-        asked = messages[-1].content
+        asked = "\n\n".join(message.content for message in messages if message.role == "user")
         quoted = _FIRST_PASSAGE.search(asked)
         text = quoted["text"].strip() if quoted else _NOTHING.say(detect_language(asked))
         tokens = _TOKEN.findall(text)

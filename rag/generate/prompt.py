@@ -38,19 +38,24 @@ def build_messages(
     passages: Sequence[Passage],
     history: Sequence[Message] = (),
     language: Language | None = None,
+    *,
+    at: int | None = None,
 ) -> list[Message]:
     """Return rules, history and one user turn; passage ``[n]`` is ``passages[n - 1]``.
 
-    ``language`` is that of the answer; ``None`` takes the question's.
+    ``language`` is that of the answer; ``None`` takes the question's. ``at`` is the turn of
+    ``history``, a question, that the passages stand before; ``None`` is the new one.
     """
     chosen = language or detect_language(question)
     quoted = "\n\n".join(
         _quote(passage, number, chosen) for number, passage in enumerate(passages, start=1)
     )
-    asked = _QUESTION.say(chosen).format(neutralise(question).strip())
-    user = f"{_PASSAGES.say(chosen)}\n\n{quoted or _NONE.say(chosen)}\n\n{asked}"
-    turns = [Message(turn.role, neutralise(turn.content)) for turn in history]
-    return [Message("system", RULES.say(chosen)), *turns, Message("user", user)]
+    opening = f"{_PASSAGES.say(chosen)}\n\n{quoted or _NONE.say(chosen)}\n\n"
+    place = len(history) if at is None else at
+    before = [Message(turn.role, neutralise(turn.content)) for turn in history[:place]]
+    first, *since = [*map(_asked, history[place:]), _asked(Message("user", question), chosen)]
+    turns = [*before, Message("user", opening + first.content), *since]
+    return [Message("system", RULES.say(chosen)), *turns]
 
 
 def fit(
@@ -83,6 +88,14 @@ def fit(
         else:
             raise too_long(budget)
     return messages, tuple(kept), tuple(passages[len(kept) :])
+
+
+def _asked(turn: Message, language: Language | None = None) -> Message:
+    """Return a turn as it stood in its prompt, once passages had been shown."""
+    if turn.role != "user":
+        return Message(turn.role, neutralise(turn.content))
+    words = _QUESTION.say(language or detect_language(turn.content))
+    return Message("user", words.format(neutralise(turn.content).strip()))
 
 
 def _quote(passage: Passage, number: int, language: Language) -> str:

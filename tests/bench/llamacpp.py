@@ -24,6 +24,7 @@ from rag import wiring
 from rag.ahead import Draft
 from rag.config import Settings, load_settings
 from rag.factory import Factory
+from rag.generate import llamacpp_loading
 from rag.generate.llamacpp_engine import LlamaCppGenerator
 from rag.generate.prompt import build_messages
 from rag.generate.templates import plain_turns
@@ -54,6 +55,7 @@ class Row:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    llamacpp_loading.PROMPTS_MIB = 0  # a question that was asked before is to be new again
     generator = LlamaCppGenerator.load(
         options.model, name=options.model.stem, context_tokens=4096, threads=options.threads
     )
