@@ -60,7 +60,7 @@ class Prompt:
     def follow_up_messages(self, answer: str, *, mark: str = "") -> list[Message]:
         """Return the next turn of that conversation, over the same passages."""
         history = [Message("user", self.question), Message("assistant", answer)]
-        return _marked(build_messages(self.follow_up, self._passages(), history), mark)
+        return _marked(build_messages(self.follow_up, self._passages(), history, at=0), mark)
 
     def _passages(self) -> list[Passage]:
         return [_passage(number, values) for number, values in enumerate(self.passages)]

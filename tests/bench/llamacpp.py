@@ -128,7 +128,7 @@ def _measure(
     generator.prepare(messages, cancelled=lambda: False)
     ahead = _ask(pipeline, text)
     history = [Message("user", text), Message("assistant", ahead[0].text)]
-    later = build_messages(FOLLOW_UP, answer.passages, history)
+    later = build_messages(FOLLOW_UP, answer.passages, history, at=0)
     return Row(
         text,
         answer.usage.prompt_tokens,

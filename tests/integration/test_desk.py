@@ -94,6 +94,29 @@ def test_what_is_typed_is_read_ahead_as_it_will_be_asked(
     assert "Are pets allowed?" in ahead[-1][-1].content
 
 
+def test_a_follow_up_over_the_same_passages_begins_as_the_prompt_before_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    stream = EchoGenerator.stream
+
+    def streamed(self: EchoGenerator, messages: Any, **options: Any) -> Any:
+        asked.append(messages)
+        return stream(self, messages, **options)
+
+    monkeypatch.setattr(EchoGenerator, "stream", streamed)
+    desk.start()
+    until(lambda: names(desk) == ["lease.pdf"] and desk.state().model_state == "ready")
+    first, second = "What is the monthly rent?", "What is the monthly rent of pets?"
+    *_, done = desk.ask(first, cancelled=lambda: False)
+    assert isinstance(done, Finished)
+    talk = [Message("user", first), Message("assistant", done.answer.text)]
+    *_, last = desk.ask(second, history=talk, cancelled=lambda: False)
+    assert isinstance(last, Finished)
+    assert {p.id for p in done.answer.passages} == {p.id for p in last.answer.passages}
+    assert asked[1][:3] == [*asked[0], talk[1]]
+
+
 def test_only_the_first_question_pays_for_what_all_have_in_common(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
