@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rag.cli.context import GAPS, Context, JsonOption
+from rag.cli.reading import tell_leaving
 from rag.cli.wanted import Measured, Wanted
 
 Folder = Annotated[
@@ -92,6 +93,8 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
     if runs:
         _show_runs(context, wanted, as_json=as_json)
         return
+    if rephrase or not retrieval_only:
+        tell_leaving(context)
     _show(context, wanted, details, chart, as_json=as_json)
 
 

@@ -118,6 +118,20 @@ def test_another_machine_is_refused_before_anything_is_sent(knowledge: Path) -> 
     assert "documents_may_leave" in refused.exception.hint.en
 
 
+def test_a_measurement_with_answers_says_what_leaves_first(knowledge: Path, tmp_path: Path) -> None:
+    there = environment(
+        knowledge,
+        url="http://gpu-box.invalid:8000/v1",
+        documents_may_leave="true",
+        connect_timeout_s="0.1",
+    )
+    rag("sync", env=there)
+    told = rag("eval", "--own", "--limit", "1", env=there)
+    assert "sent to gpu-box.invalid:8000" in told.stderr
+    quiet = rag("eval", "--own", "--limit", "1", "--retrieval-only", env=there)
+    assert "sent to" not in quiet.stderr
+
+
 def test_a_server_is_only_asked_where_the_settings_say_so() -> None:
     url = "http://127.0.0.1:8000"
     assert GeneratorSettings(url=url).server() == Address("http", "127.0.0.1", 8000, "/v1")
