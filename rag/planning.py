@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_MODEL = ("weights", "kv", "working")
+OCR_PROCESS_BYTES = 510_000_000
+"""A process that has recognised two pages (measured); there are at most ``ingest.workers``."""
+
 SAVED = "prepared"
 """Below the folder of models: weights in 4 bits, made at the first load."""
 _PRECISIONS: dict[str, Precision] = {"none": "auto", "int8": "int8", "nf4": "nf4"}
@@ -68,8 +72,11 @@ def free_room(factory: Factory) -> Room:
 
 
 def helpers(settings: Settings) -> Helpers:
-    """Return what the settings' embedder takes beside the language model."""
-    return helpers_of(load_catalogue().find(settings.embedder.model))
+    """Return what the settings' embedder and text recognition take beside the language model."""
+    found = helpers_of(load_catalogue().find(settings.embedder.model))
+    if settings.ingest.ocr == "off":
+        return found
+    return replace(found, ocr_ram=settings.ingest.workers * OCR_PROCESS_BYTES)
 
 
 def wishes(settings: Settings) -> Wishes:
@@ -216,7 +223,11 @@ def too_large(settings: Settings, found: Plan, room: Room) -> OutOfMemory:
 
 
 def hopeless(found: Plan, room: Room) -> bool:
-    """Tell whether loading must fail: on cards by the plan, else by all the memory there is."""
+    """Tell whether loading must fail: on cards by the plan, else by all the memory there is.
+
+    Without a card only the model itself counts: what stands beside it comes and goes.
+    """
     if found.fits:
         return False
-    return bool(found.layout.layers) or found.bytes > room.ram_total_bytes
+    own = sum(size for shelf in found.shelves for part, size in shelf.parts if part in _MODEL)
+    return bool(found.layout.layers) or own > room.ram_total_bytes

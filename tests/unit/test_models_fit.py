@@ -199,6 +199,16 @@ def test_a_model_without_room_is_refused_before_it_is_downloaded(tmp_path: Path)
     assert not list(tmp_path.iterdir())
 
 
+def test_text_recognition_counts_in_main_memory_but_refuses_no_model(tmp_path: Path) -> None:
+    small = "Qwen2.5-Coder-1.5B-Instruct-Q4_K_M"
+    factory = Scripted(settings(tmp_path, model=small), ram=2)
+    found = factory.plans.of(small)
+    assert found is not None
+    assert dict(found.shelves[-1].parts)["ocr"] > 10**8
+    assert not found.fits
+    assert factory.plans.options(small, "llamacpp")["context_tokens"] == 4096
+
+
 def test_what_cannot_be_computed_is_loaded_as_it_always_was(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "mamba"}', "utf-8")
     (tmp_path / "model.safetensors").write_bytes(b"")
