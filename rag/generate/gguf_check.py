@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gguf import GGUFReader, Keys
-
 from rag.errors import ModelMissing
 from rag.generate.failures import cannot_load
+from rag.gguf import DamagedGguf, read_gguf
 from rag.words import Text
 
 _MAGIC = b"GGUF"
@@ -47,9 +46,8 @@ def check_gguf(path: Path) -> None:
 def why_not_loaded(path: Path) -> tuple[Text, Text]:
     """Return why llama.cpp may have refused a file that begins like a GGUF, and a remedy."""
     try:
-        field = GGUFReader(path).get_field(Keys.General.ARCHITECTURE)
-        architecture = str(field.contents()) if field else "?"
-    except (OSError, ValueError, LookupError, TypeError, OverflowError, MemoryError):
+        architecture = read_gguf(path).architecture or "?"
+    except (OSError, DamagedGguf):
         return (
             Text("the file is damaged or incomplete.", "文件已损坏或不完整。"),
             Text(
