@@ -46,6 +46,7 @@ class Row:
     prompt_tokens: int
     tokens: int
     ours_s: float
+    inside_s: float  # of them inside llama.cpp; the same on a busy machine and on a quiet one
     direct_s: float
     same_text: bool
     first_s: float
@@ -59,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     generator = LlamaCppGenerator.load(
         options.model, name=options.model.stem, context_tokens=4096, threads=options.threads
     )
+    generator._holder[0] = _Timed(generator._holder[0])
     rows: list[Row] = []
     with _pipeline(options.knowledge, generator, k=options.k, tokens=options.tokens) as pipeline:
         for text in questions_about(options.knowledge, options.questions):
@@ -116,10 +118,13 @@ def _measure(
         return None
     ours: tuple[Answer, float, float] | None = None
     direct: tuple[str, float] = ("", 0.0)
+    timed, inside = generator._holder[0], 0.0
     for mine in (True, False) if ours_first else (False, True):
         _forget(generator)
         if mine:
+            timed.seconds = 0.0
             ours = _ask(pipeline, text)
+            inside = timed.seconds
         else:
             direct = _direct(generator, messages, pipeline.settings.max_tokens)
     assert ours is not None
@@ -134,12 +139,31 @@ def _measure(
         answer.usage.prompt_tokens,
         answer.usage.completion_tokens,
         seconds,
+        inside,
         direct[1],
         direct[0].strip() == answer.text.strip(),
         first,
         ahead[2],
         _first(lambda: generator.stream(later, max_tokens=1, temperature=0, cancelled=_never)),
     )
+
+
+class _Timed:
+    """llama.cpp's server, and how long it was at work on conversations."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self.seconds = 0.0
+
+    def handle_chat_completions(self, *given: Any) -> Any:
+        began = perf_counter()
+        try:
+            return self._server.handle_chat_completions(*given)
+        finally:
+            self.seconds += perf_counter() - began
+
+    def handle_completions(self, request: dict[str, Any]) -> Any:
+        return self._server.handle_completions(request)
 
 
 def _ask(pipeline: RagPipeline, text: str) -> tuple[Answer, float, float]:
@@ -185,6 +209,7 @@ def _figures(rows: Sequence[Row]) -> dict[str, Any]:
         "questions": len(rows),
         "prompt_tokens": median(row.prompt_tokens for row in rows),
         "speed_of_direct": round(median(row.direct_s / row.ours_s for row in rows), 3),
+        "inside_share": round(median(row.inside_s / row.ours_s for row in rows), 3),
         "same_text": sum(row.same_text for row in rows),
         "first_s": round(median(row.first_s for row in rows), 2),
         "first_ahead_s": round(median(row.first_ahead_s for row in rows), 2),
