@@ -136,35 +136,33 @@ class WatchedCache(DynamicCache):  # type: ignore[misc]
 class Kept:
     """The beginning of the last prompt, computed; the next one may begin alike.
 
-    Whole chunks are kept, so that a prompt is computed in the same steps with and without what
-    is kept. In 16 bits other steps would round otherwise, and at a near tie say another word.
+    Only whole parts of a prompt are kept, and used where the next has the same parts: so a
+    prompt is computed in the same steps with and without what is kept. In 16 bits other steps
+    would round otherwise, and at a near tie say another word.
     """
 
-    def __init__(self, config: Any, *, chunk_tokens: int | None, kv_bits: KvBits) -> None:
-        """With ``chunk_tokens`` ``None`` nothing is kept."""
+    def __init__(self, config: Any, *, keeps: bool, kv_bits: KvBits) -> None:
+        """Unless it ``keeps``, every cache is a new one."""
+        self.keeps = keeps
         self._config = config
-        self._chunk_tokens = chunk_tokens
         self._kv_bits = kv_bits
-        self._last: tuple[list[int], WatchedCache] | None = None
-
-    @property
-    def keeps(self) -> bool:
-        """Whether anything is ever kept."""
-        return self._chunk_tokens is not None
+        self._last: tuple[list[int], list[int], WatchedCache] | None = None
 
     @property
     def nbytes(self) -> int:
         """What is kept between two prompts."""
-        return self._last[1].nbytes if self._last else 0
+        return self._last[2].nbytes if self._last else 0
 
     @contextmanager
-    def open(self, prompt: Sequence[int], watch: Watch) -> Iterator[WatchedCache]:
+    def open(
+        self, prompt: Sequence[int], ends: Sequence[int], watch: Watch
+    ) -> Iterator[WatchedCache]:
         """Lend a cache that holds what ``prompt`` has in common with the last one.
 
-        Afterwards the beginning of ``prompt`` is kept, also when the watch struck; after any
-        other error nothing.
+        ``ends`` are those of its parts. Afterwards the parts before the last are kept, also when
+        the watch struck; after any other error nothing.
         """
-        cache = self._take(prompt) or WatchedCache(self._config, kv_bits=self._kv_bits)
+        cache = self._take(prompt, ends) or WatchedCache(self._config, kv_bits=self._kv_bits)
         cache.watch = watch
         try:
             yield cache
@@ -172,10 +170,10 @@ class Kept:
             pass
         finally:
             cache.watch = None  # it holds on to whoever asks
-        read = self._whole_chunks(cache.shortest(), len(prompt))
-        if cache.whole and read:
-            cache.keep(read)
-            self._last = list(prompt[:read]), cache
+        read = [end for end in ends[:-1] if end <= cache.shortest()]
+        if self.keeps and cache.whole and read:
+            cache.keep(read[-1])
+            self._last = list(prompt[: read[-1]]), read, cache
 
     def shrink(self, *, small: bool) -> bool:
         """Take 8 bits from the next prompt on, or the full type; false: there are none."""
@@ -189,16 +187,28 @@ class Kept:
         """Keep nothing."""
         self._last = None
 
-    def _take(self, prompt: Sequence[int]) -> WatchedCache | None:
+    def _take(self, prompt: Sequence[int], ends: Sequence[int]) -> WatchedCache | None:
         last, self._last = self._last, None
-        if last is None or last[1].kv_bits != self._kv_bits:
+        if last is None or last[2].kv_bits != self._kv_bits:
             return None
-        shared = self._whole_chunks(common_prefix(last[0], prompt), len(prompt) - 1)
-        last[1].keep(shared)
-        return last[1] if shared else None
+        alike = common_prefix(last[0], prompt)
+        shared = [end for end in ends[:-1] if end <= alike and end in last[1]]
+        if not shared:
+            return None
+        last[2].keep(shared[-1])
+        return last[2]
 
-    def _whole_chunks(self, *tokens: int) -> int:
-        return min(tokens) // self._chunk_tokens * self._chunk_tokens if self._chunk_tokens else 0
+
+def parts_of(tokens: int, *, stem: int, most: int) -> list[int]:
+    """Return where the parts of a prompt end, the last at ``tokens``.
+
+    Parts of ``most`` tokens, and a cut at ``stem``, where what a next prompt may share ends.
+
+    >>> parts_of(1300, stem=1200, most=512)
+    [512, 1024, 1200, 1300]
+    """
+    ends = [*range(most, stem, most), *range(stem, tokens, most), tokens]
+    return [end for end in ends if end > 0]
 
 
 def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:

@@ -29,6 +29,7 @@ Choose = Callable[[torch.Tensor], torch.Tensor]
 
 TOP_K, TOP_P, MIN_P = 40, 0.95, 0.05
 """As the llama.cpp engine; without effect at temperature 0."""
+_ROUNDINGS = 4  # steps of the number format by which two ways of computing a score may differ
 
 
 def chooser(temperature: float) -> Choose:
@@ -61,12 +62,8 @@ def chooser(temperature: float) -> Choose:
 class Decoder:
     """Runs one model."""
 
-    def __init__(
-        self, model: Any, *, chunk_tokens: int, clock: Callable[[], float] = perf_counter
-    ) -> None:
-        """``chunk_tokens`` of a prompt are read in one pass; between two it can be cancelled."""
+    def __init__(self, model: Any, *, clock: Callable[[], float] = perf_counter) -> None:
         self._model = model
-        self._chunk_tokens = chunk_tokens
         self._pace = Pace()
         self._clock = clock
         self._trims = "logits_to_keep" in inspect.signature(model.forward).parameters
@@ -74,28 +71,27 @@ class Decoder:
     def read(
         self,
         prompt: Sequence[int],
+        ends: Sequence[int],
         cache: WatchedCache,
         progress: Callable[[float], None] | None = None,
     ) -> torch.Tensor:
         """Compute what of ``prompt`` is not in ``cache``; return the scores after its end.
 
-        Chunks begin at multiples of their size, whatever the cache holds: so the numbers are the
-        same to the last bit with a kept beginning and without.
+        ``ends`` are those of its parts, each read in one pass; between two it can be cancelled.
 
         Raises:
             Cancelled: the watch struck.
         """
         cache.reading = True
         began = done = cache.get_seq_length()
-        while True:
-            end = min(len(prompt), done - done % self._chunk_tokens + self._chunk_tokens)
-            scores = self._pass(prompt[done:end], cache, keep=1)
+        for end in (end for end in ends[:-1] if end > done):
+            self._pass(prompt[done:end], cache, keep=1)
             done = end
-            if done == len(prompt):
-                cache.reading = False
-                return scores
             if progress is not None:
                 progress((done - began) / (len(prompt) - began))
+        scores = self._pass(prompt[done:], cache, keep=1)
+        cache.reading = False
+        return scores
 
     def decode(
         self,
@@ -114,20 +110,34 @@ class Decoder:
         lookup = lookup if cache.whole else None
         said = choose(scores).tolist()
         yield said[0]
-        count = 1
+        count, alone = 1, False
+        last = said[0]
         while count < limit:
-            last = said[-1]
-            agreement, guess = _guess(lookup, self._pace, said, most=limit - count - 1)
+            if lookup is not None:
+                lookup.extend(said)
+            agreement, guess = (0, []) if alone else self._guess(lookup, limit - count - 1)
             began = self._clock()
-            chosen = choose(self._pass([last, *guess], cache, keep=1 + len(guess))).tolist()
+            scores = self._pass([last, *guess], cache, keep=1 + len(guess))
+            chosen = choose(scores).tolist()
             self._pace.took(len(guess), self._clock() - began)
             right = _agreeing(guess, chosen)
+            sure = _sure(scores[: right + 1]) if guess and choose is _likeliest else right + 1
+            said = chosen[:sure]
+            alone = len(said) <= right  # the doubtful one is asked for by itself
             if guess:
-                self._pace.learn(agreement, len(guess), right)
-                cache.crop(right - len(guess))
-            said = chosen[: right + 1]
+                self._pace.learn(agreement, len(guess), max(0, len(said) - 1))
+                cache.crop(len(said) - 1 - len(guess))
             count += len(said)
+            last = said[-1] if said else last
             yield from said
+
+    def _guess(self, lookup: Lookup | None, most: int) -> tuple[int, list[int]]:
+        """Return the length of the agreement and what is guessed to follow."""
+        if lookup is None:
+            return 0, []
+        agreement, place = lookup.match()
+        length = self._pace.length(agreement, most)
+        return agreement, lookup.read(place, length) if length else []
 
     def _pass(self, ids: Sequence[int], cache: WatchedCache, *, keep: int) -> torch.Tensor:
         """Return the scores after each of the last ``keep`` ids, shape ``(keep, vocabulary)``."""
@@ -145,16 +155,18 @@ def _likeliest(scores: torch.Tensor) -> torch.Tensor:
     return scores.argmax(dim=-1)
 
 
-def _guess(
-    lookup: Lookup | None, pace: Pace, said: Sequence[int], *, most: int
-) -> tuple[int, list[int]]:
-    """Return the length of the agreement and what is guessed to follow."""
-    if lookup is None:
-        return 0, []
-    lookup.extend(said)
-    agreement, place = lookup.match()
-    length = pace.length(agreement, most)
-    return agreement, lookup.read(place, length) if length else []
+def _sure(scores: torch.Tensor) -> int:
+    """Return how many of the first rows have a clear winner.
+
+    In 16 bits a pass over several tokens rounds otherwise than a pass over one; where the lead is
+    no larger than that, the one pass alone decides, as it would without guesses.
+    """
+    if scores.dtype == torch.float32:
+        return len(scores)
+    first, second = scores.float().topk(2).values.unbind(dim=-1)
+    doubtful = first - second < _ROUNDINGS * torch.finfo(scores.dtype).eps * first.abs()
+    found: list[int] = doubtful.nonzero()[:1].flatten().tolist()
+    return found[0] if found else len(scores)
 
 
 def _agreeing(guess: Sequence[int], chosen: Sequence[int]) -> int:
