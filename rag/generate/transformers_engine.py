@@ -256,13 +256,15 @@ class TransformersGenerator:
     def _ends_of_parts(self, messages: Sequence[Message], prompt: Sequence[int]) -> list[int]:
         """Return where the parts of a prompt end that are computed in one pass each.
 
-        One ends before the last paragraph, the question: passages come back with another one.
+        One ends before the last paragraph of the longest message, the question behind passages:
+        they come back with another question, or with more turns after it.
         """
-        last = messages[-1]
-        before, blank, _ = last.content.rpartition(PARAGRAPH)
+        place = max(range(len(messages)), key=lambda at: len(messages[at].content))
+        longest = messages[place]
+        before, blank, _ = longest.content.rpartition(PARAGRAPH)
         stem = 0
         if blank and self._alone and len(prompt) > CHUNK_TOKENS:
-            shared = self._encode([*messages[:-1], Message(last.role, before)])
+            shared = self._encode([*messages[:place], Message(longest.role, before)])
             stem = common_prefix(shared, prompt)
         whole = len(prompt) // CHUNK_TOKENS * CHUNK_TOKENS
         return parts_of(len(prompt), stem=stem or whole, most=CHUNK_TOKENS)

@@ -287,9 +287,7 @@ class FullNow(TransformersGenerator):
         self._forward = self._model.forward
         self._model.forward = self._limited
 
-    def _run(
-        self, prompt: list[int], ends: list[int], watch: Watch, work: Any
-    ) -> Exception | None:
+    def _run(self, prompt: list[int], ends: list[int], watch: Watch, work: Any) -> Exception | None:
         self.prompts.append(len(prompt))
         self.calls = 0
         return super()._run(prompt, ends, watch, work)

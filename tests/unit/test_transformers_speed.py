@@ -14,7 +14,7 @@ from transformers import LlamaForCausalLM, MistralConfig, MistralForCausalLM
 from rag.errors import OutOfMemory
 from rag.generate.drafting import Lookup
 from rag.generate.transformers_cache import EightBitLayer, GrowingLayer, WatchedCache
-from rag.generate.transformers_decoding import Decoder
+from rag.generate.transformers_decoding import Decoder, _sure
 from rag.generate.transformers_engine import CHUNK_TOKENS, Speed, TransformersGenerator
 from rag.generate.transformers_loading import Loaded
 from rag.types import Delta, Message
@@ -151,6 +151,24 @@ def test_a_follow_up_computes_only_what_is_new() -> None:
     assert generator.count_tokens(later) > 900
     assert len(passes.widths) == 1
     assert passes.widths[0] < 50  # the question, and what opens the answer
+
+
+def test_another_turn_after_the_passages_computes_only_the_turns() -> None:
+    generator = built()
+    first, later = CONVERSATION[0], CONVERSATION[-1]
+    ask(generator, first, max_tokens=1)
+    passes = Passes(generator)
+    ask(generator, later, max_tokens=1)
+    assert len(passes.widths) == 1
+    assert passes.widths[0] < 120
+
+
+def test_where_two_ids_lead_alike_in_sixteen_bits_the_guess_ends() -> None:
+    clear, tied = [20.0, 1.0, 0.0], [20.0, 19.875, 0.0]
+    scores = torch.tensor([clear, clear, tied, clear])
+    assert _sure(scores.to(torch.bfloat16)) == 2
+    assert _sure(scores.to(torch.bfloat16)[:2]) == 2
+    assert _sure(scores) == 4
 
 
 def test_the_same_prompt_again_computes_its_last_chunk() -> None:
