@@ -26,6 +26,7 @@ def possible() -> bool:
 
 def draw(file: Path, report: dict[str, Any]) -> None:
     """Write a PNG of four rows."""
+    from matplotlib.dates import DateFormatter
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 9), layout="constrained", facecolor="white")
@@ -38,7 +39,8 @@ def draw(file: Path, report: dict[str, Any]) -> None:
     _answers(rows[3], report["answers"])
     for axes in rows:
         _plain(axes)
-    figure.autofmt_xdate(rotation=0, ha="center")
+    if at:  # else the axis has no time
+        rows[-1].xaxis.set_major_formatter(DateFormatter("%H:%M:%S", tz=at[0].tzinfo))
     figure.suptitle(_title(report), fontsize=10, color=_INK)
     figure.savefig(file, dpi=130, format="png")
 
@@ -60,7 +62,7 @@ def _memory(axes: Axes, at: Sequence[Any], line: Sequence[dict[str, Any]]) -> No
     axes.plot(at, own, color=_OWN, linewidth=1.2, label=where)
     total = max((sample["total_bytes"] for sample in line), default=0) / _GIB
     axes.axhline(total, color=_SOFT, linewidth=0.8, linestyle=":")
-    axes.set_ylim(0, max(1.0, total * 1.08))
+    axes.set_ylim(0, max(1.0, total * 1.25))  # room for the names above the total
     kind = "Graphics memory" if card else "Memory"
     axes.set_title(f"{kind}, GiB (of {total:.1f})", loc="left", fontsize=8)
     axes.legend(fontsize=7, frameon=False, loc="upper left", ncols=2)
@@ -82,6 +84,7 @@ def _heat(axes: Axes, at: Sequence[Any], line: Sequence[dict[str, Any]]) -> None
     other.tick_params(axis="y", colors=_POWER, labelsize=7)
     other.set_ylim(bottom=0)
     _plain(other)
+    other.grid(visible=False)
 
 
 def _answers(axes: Axes, answers: Sequence[dict[str, Any]]) -> None:
@@ -101,6 +104,7 @@ def _answers(axes: Axes, answers: Sequence[dict[str, Any]]) -> None:
     other.tick_params(axis="y", colors=_POWER, labelsize=7)
     other.set_ylim(bottom=0)
     _plain(other)
+    other.grid(visible=False)
 
 
 def _plain(axes: Axes) -> None:

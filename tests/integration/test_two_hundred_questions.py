@@ -24,6 +24,7 @@ from tests.fake_reader import locator_over
 from tests.libraries import PageLibrary
 from tests.tiny_models import byte_tokenizer, tiny_llama
 
+pytestmark = pytest.mark.slow
 QUESTIONS = 200
 WARM = 40  # questions before memory is counted: caches fill, and lazy imports come in
 MIB = 1 << 20
@@ -94,7 +95,6 @@ def slope(values: Sequence[float]) -> tuple[float, float]:
     return change, float(np.sqrt((rest**2).sum() / (len(y) - 2) / (x * x).sum()))
 
 
-@pytest.mark.slow
 def test_resident_memory_does_not_grow(
     library: PageLibrary, capsys: pytest.CaptureFixture[str]
 ) -> None:
