@@ -40,7 +40,8 @@ def draw(file: Path, report: dict[str, Any]) -> None:
     for axes in rows:
         _plain(axes)
     if at:  # else the axis has no time
-        rows[-1].xaxis.set_major_formatter(DateFormatter("%H:%M:%S", tz=at[0].tzinfo))
+        zone = at[0].tzinfo
+        rows[-1].xaxis.set_major_formatter(DateFormatter("%H:%M:%S", tz=zone))  # type: ignore[no-untyped-call]
     figure.suptitle(_title(report), fontsize=10, color=_INK)
     figure.savefig(file, dpi=130, format="png")
 
