@@ -98,6 +98,7 @@ def test_commands_say_who_answers_and_what_leaves(server: ScriptedServer, knowle
     assert json.loads(rag("status", "--json", env=there).stdout)["server"]["documents_leave"]
 
 
+@pytest.mark.slow
 def test_doctor_asks_the_server(server: ScriptedServer, knowledge: Path) -> None:
     env = environment(knowledge, url=server.address.base)
     rag("sync", env=env)
@@ -118,6 +119,7 @@ def test_another_machine_is_refused_before_anything_is_sent(knowledge: Path) -> 
     assert "documents_may_leave" in refused.exception.hint.en
 
 
+@pytest.mark.slow
 def test_a_measurement_with_answers_says_what_leaves_first(knowledge: Path, tmp_path: Path) -> None:
     there = environment(
         knowledge,
@@ -181,6 +183,7 @@ def answered(desk: Desk) -> Any:
     return last.answer
 
 
+@pytest.mark.slow
 def test_the_app_finds_a_server_that_is_started_after_it(
     server: ScriptedServer, knowledge: Path
 ) -> None:

@@ -39,6 +39,11 @@ def never() -> bool:
     return False
 
 
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag.generate.langchain_engine._RETRY_S", (0.01, 0.02))
+
+
 def load(address: Address, *, model: str = "auto", window: int = 4096, **more: Any) -> UrlGenerator:
     return UrlGenerator.load(address, model=model, context_tokens=window, patience=QUICK, **more)
 
