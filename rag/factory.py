@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         Embedder,
         TextGenerator,
     )
-    from rag.retrieve.retriever import Floors
+    from rag.retrieve.retriever import Baselines
     from rag.store.ledger import Ledger
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Factory:
         """What is given up when memory runs out; outlives questions."""
         self.continuing = Continuing()
         self.plans = Plans(self)
-        self.floors: dict[int, Floors] = {}
+        self.baselines: dict[int, Baselines] = {}
         """By space: what retrievers have in common, each question being wired anew."""
 
     @property

@@ -116,7 +116,7 @@ def retriever(
         index=index,
         embedder=engines.embedder,
         candidates=factory.settings.retrieve.candidates,
-        floors=factory.floors.setdefault(engines.space.id, {}),
+        baselines=factory.baselines.setdefault(engines.space.id, {}),
     )
     return built
 

@@ -20,6 +20,8 @@ class Legs:
     lexical: Found
     dense: Found
     seconds: SearchTimes
+    nearest: float = 0.0  # the question's cosine with the passage nearest to it
+    across_languages: bool = False  # most of the nearest are in another language
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +13,7 @@ import numpy as np
 
 from rag.retrieve.analyser import BilingualAnalyser
 from rag.retrieve.conversation import readings
-from rag.retrieve.fusion import Fused, fuse, lexical_weight, spread
+from rag.retrieve.fusion import Found, Fused, fuse, lexical_weight, spread
 from rag.retrieve.question import content_terms, model_numbers, weighed_terms
 from rag.retrieve.ranking import Legs, Ranking, together
 from rag.retrieve.relevance import PROBES, Signs, coverage, floor_of, headroom, relevance
@@ -30,8 +30,20 @@ if TYPE_CHECKING:
         VectorIndex,
     )
 
-Floors = MutableMapping[tuple[Language, int], float]
-"""Cosines that unrelated questions reach, by language and order of the library's size."""
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What questions of one language show that have nothing to do with the library."""
+
+    floor: float  # the cosine that they reach
+    centre: Vector  # the mean of their vectors
+
+
+Baselines = MutableMapping[tuple[Language, int], Baseline]
+"""By language and order of the library's size."""
+OF_LANGUAGE = 0.5
+"""How much of the centre is taken out of a question across languages. Measured:
+tests/eval/DECISIONS.md, "Questions in another language than the documents"."""
 _SPREAD = 4  # times k: as many passages are looked at before pages are spread
 _JUDGED = 5  # best passages whose words and language are looked at
 _EMBEDDING = ThreadPoolExecutor(2, "embed")
@@ -52,11 +64,11 @@ class HybridRetriever:
         *,
         candidates: int,
         analyser: Analyser | None = None,
-        floors: Floors | None = None,
+        baselines: Baselines | None = None,
     ) -> None:
         """Each leg contributes ``candidates`` passages; ``analyser`` is the index's own.
 
-        ``floors`` keeps what unrelated questions find for retrievers to come over the same
+        ``baselines`` keeps what unrelated questions find for retrievers to come over the same
         index: asking them costs as much as many searches.
         """
         self._store = store
@@ -65,7 +77,7 @@ class HybridRetriever:
         self._embedder = embedder
         self._candidates = candidates
         self._analyser = analyser or BilingualAnalyser()
-        self._floors: Floors = {} if floors is None else floors
+        self._baselines: Baselines = {} if baselines is None else baselines
 
     def search(
         self,
@@ -134,8 +146,34 @@ class HybridRetriever:
         embedding = _EMBEDDING.submit(_timed, self._embedder.embed_query, question)
         lexical, lexical_s = _timed(self._lexical.search, question, k=k, documents=documents)
         query, embed_s = embedding.result()
-        dense, dense_s = _timed(self._search_vectors, query, k=k, documents=documents)
-        return Legs(lexical, dense, SearchTimes(embed=embed_s, dense=dense_s, lexical=lexical_s))
+        found, dense_s = _timed(self._by_meaning, question, query, k=k, documents=documents)
+        times = SearchTimes(embed=embed_s, dense=dense_s, lexical=lexical_s)
+        return replace(found, lexical=lexical, seconds=times)
+
+    def _by_meaning(
+        self, question: str, query: Vector, *, k: int, documents: Collection[str] | None
+    ) -> Legs:
+        """Search by meaning; where that leads to another language, less the question's own.
+
+        Vectors also tell the language of a text. What a question shares with any other of its
+        language tells passages of another language apart by how near they are to that.
+        """
+        dense = self._search_vectors(query, k=k, documents=documents)
+        nearest = dense[0][1] if dense else 0.0
+        across = self._across(question, dense)
+        if across:
+            centre = self._baseline(detect_language(question)).centre
+            turned = query - OF_LANGUAGE * centre
+            turned /= np.linalg.norm(turned)
+            dense = self._search_vectors(turned, k=k, documents=documents)
+        return Legs((), dense, SearchTimes(), nearest, across_languages=across)
+
+    def _across(self, question: str, dense: Found) -> bool:
+        """Return whether most of the nearest passages are in another language."""
+        nearest = self._store.passages([chunk_id for chunk_id, _ in dense[:_JUDGED]])
+        language = detect_language(question)
+        other = sum(not reads_as(language, passage.chunk.text) for passage in nearest.values())
+        return 2 * other > len(nearest)
 
     def _search_vectors(
         self, query: Vector, *, k: int, documents: Collection[str] | None
@@ -156,29 +194,26 @@ class HybridRetriever:
         frequency, total = self._store.document_frequency([*terms, *chain(*named)])
         best = [chunk_id for chunk_id, _ in legs.lexical[:_JUDGED]]
         held = [text.split() for text in self._store.analysed(best).values()]
-        nearest = self._store.passages([chunk_id for chunk_id, _ in legs.dense[:_JUDGED]])
-        language = detect_language(question)
-        other = sum(not reads_as(language, passage.chunk.text) for passage in nearest.values())
-        top = legs.dense[0][1] if legs.dense else 0.0
+        floor = self._baseline(detect_language(question)).floor
         return Signs(
             coverage=coverage(
                 weighed_terms(question, terms, frequency), held, frequency=frequency, total=total
             ),
-            headroom=headroom(top, floor=self._floor(language, total)),
-            across_languages=2 * other > len(nearest),
+            headroom=headroom(legs.nearest, floor=floor),
+            across_languages=legs.across_languages,
             unheard_of=any(not any(frequency[term] for term in number) for number in named),
         )
 
-    def _floor(self, language: Language, total: int) -> float:
-        """Return the cosine that unrelated questions reach; asked anew as the library grows."""
+    def _baseline(self, language: Language) -> Baseline:
+        """Return what unrelated questions show; asked anew as the library grows."""
+        _, total = self._store.document_frequency([])
         key = (language, total.bit_length())
-        if key not in self._floors:
-            found = [
-                self._index.search(self._embedder.embed_query(probe), k=1)
-                for probe in PROBES[language]
-            ]
-            self._floors[key] = floor_of([hits[0][1] if hits else 0.0 for hits in found])
-        return self._floors[key]
+        if key not in self._baselines:
+            rows = np.stack([self._embedder.embed_query(probe) for probe in PROBES[language]])
+            found = [self._index.search(row, k=1) for row in rows]
+            floor = floor_of([hits[0][1] if hits else 0.0 for hits in found])
+            self._baselines[key] = Baseline(floor, rows.mean(axis=0))
+        return self._baselines[key]
 
 
 def _timed(call: Callable[..., T], *values: Any, **options: Any) -> tuple[T, float]:

@@ -17,6 +17,7 @@ from rag.measure.retrieval import Mode
 from tests.eval.measure_follow_ups import load_follow_ups, open_retriever
 from tests.eval.measure_follow_ups import measure as measure_follow_ups
 from tests.eval.measure_retrieval import PAGE_SETS, Bench, Leg, Row, measure
+from tests.inside import Inside
 
 pytestmark = [pytest.mark.eval, pytest.mark.model, pytest.mark.timeout(7200)]
 
@@ -118,3 +119,23 @@ def test_follow_ups_find_their_page_and_changes_of_topic_are_not_dragged_back(
     assert figures["read"]["unseen"] >= 0.8
     assert figures["read"]["same topic"] >= figures["alone"]["same topic"] + 0.25
     assert figures["read"]["another topic"] >= figures["alone"]["another topic"]
+
+
+def test_english_paragraphs_are_found_by_chinese_questions(
+    eval_sets: Path, models_folder: Path, tmp_path: Path
+) -> None:
+    shell = Inside(tmp_path / "knowledge")
+    shell.folder.mkdir()
+    shell.environment |= {
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "RAG_MODELS__FOLDER": str(models_folder),
+        "RAG_EMBEDDER__MODEL": "multilingual-e5-small",
+    }
+    folder = eval_sets / "retrieval" / "xquad"
+    found = shell.json(
+        "eval", "--squad", str(folder / "xquad.en.json.gz"),
+        "--questions", str(folder / "xquad.zh.json.gz"), "--retrieval-only",
+    )  # fmt: skip
+    (figures,) = found["sets"].values()
+    assert figures["n"] == 1190
+    assert figures["hit@5"] >= 0.92

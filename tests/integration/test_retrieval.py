@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from rag.retrieve.hashing import HashingEmbedder
@@ -165,7 +166,7 @@ def test_what_unrelated_questions_find_is_asked_once_for_all_retrievers(library,
         return embed(text)
 
     monkeypatch.setattr(library.embedder, "embed_query", counted)
-    floors: dict = {}
+    baselines: dict = {}
     relevances = []
     for _ in range(3):  # the app makes a retriever for every question
         retriever = HybridRetriever(
@@ -174,7 +175,7 @@ def test_what_unrelated_questions_find_is_asked_once_for_all_retrievers(library,
             library.index,
             library.embedder,
             candidates=50,
-            floors=floors,
+            baselines=baselines,
         )
         relevances.append(retriever.search("When does the lease end?", k=3).relevance)
     assert len(embedded) == 3 + len(PROBES["en"])
@@ -202,3 +203,39 @@ def test_more_words_than_are_kept_are_counted_all_the_same(library, monkeypatch)
         frequency, total = store.document_frequency(terms)
         assert frequency == {term: {"rtx": 2}.get(term, 1) for term in terms}
         assert total == 6
+
+
+RENT, DEPOSIT, CHINESE = (1.0, 0.0, 0.0), (0.6, 0.3, 0.0), (0.0, 0.0, 0.6)
+MEANT = {"rent": RENT, "租金": RENT, "deposit": DEPOSIT, "北京": CHINESE}
+
+
+class TwoLanguages:
+    """Vectors of (rent, other topics, language), each text by the words it holds."""
+
+    name, dim, max_tokens = "two-languages", 3, 1000
+
+    def count_tokens(self, text):
+        return len(text)
+
+    def embed_query(self, text):
+        chinese = any("一" <= letter <= "鿿" for letter in text)
+        sums = [sum(v[i] for word, v in MEANT.items() if word in text) for i in range(3)]
+        row = np.array(sums, dtype=np.float32)
+        row[2] += 0.7 if chinese and "北京" not in text else 0.05
+        return row / np.linalg.norm(row)
+
+    def embed_passages(self, texts):
+        return np.stack([self.embed_query(text) for text in texts])
+
+
+def test_across_languages_the_language_of_the_question_counts_for_less(tmp_path, monkeypatch):
+    library = PageLibrary(tmp_path, TwoLanguages())
+    # an English page that quotes Chinese lies nearer to every Chinese question
+    quoting = "The deposit is kept in a place that is called 北京 by the people there."
+    library.add("lease", ["The rent is paid on the first day of the month.", quoting])
+    question = "租金什么时候付？"
+    (first, *_) = library.retriever.search(question, k=3).passages
+    assert first.chunk.first_page == 1
+    monkeypatch.setattr("rag.retrieve.retriever.OF_LANGUAGE", 0.0)
+    (first, *_) = library.retriever.search(question, k=3).passages
+    assert first.chunk.first_page == 2
