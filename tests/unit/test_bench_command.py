@@ -12,8 +12,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from rag.cli import app
+from rag.config import GeneratorSettings
 from rag.measure.bench import Row, RowSpec
 from rag.measure.bench_process import MARK, Stopped, run_row
+from rag.measure.bench_rows import Wanted, sized, specs
+from rag.models.store import ModelStore
 from tests.servers import Call, Reply, serving
 from tests.servers import scripted as scripted_server
 from tests.tiny_models import llama_folder, llama_gguf
@@ -135,16 +138,27 @@ def test_a_damaged_file_costs_its_row_and_a_sound_one_is_measured(tmp_path: Path
     assert (tmp_path / "chart.png").is_file()
 
 
+def test_each_precision_of_a_checkpoint_is_a_row_of_its_own_size(tmp_path: Path) -> None:
+    folder, store = llama_folder(tmp_path / "tiny"), ModelStore(tmp_path / "models")
+    rows = specs(Wanted(models=(str(folder),)), store, GeneratorSettings())
+    assert [row.spec.precision for row in rows] == ["fp32", "fp16", "bf16", "int8", "nf4"]
+    made = {row.spec.precision: sized(row, narrow=True).sizes for row in rows}
+    weights = {name: found.weights_bytes for name, found in made.items() if found}
+    assert weights["fp32"] == 2 * weights["bf16"] == 2 * weights["fp16"]
+    assert weights["bf16"] > weights["int8"] > weights["nf4"]
+    for row in rows:  # the settings of each are settings that exist
+        GeneratorSettings.model_validate(row.spec.settings)
+
+
 @pytest.mark.slow
-def test_each_precision_of_a_checkpoint_is_a_row(tmp_path: Path) -> None:
+def test_a_checkpoint_is_measured_in_full_precision_and_in_four_bits(tmp_path: Path) -> None:
     folder = llama_folder(tmp_path / "tiny", window=16_384)
-    done = bench(tmp_path, "--model", str(folder), "--json", "--quality", "1")
+    wanted = ["--precision", "fp32", "--precision", "nf4", "--quality", "1"]
+    done = bench(tmp_path, "--model", str(folder), "--json", *wanted)
     found = json.loads(done.stdout)["rows"]
-    assert [row["precision"] for row in found] == ["fp32", "fp16", "bf16", "int8", "nf4"]
-    assert [row["reason"] for row in found] == [None] * 5
+    assert [row["precision"] for row in found] == ["fp32", "nf4"]
+    assert [row["reason"] for row in found] == [None, None]
     assert all(row["decode_tokens_per_s"] > 0 for row in found)
-    weights = {row["precision"]: row["weights_bytes"] for row in found}
-    assert weights["fp32"] == 2 * weights["bf16"] > weights["int8"] > weights["nf4"]
 
 
 def test_a_process_that_is_killed_costs_one_row_and_says_why() -> None:
