@@ -75,7 +75,8 @@ class TransformersGenerator:
         self._device: torch.device = model.device
         self._ends = ends_of(loaded)
         self._alone = not batch_dependent(model)  # a token's numbers are its own
-        self._lookup = speed.lookup and self._alone
+        # in 16 bits a pass over several tokens rounds otherwise, and now and then says otherwise
+        self._lookup = speed.lookup and self._alone and model.dtype == torch.float32
         self._decoder: Decoder | None = Decoder(model)
         self._kept = Kept(model.config, keeps=speed.reuse, kv_bits=kv_bits)
         self._gate = OneAtATime()

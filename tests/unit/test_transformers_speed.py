@@ -116,13 +116,13 @@ def test_a_conversation_reads_the_same_with_and_without() -> None:
         assert found == expected
 
 
-def test_in_sixteen_bits_a_near_tie_is_decided_as_without_guesses() -> None:
+def test_in_sixteen_bits_nothing_is_guessed_and_the_text_is_the_same() -> None:
     model = repetitive().to(torch.bfloat16)
     fast, plain = built(model), built(model, speed=NEITHER)
     passes = Passes(fast)
     for messages in CONVERSATION[:4]:
         assert said(ask(fast, messages)) == said(ask(plain, messages))
-    assert sum(1 < width < 40 for width in passes.widths) > 5
+    assert {width for width in passes.widths if width < 30} == {1}
 
 
 def test_an_answer_that_repeats_takes_fewer_passes_than_tokens() -> None:
