@@ -129,6 +129,10 @@ class GeneratorSettings(_Section):
     read_ahead: Annotated[
         bool, Field(description="the model reads passages while a question is being typed")
     ] = True
+    guess: Annotated[
+        Literal["exact", "always", "never"],
+        Field(description="transformers: copied words at once; exact: in fp32, as they stay"),
+    ] = "exact"
     drop_unsupported: Annotated[
         bool, Field(description="leave out sentences that no passage supports")
     ] = False

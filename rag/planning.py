@@ -168,6 +168,7 @@ class Plans:
             "context_tokens": window,
             "quantization": precision,
             "device": chosen.device,
+            "guess": chosen.guess,
             "placement": replace(
                 placement_of(found) if found and found.layout.layers else Placement("auto", window),
                 saved_in=settings.models.folder / SAVED,

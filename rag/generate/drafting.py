@@ -9,7 +9,24 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
+from typing import Literal
+
+Guess = Literal["exact", "always", "never"]
+"""Whether to guess what the answer copies from the prompt; exact: where no answer changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What makes answers come sooner. Unless told to always guess, they stay the same."""
+
+    guess: Guess = "exact"
+    reuse: bool = True  # keep the computed beginning of a prompt for the next
+
+
+FASTEST = Speed()
+
 
 LONGEST_MATCH = 16  # tokens looked back; a longer agreement says no more
 LENGTHS = (2, 4, 8, 15, 31)

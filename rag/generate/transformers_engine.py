@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from jinja2 import TemplateError
 
-from rag.generate.drafting import Lookup
+from rag.generate.drafting import FASTEST, Guess, Lookup, Speed
 from rag.generate.failures import failed, prompt_too_long, unloaded
 from rag.generate.streaming import OneAtATime, Stopped, iterate
 from rag.generate.templates import plain_turns
@@ -43,14 +42,6 @@ the measured decisions, "Answers of the transformers engine"."""
 PARAGRAPH = "\n\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """What makes answers come sooner. An answer is the same with and without."""
-
-    lookup: bool = True  # guess what the answer copies from the prompt
-    reuse: bool = True  # keep the computed beginning of a prompt for the next
-
-
 class TransformersGenerator:
     """Streams answers from one model."""
 
@@ -61,7 +52,7 @@ class TransformersGenerator:
         name: str,
         context_tokens: int,
         kv_bits: KvBits = 16,
-        speed: Speed = Speed(),
+        speed: Speed = FASTEST,
     ) -> None:
         """``context_tokens`` is cut to what the model was trained for.
 
@@ -76,14 +67,15 @@ class TransformersGenerator:
         self._ends = ends_of(loaded)
         self._alone = not batch_dependent(model)  # a token's numbers are its own
         # in 16 bits a pass over several tokens rounds otherwise, and now and then says otherwise
-        self._lookup = speed.lookup and self._alone and model.dtype == torch.float32
+        exact = self._alone and model.dtype == torch.float32
+        self._lookup = speed.guess == "always" or (speed.guess == "exact" and exact)
         self._decoder: Decoder | None = Decoder(model)
         self._kept = Kept(model.config, keeps=speed.reuse, kv_bits=kv_bits)
         self._gate = OneAtATime()
         self._encoding = threading.Lock()  # tokenizers refuse to be borrowed twice at a time
 
     @classmethod
-    def load(
+    def load(  # noqa: PLR0913 - each is a setting
         cls,
         source: Path | str,
         *,
@@ -92,11 +84,18 @@ class TransformersGenerator:
         quantization: Quantization = "nf4",
         device: Device = "auto",
         placement: Placement | None = None,
+        guess: Guess = "exact",
     ) -> TransformersGenerator:
         """Load a folder, or a repository of the hub's cache; see ``load_model``."""
         loaded = load_model(source, quantization=quantization, device=device, placement=placement)
         kv_bits = placement.kv_bits if placement else 16
-        return cls(loaded, name=name, context_tokens=context_tokens, kv_bits=kv_bits)
+        return cls(
+            loaded,
+            name=name,
+            context_tokens=context_tokens,
+            kv_bits=kv_bits,
+            speed=Speed(guess=guess),
+        )
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Count tokens as ``stream`` sends them, chat template included.

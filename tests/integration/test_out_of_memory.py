@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from rag.errors import OutOfMemory
-from rag.generate.transformers_engine import Speed, TransformersGenerator
+from rag.generate.drafting import Speed
+from rag.generate.transformers_engine import TransformersGenerator
 from rag.generate.transformers_loading import Loaded
 from rag.generate.transformers_reply import Watch
 from rag.ladder import CALM, STEPS, Ladder
@@ -280,7 +281,7 @@ class FullNow(TransformersGenerator):
 
     def __init__(self, *points: int) -> None:
         loaded = Loaded(tiny_llama(window=4096), byte_tokenizer(), None, 4096)
-        plain = Speed(lookup=False, reuse=False)  # one pass a token
+        plain = Speed(guess="never", reuse=False)  # one pass a token
         super().__init__(loaded, name="tiny", context_tokens=4096, speed=plain)
         self.points = list(points)
         self.prompts: list[int] = []

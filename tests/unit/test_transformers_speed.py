@@ -12,17 +12,17 @@ import torch
 from transformers import LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
 from rag.errors import OutOfMemory
-from rag.generate.drafting import Lookup
+from rag.generate.drafting import Lookup, Speed
 from rag.generate.transformers_cache import EightBitLayer, GrowingLayer, WatchedCache
 from rag.generate.transformers_decoding import Decoder, _sure
-from rag.generate.transformers_engine import CHUNK_TOKENS, Speed, TransformersGenerator
+from rag.generate.transformers_engine import CHUNK_TOKENS, TransformersGenerator
 from rag.generate.transformers_loading import Loaded
 from rag.types import Delta, Message
 from tests.tiny_models import byte_tokenizer, tiny_llama
 
 WINDOW = 2048
 PASSAGES = "\n".join(f"[{n}] cards.pdf, page {n}\nCard {n} draws {n * 37} W." for n in range(1, 21))
-NEITHER = Speed(lookup=False, reuse=False)
+NEITHER = Speed(guess="never", reuse=False)
 
 
 def never() -> bool:
@@ -123,6 +123,15 @@ def test_in_sixteen_bits_nothing_is_guessed_and_the_text_is_the_same() -> None:
     for messages in CONVERSATION[:4]:
         assert said(ask(fast, messages)) == said(ask(plain, messages))
     assert {width for width in passes.widths if width < 30} == {1}
+
+
+def test_in_sixteen_bits_guesses_are_made_if_the_user_says_so() -> None:
+    model = repetitive().to(torch.bfloat16)
+    fast, plain = built(model, speed=Speed(guess="always")), built(model, speed=NEITHER)
+    passes = Passes(fast)
+    for messages in CONVERSATION[:4]:  # a tiny model has no near ties but those of the rule
+        assert said(ask(fast, messages)) == said(ask(plain, messages))
+    assert sum(1 < width < 40 for width in passes.widths) > 5
 
 
 def test_an_answer_that_repeats_takes_fewer_passes_than_tokens() -> None:
