@@ -44,8 +44,8 @@ class EchoGenerator:
         if length >= self.context_tokens:
             raise prompt_too_long(length, self.context_tokens)
         asked = "\n\n".join(message.content for message in messages if message.role == "user")
-        quoted = _FIRST_PASSAGE.search(asked)
-        text = quoted["text"].strip() if quoted else _NOTHING.say(detect_language(asked))
+        quoted = list(_FIRST_PASSAGE.finditer(asked))  # a follow-up may leave them where they were
+        text = quoted[-1]["text"].strip() if quoted else _NOTHING.say(detect_language(asked))
         tokens = _TOKEN.findall(text)
         for token in tokens[:max_tokens]:
             if cancelled():
