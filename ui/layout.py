@@ -56,7 +56,7 @@ def build(desk: DeskLike) -> gr.Blocks:
     """Return the whole page for ``desk``."""
     with gr.Blocks(title="RAG Desk", analytics_enabled=False, fill_width=True) as page:
         parts = _parts()
-        _wire(page, parts, _Events(desk))
+        _wire(page, parts, Events(desk))
     return page
 
 
@@ -102,7 +102,7 @@ def _parts() -> Parts:
     # fmt: on
 
 
-def _wire(page: gr.Blocks, parts: Parts, events: _Events) -> None:
+def _wire(page: gr.Blocks, parts: Parts, events: Events) -> None:
     _wire_conversation(parts, events)
     _wire_typing(parts, events)
     parts.upload.upload(
@@ -127,7 +127,7 @@ def _wire(page: gr.Blocks, parts: Parts, events: _Events) -> None:
     page.unload(events.leave)
 
 
-def _wire_conversation(parts: Parts, events: _Events) -> None:
+def _wire_conversation(parts: Parts, events: Events) -> None:
     shown = [parts.screen, parts.talk, parts.live, parts.question]
     parts.send.click(
         events.answer,
@@ -148,7 +148,7 @@ def _wire_conversation(parts: Parts, events: _Events) -> None:
     parts.new.click(events.fresh, [parts.client], shown, js=_with_client(1), queue=False, **QUIET)
 
 
-def _wire_typing(parts: Parts, events: _Events) -> None:
+def _wire_typing(parts: Parts, events: Events) -> None:
     parts.typed.click(
         events.typed,
         [parts.client, parts.question, parts.screen],
@@ -164,7 +164,7 @@ def _with_client(count: int) -> str:
     return f"(...sent) => [ragdesk.client(), ...sent.slice(1, {count})]"
 
 
-class _Events:
+class Events:
     """What happens on each event. Holds nothing that belongs to one tab."""
 
     def __init__(self, desk: DeskLike) -> None:
@@ -203,12 +203,12 @@ class _Events:
         finally:
             ticket.stop()
 
-    def typed(self, sent: object, text: str, now: Screen) -> None:
-        """Tell the desk what is being typed."""
+    def typed(self, sent: object, text: str | None, now: Screen) -> None:
+        """Tell the desk what is being typed; a field that was just emptied may hold ``None``."""
         client = client_of(sent)
         self._desk.typed(
             Draft(
-                text.strip(),
+                (text or "").strip(),
                 history=tuple(history_of(now.turns)),
                 documents=client.documents,
                 mode=client.mode,

@@ -17,6 +17,7 @@ from rag.words import Text
 from tests.fake_script import EN, SCRIPT_EN, ZH
 from tests.fakes import FakeDesk
 from ui.handlers import opened, respond
+from ui.layout import Events
 from ui.screen import Client, Screen, Turn, client_of, history_of
 from ui.sessions import Sessions
 from ui.views_chat import talk_html
@@ -308,3 +309,12 @@ def test_a_notice_is_shown_and_one_that_begins_anew_takes_the_text_away(desk: Fa
     assert '<p class="note lowered">Memory ran out; &lt;trying&gt; again.</p>' in html
     assert "正在重试" in talk_html(last, "zh")
     assert opened(desk, last.chat or 0).turns[0].notices == (notice,)  # it is kept with the answer
+
+
+@pytest.mark.parametrize(("text", "heard"), [("  Who pays? ", "Who pays?"), ("", ""), (None, "")])
+def test_what_is_typed_is_heard_and_a_field_that_was_emptied_too(
+    tmp_path: Path, text: str | None, heard: str
+) -> None:
+    desk = FakeDesk(tmp_path)
+    Events(desk).typed({"language": "en"}, text, Screen())
+    assert [draft.question for draft in desk.drafts] == [heard]
