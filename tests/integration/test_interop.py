@@ -6,9 +6,10 @@ import asyncio
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from langchain_core.language_models import GenericFakeChatModel
@@ -31,6 +32,7 @@ from rag.interop.chat_model import turns_of
 from rag.types import Delta, Message
 from tests.pdfs import write_pdf
 
+T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 SENTENCE = "The lessee pays the heating costs of the house."
 ENVIRONMENT = {
@@ -77,9 +79,15 @@ def test_passages_come_as_documents_with_their_place(library: OpenLibrary) -> No
     assert len(rest) <= 1
 
 
+def awaited(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run it in a thread: a browser of other tests may keep a loop running in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
+
+
 def test_the_retriever_can_be_awaited_and_narrowed(library: OpenLibrary) -> None:
     retriever = library.retriever(k=5)
-    every = asyncio.run(retriever.ainvoke("Cats sleep by day"))
+    every = awaited(retriever.ainvoke("Cats sleep by day"))
     assert every[0].metadata["file"] == "cats.pdf"
     lease = next(d for d in every if d.metadata["file"] == "lease.pdf").metadata["document_id"]
     narrowed = library.retriever(documents=[lease]).invoke("Cats sleep by day")
@@ -94,10 +102,10 @@ def test_the_chat_model_answers_in_every_way_that_langchain_asks(library: OpenLi
     pieces = list(model.stream(ASKED))
     assert len([piece for piece in pieces if piece.content]) > 3
 
-    async def awaited() -> tuple[AIMessage, list[AIMessageChunk]]:
+    async def both() -> tuple[AIMessage, list[AIMessageChunk]]:
         return await model.ainvoke(ASKED), [piece async for piece in model.astream(ASKED)]
 
-    again, flowing = asyncio.run(awaited())
+    again, flowing = awaited(both())
     assert "".join(str(piece.content) for piece in pieces) == SENTENCE
     assert "".join(str(piece.content) for piece in flowing) == SENTENCE
     assert again.content == SENTENCE
@@ -174,7 +182,7 @@ def test_a_cancelled_task_stops_the_model() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    asyncio.run(asked())
+    awaited(asked())
     assert slow.ended.wait(5)
 
 
