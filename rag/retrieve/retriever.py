@@ -46,7 +46,7 @@ OF_LANGUAGE = 0.5
 tests/eval/DECISIONS.md, "Questions in another language than the documents"."""
 _SPREAD = 4  # times k: as many passages are looked at before pages are spread
 _JUDGED = 5  # best passages whose words and language are looked at
-_EMBEDDING = ThreadPoolExecutor(2, "embed")
+_EMBEDDING = ThreadPoolExecutor(2, "question")
 """Embeds questions while their words are looked up: one core does each."""
 
 T = TypeVar("T")
