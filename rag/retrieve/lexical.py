@@ -18,7 +18,7 @@ from rag.retrieve.question import content_terms
 if TYPE_CHECKING:
     from rag.protocols import Analyser, PassageStore
 
-MOST_SCORED = 20_000
+MOST_SCORED = 15_000
 """Occurrences that FTS5 may have to look at for one question. Measured: tests/eval/DECISIONS.md,
 "Search in large libraries"."""
 _K1, _B = 1.2, 0.75  # of FTS5's bm25()
