@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from rag.errors import ConfigError
-from rag.keyring_store import SERVICE, STORE_ERRORS, system_store
+from rag.keyring_store import NoStore, keep_secret, kept_secret
 from rag.words import Text
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def find_key(address: Address) -> str | None:
     Raises:
         ConfigError: it holds characters that cannot be sent.
     """
-    key = os.environ.get(VARIABLE, "").strip() or _kept(address)
+    key = os.environ.get(VARIABLE, "").strip() or kept_secret(_entry(address))
     if key and not (key.isascii() and key.isprintable()):
         raise ConfigError(
             Text("The key holds characters that no key has.", "密钥中含有无效字符。"),
@@ -42,42 +42,19 @@ def keep_key(address: Address, key: str) -> None:
     Raises:
         ConfigError: there is no such store here.
     """
-    store = system_store()
-    if store is None:
-        raise _no_store(Text("Run `pip install keyring`", "请运行 `pip install keyring`"))
     try:
-        if key:
-            store.set_password(SERVICE, _entry(address), key)
-        elif store.get_password(SERVICE, _entry(address)) is not None:
-            store.delete_password(SERVICE, _entry(address))
-    except STORE_ERRORS as error:
-        raise _no_store(
+        keep_secret(_entry(address), key)
+    except NoStore as error:
+        raise ConfigError(
             Text(
-                "Set up a keyring (on Linux GNOME Keyring or KWallet)",
-                "请先启用系统密钥环（Linux 上为 GNOME Keyring 或 KWallet）",
-            )
+                "There is no keyring here to keep the key in.", "此系统没有可用的密钥环来保存密钥。"
+            ),
+            hint=Text(
+                f"{error.remedy.en}, or set the environment variable {VARIABLE}.",
+                f"{error.remedy.zh}，或设置环境变量 {VARIABLE}。",
+            ),
         ) from error
-
-
-def _kept(address: Address) -> str | None:
-    store = system_store()
-    if store is None:
-        return None
-    try:
-        return store.get_password(SERVICE, _entry(address))
-    except STORE_ERRORS:  # a system without a keyring has no key in it
-        return None
 
 
 def _entry(address: Address) -> str:
     return f"key {address.origin}"
-
-
-def _no_store(hint: Text) -> ConfigError:
-    return ConfigError(
-        Text("There is no keyring here to keep the key in.", "此系统没有可用的密钥环来保存密钥。"),
-        hint=Text(
-            f"{hint.en}, or set the environment variable {VARIABLE}.",
-            f"{hint.zh}，或设置环境变量 {VARIABLE}。",
-        ),
-    )

@@ -13,7 +13,7 @@ from stringprep import in_table_b1
 
 from rag.errors import ConfigError
 from rag.ingest.folder import content_id
-from rag.keyring_store import SERVICE, STORE_ERRORS, system_store
+from rag.keyring_store import NoStore, has_store, keep_secret, kept_secret
 from rag.words import Text
 
 _MOST = 200  # tried one after the other on each locked file
@@ -78,10 +78,11 @@ class Passwords:
 
     def recall(self, path: Path) -> bool:
         """Look into the system's store for this file; return whether there was one."""
-        store = system_store()
+        if not has_store():
+            return False
         try:
-            password = store.get_password(SERVICE, content_id(path)) if store else None
-        except STORE_ERRORS:
+            password = kept_secret(content_id(path))
+        except OSError:  # the file went
             return False
         if password is None or password in self.candidates(path):
             return False
@@ -95,28 +96,19 @@ def keep(document_id: str, password: str) -> None:
     Raises:
         ConfigError: there is no such store here.
     """
-    store = system_store()
-    if store is None:
-        raise _no_store(Text("Run `pip install keyring`.", "请运行 `pip install keyring`。"))
     try:
-        store.set_password(SERVICE, document_id, password)
-    except STORE_ERRORS as error:
-        raise _no_store(
+        keep_secret(document_id, password)
+    except NoStore as error:
+        raise ConfigError(
             Text(
-                "Set up a keyring (on Linux GNOME Keyring or KWallet), or give it each time.",
-                "请先启用系统密钥环（Linux 上为 GNOME Keyring 或 KWallet），或每次输入密码。",
-            )
+                "The password is used now, but there is no keyring here to keep it in.",
+                "密码本次有效，但此系统没有可用的密钥环来保存它。",
+            ),
+            hint=Text(
+                f"{error.remedy.en}, or give it each time.",
+                f"{error.remedy.zh}，或每次输入密码。",
+            ),
         ) from error
-
-
-def _no_store(hint: Text) -> ConfigError:
-    return ConfigError(
-        Text(
-            "The password is used now, but there is no keyring here to keep it in.",
-            "密码本次有效，但此系统没有可用的密钥环来保存它。",
-        ),
-        hint=hint,
-    )
 
 
 def _plain(name: str) -> str:

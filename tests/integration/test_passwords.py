@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rag import wiring
+from rag import keyring_store, wiring
 from rag.errors import ConfigError, UnreadableDocument
 from rag.factory import Factory
-from rag.ingest import passwords as keyring_side
 from rag.ingest.passwords import Passwords
 from rag.library import Library
 from rag.store.live_index import LiveIndex
@@ -147,7 +146,7 @@ def test_a_kept_password_opens_the_file_in_the_next_session(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vault = Vault()
-    monkeypatch.setattr(keyring_side, "system_store", lambda: vault)
+    monkeypatch.setattr(keyring_store, "system_store", lambda: vault)
     home.library.sync(passwords=password_file(home, f"{SECRET}\n"))
     assert vault.kept == {}, "nothing is kept unless it was asked for"
     home.library.sync(passwords=password_file(home, f"{SECRET}\n"), remember=True)
@@ -159,7 +158,7 @@ def test_a_kept_password_opens_the_file_in_the_next_session(
 def test_without_a_keyring_keeping_says_what_to_do(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keyring_side, "system_store", lambda: None)
+    monkeypatch.setattr(keyring_store, "system_store", lambda: None)
     with pytest.raises(ConfigError, match="pip install keyring"):
         home.library.sync(passwords=password_file(home, f"{SECRET}\n"), remember=True)
     assert home.reasons()["other.pdf"] is None, "it is opened all the same"
