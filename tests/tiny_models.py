@@ -6,12 +6,20 @@ What they say is noise, but they load, count, stream, stop and fail like large o
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from gguf import GGUFWriter, TokenType
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 CHATML = (
     "{% for message in messages %}"
@@ -61,6 +69,27 @@ def tiny_llama(*, vocabulary: int = 261, window: int = 512, layers: int = 2) -> 
     with torch.no_grad():
         model.lm_head.weight[: len(SPECIALS)] = 0
         model.lm_head.weight[len(SPECIALS) + 94 :] = 0  # the printable ASCII characters are 94
+    return model
+
+
+def weightless(kind: str, *, layers: int, **options: Any) -> PreTrainedModel:
+    """Return a small model of a family: its tensors have names and shapes, and no numbers."""
+    config = AutoConfig.for_model(
+        kind,
+        hidden_size=64,
+        intermediate_size=160,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        vocab_size=300,
+        max_position_embeddings=128,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+        **options,
+    )
+    with torch.device("meta"):
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
     return model
 
 

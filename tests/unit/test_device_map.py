@@ -6,30 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoModelForCausalLM
 
 from rag.generate.device_map import CPU, device_map
 from rag.models.shape import FAMILIES
-from tests.tiny_models import llama_folder
+from tests.tiny_models import llama_folder, weightless
 
 
 @pytest.mark.parametrize("kind", FAMILIES)
 @pytest.mark.parametrize("tied", [False, True])
 def test_every_weight_of_every_known_family_has_a_place(kind: str, tied: bool) -> None:
-    config = AutoConfig.for_model(
-        kind,
-        hidden_size=64,
-        intermediate_size=160,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        vocab_size=300,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=0,
-    )
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+    model = weightless(kind, layers=4, tie_word_embeddings=tied)
     placed = device_map((2, 1), layers=4, tied=tied)
     for name, _ in [*model.named_parameters(), *model.named_buffers()]:
         assert any(name == part or name.startswith(f"{part}.") for part in placed), name

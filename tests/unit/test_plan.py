@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from transformers import AutoConfig, AutoModelForCausalLM
 
 from rag.cli.fit_table import as_markdown
 from rag.errors import ModelError
@@ -21,7 +19,7 @@ from rag.models.planner import LEAST_CONTEXT, plan
 from rag.models.room import GIB, Card, Room
 from rag.models.shape import FAMILIES, Shape, config_of, shape_of_config
 from rag.models.subjects import helpers_of, subject_of_entry, subject_of_path
-from tests.tiny_models import llama_folder, llama_gguf
+from tests.tiny_models import llama_folder, llama_gguf, weightless
 
 ROOT = Path(__file__).parents[2]
 CATALOGUE = load_catalogue()
@@ -52,23 +50,9 @@ def chosen(*sizes: float, subject: Subject = LLAMA, ram: float = 32, **wishes: o
 
 @pytest.mark.parametrize("kind", FAMILIES)
 def test_the_weights_of_every_known_family_are_those_that_transformers_builds(kind: str) -> None:
-    config = AutoConfig.for_model(
-        kind,
-        hidden_size=64,
-        intermediate_size=160,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        vocab_size=300,
-        max_position_embeddings=128,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=0,
-    )
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+    model = weightless(kind, layers=3)
     built = sum(weight.numel() for weight in model.parameters())
-    assert shape_of_config(config.to_dict(), name=kind).weights == built
+    assert shape_of_config(model.config.to_dict(), name=kind).weights == built
 
 
 @pytest.mark.parametrize(
