@@ -131,7 +131,7 @@ class GeneratorSettings(_Section):
     ] = True
     guess: Annotated[
         Literal["exact", "always", "never"],
-        Field(description="transformers: copied words at once; exact: in fp32, as they stay"),
+        Field(description="transformers: guess copied words; exact: in fp32, which changes none"),
     ] = "exact"
     drop_unsupported: Annotated[
         bool, Field(description="leave out sentences that no passage supports")
