@@ -62,7 +62,7 @@ def open_server(
     if free is not None:
         params.n_batch = params.n_ubatch = GPU_BATCH_TOKENS
         params.fit_params = cards is None
-        params.cache_ram_mib = 0  # a card reads a prompt anew sooner than it is worth the memory
+        params.cache_ram_mib = 0  # its memory is dear, and it reads fast; not measured
     if cards is not None:
         _divide(params, cards)
     server, loopback, meta = _start(path, params, name=name)

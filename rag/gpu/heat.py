@@ -1,8 +1,9 @@
 """Keeps a card from slowing itself down: pauses between tokens while it is nearly too hot.
 
-The hardware's own slowdown halves the clocks at once and lets them jump; pauses cost less and
-the fan catches up. The power limit would help more, but setting it needs an administrator: the
-command is shown, and never run.
+The hardware's own slowdown divides the clocks by two or more (NVML's documentation of its
+throttle reasons); pauses before that give the fan time. What they cost was not measured. The power
+limit does the same for good, but setting it needs an administrator: the command is shown, and
+never run.
 """
 
 from __future__ import annotations
