@@ -126,6 +126,7 @@ def test_without_a_card_everything_is_loaded_as_it_always_was(tmp_path: Path) ->
         "context_tokens": 4096,
         "quantization": "nf4",
         "device": "auto",
+        "guess": "exact",
         "placement": Placement("auto", 4096, saved_in=wished.models.folder / "prepared"),
     }
     small = "Qwen2.5-Coder-1.5B-Instruct-Q4_K_M"
