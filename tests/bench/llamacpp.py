@@ -31,11 +31,12 @@ from rag.generate.templates import plain_turns
 from rag.pipeline import RagPipeline
 from rag.store.keeper import exact_index
 from rag.types import Answer, Delta, Finished, Message
+from rag.words import Text, detect_language
 from tests.bench import machine
 from tests.bench.answers import questions_about
 from tests.bench.child import folder_argument
 
-FOLLOW_UP = "Where does it say so?"
+FOLLOW_UP = Text("Where does it say so?", "依据在哪里？")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ def _measure(
     generator.prepare(messages, cancelled=lambda: False)
     ahead = _ask(pipeline, text)
     history = [Message("user", text), Message("assistant", ahead[0].text)]
-    later = build_messages(FOLLOW_UP, answer.passages, history, at=0)
+    later = build_messages(FOLLOW_UP.say(detect_language(text)), answer.passages, history, at=0)
     return Row(
         text,
         answer.usage.prompt_tokens,
