@@ -62,7 +62,7 @@ def _speeds(axes: Axes, rows: list[Row], run: Run) -> None:
         at = max(speed, limit or 0.0) + longest / 50
         axes.text(at, place, f"{speed:.1f}{share}", va="center", fontsize=7)
     axes.set_xlim(0, longest * _MOST * 1.1)
-    axes.set_title("tokens/s (of the memory's limit, grey)", fontsize=8, loc="left")
+    axes.set_title("tokens/s\n(grey: what the memory allows)", fontsize=8, loc="left")
 
 
 def _bars(

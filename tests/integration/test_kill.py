@@ -19,7 +19,9 @@ import pytest
 from rag.store.keeper import exact_index, open_chroma
 from rag.store.ledger import Ledger
 from rag.store.status import broken_invariants
+from tests.eval.measure_ocr import scan
 from tests.integration.kills import contents, make_folder
+from tests.pdfs import lines, write_pdf
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="POSIX signals")]
 ROOT = Path(__file__).parent.parent.parent
@@ -31,10 +33,14 @@ SIZES = (230, 64)  # a rebuild goes from one to the other
 
 
 def start(folder: Path, tokens: int, *, index: str = "chroma") -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return run_module("killed_sync", str(folder), str(tokens), index)
+
+
+def run_module(name: str, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.integration.killed_sync", str(folder), str(tokens), index],
-        cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        [sys.executable, "-m", f"tests.integration.{name}", *arguments],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True,
+        start_new_session=True,
     )  # fmt: skip
 
 
@@ -119,3 +125,71 @@ def test_kills_cost_at_most_the_work_in_hand(tmp_path: Path) -> None:
     assert chroma.ids() == exact_index(ledger, space).ids()
     chroma.close()
     ledger.close()
+
+
+# ---- text recognition ----------------------------------------------------------------------
+
+SCANS = 4
+SCANNED_PAGES = 3
+
+
+def make_scans(folder: Path) -> Path:
+    folder.mkdir()
+    for number in range(SCANS):
+        words = [
+            f"Scan {number}, page {page}: invoice total {page}{number}00 euro" for page in "123"
+        ]
+        source = write_pdf(folder / "typed.pdf", [lines(text, repeat=3) for text in words])
+        scan(source, folder / f"{number}.pdf", pages=[1, 2, 3], dpi=100)
+        source.unlink()
+    return folder
+
+
+def kill_while_recognising(folder: Path, rolls: random.Random) -> bool:
+    """Kill after some pages were recognised, or in the next one; say whether any were left."""
+    process = run_module("killed_recognition", str(folder))
+    assert process.stdout is not None
+    patience = rolls.randint(1, 4)  # the first line tells of no page yet
+    finished = False
+    for line in process.stdout:
+        patience -= line.startswith("ocr")
+        finished = line.startswith("finished")
+        if patience <= 0 or finished:
+            break
+    if not finished:
+        time.sleep(rolls.random())  # a page takes about as long
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=60)
+    process.stdout.close()
+    return not finished
+
+
+@pytest.mark.model
+def test_kills_cost_no_recognised_page(tmp_path: Path) -> None:
+    """The real recogniser. What it had read before a kill is never read again."""
+    calm = make_scans(tmp_path / "calm")
+    with run_module("killed_recognition", str(calm)) as process:
+        assert process.wait(timeout=300) == 0
+    wanted = contents(calm)
+    assert [row[2] for row in wanted["pages"]] == ["ocr"] * SCANS * SCANNED_PAGES
+
+    rough = tmp_path / "rough"
+    rough.mkdir()
+    for file in sorted(calm.glob("*.pdf")):
+        (rough / file.name).write_bytes(file.read_bytes())
+    rolls = random.Random(SEED)
+    read = kills = 0
+    while kill_while_recognising(rough, rolls):
+        kills += 1
+        ledger = Ledger(rough / ".rag" / "library.db")
+        assert broken_invariants(ledger) == []
+        (now,) = ledger.connection.execute(
+            "SELECT count(*) FROM pages WHERE state = 'ocr'"
+        ).fetchone()
+        ledger.close()
+        assert now >= read
+        read = now
+        assert kills <= 5 * SCANS * SCANNED_PAGES, "no kill leaves anything done"
+    assert kills >= 3  # noqa: PLR2004 - or the series shows nothing
+    assert contents(rough) == wanted
+    print(f"{kills} kills while text was recognised")
