@@ -171,7 +171,7 @@ def test_kills_cost_no_recognised_page(tmp_path: Path) -> None:
     with run_module("killed_recognition", str(calm)) as process:
         assert process.wait(timeout=300) == 0
     wanted = contents(calm)
-    assert [row[2] for row in wanted["pages"]] == ["ocr"] * SCANS * SCANNED_PAGES
+    assert [page[3] for page in wanted["pages"]] == ["ocr"] * SCANS * SCANNED_PAGES
 
     rough = tmp_path / "rough"
     rough.mkdir()
