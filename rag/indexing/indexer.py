@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rag.indexing.freed_memory import give_back
 from rag.indexing.line import Group, Line
 from rag.indexing.work import Cut, Pending, SpaceEngines, StageTimes
 from rag.retrieve.passage_text import embedding_text, lexical_text, text_digest
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rag.types import Chunk
 
 GROUP = 64  # passages embedded before the next commit
+GIVE_BACK_EVERY = 8 * GROUP  # passages; what batches leave free between blocks in use piles up
 AHEAD_PAGES = 1000  # on the line, at most, when the next document is asked for: bounds memory
 
 
@@ -55,6 +57,7 @@ class Indexer:
         self._analyser = engines.analyser
         self._index = index
         self._times = times
+        self._since_given_back = 0  # passages
 
     def run(
         self,
@@ -122,9 +125,16 @@ class Indexer:
             began = perf_counter()
             part = slice(start, start + GROUP)
             rows[part] = self._embedder.embed_passages(texts[part])
+            self._tidy_after(len(texts[part]))
             self._times.embed_s += perf_counter() - began
             embedded(cuts[-1].pending, min(start + GROUP, len(texts)), len(texts))
         return rows
+
+    def _tidy_after(self, passages: int) -> None:
+        self._since_given_back += passages
+        if self._since_given_back >= GIVE_BACK_EVERY:
+            self._since_given_back = 0
+            give_back()
 
     # -- in the owner's thread -------------------------------------------------------------
 
