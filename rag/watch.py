@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,19 @@ class MachineWatch:
         """Look until told to stop."""
         while not stopping.wait(EVERY_S):
             self.look()
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Look now, and once a second in a thread of its own until the block ends."""
+        self.look()
+        stopping = threading.Event()
+        thread = threading.Thread(target=self.run, args=(stopping,), name="watch", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stopping.set()
+            thread.join()
 
     def look(self) -> MemoryReading:
         """Read the machine, and keep what is found."""

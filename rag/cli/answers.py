@@ -44,12 +44,11 @@ def ask(
     as_json: JsonOption = False,
 ) -> None:
     """Answer one question, streamed, with sources."""
-    from dataclasses import replace
-
     from rag.cli.conversation import history_of, keep_answer
     from rag.cli.coverage import print_coverage, shown_progress
     from rag.cli.shapes import answer_json
     from rag.types import Delta, Finished
+    from rag.watch import MachineWatch
 
     context: Context = ctx.obj
     answer: Answer | None = None
@@ -57,13 +56,20 @@ def ask(
     with opened(context, with_model=True) as library:
         documents = only(library.ledger, document)
         history = history_of(library.ledger, chat)
-        asker = library.asker()
-        events = asker.ask(question, history=history, documents=documents, mode=mode)
-        for event in shown_progress(context, events):
-            if isinstance(event, Delta) and not as_json:
-                typer.echo(event.text, nl=False)
-            if isinstance(event, Finished):
-                answer = replace(event.answer, memory=library.factory.readings().read())
+        watch = MachineWatch(library.factory.readings())
+        events = library.asker().ask(
+            question,
+            history=history,
+            documents=documents,
+            mode=mode,
+            cancelled=watch.heat.watched(lambda: False),
+        )
+        with watch.looking():
+            for event in shown_progress(context, watch.told(events)):
+                if isinstance(event, Delta) and not as_json:
+                    typer.echo(event.text, nl=False)
+                if isinstance(event, Finished):
+                    answer = event.answer
     assert answer is not None, "a stream of events ends with Finished"
     if chat:
         keep_answer(context, chat, answer, documents or ())

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from rag.arbiter import Arbiter
+from rag.cli import app
 from rag.device import HoldsParts, Share, parts_of
+from rag.factory import Factory
 from rag.gpu.heat import LONGEST_S, MOST_REST, HeatGuard, power_command
 from rag.gpu.readings import MachineReadings
 from rag.gpu.ring import Ring
@@ -20,8 +25,15 @@ from rag.throttle import REASONS, throttle_text
 from rag.types import Answer, Delta, Event, Finished
 from rag.watch import MachineWatch
 from tests.fake_nvml import Card, ScriptedDriver
+from tests.pdfs import write_pdf
 
 MIB, GIB = 1 << 20, 1 << 30
+MODEL_FREE = {
+    "RAG_EMBEDDER__MODEL": "hashing",
+    "RAG_GENERATOR__ENGINE": "echo",
+    "RAG_INGEST__WORKERS": "1",
+    "RAG_UI__LANGUAGE": "en",
+}
 CARD = GpuReading(0, temperature_c=60.0, slowdown_c=90.0, power_limit_w=450.0, power_floor_w=150.0)
 
 
@@ -286,6 +298,26 @@ def test_pauses_are_told_once_in_an_answer_and_stay_with_it() -> None:
     assert [notice.kind for notice in last.answer.notices] == ["heat"]
     assert last.answer.memory is not None
     assert last.answer.memory.temperature_c == 88.0
+
+
+def test_rag_ask_says_that_it_pauses_for_heat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pdf(tmp_path / "lease.pdf", ["The monthly rent is 950 euros."])
+    for name, value in MODEL_FREE.items():
+        monkeypatch.setenv(name, value)
+    hot = ScriptedDriver(cards=[Card(temperature=88)])
+    monkeypatch.setattr(Factory, "readings", lambda _: MachineReadings(hot))
+    words = ["--knowledge", str(tmp_path), "ask", "What is the monthly rent?"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert "950 euros" in done.stdout
+    assert done.stderr.count("88 °C") == 1
+    assert not [thread.name for thread in threading.enumerate() if thread.name == "watch"]
+    kept = CliRunner().invoke(app, [*words, "--json"])
+    found = json.loads(kept.stdout)
+    assert [notice["kind"] for notice in found["notices"]] == ["heat"]
+    assert found["memory"]["temperature_c"] == 88.0
 
 
 def test_every_reason_for_throttling_has_words_in_both_languages() -> None:
