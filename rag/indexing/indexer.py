@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.indexing.freed_memory import give_back
+from rag.freed_memory import give_back
 from rag.indexing.line import Group, Line
 from rag.indexing.work import Cut, Pending, SpaceEngines, StageTimes
 from rag.retrieve.passage_text import embedding_text, lexical_text, text_digest

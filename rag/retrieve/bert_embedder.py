@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 from safetensors import SafetensorError
-from tokenizers import Tokenizer
 
 from rag.retrieve.bert_forward import BertForward
 from rag.retrieve.bert_shape import BertShape
 from rag.retrieve.cpu_streams import CpuStreams, cpu_dtype
 from rag.retrieve.token_batches import ITEM_TOKENS, embed_by_length, unloadable
 from rag.retrieve.token_embedder import TokenEmbedder
+from rag.retrieve.token_ids import load_token_ids
 
 if TYPE_CHECKING:
     from rag.protocols import Vectors
@@ -53,7 +53,7 @@ class BertEmbedder(TokenEmbedder):
         self._streams = CpuStreams()
         self._batch_tokens = (batch or BATCH) * ITEM_TOKENS
         super().__init__(
-            Tokenizer.from_file(str(folder / "tokenizer.json")),
+            load_token_ids(folder),
             dim=shape.hidden,
             name=name,
             query_prefix=query_prefix,

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 import psutil
-from tokenizers import Tokenizer
 
 from rag.errors import ModelError
 from rag.retrieve.bert_shape import BertShape
 from rag.retrieve.token_embedder import TokenEmbedder
+from rag.retrieve.token_ids import load_token_ids
 from rag.words import Text
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class OnnxEmbedder(TokenEmbedder):
         self._session = open_session(graph)
         self._threads = ThreadPoolExecutor(_cores(), thread_name_prefix="onnx")
         super().__init__(
-            Tokenizer.from_file(str(folder / "tokenizer.json")),
+            load_token_ids(folder),
             dim=shape.hidden,
             name=name,
             query_prefix=query_prefix,

@@ -17,9 +17,8 @@ from rag.errors import ModelError
 from rag.words import Text
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
     from rag.protocols import Vector, Vectors
+    from rag.retrieve.token_ids import TokenIds
 
 Run = Callable[
     [Callable[[Sequence[Sequence[int]]], "Vectors"], Sequence[Sequence[Sequence[int]]]],
@@ -35,19 +34,16 @@ class TokenizedTexts:
     """Passages and questions as token ids, prefix and special tokens included."""
 
     def __init__(
-        self, tokenizer: Tokenizer, *, query_prefix: str, passage_prefix: str, max_tokens: int
+        self, tokens: TokenIds, *, query_prefix: str, passage_prefix: str, max_tokens: int
     ) -> None:
-        """Take over ``tokenizer``: how it cuts and pads is changed in place, for all threads."""
-        self._tokenizer = tokenizer
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
+        self._tokens = tokens
         self._query_prefix = query_prefix
         self._passage_prefix = passage_prefix
         self._max_tokens = max_tokens
         self.count = lru_cache(maxsize=_CACHED_COUNTS)(self._count)
 
     def _count(self, text: str) -> int:
-        return len(self._tokenizer.encode(self._passage_prefix + text))
+        return len(self._tokens.one(self._passage_prefix + text))
 
     def passages(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each passage.
@@ -55,20 +51,20 @@ class TokenizedTexts:
         Raises:
             ModelError: a passage is longer than the model takes.
         """
-        encodings = self._tokenizer.encode_batch([self._passage_prefix + text for text in texts])
-        for encoding in encodings:
-            if len(encoding) > self._max_tokens:
-                raise _too_long(len(encoding), self._max_tokens)
-        return [encoding.ids for encoding in encodings]
+        found = self._tokens.each([self._passage_prefix + text for text in texts])
+        for ids in found:
+            if len(ids) > self._max_tokens:
+                raise _too_long(len(ids), self._max_tokens)
+        return found
 
     def question(self, text: str) -> list[list[int]]:
         """Return the ids of a question, in several windows if it is longer than the model takes."""
         windows = [self._query_prefix + window for window in self._windows(text)]
-        return [encoding.ids for encoding in self._tokenizer.encode_batch(windows)]
+        return self._tokens.each(windows)
 
     def _windows(self, text: str) -> list[str]:
         """Halve the text until each piece fits."""
-        if len(self._tokenizer.encode(self._query_prefix + text)) <= self._max_tokens:
+        if len(self._tokens.one(self._query_prefix + text)) <= self._max_tokens:
             return [text]
         middle = len(text) // 2
         return self._windows(text[:middle]) + self._windows(text[middle:])

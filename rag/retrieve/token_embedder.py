@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from rag.retrieve.token_batches import TokenizedTexts, mean_row
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
     from rag.protocols import Vector, Vectors
+    from rag.retrieve.token_ids import TokenIds
 
 
 class TokenEmbedder(ABC):
@@ -19,7 +18,7 @@ class TokenEmbedder(ABC):
 
     def __init__(
         self,
-        tokenizer: Tokenizer,
+        tokens: TokenIds,
         *,
         dim: int,
         name: str,
@@ -27,12 +26,12 @@ class TokenEmbedder(ABC):
         passage_prefix: str,
         max_tokens: int,
     ) -> None:
-        """Take over ``tokenizer``; ``max_tokens`` is what the model reads at most."""
+        """Take over ``tokens``; ``max_tokens`` is what the model reads at most."""
         self.dim = dim
         self.name = " ".join(filter(None, (name, query_prefix.strip(), passage_prefix.strip())))
         self.max_tokens = max_tokens
         self._texts = TokenizedTexts(
-            tokenizer,
+            tokens,
             query_prefix=query_prefix,
             passage_prefix=passage_prefix,
             max_tokens=max_tokens,

@@ -1,0 +1,141 @@
+"""Text as a model's token ids, special tokens included: with sentencepiece where it can be.
+
+The package tokenizers holds the 250,000 pieces of XLM-RoBERTa in 290 MB, sentencepiece in 60, and
+cuts the same text in half the time (tests/eval/DECISIONS.md).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from tokenizers import Tokenizer
+
+from rag.freed_memory import give_back
+from rag.retrieve.token_batches import unloadable
+
+_SPACE = "▁"
+_WORDS = {"type": "Metaspace", "replacement": _SPACE, "prepend_scheme": "always", "split": True}
+
+
+class TokenIds(Protocol):
+    """Turns text into token ids."""
+
+    def one(self, text: str) -> list[int]:
+        """Return the ids of a text, with those that the model wants around it."""
+        ...
+
+    def each(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of each text."""
+        ...
+
+
+def load_token_ids(folder: Path) -> TokenIds:
+    """Read ``tokenizer.json``.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    file = folder / "tokenizer.json"
+    try:
+        found = _unigram(json.loads(file.read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise unloadable(folder, error) from error
+    if found is None:
+        return Plain(Tokenizer.from_file(str(file)))
+    give_back()  # what was read is four times as large as what is kept of it
+    return found
+
+
+class Plain:
+    """Any tokenizer, by the package tokenizers."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        """Take over ``tokenizer``: how it cuts and pads is changed in place, for all threads."""
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self._tokenizer = tokenizer
+
+    def one(self, text: str) -> list[int]:
+        """Return the ids of a text."""
+        ids: list[int] = self._tokenizer.encode(text).ids
+        return ids
+
+    def each(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of each text."""
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+
+
+class Unigram:
+    """Pieces with their likelihoods, as sentencepiece trains them."""
+
+    def __init__(self, pieces: bytes, normaliser: Tokenizer, around: tuple[int, int]) -> None:
+        """Read sentencepiece's own ``pieces``; ``around`` are the ids before and after a text."""
+        from sentencepiece import SentencePieceProcessor
+
+        self._pieces = SentencePieceProcessor(model_proto=pieces)
+        self._normaliser = normaliser.normalizer
+        self._before, self._after = around
+
+    def one(self, text: str) -> list[int]:
+        """Return the ids of a text."""
+        words = self._normaliser.normalize_str(text).replace(" ", _SPACE)
+        if words and not words.startswith(_SPACE):
+            words = _SPACE + words
+        return [self._before, *self._pieces.encode(words), self._after]
+
+    def each(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of each text."""
+        return [self.one(text) for text in texts]
+
+
+def _unigram(written: dict[str, Any]) -> Unigram | None:
+    """Return the same tokenizer for sentencepiece; ``None`` if it does anything else."""
+    model = written["model"]
+    around = _around(written["post_processor"])
+    if model["type"] != "Unigram" or model.get("byte_fallback") or around is None:
+        return None
+    if written["pre_tokenizer"] != _WORDS or written["normalizer"] is None:
+        return None
+    if any(_SPACE in piece[1:] for piece, _ in model["vocab"]):
+        return None  # sentencepiece would use it across words
+    special = {token["id"] for token in written["added_tokens"]}
+    pieces = _pieces(model["vocab"], model["unk_id"], special)
+    model["vocab"] = model["vocab"][: model["unk_id"] + 1]  # only its normaliser is asked
+    written["added_tokens"], written["post_processor"] = [], None
+    return Unigram(pieces, Tokenizer.from_str(json.dumps(written)), around)
+
+
+def _around(processor: dict[str, Any] | None) -> tuple[int, int] | None:
+    """Return the ids before and after a text, where it is one of each."""
+    if processor is None or processor["type"] != "TemplateProcessing":
+        return None
+    parts = processor["single"]
+    if [next(iter(part)) for part in parts] != ["SpecialToken", "Sequence", "SpecialToken"]:
+        return None
+    names = [parts[at]["SpecialToken"]["id"] for at in (0, 2)]
+    (before,), (after,) = (processor["special_tokens"][name]["ids"] for name in names)
+    return before, after
+
+
+def _pieces(vocabulary: Sequence[tuple[str, float]], unknown: int, special: set[int]) -> bytes:
+    """Return sentencepiece's own file. Text is cut as it comes: normalising is done before."""
+    from sentencepiece import sentencepiece_model_pb2
+
+    proto: Any = sentencepiece_model_pb2  # its classes are made when it is imported
+    model, kinds = proto.ModelProto(), proto.ModelProto.SentencePiece
+    for id_, (piece, score) in enumerate(vocabulary):
+        kind = kinds.USER_DEFINED if id_ in special else kinds.NORMAL
+        model.pieces.add(piece=piece, score=score, type=kinds.UNKNOWN if id_ == unknown else kind)
+    model.trainer_spec.model_type = model.trainer_spec.UNIGRAM
+    model.trainer_spec.unk_id = unknown
+    model.trainer_spec.unk_piece = vocabulary[unknown][0]
+    model.trainer_spec.bos_id = model.trainer_spec.eos_id = model.trainer_spec.pad_id = -1
+    model.normalizer_spec.name = "identity"
+    model.normalizer_spec.add_dummy_prefix = False
+    model.normalizer_spec.remove_extra_whitespaces = False
+    model.normalizer_spec.escape_whitespaces = False
+    found: bytes = model.SerializeToString()
+    return found
