@@ -48,7 +48,6 @@ def ask(
     from rag.cli.coverage import print_coverage, shown_progress
     from rag.cli.shapes import answer_json
     from rag.types import Delta, Finished
-    from rag.watch import MachineWatch
 
     context: Context = ctx.obj
     answer: Answer | None = None
@@ -56,20 +55,12 @@ def ask(
     with opened(context, with_model=True) as library:
         documents = only(library.ledger, document)
         history = history_of(library.ledger, chat)
-        watch = MachineWatch(library.factory.readings())
-        events = library.asker().ask(
-            question,
-            history=history,
-            documents=documents,
-            mode=mode,
-            cancelled=watch.heat.watched(lambda: False),
-        )
-        with watch.looking():
-            for event in shown_progress(context, watch.told(events)):
-                if isinstance(event, Delta) and not as_json:
-                    typer.echo(event.text, nl=False)
-                if isinstance(event, Finished):
-                    answer = event.answer
+        events = library.ask(question, history=history, documents=documents, mode=mode)
+        for event in shown_progress(context, events):
+            if isinstance(event, Delta) and not as_json:
+                typer.echo(event.text, nl=False)
+            if isinstance(event, Finished):
+                answer = event.answer
     assert answer is not None, "a stream of events ends with Finished"
     if chat:
         keep_answer(context, chat, answer, documents or ())

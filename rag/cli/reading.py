@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from rag.factory import Factory
     from rag.pipeline import RagPipeline
     from rag.protocols import TextGenerator, VectorIndex
+    from rag.reading import AskMode
     from rag.store.ledger import Ledger
-    from rag.types import Space
+    from rag.types import Event, Message, Space
     from rag.whole.asker import Asker
 
 
@@ -53,6 +54,28 @@ class OpenLibrary:
             generator=lambda _: self.generator,
             pace=Pace(),
         )
+
+    def ask(
+        self,
+        question: str,
+        *,
+        history: Sequence[Message],
+        documents: Collection[str] | None,
+        mode: AskMode,
+    ) -> Iterator[Event]:
+        """Yield the events of one answer. It pauses while a card is nearly too hot."""
+        from rag.watch import MachineWatch
+
+        watch = MachineWatch(self.factory.readings())
+        events = self.asker().ask(
+            question,
+            history=history,
+            documents=documents,
+            mode=mode,
+            cancelled=watch.heat.watched(lambda: False),
+        )
+        with watch.looking():
+            yield from watch.told(events)
 
     def explainer(self) -> Explainer:
         """Return what says why a sentence did not reach an answer."""

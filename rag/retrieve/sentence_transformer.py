@@ -20,6 +20,7 @@ from rag.errors import ModelMissing, OutOfMemory
 from rag.retrieve.cpu_streams import CpuStreams, cpu_dtype
 from rag.retrieve.token_batches import ITEM_TOKENS, Run, embed_by_length, unloadable
 from rag.retrieve.token_embedder import TokenEmbedder
+from rag.retrieve.token_ids import Plain
 from rag.words import Text
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class SentenceTransformerEmbedder(TokenEmbedder):
         self._pad_id = int(self._model.tokenizer.pad_token_id or 0)
         super().__init__(
             # the model's own, which nobody else uses: a second one of e5's would take 290 MB
-            self._model.tokenizer.backend_tokenizer,
+            Plain(self._model.tokenizer.backend_tokenizer),
             dim=int(self._model.get_embedding_dimension() or 0),
             name=name,
             query_prefix=query_prefix,
