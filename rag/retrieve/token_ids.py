@@ -1,6 +1,6 @@
 """Text as a model's token ids, special tokens included: with sentencepiece where it can be.
 
-The package tokenizers holds the 250,000 pieces of XLM-RoBERTa in 290 MB, sentencepiece in 60, and
+The package tokenizers holds the 250,000 pieces of XLM-RoBERTa in 290 MB, sentencepiece in 52, and
 cuts the same text in half the time (tests/eval/DECISIONS.md).
 """
 
