@@ -1,14 +1,23 @@
-"""A real small library for the tests that kill: how it is made, and all that it holds."""
+"""A real small library for the tests that kill: how it is made, owned, and all that it holds."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rag import wiring
+from rag.config import Settings
+from rag.factory import Factory
+from rag.library import Library
 from rag.store.ledger import Ledger
+from rag.store.live_index import LiveIndex
+from rag.store.owner import Owner
 from rag.store.schema import fts_table
 from rag.store.status import broken_invariants
+from rag.types import Progress
 from tests.pdfs import lines, write_pdf
 
 DOCUMENTS = 24
@@ -21,6 +30,26 @@ def make_folder(folder: Path) -> Path:
     write_pdf(folder / "locked.pdf", ["x"], password="pw")
     shutil.copy(folder / "00.pdf", folder / "twin.pdf")
     return folder
+
+
+@contextmanager
+def owned(chosen: Settings) -> Iterator[tuple[Factory, Library, LiveIndex]]:
+    """Own a library as the app does; say ``finished`` once all of it is closed."""
+    owner = Owner(chosen.data)
+    factory = Factory(chosen)
+    ledger = factory.ledger()
+    index = LiveIndex(ledger, chosen.data / "chroma", engine=chosen.retrieve.index)
+    yield factory, wiring.library(factory, ledger, index=index.for_writing), index
+    index.close()
+    factory.close()
+    ledger.close()
+    owner.release()
+    print("finished", flush=True)
+
+
+def tell(progress: Progress) -> None:
+    """Print how far the work is, for whoever kills it."""
+    print(progress.stage, progress.done, progress.total, flush=True)
 
 
 def contents(folder: Path) -> dict[str, Any]:

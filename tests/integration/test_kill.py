@@ -53,20 +53,29 @@ def kill_somewhere(folder: Path, tokens: int, rolls: random.Random) -> bool:
     """Kill at a random moment after work has begun; say whether there was any left to do."""
     index = "chroma" if rolls.random() < CHROMA else "numpy"
     process = start(folder, tokens, index=index)
+    steps = ("embed", "write", "check", "index")
+    # between two steps, within a transaction, anywhere
+    return bool(kill_after(process, rolls.randint(1, 8), steps, wait_s=rolls.random() * 0.03))
+
+
+def kill_after(
+    process: subprocess.Popen[str], count: int, steps: tuple[str, ...], *, wait_s: float
+) -> list[str]:
+    """Kill a moment after so many lines of these steps; return them, none if it finished first."""
     assert process.stdout is not None
-    patience = rolls.randint(1, 8)
-    finished = False
+    told: list[str] = []
     for line in process.stdout:
-        patience -= line.startswith(("embed", "write", "check", "index"))
-        finished = line.startswith("finished")
-        if patience <= 0 or finished:
+        if line.startswith("finished"):
+            told = []
             break
-    if not finished:
-        time.sleep(rolls.random() * 0.03)  # between two steps, within a transaction, anywhere
+        told += [line] * line.startswith(steps)
+        if len(told) == count:
+            time.sleep(wait_s)
+            break
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(timeout=60)
     process.stdout.close()
-    return not finished
+    return told
 
 
 def check(folder: Path) -> int:
@@ -145,25 +154,6 @@ def make_scans(folder: Path) -> Path:
     return folder
 
 
-def kill_while_recognising(folder: Path, rolls: random.Random) -> bool:
-    """Kill after some pages were recognised, or in the next one; say whether any were left."""
-    process = run_module("killed_recognition", str(folder))
-    assert process.stdout is not None
-    patience = rolls.randint(1, 4)  # the first line tells of no page yet
-    finished = False
-    for line in process.stdout:
-        patience -= line.startswith("ocr")
-        finished = line.startswith("finished")
-        if patience <= 0 or finished:
-            break
-    if not finished:
-        time.sleep(rolls.random())  # a page takes about as long
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=60)
-    process.stdout.close()
-    return not finished
-
-
 @pytest.mark.model
 def test_kills_cost_no_recognised_page(tmp_path: Path) -> None:
     """The real recogniser. What it had read before a kill is never read again."""
@@ -179,8 +169,13 @@ def test_kills_cost_no_recognised_page(tmp_path: Path) -> None:
         (rough / file.name).write_bytes(file.read_bytes())
     rolls = random.Random(SEED)
     read = kills = 0
-    while kill_while_recognising(rough, rolls):
+    # the first line tells of no page yet, and a page takes about a second
+    while told := kill_after(
+        run_module("killed_recognition", str(rough)),
+        rolls.randint(1, 4), ("ocr",), wait_s=rolls.random(),
+    ):  # fmt: skip
         kills += 1
+        assert told[0].split() == ["ocr", "0", str(SCANS * SCANNED_PAGES - read)]
         ledger = Ledger(rough / ".rag" / "library.db")
         assert broken_invariants(ledger) == []
         (now,) = ledger.connection.execute(
