@@ -13,6 +13,7 @@ import torch
 from transformers import BitsAndBytesConfig
 from transformers.utils import is_flash_attn_2_available
 
+from rag.cpu_dtype import cpu_dtype
 from rag.errors import MissingDependency
 from rag.generate.device_map import device_map
 from rag.placement import Placement
@@ -31,16 +32,11 @@ def dtype_of(quantization: Quantization, place: torch.device) -> torch.dtype:
 
 
 def compute_dtype(place: torch.device) -> torch.dtype:
-    """Return bfloat16 where the hardware multiplies it, else what the device is good at.
-
-    A CPU without such units takes several times longer in bfloat16 than in float32.
-    """
+    """Return bfloat16 where the hardware multiplies it, else what the device is good at."""
     if place.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if native else torch.float16
-    tell = getattr(torch.cpu, "get_capabilities", None)  # torch before 2.13 does not
-    able: dict[str, Any] = tell() if tell else {}
-    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
+    return cpu_dtype()
 
 
 def bitsandbytes_config(

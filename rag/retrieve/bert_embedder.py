@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from safetensors import SafetensorError
 
+from rag.cpu_dtype import cpu_dtype
 from rag.retrieve.bert_forward import BertForward
 from rag.retrieve.bert_shape import BertShape
-from rag.retrieve.cpu_streams import CpuStreams, cpu_dtype
+from rag.retrieve.cpu_streams import CpuStreams
 from rag.retrieve.token_batches import ITEM_TOKENS, embed_by_length, unloadable
 from rag.retrieve.token_embedder import TokenEmbedder
 from rag.retrieve.token_ids import load_token_ids

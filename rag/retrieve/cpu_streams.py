@@ -1,4 +1,4 @@
-"""How torch is fastest on a CPU: threads that each compute a batch of their own, and the type.
+"""How torch is fastest on a CPU: threads that each compute a batch of their own.
 
 Cores that share a batch wait for each other at the end of every operation, and the slowest sets
 the pace; with a batch each they do not (tests/eval/DECISIONS.md has the figures).
@@ -51,10 +51,3 @@ def _use_one_core(started: threading.Barrier) -> None:
     torch.get_num_threads()  # torch sets a new thread's number when it is first asked
     threadpool_limits(1, user_api="openmp")
     started.wait()
-
-
-def cpu_dtype() -> torch.dtype:
-    """Return the fastest type that leaves the vectors as they are (cosine above .9999)."""
-    # Asked of new versions of torch only; without matrix units bfloat16 is slower than float32.
-    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return torch.bfloat16 if capabilities.get("amx_bf16") else torch.float32

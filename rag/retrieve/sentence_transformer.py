@@ -16,8 +16,9 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers.utils import logging as transformers_logging
 
+from rag.cpu_dtype import cpu_dtype
 from rag.errors import ModelMissing, OutOfMemory
-from rag.retrieve.cpu_streams import CpuStreams, cpu_dtype
+from rag.retrieve.cpu_streams import CpuStreams
 from rag.retrieve.token_batches import ITEM_TOKENS, Run, embed_by_length, unloadable
 from rag.retrieve.token_embedder import TokenEmbedder
 from rag.retrieve.token_ids import Plain

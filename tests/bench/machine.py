@@ -49,6 +49,6 @@ def _processor() -> str:
 
 
 def _bf16_units() -> bool | None:
-    """Return whether the CPU multiplies bfloat16 matrices; ``None`` if the system won't say."""
+    """Return whether the CPU multiplies bfloat16; ``None`` if the system won't say."""
     flags = _cpuinfo("flags")
-    return None if flags is None else "amx_bf16" in flags.split()
+    return None if flags is None else bool({"amx_bf16", "avx512_bf16"} & set(flags.split()))
