@@ -60,7 +60,7 @@ class EmbedderSettings(_Section):
     )
     engine: Annotated[
         Literal["auto", "onnx", "torch"],
-        Field(description="onnx: int8 on a CPU, less than half the memory; auto: torch"),
+        Field(description="onnx: int8 on a CPU; auto: the faster one, measured once"),
     ] = "auto"
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="where it runs")] = "auto"
     batch: Annotated[

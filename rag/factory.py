@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,20 +128,44 @@ class Factory:
     def _int8_graph(self, name: str, folder: Path) -> Path | None:
         """Return what the int8 engine reads; ``None`` where the other engine is to be used."""
         chosen = self.settings.embedder
-        if chosen.engine != "onnx" or chosen.device == "cuda":
-            return None
         installed = self.model_store().installation(name)
-        if installed is None:
+        if chosen.engine == "torch" or chosen.device == "cuda" or installed is None:
             return None
         weights = max(installed.files, key=lambda file: file.bytes)
-        graph: Path | None = load("onnx-graph")(
+        write = partial(
+            load("onnx-graph"),
             folder,
-            cache=self.model_store().folder / name / ".onnx",
+            cache=self.int8_cache(name),
             source_sha256=weights.sha256,
             report=self._report,
             name=name,
         )
+        graph: Path | None
+        if chosen.engine == "onnx":
+            graph = write()
+        else:
+            graph = self._graph_if_faster(folder, self.int8_cache(name), write)
         return graph
+
+    def _graph_if_faster(
+        self, folder: Path, cache: Path, write: Callable[[], Path | None]
+    ) -> Path | None:
+        """Return the int8 graph where it was measured to embed faster on this machine's CPU."""
+        from rag.retrieve import cpu_engine
+
+        on_cpu = self.plans.embedder_device() == "cpu" or self.readings().read().gpu_name is None
+        if not on_cpu:
+            return None
+        found = cpu_engine.remembered(cache)
+        if found is None:
+            if cpu_engine.torch_has_its_own() or (graph := write()) is None:
+                return None
+            found = cpu_engine.speeds(folder, graph=graph)
+        return write() if found is not None and found.int8_pays else None
+
+    def int8_cache(self, name: str) -> Path:
+        """Return where a model's int8 graph is kept, and how fast it was here."""
+        return self.model_store().folder / name / ".onnx"
 
     def entry(self, name: str) -> Entry:
         """Return the catalogue's entry.

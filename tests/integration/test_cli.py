@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rag.retrieve.cpu_engine import Speeds, this_machine
 from rag.store.jobs import Jobs
 from rag.store.ledger import Ledger
 from rag.store.owner import Owner
@@ -297,6 +299,23 @@ def test_doctor_finds_nothing_wrong(shell: Shell) -> None:
     found = shell.json("doctor")
     assert all(f["state"] != "error" for f in found["findings"])
     assert any("library holds together" in f["what"] for f in found["findings"])
+
+
+@pytest.mark.parametrize(
+    ("int8_per_s", "said"), [(57.4, "computes in int8 here: 57"), (31.0, "with torch here: 30")]
+)
+def test_doctor_tells_which_embedding_engine_won_here(
+    shell: Shell, tmp_path: Path, int8_per_s: float, said: str
+) -> None:
+    note = tmp_path / "models" / "all-MiniLM-L6-v2" / ".onnx" / "engine.json"
+    note.parent.mkdir(parents=True)
+    note.write_text(json.dumps(asdict(Speeds(this_machine(), 30.0, int8_per_s))), "utf-8")
+    shell.environment |= {
+        "RAG_EMBEDDER__MODEL": "all-MiniLM-L6-v2",
+        "RAG_MODELS__FOLDER": str(tmp_path / "models"),
+    }
+    assert said in shell.run("doctor").stdout
+    assert said not in shell.run("doctor", RAG_EMBEDDER__ENGINE="torch").stdout
 
 
 def test_help_names_every_command_and_loads_no_heavy_library(shell: Shell) -> None:
