@@ -99,7 +99,9 @@ def _read(question: str, before: str | None) -> Readings:
     names = _names(question)
     refers = _refers(own, names)
     says_so = refers or own != question or _ELLIPSIS.search(question) is not None
-    if names and not says_so:
+    # who changes the language and gives no sign begins anew, or asks the same thing again
+    begins = names or detect_language(question) != detect_language(before)
+    if begins and not says_so:
         return Readings(question)
     lent = _lent(before, own, [] if refers else names)
     comma = "，" if detect_language(before) == "zh" else ", "

@@ -65,6 +65,24 @@ def test_a_question_that_names_its_own_subject_has_one_reading(turns: list[str])
     assert read(*turns) is None
 
 
+@pytest.mark.parametrize(
+    ("turns", "completed"),
+    [
+        (["How do I add documents?", "如何添加文档？"], None),
+        (["显存带宽是多少？", "How wide is the memory bus?"], None),
+        (["How much is the rent?", "什么时候付呢？"], "How much is the rent, 什么时候付呢？"),
+        (
+            ["这份合同的租金是多少？", "And when is it due?"],
+            "这份合同的租金是多少，when is it due?",
+        ),
+    ],
+)
+def test_who_changes_the_language_without_a_sign_begins_anew(
+    turns: list[str], completed: str | None
+) -> None:
+    assert read(*turns) == completed
+
+
 def test_only_what_the_person_asked_counts() -> None:
     history = [Message("assistant", "Boeing had 101 billion."), Message("system", "Be brief.")]
     assert readings("And in 2022?", history).completed is None
