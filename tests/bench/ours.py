@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from rag.config import EmbedderSettings, Settings, load_settings
+from rag.config import EmbedderSettings, IngestSettings, Settings, load_settings
 from rag.factory import Factory
 from tests.bench.child import cpu_s, finish, folder_argument, since_start_s
 
@@ -25,13 +25,17 @@ def main() -> None:
 
 
 def index(folder: Path, *, embedder: str) -> dict[str, Any]:
-    """Sync the folder with the default settings; the embedder is loaded before the clock runs."""
+    """Sync the folder by default settings, but without text recognition.
+
+    The embedder is loaded before the clock runs.
+    """
     # imported by the plain reference before its clock runs, so here as well
     import rag.store.chroma_index  # noqa: F401
 
     settings = Settings(
         knowledge=folder,
         embedder=EmbedderSettings(model=embedder),
+        ingest=IngestSettings(ocr="off"),  # the plain pipeline has none
         models=load_settings(None).models,  # RAG_MODELS__FOLDER says where the weights are
     )
     factory = Factory(settings)
