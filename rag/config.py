@@ -68,6 +68,18 @@ class EmbedderSettings(_Section):
     ] = 0
 
 
+class RerankerSettings(_Section):
+    """Which model reads question and passage together, if any."""
+
+    model: Annotated[
+        str, Field(description="a name from `rag models list`; empty: passages keep their order")
+    ] = ""
+    passages: Annotated[
+        int, Field(ge=2, le=200, description="passages it reads for each question")
+    ] = 30
+    device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="where it runs")] = "auto"
+
+
 class RetrieveSettings(_Section):
     """How passages are found."""
 
@@ -188,6 +200,7 @@ class Settings(_Section):
     chunk: ChunkSettings = ChunkSettings()
     embedder: EmbedderSettings = EmbedderSettings()
     retrieve: RetrieveSettings = RetrieveSettings()
+    reranker: RerankerSettings = RerankerSettings()
     generator: GeneratorSettings = GeneratorSettings()
     models: ModelSettings = ModelSettings()
     ui: UiSettings = UiSettings()

@@ -29,6 +29,7 @@ ENGINES = {
     "analyser": "rag.retrieve.analyser:BilingualAnalyser",
     "chunker": "rag.ingest.chunking:RecursiveChunker",
     "reader": "rag.ingest.pool:WorkerPool",
+    "cross-encoder": "rag.retrieve.cross_encoder:CrossEncoderReranker",
     "retriever": "rag.retrieve.retriever:HybridRetriever",
     "lexical": "rag.retrieve.lexical:BM25Index",
     "allocator": "rag.gpu.allocator:TorchAllocator",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag.device import Movable
 from rag.engines import ECHO, HASHING, URL, load, without_weights
-from rag.errors import DownloadFailed, StoreError
+from rag.errors import ConfigError, DownloadFailed, StoreError
 from rag.generate.continuing import Continuing
 from rag.ladder import Ladder
 from rag.planning import Plans
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Analyser,
         Chunker,
         Embedder,
+        Reranker,
         TextGenerator,
     )
     from rag.retrieve.retriever import Baselines
@@ -65,6 +66,7 @@ class Factory:
         self._pool: WorkerPool | None = None
         self._guard = threading.Lock()  # of the pool; pages are drawn while a model loads
         self._embedder_guard = threading.Lock()
+        self._reranker: Reranker | None = None
         self._analyser: Analyser | None = None
         self.ladder = Ladder(empty=lambda: load("allocator")().empty(), movable=self.movable)
         """What is given up when memory runs out; outlives questions."""
@@ -118,7 +120,7 @@ class Factory:
             built = load("onnx")(folder, graph=graph, **common)
             return built
         batch, bert = self.settings.embedder.batch, load("bert")
-        device = self.plans.embedder_device()
+        device = self.plans.helper_device(self.settings.embedder.device)
         if bert.suits(folder, device=device):
             built = bert(folder, batch=batch, **common)
         else:
@@ -153,7 +155,8 @@ class Factory:
         """Return the int8 graph where it was measured to embed faster on this machine's CPU."""
         from rag.retrieve import cpu_engine
 
-        on_cpu = self.plans.embedder_device() == "cpu" or self.readings().read().gpu_name is None
+        device = self.plans.helper_device(self.settings.embedder.device)
+        on_cpu = device == "cpu" or self.readings().read().gpu_name is None
         if not on_cpu:
             return None
         found = cpu_engine.remembered(cache)
@@ -162,6 +165,39 @@ class Factory:
                 return None
             found = cpu_engine.speeds(folder, graph=graph)
         return write() if found is not None and found.int8_pays else None
+
+    def reranker(self) -> Reranker | None:
+        """Return the model that reorders passages, loaded; ``None`` where the settings name none.
+
+        Raises:
+            UnknownModel: there is none of that name.
+            ConfigError: the name is that of another kind of model.
+            ModelError: it cannot be loaded.
+        """
+        chosen = self.settings.reranker
+        if not chosen.model:
+            return None
+        with self._embedder_guard:
+            if self._reranker is None:
+                entry = self.entry(chosen.model)
+                if entry.kind != "reranker":
+                    raise ConfigError(
+                        Text(
+                            f"{entry.name} does not reorder passages.",
+                            f"{entry.name} 不是重排模型。",
+                        ),
+                        hint=Text(
+                            "Set reranker.model to a name under “Reordering passages” in "
+                            "`rag models list`, or leave it empty.",
+                            "请把 reranker.model 设为 `rag models list` 中“重排段落”一栏的模型，"
+                            "或留空。",
+                        ),
+                    )
+                folder = self._weights(entry.name)
+                self._report(Progress("load", item=entry.name))
+                device = self.plans.helper_device(chosen.device)
+                self._reranker = load(entry.engine)(folder, name=entry.name, device=device)
+            return self._reranker
 
     def int8_cache(self, name: str) -> Path:
         """Return where a model's int8 graph is kept, and how fast it was here."""
@@ -313,8 +349,9 @@ class Factory:
         return built
 
     def movable(self) -> list[Movable]:
-        """Return the loaded embedders that can leave a card."""
-        return [one for one in self._embedders.values() if isinstance(one, Movable)]
+        """Return the loaded embedders, and the reranker, that can leave a card."""
+        loaded: list[object] = [*self._embedders.values(), self._reranker]
+        return [one for one in loaded if isinstance(one, Movable)]
 
     def close(self) -> None:
         """End the worker processes."""

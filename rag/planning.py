@@ -72,8 +72,15 @@ def free_room(factory: Factory) -> Room:
 
 
 def helpers(settings: Settings) -> Helpers:
-    """Return what the settings' embedder and text recognition take beside the language model."""
-    found = helpers_of(load_catalogue().find(settings.embedder.model))
+    """Return what the settings' other models and text recognition take beside the language model.
+
+    A reranker that is to stay on the CPU takes nothing of a card.
+    """
+    catalogue = load_catalogue()
+    reranker = catalogue.find(settings.reranker.model) if settings.reranker.model else None
+    found = helpers_of(catalogue.find(settings.embedder.model), reranker)
+    if settings.reranker.device == "cpu":
+        found = replace(found, reranker_card=0)
     if settings.ingest.ocr == "off":
         return found
     return replace(found, ocr_ram=settings.ingest.workers * OCR_PROCESS_BYTES)
@@ -175,9 +182,8 @@ class Plans:
             ),
         }
 
-    def embedder_device(self) -> str:
-        """Return where the embedder works: where its setting says, else by the plan."""
-        wanted = self._factory.settings.embedder.device
+    def helper_device(self, wanted: str) -> str:
+        """Return where embedder or reranker works: where its setting says, else by the plan."""
         if wanted != "auto":
             return wanted
         try:

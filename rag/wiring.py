@@ -116,6 +116,8 @@ def retriever(
         index=index,
         embedder=engines.embedder,
         candidates=factory.settings.retrieve.candidates,
+        reranker=factory.reranker(),
+        reread=factory.settings.reranker.passages,
         baselines=factory.baselines.setdefault(engines.space.id, {}),
     )
     return built

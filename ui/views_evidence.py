@@ -121,6 +121,8 @@ def _card(
         lexical=passage.ranks.lexical or "–",
         dense=passage.ranks.dense or "–",
     )
+    if passage.ranks.rerank is not None:
+        ranks += say("ranks_read", language, rerank=passage.ranks.rerank)
     heading = f'<span class="path">{escape(chunk.heading)}</span>' if chunk.heading else ""
     columns = (
         f'<span class="columns">{escape(_excerpt(chunk.context))}</span>' if chunk.context else ""

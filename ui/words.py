@@ -152,6 +152,7 @@ WORDS: dict[str, Text] = {
     "pdf_page": Text("PDF page {number}", "PDF 第 {number} 页"),
     "pdf_pages": Text("PDF pages {first}–{last}", "PDF 第 {first}–{last} 页"),
     "ranks": Text("words {lexical} · meaning {dense}", "词 {lexical} · 义 {dense}"),
+    "ranks_read": Text(" · read {rerank}", " · 重排 {rerank}"),
     "ranks_title": Text(
         "Rank in the search by words (BM25) and in the search by meaning (embeddings); "
         "– means that this search did not find it",

@@ -30,8 +30,6 @@ app.command()(gpus)
 app.command("key")(key)
 
 DEFAULT_CONFIG = Path("ragdesk.toml")
-SECTIONS = {"generator": "generator", "embedder": "embedder"}
-"""Section of the settings that names the model, by kind."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 Name = Annotated[str, typer.Argument(help="a name from `rag models list`")]
@@ -89,22 +87,11 @@ def pull(ctx: typer.Context, name: Name, *, as_json: AsJson = False) -> None:
 
 @app.command()
 def use(ctx: typer.Context, name: Name, *, as_json: AsJson = False) -> None:
-    """Write a model into the settings file as the one that answers, or that embeds."""
+    """Write a model into the settings file: the one that answers, embeds, or reorders."""
     context: Context = ctx.obj
     store = _store(context.settings)
     entry = store.catalogue.get(name)
-    section = SECTIONS.get(entry.kind)
-    if section is None:
-        raise ConfigError(
-            Text(
-                f"{entry.name} reorders passages; this version has no setting for that.",
-                f"{entry.name} 是重排模型，当前版本还没有对应的设置。",
-            ),
-            hint=Text(
-                "Choose a generator or an embedder from `rag models list`.",
-                "请从 `rag models list` 中选择生成模型或嵌入模型。",
-            ),
-        )
+    section = entry.kind  # each kind has a section of its own name
     path = context.config_path or DEFAULT_CONFIG
     _set_model(path, section, entry.name)
     if as_json:
@@ -131,7 +118,8 @@ def _row(
     chosen = {
         "generator": settings.generator.model,
         "embedder": settings.embedder.model,
-    }.get(entry.kind, "")
+        "reranker": settings.reranker.model,
+    }[entry.kind]
     ram, vram = machine.ram_total_bytes, machine.vram_total_bytes
     if entry.kind == "generator" and settings.generator.server() is not None:
         chosen = ""  # the server answers
@@ -240,6 +228,15 @@ def _notes(entry: Entry, store: ModelStore, section: str, settings: Settings) ->
             Text(
                 "Run `rag rebuild`: until then the index that there is goes on being used.",
                 "请运行 `rag rebuild`；在此之前继续使用现有索引。",
+            )
+        )
+    if entry.kind == "reranker":
+        notes.append(
+            Text(
+                f"It reads {settings.reranker.passages} passages for each question (without a "
+                'graphics card that takes time); reranker.model = "" switches it off.',
+                f"每个问题它会读 {settings.reranker.passages} 个段落（没有显卡时较慢）；"
+                "把 reranker.model 设为空即可关闭。",
             )
         )
     return notes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rag.explain.following import Pieces, best, passage_step, pushed, search_steps
+from rag.explain.following import Pieces, best, outdone, passage_step, pushed, search_steps
 from rag.explain.outcomes import outcome
 from rag.explain.prompting import Prompting
 from rag.explain.values import Asked, Outcome, Place, Step, Why
@@ -124,6 +124,7 @@ def lost_in_search(
         "place": passage.place or passage.fused,
         "looked_at": trace.looked_at,
         "before": passage.fused,
+        "spread": passage.spread,
         "candidates": max(passage.words.candidates, passage.meaning.candidates),
         "k": k,
         "pieces": len(pieces.parts),
@@ -135,7 +136,9 @@ def lost_in_search(
         return outcome("not_found", **values)
     if passage.place is None:
         return outcome("fusion", **values)
-    return outcome("pages" if pushed(passage, k=k) else "k", **values)
+    if outdone(passage, k=k):
+        return outcome("reranked", **values)
+    return outcome("pages" if passage.reread is None and pushed(passage, k=k) else "k", **values)
 
 
 def _read(places: list[Place]) -> Step:

@@ -80,7 +80,7 @@ def passage_step(pieces: Pieces) -> Step:
 
 
 def search_steps(trace: SearchTrace, passage: PassageTrace, *, k: int) -> list[Step]:
-    """Say what both legs, their fusion and the spreading of pages did with a passage."""
+    """Say what both legs, their fusion, the spreading of pages and a reranker did with it."""
     proposed = passage.words.proposed or passage.meaning.proposed
     steps = [_words(passage, lost=not proposed), _leg("meaning", passage.meaning, not proposed)]
     if not proposed:
@@ -88,6 +88,8 @@ def search_steps(trace: SearchTrace, passage: PassageTrace, *, k: int) -> list[S
     steps.append(_fusion(trace, passage))
     if passage.place is not None:
         steps.append(_pages(passage, k=k))
+        if passage.reread is not None:
+            steps.append(_reread(passage, k=k))
         steps.append(_within(trace, passage, k=k))
     return steps
 
@@ -148,18 +150,38 @@ def _fusion(trace: SearchTrace, passage: PassageTrace) -> Step:
 
 def pushed(passage: PassageTrace, *, k: int) -> bool:
     """Tell whether spreading pages took the passage out of the first ``k``."""
-    return passage.place is not None and (passage.fused or 0) <= k < passage.place
+    return passage.spread is not None and (passage.fused or 0) <= k < passage.spread
+
+
+def outdone(passage: PassageTrace, *, k: int) -> bool:
+    """Tell whether a reranker took the passage out of the first ``k``."""
+    if passage.reread is None or passage.place is None or passage.spread is None:
+        return False
+    return passage.spread <= k < passage.place
 
 
 def _pages(passage: PassageTrace, *, k: int) -> Step:
     before = passage.before_on_page
     what = Text(
-        f"After pages are spread: rank {passage.place}"
+        f"After pages are spread: rank {passage.spread}"
         f" (better passages of the same page: {before}).",
-        f"分散到不同页面后：第 {passage.place} 名（同一页更好的段落：{before}）。",
+        f"分散到不同页面后：第 {passage.spread} 名（同一页更好的段落：{before}）。",
     )
-    numbers = {"rank": passage.place, "score": _rounded(passage.score), "before": before}
+    numbers: dict[str, Number] = {"rank": passage.spread, "before": before}
+    if passage.reread is None:  # else the score is the reranker's
+        numbers["score"] = _rounded(passage.score)
     return Step("pages", what, numbers, passed=not pushed(passage, k=k))
+
+
+def _reread(passage: PassageTrace, *, k: int) -> Step:
+    what = Text(
+        f"Read together with the question by the reranker: rank {passage.reread}; with pages"
+        f" spread again: {passage.place}.",
+        f"重排模型与问题一起阅读后：第 {passage.reread} 名；再次分散到不同页面后：第"
+        f" {passage.place} 名。",
+    )
+    numbers = {"rank": passage.reread, "place": passage.place, "score": _rounded(passage.score)}
+    return Step("reranker", what, numbers, passed=not outdone(passage, k=k))
 
 
 def _within(trace: SearchTrace, passage: PassageTrace, *, k: int) -> Step:

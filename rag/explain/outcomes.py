@@ -143,6 +143,19 @@ OUTCOMES: dict[str, tuple[Text, Text]] = {
             "请把 retrieve.k 调到 {place} 或更高，或把提问限定在 {document}。",
         ),
     ),
+    "reranked": (
+        Text(
+            "It came in place {spread}, but the reranker put it in place {place}, and the model "
+            "is given the first {k}.",
+            "它原排第 {spread}，但重排模型把它排到第 {place}，而只有前 {k} 段会给模型。",
+        ),
+        Text(
+            f"{_ASK_NEARER.en}{{words}}; or raise retrieve.k to {{place}}; or try without the "
+            'reranker (reranker.model = "").',
+            f"{_ASK_NEARER.zh}{{words}}；或把 retrieve.k 调到 {{place}}；"
+            "或关闭重排模型（reranker.model 设为空）。",
+        ),
+    ),
     "k": (
         Text(
             "Its passage came in place {place}, and the model is given the first {k}.",

@@ -10,8 +10,8 @@ from rag.types import Message
 from rag.words import Text
 
 Stage = Literal[
-    "file", "page", "text", "passage", "words", "meaning", "fusion", "pages", "k", "gate",
-    "budget", "answer",
+    "file", "page", "text", "passage", "words", "meaning", "fusion", "pages",
+    "reranker", "k", "gate", "budget", "answer",
 ]  # fmt: skip
 Number = float | int | str | None
 

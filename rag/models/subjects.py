@@ -13,6 +13,8 @@ from rag.words import Text
 
 EMBEDDER_BATCH = 64
 """Passages that are embedded at once on a card, as ``embedder.batch`` has it by default."""
+RERANKER_BATCH = 32
+"""Pairs that a reranker reads at once on a card."""
 PASSAGE_TOKENS = 256
 """A passage of the usual length with its prefix and special tokens."""
 FLOAT32 = 4
@@ -59,19 +61,23 @@ def subject_of_path(path: Path, *, name: str = "") -> Subject:
     )
 
 
-def helpers_of(embedder: Entry | None) -> Helpers:
-    """Return what an embedder takes: float32 weights, and on a card room for a batch.
+def helpers_of(embedder: Entry | None, reranker: Entry | None = None) -> Helpers:
+    """Return what the two take: float32 weights, and on a card room for a batch.
 
-    On a processor it works on eight passages at a time.
+    On a processor they work on eight passages at a time.
     """
-    if embedder is None:
-        return Helpers()
-    batch = embedder.shape and _activations(embedder.shape, EMBEDDER_BATCH)
-    few = embedder.shape and _activations(embedder.shape, EMBEDDER_BATCH // 8)
     return Helpers(
-        embedder_card=embedder.loaded_bytes + (batch or 0),
-        embedder_ram=embedder.loaded_bytes + (few or 0),
+        embedder_card=_taken(embedder, EMBEDDER_BATCH),
+        embedder_ram=_taken(embedder, EMBEDDER_BATCH // 8),
+        reranker_card=_taken(reranker, RERANKER_BATCH),
+        reranker_ram=_taken(reranker, EMBEDDER_BATCH // 8),
     )
+
+
+def _taken(entry: Entry | None, batch: int) -> int:
+    if entry is None:
+        return 0
+    return entry.loaded_bytes + (_activations(entry.shape, batch) if entry.shape else 0)
 
 
 def _activations(shape: Shape, passages: int) -> int:

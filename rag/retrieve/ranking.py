@@ -35,6 +35,12 @@ class Ranking:
     places: Mapping[int, tuple[str, int]]  # document id and first page of each of these
     relevance: float
     searched: str = ""  # what was searched for, where it is more than the question
+    reread: Sequence[Fused] | None = None  # as a reranker ordered them; ``None`` without one
+
+    @property
+    def final(self) -> Sequence[Fused]:
+        """What a search returns the first of."""
+        return self.spread if self.reread is None else self.reread
 
 
 def together(alone: Ranking, completed: Ranking, readings: Readings) -> Ranking:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Embedder,
         LexicalIndex,
         PassageStore,
+        Reranker,
         Vector,
         VectorIndex,
     )
@@ -64,9 +65,13 @@ class HybridRetriever:
         *,
         candidates: int,
         analyser: Analyser | None = None,
+        reranker: Reranker | None = None,
+        reread: int = 30,
         baselines: Baselines | None = None,
     ) -> None:
         """Each leg contributes ``candidates`` passages; ``analyser`` is the index's own.
+
+        A ``reranker`` orders the first ``reread`` passages anew.
 
         ``baselines`` keeps what unrelated questions find for retrievers to come over the same
         index: asking them costs as much as many searches.
@@ -77,6 +82,8 @@ class HybridRetriever:
         self._embedder = embedder
         self._candidates = candidates
         self._analyser = analyser or BilingualAnalyser()
+        self._reranker = reranker
+        self._reread = reread
         self._baselines: Baselines = {} if baselines is None else baselines
 
     def search(
@@ -100,7 +107,7 @@ class HybridRetriever:
     def result(self, question: str, ranking: Ranking, *, k: int) -> SearchResult:
         """Return what a search shows of its ranking."""
         began = perf_counter()
-        shown = ranking.spread[:k]
+        shown = ranking.final[:k]
         known = self._store.passages([item.id for item in shown])
         passages = tuple(_placed(known[item.id], item) for item in shown if item.id in known)
         times = ranking.legs.seconds
@@ -117,11 +124,31 @@ class HybridRetriever:
     ) -> Ranking:
         """Return every stage of ``search``."""
         read = readings(question, history)
-        alone = self._rank(question, k=k, documents=documents)
-        if read.completed is None:
-            return alone
-        completed = self._rank(read.completed, k=k, documents=documents)
-        return together(alone, completed, read)
+        ranking = self._rank(question, k=k, documents=documents)
+        if read.completed is not None:
+            completed = self._rank(read.completed, k=k, documents=documents)
+            ranking = together(ranking, completed, read)
+        if self._reranker is None:
+            return ranking
+        return self._reordered(self._reranker, ranking.searched or question, ranking)
+
+    def _reordered(self, reranker: Reranker, question: str, ranking: Ranking) -> Ranking:
+        """Let the reranker order the first passages; those behind them stay behind."""
+        began = perf_counter()
+        first = ranking.spread[: self._reread]
+        known = self._store.passages([item.id for item in first])
+        ordered = reranker.rerank(
+            question, [_placed(known[item.id], item) for item in first if item.id in known]
+        )
+        again = [Fused(passage.id, passage.score, passage.ranks) for passage in ordered]
+        spread_again = spread([(item, ranking.places[item.id]) for item in again])
+        least = spread_again[-1].score if spread_again else 0.0
+        rest = [
+            replace(item, score=min(item.score, least)) for item in ranking.spread[self._reread :]
+        ]
+        seconds = replace(ranking.legs.seconds, rerank=perf_counter() - began)
+        legs = replace(ranking.legs, seconds=seconds)
+        return replace(ranking, legs=legs, reread=[*spread_again, *rest])
 
     def _rank(self, question: str, *, k: int, documents: Collection[str] | None) -> Ranking:
         legs = self.legs(question, k=max(k, self._candidates), documents=documents)

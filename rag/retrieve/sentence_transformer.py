@@ -5,20 +5,17 @@ The engine for CUDA, and on a CPU for models that `rag.retrieve.bert_embedder` c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
-from transformers.utils import logging as transformers_logging
 
-from rag.cpu_dtype import cpu_dtype
 from rag.errors import ModelMissing, OutOfMemory
 from rag.retrieve.cpu_streams import CpuStreams
+from rag.retrieve.on_card import Device, OnCard, choose_device, dtype_on, quiet
 from rag.retrieve.token_batches import ITEM_TOKENS, Run, embed_by_length, unloadable
 from rag.retrieve.token_embedder import TokenEmbedder
 from rag.retrieve.token_ids import Plain
@@ -34,12 +31,14 @@ CPU_BATCH, GPU_BATCH = 8, 64
 _PAD_TO = 32  # tokens; few shapes, so memory stays level, for at most 7 % more work
 
 
-class SentenceTransformerEmbedder(TokenEmbedder):
+class SentenceTransformerEmbedder(OnCard, TokenEmbedder):
     """Embeds with the model in ``folder``; nothing is fetched from the network.
 
     ``batch`` times 256 padded tokens are embedded at once, so short passages share a batch
     and long ones do not need more memory. On a CPU each core has a batch of its own.
     """
+
+    HOLDER: ClassVar[Holder] = "embedder"
 
     def __init__(  # noqa: PLR0913 - each is one field of the catalogue's entry
         self,
@@ -49,7 +48,7 @@ class SentenceTransformerEmbedder(TokenEmbedder):
         query_prefix: str = "",
         passage_prefix: str = "",
         max_tokens: int = 512,
-        device: Literal["auto", "cpu", "cuda"] = "auto",
+        device: Device = "auto",
         batch: int = 0,
     ) -> None:
         """Load the weights. A ``batch`` of 0 is chosen by the device.
@@ -58,14 +57,14 @@ class SentenceTransformerEmbedder(TokenEmbedder):
             ModelMissing: the folder does not hold a model.
             ModelError: the model cannot be loaded.
         """
-        self._home = self._device = _choose_device(device)
-        self._model = _load(folder, device=self._device)
-        self._moving = Lock()
-        cpu = self._device == "cpu"
+        place = choose_device(device)
+        OnCard.__init__(self, _load(folder, device=place), device=place)
+        cpu = place == "cpu"
         self._run: Run = CpuStreams().map if cpu else map
         self._batch_tokens = (batch or (CPU_BATCH if cpu else GPU_BATCH)) * ITEM_TOKENS
         self._pad_id = int(self._model.tokenizer.pad_token_id or 0)
-        super().__init__(
+        TokenEmbedder.__init__(
+            self,
             # the model's own, which nobody else uses: a second one of e5's would take 290 MB
             Plain(self._model.tokenizer.backend_tokenizer),
             dim=int(self._model.get_embedding_dimension() or 0),
@@ -75,35 +74,8 @@ class SentenceTransformerEmbedder(TokenEmbedder):
             max_tokens=min(max_tokens, int(self._model.max_seq_length or max_tokens)),
         )
 
-    def memory_parts(self) -> dict[Holder, int]:
-        """Return what the weights take on the card."""
-        if self._device == "cpu":
-            return {}
-        return {"embedder": sum(p.numel() * p.element_size() for p in self._model.parameters())}
-
-    def to_cpu(self) -> bool:
-        """Leave the card; false if it was not there. A batch that runs is waited for."""
-        was = self._device != "cpu"
-        if was:
-            self._move("cpu")
-        return was
-
-    def to_device(self) -> None:
-        """Come back to where it was loaded.
-
-        Raises:
-            OutOfMemory: there is no room any more; it stays on the CPU.
-        """
-        try:
-            self._move(self._home)
-        except torch.OutOfMemoryError as error:
-            self._move("cpu")
-            raise _full() from error
-
-    def _move(self, device: str) -> None:
-        with self._moving:
-            self._model.to(device=device, dtype=_choose_dtype(device))
-            self._device = device
+    def _full(self) -> OutOfMemory:
+        return _full()
 
     def _embed(self, ids: Sequence[Sequence[int]]) -> Vectors:
         return embed_by_length(
@@ -130,8 +102,7 @@ class SentenceTransformerEmbedder(TokenEmbedder):
         return np.concatenate([self._forward(ids[:half]), self._forward(ids[half:])])
 
     def _rows(self, tokens: torch.Tensor, mask: torch.Tensor) -> Vectors:
-        moves = self._home != "cpu"
-        with torch.inference_mode(), self._moving if moves else nullcontext():
+        with torch.inference_mode(), self._staying():
             place = self._device
             features = {"input_ids": tokens.to(place), "attention_mask": mask.to(place)}
             found = self._model.forward(features)["sentence_embedding"]  # (rows, dim)
@@ -154,19 +125,6 @@ def _padded(length: int, limit: int) -> int:
     return max(length, min(-(-length // _PAD_TO) * _PAD_TO, limit))
 
 
-def _choose_device(device: Literal["auto", "cpu", "cuda"]) -> str:
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return device
-
-
-def _choose_dtype(device: str) -> torch.dtype:
-    """Return the fastest type that leaves the vectors as they are (cosine above .9999)."""
-    if device == "cuda":
-        return torch.float16
-    return cpu_dtype()
-
-
 def _load(folder: Path, *, device: str) -> SentenceTransformer:
     if not (folder / "tokenizer.json").is_file() or not (folder / "config.json").is_file():
         raise ModelMissing(
@@ -177,28 +135,13 @@ def _load(folder: Path, *, device: str) -> SentenceTransformer:
             ),
         )
     try:
-        with _quiet():
+        with quiet():
             model = SentenceTransformer(
                 str(folder),
                 device=device,
                 local_files_only=True,
-                model_kwargs={"dtype": _choose_dtype(device)},
+                model_kwargs={"dtype": dtype_on(device)},
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise unloadable(folder, error) from error
     return model.eval()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the library's progress bars and load report off the person's terminal."""
-    before = transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(before)
-        if bars:
-            transformers_logging.enable_progress_bar()

@@ -50,7 +50,9 @@ class PassageTrace:
     meaning: LegTrace
     fused: int | None
     fused_score: float | None
-    place: int | None  # after pages are spread
+    spread: int | None  # after pages are spread
+    reread: int | None  # by the reranker alone, where there is one
+    place: int | None  # in the end
     score: float | None
     before_on_page: int  # better passages of the same page
     shared: tuple[str, ...]  # terms of the question that the passage holds
@@ -154,10 +156,11 @@ def _passage(
     held: Collection[str],
 ) -> PassageTrace:
     fused = _place([item.id for item in ranking.fused], chunk_id)
-    place = _place([item.id for item in ranking.spread], chunk_id)
+    spread = _place([item.id for item in ranking.spread], chunk_id)
+    place = _place([item.id for item in ranking.final], chunk_id)
     before = 0
-    if place is not None:
-        keys = [ranking.places[item.id] for item in ranking.spread[:place]]
+    if spread is not None:
+        keys = [ranking.places[item.id] for item in ranking.spread[:spread]]
         before = keys.count(keys[-1]) - 1
     return PassageTrace(
         chunk_id,
@@ -165,8 +168,10 @@ def _passage(
         _leg(chunk_id, ranking.legs.dense, deep[1]),
         fused,
         ranking.fused[fused - 1].score if fused else None,
+        spread,
+        ranking.final[place - 1].ranks.rerank if place else None,
         place,
-        ranking.spread[place - 1].score if place else None,
+        ranking.final[place - 1].score if place else None,
         before,
         tuple(term for term in terms if term in held),
         tuple(term for term in terms if term not in held),

@@ -147,7 +147,13 @@ def test_a_settings_file_that_cannot_be_changed_is_left_as_it_is(
     assert config.read_text("utf-8") == text
 
 
-def test_a_reranker_cannot_be_chosen_yet_and_that_is_said(tmp_path: Path, config: Path) -> None:
-    error = failure(run("use", "bge-reranker-v2-m3", folder=tmp_path, config=config))
-    assert isinstance(error, ConfigError)
-    assert not config.exists()
+def test_a_reranker_gets_a_section_of_its_own_and_how_to_switch_it_off_is_said(
+    tmp_path: Path, config: Path
+) -> None:
+    result = run("use", "bge-reranker-v2-m3", folder=tmp_path, config=config)
+    assert load_settings(config, {}).reranker.model == "bge-reranker-v2-m3"
+    assert 'reranker.model = ""' in result.stderr
+    listed = run("list", "--json", folder=tmp_path, settings=load_settings(config, {}))
+    chosen = [row["name"] for row in json.loads(listed.stdout)["models"] if row["in_use"]]
+    assert "bge-reranker-v2-m3" in chosen
+    assert "mmarco-mMiniLMv2-L12-H384-v1" not in chosen

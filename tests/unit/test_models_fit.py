@@ -10,13 +10,19 @@ from typer.testing import CliRunner, Result
 
 from rag.cli.context import Context
 from rag.cli.models import app
-from rag.config import EmbedderSettings, GeneratorSettings, ModelSettings, Settings
+from rag.config import (
+    EmbedderSettings,
+    GeneratorSettings,
+    ModelSettings,
+    RerankerSettings,
+    Settings,
+)
 from rag.errors import ConfigError, OutOfMemory
 from rag.factory import Factory
 from rag.machine import GpuReading, MemoryReading
 from rag.models.room import GIB, Card, Room
 from rag.placement import OnCards, Placement
-from rag.planning import placement_of, plan_for, subject_named
+from rag.planning import helpers, placement_of, plan_for, subject_named
 from rag.words import Language
 from tests.tiny_models import llama_gguf
 
@@ -135,7 +141,7 @@ def test_without_a_card_everything_is_loaded_as_it_always_was(tmp_path: Path) ->
         "threads": 0,
         "cards": None,
     }
-    assert plans.embedder_device() == "auto"
+    assert plans.helper_device("auto") == "auto"
 
 
 def test_on_a_card_precision_and_window_are_those_of_the_plan(tmp_path: Path) -> None:
@@ -177,10 +183,10 @@ def test_what_the_settings_say_is_not_planned_away(tmp_path: Path) -> None:
 
 
 def test_the_embedder_leaves_a_card_that_the_model_fills(tmp_path: Path) -> None:
-    assert Scripted(settings(tmp_path), 12, used=0.5).plans.embedder_device() == "cpu"
-    assert Scripted(settings(tmp_path), 24).plans.embedder_device() == "auto"
+    assert Scripted(settings(tmp_path), 12, used=0.5).plans.helper_device("auto") == "cpu"
+    assert Scripted(settings(tmp_path), 24).plans.helper_device("auto") == "auto"
     wished = settings(tmp_path, embedder="cuda")
-    assert Scripted(wished, 12, used=0.5).plans.embedder_device() == "cuda"
+    assert Scripted(wished, 12, used=0.5).plans.helper_device(wished.embedder.device) == "cuda"
 
 
 def test_a_plan_is_made_once_before_anything_is_loaded(tmp_path: Path) -> None:
@@ -231,3 +237,16 @@ def test_an_engine_is_told_how_many_layers_each_card_takes(tmp_path: Path) -> No
     assert (two.precision, two.layers) == ("auto", (20, 20))
     assert small.layers == (29,)
     assert small.context_tokens == 2048
+
+
+def test_a_reranker_on_the_card_is_planned_for_and_one_on_the_cpu_is_not(tmp_path: Path) -> None:
+    plain = settings(tmp_path)
+    on_card = plain.model_copy(update={"reranker": RerankerSettings(model="bge-reranker-v2-m3")})
+    beside = plain.model_copy(
+        update={"reranker": RerankerSettings(model="bge-reranker-v2-m3", device="cpu")}
+    )
+    assert helpers(plain).reranker_card == helpers(plain).reranker_ram == 0
+    assert helpers(on_card).reranker_card > 2_271_071_852  # the weights, and room for a batch
+    assert helpers(beside).reranker_card == 0 < helpers(beside).reranker_ram
+    assert Scripted(plain, 14).plans.helper_device("auto") == "auto"
+    assert Scripted(on_card, 14).plans.helper_device("auto") == "cpu", "it fills what is left"
