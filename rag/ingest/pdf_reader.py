@@ -1,47 +1,28 @@
-"""Reads PDFs: PDFium for text, pypdf for labels, outline and metadata.
+"""Reads PDFs with PDFium, and with pypdf where that fails, for a page or for a whole file.
 
-pypdf is the second reader where PDFium fails, for a page or for a whole file. Both meet
-hostile input: this module runs in worker processes that can be killed.
+Both meet hostile input: this module runs in worker processes that can be killed.
 """
 
 from __future__ import annotations
 
-import logging
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-import pypdf
 import pypdfium2
-from pypdf.errors import (
-    DependencyError,
-    DeprecationError,
-    FileNotDecryptedError,
-    PyPdfError,
-)
 
 from rag.ingest.assemble import assemble
+from rag.ingest.extras import Extras, read_extras
 from rag.ingest.open_error import unreadable
 from rag.ingest.open_pdf import load, reason_of
 from rag.ingest.pdf_page import DraftPage, read_page
 from rag.ingest.reader_name import reader_name
-from rag.ingest.verdict import verdict
+from rag.ingest.second_reader import SecondReader
 from rag.protocols import EXTRAS, OPENING, Enter, all_of_it
-from rag.types import Document, Heading, Page
+from rag.types import Document, Page
 
-# pypdf's own list of what a broken file can raise is open-ended: its manual leaves it to the
-# caller to catch what else comes out of hostile input.
-PYPDF_ERRORS = (
-    PyPdfError, DependencyError, DeprecationError, ValueError, KeyError, TypeError, IndexError,
-    AttributeError, RecursionError, OverflowError, AssertionError, NotImplementedError,
-    MemoryError, OSError,
-)  # fmt: skip
 _FIRST_BYTES = 1024  # a PDF's header stands within the first 1024 bytes (ISO 32000-1, annex H)
-_MAX_HEADINGS = 5000
-_NO_TITLES = frozenset({"untitled", "unspecified", "(anonymous)", "title", "无标题"})
-_WORDS = re.compile(r"[^\W\d_]{2,}")
 
 
 class PdfReader:
@@ -63,25 +44,24 @@ class PdfReader:
             UnreadableDocument: neither reader could open the file, and why.
         """
         _check_bytes(path)
-        side = _SideReader(path, passwords, enter=enter)
+        second = SecondReader(path, passwords, enter=enter)
+        extras = Extras(())
         try:
             with _opened(path, passwords, enter) as pdf:
-                labels = side.labels(len(pdf))
+                extras = Extras([""] * len(pdf)) if enter(EXTRAS) else read_extras(pdf)
                 whole = assemble(
                     [
-                        _read_page(pdf, index, label=labels[index], side=side, enter=enter)
-                        for index in range(len(pdf))
+                        _read_page(pdf, index, label=label, second=second, enter=enter)
+                        for index, label in enumerate(extras.labels)
                     ]
                 )
         except pypdfium2.PdfiumError as error:
-            whole = assemble(side.pages())
+            whole = assemble(second.pages())
             if not whole.pages:
-                _give_up(path, error, side, passwords)
+                _give_up(path, error, second, passwords)
         if not whole.pages:
             raise unreadable(path, "no_pages")
-        enter(EXTRAS)
-        headings = side.headings(len(whole.pages)) or whole.headings
-        title = side.title() or whole.title
+        headings, title = extras.headings or whole.headings, extras.title or whole.title
         return Document(document_id, title, whole.pages, headings, self.name)
 
 
@@ -104,123 +84,26 @@ def _check_bytes(path: Path) -> None:
 
 
 def _read_page(
-    pdf: pypdfium2.PdfDocument, index: int, *, label: str, side: _SideReader, enter: Enter
+    pdf: pypdfium2.PdfDocument, index: int, *, label: str, second: SecondReader, enter: Enter
 ) -> DraftPage | Page:
     if reason := enter(index + 1):
         return Page(index + 1, "", label, "failed", reason)
     try:
         page = pdf[index]
     except pypdfium2.PdfiumError:
-        return side.page(index, label=label)
+        return second.page(index, label=label)
     try:
         return read_page(page, index + 1, label=label)
     except pypdfium2.PdfiumError:
-        return side.page(index, label=label)
+        return second.page(index, label=label)
     finally:
         page.close()
 
 
-class _SideReader:
-    """pypdf on the same file. What it cannot read is simply not there."""
-
-    def __init__(self, path: Path, passwords: Sequence[str], *, enter: Enter) -> None:
-        self.encrypted = False
-        self._enter = enter
-        self._reader: pypdf.PdfReader | None = None
-        if enter(EXTRAS):
-            return
-        logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it warns once per odd object
-        try:
-            reader = pypdf.PdfReader(path)
-            self.encrypted = reader.is_encrypted and not any(
-                reader.decrypt(password) for password in ("", *passwords)
-            )
-            self._reader = None if self.encrypted else reader
-        except FileNotDecryptedError:
-            self.encrypted = True
-        except PYPDF_ERRORS:
-            self._reader = None
-
-    def labels(self, count: int) -> list[str]:
-        """Return the printed label of each page, or "" where it is the plain number."""
-        try:
-            found = self._labels()
-        except PYPDF_ERRORS:
-            found = []
-        padded = [*found[:count], *[""] * (count - len(found))]
-        return ["" if label == str(i) else label for i, label in enumerate(padded, start=1)]
-
-    def _labels(self) -> list[str]:
-        # asked first: without labels pypdf walks through all pages to count them
-        if self._reader is None or "/PageLabels" not in self._reader.root_object:
-            return []
-        return self._reader.page_labels
-
-    def title(self) -> str:
-        """Return the title, or "" if the file's own is no title a person would give."""
-        try:
-            meta = self._reader.metadata if self._reader else None
-            title = " ".join(str(meta.title or "").split()) if meta else ""
-        except PYPDF_ERRORS:
-            return ""
-        looks_made = title.lower() in _NO_TITLES or title.lower().endswith(
-            (".doc", ".docx", ".pdf", ".indd", ".tex", ".xls")
-        )
-        return "" if looks_made or not _WORDS.search(title) else title[:200]
-
-    def headings(self, pages: int) -> tuple[Heading, ...]:
-        """Return the outline in document order."""
-        if self._reader is None:
-            return ()
-        try:
-            found = list(self._walk(self._reader.outline, level=0))
-        except PYPDF_ERRORS:
-            return ()
-        kept = [heading for heading in found if 1 <= heading.page <= pages]
-        return tuple(sorted(kept, key=lambda heading: heading.page)[:_MAX_HEADINGS])
-
-    def _walk(self, items: list[Any], *, level: int) -> Iterator[Heading]:
-        assert self._reader is not None
-        for item in items:
-            if isinstance(item, list):
-                yield from self._walk(item, level=level + 1)
-                continue
-            number = self._reader.get_destination_page_number(item)
-            title = " ".join(str(item.title or "").split())
-            if number is not None and title:
-                yield Heading(level, title[:200], number + 1)
-
-    def pages(self) -> tuple[Page, ...]:
-        """Return all pages as pypdf reads them; none if it cannot open the file."""
-        try:
-            count = len(self._reader.pages) if self._reader else 0
-        except PYPDF_ERRORS:
-            return ()
-        labels = self.labels(count)
-        return tuple(self._entered(index, label=labels[index]) for index in range(count))
-
-    def _entered(self, index: int, *, label: str) -> Page:
-        if reason := self._enter(index + 1):
-            return Page(index + 1, "", label, "failed", reason)
-        return self.page(index, label=label)
-
-    def page(self, index: int, *, label: str) -> Page:
-        """Return one page as pypdf reads it."""
-        try:
-            if self._reader is None:
-                return Page(index + 1, "", label, "failed", "page_failed")
-            page = self._reader.pages[index]
-            width, height = float(page.mediabox.width), float(page.mediabox.height)
-            text = page.extract_text().replace("\x00", "").rstrip()
-            text = text.encode("utf-8", "ignore").decode("utf-8")
-        except PYPDF_ERRORS:
-            return Page(index + 1, "", label, "failed", "page_failed")
-        state, reason = verdict(text)
-        return Page(index + 1, text if state == "text" else "", label, state, reason, width, height)
-
-
-def _give_up(path: Path, error: Exception, side: _SideReader, passwords: Sequence[str]) -> NoReturn:
+def _give_up(
+    path: Path, error: Exception, second: SecondReader, passwords: Sequence[str]
+) -> NoReturn:
     reason = reason_of(error, passwords)
-    if reason == "damaged" and side.encrypted:
+    if reason == "damaged" and second.encrypted:
         reason = "wrong_password" if passwords else "encrypted"
     raise unreadable(path, reason) from error

@@ -39,6 +39,11 @@ class Style:
     invisible: bool
     white: bool
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether somebody who looks at the page may not see it."""
+        return self.invisible or self.white
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -64,7 +69,8 @@ class PieceReader:
     def pieces(self, lines: Sequence[Line]) -> list[Piece]:
         """Return the pieces of all lines.
 
-        Every twelfth is asked, the first and the last; all of them where those do not agree.
+        Every twelfth is asked, the first and the last; all of them where those do not agree. A
+        line that is set in one visible style is one piece: nothing about it has to be told apart.
         """
         found: list[Piece] = []
         for line in lines:
@@ -73,7 +79,10 @@ class PieceReader:
             styles = [self._style_at(spans[step][0]) for step in steps]
             last = self._style_at(spans[-1][0]) if len(spans) > 1 else styles[0]
             if all(style == last for style in styles):
-                found += [Piece(start, end, last) for start, end in spans]
+                if last.doubtful or is_tiny(line):
+                    found += [Piece(start, end, last) for start, end in spans]
+                else:
+                    found.append(Piece(line.start, line.end, last))
             else:
                 found += [Piece(start, end, self._style_at(start)) for start, end in spans]
         return found
@@ -95,6 +104,11 @@ class PieceReader:
         return style
 
 
+def is_tiny(line: Line) -> bool:
+    """Tell whether a line is too small to be read."""
+    return 0 < line.size < _TINY_PT and line.x1 > line.x0
+
+
 def is_bold(font: int) -> bool:
     """Tell whether a font, by its number, is a bold one."""
     if not font:
@@ -112,7 +126,7 @@ def hidden_pieces(
     invisible = [piece for piece in pieces if piece.style.invisible]
     if invisible and _is_ocr_layer(page, pieces, invisible, frame):
         invisible = []
-    tiny = [line for line in lines if 0 < line.size < _TINY_PT and line.x1 > line.x0]
+    tiny = [line for line in lines if is_tiny(line)]
     white = [piece for piece in pieces if piece.style.white and not piece.style.invisible]
     hidden = {piece.start: piece for piece in invisible}
     hidden.update({p.start: p for line in tiny for p in _within(pieces, line)})
