@@ -62,6 +62,10 @@ def overall(sentences: Sequence[Sentence]) -> Verdict:
     return "unsupported" if all(verdict == "unsupported" for verdict in claims) else "weak"
 
 
+Complete = Callable[[Sequence[Passage]], tuple[Passage, ...]]
+"""Adds to passages what belongs to them."""
+
+
 @dataclass(frozen=True, slots=True)
 class AskSettings:
     """What one answer may use."""
@@ -86,12 +90,14 @@ class RagPipeline:
         embedder: Embedder,
         analyser: Analyser,
         settings: AskSettings,
+        complete: Complete = tuple,
         ladder: Ladder | None = None,
         continuing: Continuing | None = None,
     ) -> None:
         """``generator(cancelled)`` waits until a model is loaded; ``None`` = cancelled.
 
-        ``ladder`` and ``continuing`` outlive the pipeline; ``None`` makes one for it alone.
+        ``complete`` adds to the passages found what belongs to them before the model reads
+        them. ``ladder`` and ``continuing`` outlive the pipeline; ``None`` makes one for it alone.
         """
         self._retriever = retriever
         self._generator = generator
@@ -99,6 +105,7 @@ class RagPipeline:
         self._embedder = embedder
         self._analyser = analyser
         self._settings = settings
+        self._complete = complete
         self._ladder = ladder or Ladder()
         self._continuing = continuing or Continuing()
 
@@ -119,6 +126,23 @@ class RagPipeline:
         found = self._retriever.search(question, k=k, documents=documents, history=history)
         return replace(found, passages=self._locator.placed(found.passages))
 
+    def to_read(
+        self,
+        question: str,
+        *,
+        k: int,
+        documents: Collection[str] | None = None,
+        history: Sequence[Message] = (),
+    ) -> SearchResult:
+        """Return what the model is to read: the passages found, made whole, with their boxes."""
+        found = self._retriever.search(question, k=k, documents=documents, history=history)
+        whole = self.made_whole(found)
+        return replace(whole, passages=self._locator.placed(whole.passages))
+
+    def made_whole(self, found: SearchResult) -> SearchResult:
+        """Return what was found, with what belongs to each passage."""
+        return replace(found, passages=self._complete(found.passages))
+
     def ask(
         self,
         question: str,
@@ -134,8 +158,10 @@ class RagPipeline:
         clock = Clock()
         language = detect_language(question)
         notices: list[Notice] = []
-        search = partial(self.search, k=self._settings.k, documents=documents, history=history)
-        found = yield from self._sparing(partial(search, question), notices)
+        search = partial(
+            self.to_read, question, k=self._settings.k, documents=documents, history=history
+        )
+        found = yield from self._sparing(search, notices)
         clock.retrieved()
         yield Retrieved(found.passages, searched=found.searched)
         if self.refuses(found):
@@ -210,7 +236,9 @@ class RagPipeline:
             documents=draft.documents or None,
             history=draft.history,
         )
-        return None if self.refuses(found) else self.fitted(found, generator, draft.history)[0]
+        if self.refuses(found):
+            return None
+        return self.fitted(self.made_whole(found), generator, draft.history)[0]
 
     def fitted(
         self, found: SearchResult, generator: TextGenerator, history: Sequence[Message] = ()

@@ -131,6 +131,14 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A passage beside another, as far as it is needed to see whether a table goes on."""
+
+    id: int
+    context: str  # caption and header row of the table that it begins inside of
+
+
+@dataclass(frozen=True, slots=True)
 class SearchTimes:
     """Seconds spent in each stage of a search."""
 

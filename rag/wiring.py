@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rag.engines import HASHING, load
@@ -136,6 +137,8 @@ def pipeline(
         StoreError: nothing has been indexed yet.
     """
     from rag.pipeline import RagPipeline
+    from rag.retrieve.whole_tables import with_whole_tables
+    from rag.store.passages import LedgerPassages
 
     space = _active(ledger)
     engines = space_engines(factory, ledger, space)
@@ -146,6 +149,7 @@ def pipeline(
         embedder=engines.embedder,
         analyser=factory.analyser,
         settings=_ask_settings(factory),
+        complete=partial(with_whole_tables, store=LedgerPassages(ledger, space)),
         ladder=factory.ladder,
         continuing=factory.continuing,
     )

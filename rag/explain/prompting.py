@@ -62,7 +62,7 @@ class Prompting:
         if generator is None:
             return outcome("prompt", place=self._shown(passages)), []
         messages, kept, dropped = self._pipeline.fitted(
-            self._trace.found, generator, self._asked.history
+            self._pipeline.made_whole(self._trace.found), generator, self._asked.history
         )
         place = self._shown(kept)
         step = _window_step(

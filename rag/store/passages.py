@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
@@ -12,7 +13,7 @@ import numpy as np
 
 from rag.store.ocr_pages import recognised_lines
 from rag.store.schema import fts_table
-from rag.types import PAGE_JOIN, Chunk, Passage, Space
+from rag.types import PAGE_JOIN, Chunk, Neighbour, Passage, Space
 
 if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors
@@ -77,14 +78,52 @@ class LedgerPassages:
     ) -> Passage:
         chunk_id, document_id, start, end, first, last, heading, tokens, context = row[:9]
         path, label, at = row[9:]
+        text = self._slice(document_id, first, last)[start - at : end - at]
+        chunk = Chunk(document_id, start, end, first, last, text, heading, tokens, context)
+        return Passage(chunk_id, chunk, PurePosixPath(path).name, path, label)
+
+    def neighbours(self, chunk_id: int, *, reach: int) -> tuple[list[Neighbour], list[Neighbour]]:
+        beside = (
+            "SELECT c.id, c.context FROM chunks c JOIN chunks h ON h.id = ?"
+            " AND c.document_id = h.document_id AND c.space_id = h.space_id"
+        )
+        rows = [
+            self._connection.execute(f"{beside} AND {which} LIMIT ?", (chunk_id, reach))
+            for which in (
+                "c.start < h.start ORDER BY c.start DESC",
+                "c.start > h.start ORDER BY c.start",
+            )
+        ]
+        before, after = ([Neighbour(int(row[0]), str(row[1])) for row in side] for side in rows)
+        return before, after
+
+    def stretched(self, passage: Passage, *, first: int, last: int) -> Passage:
+        row = self._connection.execute(
+            "SELECT a.start, b.end, a.first_page, b.last_page, a.heading, a.context, p.label,"
+            " p.start, (SELECT sum(c.tokens) FROM chunks c WHERE c.space_id = a.space_id AND"
+            " c.document_id = a.document_id AND c.start BETWEEN a.start AND b.start)"
+            " FROM chunks a JOIN chunks b ON b.id = ? JOIN pages p"
+            " ON p.document_id = a.document_id AND p.number = a.first_page WHERE a.id = ?",
+            (last, first),
+        ).fetchone()
+        if row is None:  # rebuilt meanwhile
+            return passage
+        start, end, first_page, last_page, heading, context, label, at, tokens = row
+        chunk = passage.chunk
+        text = self._slice(chunk.document_id, first_page, last_page)[start - at : end - at]
+        whole = Chunk(
+            chunk.document_id, start, end, first_page, last_page, text, heading, tokens, context
+        )
+        return replace(passage, chunk=whole, label=label)
+
+    def _slice(self, document_id: str, first: int, last: int) -> str:
+        """Return the text of some pages, as offsets count it."""
         pages = self._connection.execute(
             "SELECT text FROM pages WHERE document_id = ? AND number BETWEEN ? AND ?"
             " ORDER BY number",
             (document_id, first, last),
         )
-        text = PAGE_JOIN.join(page[0] for page in pages)[start - at : end - at]
-        chunk = Chunk(document_id, start, end, first, last, text, heading, tokens, context)
-        return Passage(chunk_id, chunk, PurePosixPath(path).name, path, label)
+        return PAGE_JOIN.join(page[0] for page in pages)
 
     def match(
         self, terms: Sequence[str], *, k: int, documents: Collection[str] | None

@@ -1,0 +1,121 @@
+"""The rest of a table comes with the passage that was cut out of it, once, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from rag.retrieve.hashing import HashingEmbedder
+from rag.retrieve.whole_tables import REACH, with_whole_tables
+from rag.store.ledger import Ledger
+from rag.store.passages import LedgerPassages
+from rag.store.rows import DocumentRow, FileRow, IndexedChunks
+from rag.types import Chunk, Passage
+from tests.factories import document
+
+PROSE, TABLE, OTHER = "", "Income | 2018 | 2017", "Costs | 2018 | 2017"
+PIECES = [
+    ("Before the table.", PROSE),
+    ("Income | 2018 | 2017\nSales 9 8", PROSE),  # the table begins in it
+    ("Rent 7 6", TABLE),
+    ("Tax 5 4", TABLE),
+    ("Wages 3 2\nCosts | 2018 | 2017", TABLE),  # another begins at its end
+    ("Paper 1 0", OTHER),
+    ("After the tables.", PROSE),
+]
+
+
+class Pieces:
+    """A document of these pieces, a page each two, in a real ledger."""
+
+    def __init__(self, folder: Path, pieces: Sequence[tuple[str, str]]) -> None:
+        embedder = HashingEmbedder()
+        self.ledger = Ledger(folder / "library.db")
+        space = self.ledger.create_space(
+            embedder=embedder.name, dim=embedder.dim, chunking="made", analyser="bilingual/1"
+        )
+        self.ledger.activate(space)
+        texts = [text for text, _ in pieces]
+        pages = ["\n".join(texts[i : i + 2]) for i in range(0, len(texts), 2)]
+        self.made = document(*pages, id="d", title="")
+        chunks, starts = [], self.made.page_starts()
+        for n, (text, context) in enumerate(pieces):
+            page = n // 2 + 1
+            start = self.made.text.index(text, starts[page - 1])
+            chunks.append(Chunk("d", start, start + len(text), page, page, text, "", 5, context))
+        rows = embedder.embed_passages(texts)
+        indexed = IndexedChunks(
+            chunks, ["x"] * len(chunks), [bytes([n]) * 32 for n in range(len(chunks))], rows
+        )
+        self.ids, _ = self.ledger.commit_document(
+            DocumentRow(self.made, "en", "ready", None, [FileRow("d.pdf", 1, 1, "d")]),
+            space,
+            indexed,
+        )
+        self.store = LedgerPassages(self.ledger, space)
+
+    def read(self, *numbers: int) -> list[str]:
+        return [passage.chunk.text for passage in self.whole(*numbers)]
+
+    def whole(self, *numbers: int) -> tuple[Passage, ...]:
+        known = self.store.passages(self.ids)
+        return with_whole_tables([known[self.ids[n]] for n in numbers], self.store)
+
+
+@pytest.fixture
+def pieces(tmp_path: Path) -> Pieces:
+    return Pieces(tmp_path, PIECES)
+
+
+def test_a_passage_inside_a_table_brings_it_from_its_first_row_to_its_last(pieces: Pieces) -> None:
+    (found,) = pieces.read(3)
+    assert found.startswith("Income | 2018 | 2017\nSales 9 8")
+    assert found.endswith("Wages 3 2\nCosts | 2018 | 2017")
+    assert "Rent 7 6" in found
+    assert "Before" not in found
+    assert "Paper" not in found
+
+
+def test_what_is_added_is_a_slice_of_the_document_with_its_pages(pieces: Pieces) -> None:
+    (found,) = pieces.whole(3)
+    chunk = found.chunk
+    assert pieces.made.text[chunk.start : chunk.end] == chunk.text
+    assert (chunk.first_page, chunk.last_page) == (1, 3)
+    assert chunk.tokens == 20
+    assert chunk.context == "", "the table's header row is in the text now"
+    assert found.id == pieces.ids[3]
+
+
+def test_a_passage_that_ends_in_a_table_brings_what_follows(pieces: Pieces) -> None:
+    assert pieces.read(4)[0].endswith("Paper 1 0")
+    (found,) = pieces.read(1)
+    assert found.startswith("Income")
+    assert found.endswith("Wages 3 2\nCosts | 2018 | 2017")
+
+
+def test_prose_stays_as_it_is(pieces: Pieces) -> None:
+    assert pieces.read(0, 6) == ["Before the table.", "After the tables."]
+    assert [passage.id for passage in pieces.whole(6, 0)] == [pieces.ids[6], pieces.ids[0]]
+
+
+@pytest.mark.parametrize("order", [(2, 4), (4, 2), (1, 3), (3, 2, 1), (2, 5)])
+def test_no_text_comes_twice(pieces: Pieces, order: tuple[int, ...]) -> None:
+    spans = sorted((p.chunk.start, p.chunk.end) for p in pieces.whole(*order))
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans))
+
+
+def test_a_long_table_does_not_fill_the_prompt(tmp_path: Path) -> None:
+    rows = [(f"Row {n} {n}", TABLE) for n in range(40)]
+    found = Pieces(tmp_path, rows).read(20)[0]
+    assert found.startswith(f"Row {20 - REACH} ")
+    assert found.endswith(f"Row {20 + REACH} {20 + REACH}")
+
+
+def test_a_passage_that_is_gone_meanwhile_stays_as_it_was_found(pieces: Pieces) -> None:
+    known = pieces.store.passages(pieces.ids)[pieces.ids[3]]
+    pieces.ledger.connection.execute("DELETE FROM chunks")
+    assert with_whole_tables([known], pieces.store) == (known,)
+    assert pieces.store.stretched(known, first=pieces.ids[1], last=pieces.ids[4]) == known
