@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+from rag.generate.alignment import exchanged
 from rag.generate.names import Name, names, squeezed
 from rag.generate.negation import negations, opposites
 from rag.generate.neighbours import stands_beside
@@ -57,6 +58,11 @@ class Claim:
     def said(self, quantity: Quantity) -> str:
         """Return a quantity as the sentence writes it."""
         return " ".join(self.text[quantity.start : quantity.end].split())
+
+    @property
+    def numbers(self) -> tuple[Quantity, ...]:
+        """All its quantities, those of names such as Item 7 as well."""
+        return self._found
 
     @cached_property
     def _found(self) -> tuple[Quantity, ...]:
@@ -156,6 +162,8 @@ def doubts(
         if doubt := _name_doubt(claim, name, source, foreign=foreign):
             yield doubt
     if not foreign:
+        for quantity in exchanged(claim.text, claim.numbers, span):
+            yield Doubt(f"elsewhere:{claim.said(quantity)}")
         yield from _contrary(claim, span, source)
 
 
