@@ -6,13 +6,14 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rag.device import Movable
-from rag.engines import ECHO, HASHING, URL, load, without_weights
-from rag.errors import ConfigError, DownloadFailed, StoreError
+from rag.engines import ECHO, URL, load, without_weights
+from rag.errors import DownloadFailed, StoreError
+from rag.finders import Finders
 from rag.generate.continuing import Continuing
 from rag.ladder import Ladder
 from rag.planning import Plans
@@ -62,16 +63,14 @@ class Factory:
         self.settings = settings
         self._report = report
         self._cancelled = cancelled
-        self._embedders: dict[str, Embedder] = {}
         self._pool: WorkerPool | None = None
         self._guard = threading.Lock()  # of the pool; pages are drawn while a model loads
-        self._embedder_guard = threading.Lock()
-        self._reranker: Reranker | None = None
         self._analyser: Analyser | None = None
         self.ladder = Ladder(empty=lambda: load("allocator")().empty(), movable=self.movable)
         """What is given up when memory runs out; outlives questions."""
         self.continuing = Continuing()
         self.plans = Plans(self)
+        self.finders = Finders(self, report=report)
         self.baselines: dict[int, Baselines] = {}
         """By space: what retrievers have in common, each question being wired anew."""
 
@@ -90,81 +89,13 @@ class Factory:
 
         return ModelStore.of(self.settings.models)
 
-    def _weights(self, name: str) -> Path:
+    def weights(self, name: str) -> Path:
+        """Return where a model's files are; downloaded first if need be."""
         return self.model_store().pull(name, progress=self._report, cancelled=self._cancelled)
 
     def embedder(self, name: str) -> Embedder:
         """Return the embedder of a catalogue name, loaded; downloaded first if need be."""
-        with self._embedder_guard:
-            if name not in self._embedders:
-                self._embedders[name] = self._build_embedder(name)
-            return self._embedders[name]
-
-    def _build_embedder(self, name: str) -> Embedder:
-        if name == HASHING:
-            hashing: Embedder = load(HASHING)()
-            return hashing
-        entry = self.entry(name)
-        folder = self._weights(name)
-        self._report(Progress("load", item=name))
-        assert entry.embedding is not None
-        common: dict[str, Any] = {
-            "name": self.embedder_id(entry),
-            "query_prefix": entry.embedding.query_prefix,
-            "passage_prefix": entry.embedding.passage_prefix,
-            "max_tokens": entry.embedding.max_tokens,
-        }
-        graph = self._int8_graph(name, folder)
-        built: Embedder
-        if graph is not None:
-            built = load("onnx")(folder, graph=graph, **common)
-            return built
-        batch, bert = self.settings.embedder.batch, load("bert")
-        device = self.plans.helper_device(self.settings.embedder.device)
-        if bert.suits(folder, device=device):
-            built = bert(folder, batch=batch, **common)
-        else:
-            built = load(entry.engine)(folder, device=device, batch=batch, **common)
-        return built
-
-    def _int8_graph(self, name: str, folder: Path) -> Path | None:
-        """Return what the int8 engine reads; ``None`` where the other engine is to be used."""
-        chosen = self.settings.embedder
-        installed = self.model_store().installation(name)
-        if chosen.engine == "torch" or chosen.device == "cuda" or installed is None:
-            return None
-        weights = max(installed.files, key=lambda file: file.bytes)
-        write = partial(
-            load("onnx-graph"),
-            folder,
-            cache=self.int8_cache(name),
-            source_sha256=weights.sha256,
-            report=self._report,
-            name=name,
-        )
-        graph: Path | None
-        if chosen.engine == "onnx":
-            graph = write()
-        else:
-            graph = self._graph_if_faster(folder, self.int8_cache(name), write)
-        return graph
-
-    def _graph_if_faster(
-        self, folder: Path, cache: Path, write: Callable[[], Path | None]
-    ) -> Path | None:
-        """Return the int8 graph where it was measured to embed faster on this machine's CPU."""
-        from rag.retrieve import cpu_engine
-
-        device = self.plans.helper_device(self.settings.embedder.device)
-        on_cpu = device == "cpu" or self.readings().read().gpu_name is None
-        if not on_cpu:
-            return None
-        found = cpu_engine.remembered(cache)
-        if found is None:
-            if cpu_engine.torch_has_its_own() or (graph := write()) is None:
-                return None
-            found = cpu_engine.speeds(folder, graph=graph)
-        return write() if found is not None and found.int8_pays else None
+        return self.finders.embedder(name)
 
     def reranker(self) -> Reranker | None:
         """Return the model that reorders passages, loaded; ``None`` where the settings name none.
@@ -174,34 +105,7 @@ class Factory:
             ConfigError: the name is that of another kind of model.
             ModelError: it cannot be loaded.
         """
-        chosen = self.settings.reranker
-        if not chosen.model:
-            return None
-        with self._embedder_guard:
-            if self._reranker is None:
-                entry = self.entry(chosen.model)
-                if entry.kind != "reranker":
-                    raise ConfigError(
-                        Text(
-                            f"{entry.name} does not reorder passages.",
-                            f"{entry.name} 不是重排模型。",
-                        ),
-                        hint=Text(
-                            "Set reranker.model to a name under “Reordering passages” in "
-                            "`rag models list`, or leave it empty.",
-                            "请把 reranker.model 设为 `rag models list` 中“重排段落”一栏的模型，"
-                            "或留空。",
-                        ),
-                    )
-                folder = self._weights(entry.name)
-                self._report(Progress("load", item=entry.name))
-                device = self.plans.helper_device(chosen.device)
-                self._reranker = load(entry.engine)(folder, name=entry.name, device=device)
-            return self._reranker
-
-    def int8_cache(self, name: str) -> Path:
-        """Return where a model's int8 graph is kept, and how fast it was here."""
-        return self.model_store().folder / name / ".onnx"
+        return self.finders.reranker()
 
     def entry(self, name: str) -> Entry:
         """Return the catalogue's entry.
@@ -350,8 +254,7 @@ class Factory:
 
     def movable(self) -> list[Movable]:
         """Return the loaded embedders, and the reranker, that can leave a card."""
-        loaded: list[object] = [*self._embedders.values(), self._reranker]
-        return [one for one in loaded if isinstance(one, Movable)]
+        return [one for one in self.finders.loaded() if isinstance(one, Movable)]
 
     def close(self) -> None:
         """End the worker processes."""

@@ -6,10 +6,11 @@ The command line, the screen, the evaluation and the tests all read this one str
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from rag.asking import AskSettings, Complete, overall
 from rag.checking import Checker
 from rag.errors import OutOfMemory, PromptTooLong
 from rag.generate.citations import Linker
@@ -29,7 +30,6 @@ from rag.types import (
     Retrieved,
     SearchResult,
     Sentence,
-    Verdict,
 )
 from rag.words import Language, Text, detect_language
 
@@ -47,35 +47,6 @@ NOTHING_LEFT = Text(
     "Nothing that the model wrote is supported by your documents.",
     "模型写出的内容都没有文档依据。",
 )
-
-
-def overall(sentences: Sequence[Sentence]) -> Verdict:
-    """Return the verdict on a whole answer: as good as its sentences are.
-
-    Sentences that only say that the documents are silent count when nothing else is said.
-    """
-    claims = [s.verdict for s in sentences if s.verdict != "not_in_documents"]
-    if not claims:
-        return "not_in_documents" if sentences else "unsupported"
-    if all(verdict == "supported" for verdict in claims):
-        return "supported"
-    return "unsupported" if all(verdict == "unsupported" for verdict in claims) else "weak"
-
-
-Complete = Callable[[Sequence[Passage]], tuple[Passage, ...]]
-"""Adds to passages what belongs to them."""
-
-
-@dataclass(frozen=True, slots=True)
-class AskSettings:
-    """What one answer may use."""
-
-    k: int = 5
-    max_tokens: int = 512
-    temperature: float = 0.0
-    min_relevance: float = 0.3
-    sure_relevance: float = 0.8
-    drop_unsupported: bool = False
 
 
 class RagPipeline:

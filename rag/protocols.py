@@ -11,16 +11,7 @@ if TYPE_CHECKING:
 
     from rag.reading import Readable
     from rag.recognised import RecognisedPage
-    from rag.types import (
-        Box,
-        Chunk,
-        Delta,
-        Document,
-        Message,
-        Neighbour,
-        Passage,
-        SearchResult,
-    )
+    from rag.types import Box, Chunk, Delta, Document, Message, Passage, SearchResult
 
     Vectors = np.ndarray[tuple[int, int], np.dtype[np.float32]]
     Vector = np.ndarray[tuple[int], np.dtype[np.float32]]
@@ -190,14 +181,6 @@ class PassageStore(Protocol):
 
     def vectors(self, documents: Collection[str]) -> tuple[list[int], Vectors]:
         """Return chunk ids and their rows for these documents in the active space."""
-        ...
-
-    def neighbours(self, chunk_id: int, *, reach: int) -> tuple[list[Neighbour], list[Neighbour]]:
-        """Return up to ``reach`` passages before and after it in its document, nearest first."""
-        ...
-
-    def stretched(self, passage: Passage, *, first: int, last: int) -> Passage:
-        """Return the passage from the beginning of one of its document to the end of another."""
         ...
 
 

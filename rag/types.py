@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from rag.machine import MemoryReading
 from rag.notice import Notice
@@ -130,8 +130,7 @@ class Passage:
     boxes: tuple[Box, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbour:
+class Neighbour(NamedTuple):
     """A passage beside another, as far as it is needed to see whether a table goes on."""
 
     id: int

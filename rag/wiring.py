@@ -16,12 +16,13 @@ from rag.types import Space
 from rag.words import Text
 
 if TYPE_CHECKING:
+    from rag.asking import AskSettings
     from rag.explain.explainer import Explainer
     from rag.factory import Factory
     from rag.indexing.work import SpaceEngines
     from rag.library import Library
     from rag.locator import Locator
-    from rag.pipeline import AskSettings, RagPipeline
+    from rag.pipeline import RagPipeline
     from rag.protocols import TextGenerator, VectorIndex
     from rag.retrieve.retriever import HybridRetriever
     from rag.store.ledger import Ledger
@@ -156,7 +157,7 @@ def pipeline(
 
 
 def _ask_settings(factory: Factory) -> AskSettings:
-    from rag.pipeline import AskSettings
+    from rag.asking import AskSettings
 
     settings = factory.settings
     return AskSettings(

@@ -139,7 +139,7 @@ def _embedding(factory: Factory, name: str) -> Iterator[Finding]:
     """Tell what was measured when the embedder was first loaded, if anything was."""
     from rag.retrieve.cpu_engine import remembered
 
-    found = remembered(factory.int8_cache(name))
+    found = remembered(factory.finders.int8_cache(name))
     if found is None or factory.settings.embedder.engine != "auto":
         return
     int8, torch = f"{found.int8_per_s:.0f}", f"{found.torch_per_s:.0f}"

@@ -223,20 +223,26 @@ def _notes(entry: Entry, store: ModelStore, section: str, settings: Settings) ->
                 f"（{size}），或在下次启动时自动下载。",
             )
         )
+    return [*notes, *_meaning(entry, settings)]
+
+
+def _meaning(entry: Entry, settings: Settings) -> list[Text]:
+    """Return what choosing a model of this kind means for the library."""
     if entry.kind == "embedder":
-        notes.append(
+        return [
             Text(
                 "Run `rag rebuild`: until then the index that there is goes on being used.",
                 "请运行 `rag rebuild`；在此之前继续使用现有索引。",
             )
-        )
+        ]
     if entry.kind == "reranker":
-        notes.append(
+        passages = settings.reranker.passages
+        return [
             Text(
-                f"It reads {settings.reranker.passages} passages for each question (without a "
-                'graphics card that takes time); reranker.model = "" switches it off.',
-                f"每个问题它会读 {settings.reranker.passages} 个段落（没有显卡时较慢）；"
+                f"It reads {passages} passages for each question (without a graphics card that "
+                'takes time); reranker.model = "" switches it off.',
+                f"每个问题它会读 {passages} 个段落（没有显卡时较慢）；"
                 "把 reranker.model 设为空即可关闭。",
             )
-        )
-    return notes
+        ]
+    return []

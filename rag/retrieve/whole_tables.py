@@ -6,18 +6,28 @@ What it costs and brings is in tests/eval/DECISIONS.md, "The rest of a table".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-from rag.types import Neighbour, Passage
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from rag.protocols import PassageStore
+    from rag.types import Neighbour, Passage
 
 REACH = 3
 """Passages that are added on either side, at most."""
 
 
-def with_whole_tables(passages: Sequence[Passage], store: PassageStore) -> tuple[Passage, ...]:
+class NeighbourStore(Protocol):
+    """Knows what stands beside a passage in its document."""
+
+    def neighbours(self, chunk_id: int, *, reach: int) -> tuple[list[Neighbour], list[Neighbour]]:
+        """Return up to ``reach`` passages before and after it, nearest first."""
+        ...
+
+    def stretched(self, passage: Passage, *, first: int, last: int) -> Passage:
+        """Return the passage from the beginning of one of its document to the end of another."""
+        ...
+
+
+def with_whole_tables(passages: Sequence[Passage], store: NeighbourStore) -> tuple[Passage, ...]:
     """Return the passages, each with the rest of the table in which it begins or ends.
 
     No text comes twice: a passage that is shown itself is not added to another.

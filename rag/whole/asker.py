@@ -14,6 +14,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from rag.asking import overall
 from rag.checking import Checker
 from rag.errors import OutOfMemory
 from rag.generate.citations import Linker
@@ -22,7 +23,7 @@ from rag.generate.prompt import too_long
 from rag.generate.sentences import split_sentences
 from rag.ladder import READING, Tried
 from rag.notice import Notice
-from rag.pipeline import NOT_IN_DOCUMENTS, NOTHING_LEFT, overall
+from rag.pipeline import NOT_IN_DOCUMENTS, NOTHING_LEFT
 from rag.protocols import Cancelled, never
 from rag.reading import Coverage, Offer, Reading
 from rag.types import (

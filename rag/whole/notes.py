@@ -15,8 +15,8 @@ from rag.ladder import Ladder, Means
 from rag.protocols import Cancelled
 
 if TYPE_CHECKING:
+    from rag.asking import AskSettings
     from rag.locator import Locator
-    from rag.pipeline import AskSettings
     from rag.protocols import Analyser, Embedder, Shelf, TextGenerator
     from rag.types import Message, Passage
     from rag.whole.scope import Pace, Plan

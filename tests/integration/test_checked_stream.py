@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from rag.asking import AskSettings
 from rag.generate.echo import EchoGenerator
 from rag.notice import UNSURE
-from rag.pipeline import NOTHING_LEFT, AskSettings, RagPipeline
+from rag.pipeline import NOTHING_LEFT, RagPipeline
 from rag.retrieve.hashing import HashingEmbedder
 from rag.store.passages import LedgerPassages
 from rag.types import Checked, Delta, Event, Finished

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from rag.asking import AskSettings
 from rag.errors import OutOfMemory
 from rag.generate.drafting import Speed
 from rag.generate.transformers_engine import TransformersGenerator
@@ -17,7 +18,7 @@ from rag.generate.transformers_loading import Loaded
 from rag.generate.transformers_reply import Watch
 from rag.ladder import CALM, STEPS, Ladder
 from rag.notice import Notice
-from rag.pipeline import AskSettings, RagPipeline
+from rag.pipeline import RagPipeline
 from rag.protocols import TextGenerator
 from rag.retrieve.hashing import HashingEmbedder
 from rag.store.passages import LedgerPassages

@@ -11,10 +11,11 @@ import numpy as np
 import psutil
 import pytest
 
+from rag.asking import AskSettings
 from rag.generate.transformers_engine import TransformersGenerator
 from rag.generate.transformers_loading import Loaded
 from rag.ladder import Ladder
-from rag.pipeline import AskSettings, RagPipeline
+from rag.pipeline import RagPipeline
 from rag.protocols import TextGenerator
 from rag.retrieve.hashing import HashingEmbedder
 from rag.store.passages import LedgerPassages

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from rag.asking import AskSettings
 from rag.errors import PromptTooLong, TooMuchToRead
-from rag.pipeline import AskSettings, RagPipeline
+from rag.pipeline import RagPipeline
 from rag.reading import AskMode, Reading
 from rag.retrieve.hashing import HashingEmbedder
 from rag.store.passages import LedgerPassages

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from rag.asking import AskSettings
 from rag.generate.llamacpp_engine import LlamaCppGenerator
-from rag.pipeline import AskSettings, RagPipeline
+from rag.pipeline import RagPipeline
 from rag.retrieve.hashing import HashingEmbedder
 from rag.store.passages import LedgerPassages
 from rag.store.shelf import LedgerShelf

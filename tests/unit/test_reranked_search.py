@@ -155,7 +155,7 @@ def test_why_a_passage_was_outdone_is_told_with_both_places(
 def factory_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Factory]:
     """Return a function that makes a factory with that reranker; all weights are tiny ones."""
     write_tiny_reranker(tmp_path / "model")
-    monkeypatch.setattr(Factory, "_weights", lambda *_: tmp_path / "model")
+    monkeypatch.setattr(Factory, "weights", lambda *_: tmp_path / "model")
 
     def make(name: str) -> Factory:
         return Factory(Settings(reranker=RerankerSettings(model=name, device="cpu")))
