@@ -99,6 +99,8 @@ def _run(bench: Bench, found: Found, wanted: Wanted) -> Run:
         "passages": bench.ledger.chunk_count(bench.engines.space),
     }
     sections = {"retrieve": settings.retrieve.model_dump(mode="json")}
+    if settings.reranker.model:
+        sections["reranker"] = settings.reranker.model_dump(mode="json")
     if found.model is not None:
         kept |= {"model": found.model, "single": wanted.single}
         sections["generator"] = settings.generator.model_dump(mode="json", exclude={"model"})

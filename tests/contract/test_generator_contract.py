@@ -195,14 +195,18 @@ ENGINES: dict[str, Callable[[Path, ModelPath], Engine]] = {
     "transformers-nf4-smollm2": smollm2("nf4"),
 }
 REAL = ("qwen", "smollm2")
+SLOW = ("url-qwen", "transformers-none-smollm2", "transformers-nf4-smollm2")
+"""Minutes each; the same engines run with tiny models every time."""
+
+
+def marks(name: str) -> list[pytest.MarkDecorator]:
+    real = [pytest.mark.model] if name.endswith(REAL) else []
+    return [*real, pytest.mark.slow] if name in SLOW else real
 
 
 @pytest.fixture(
     scope="module",
-    params=[
-        pytest.param(name, marks=pytest.mark.model if name.endswith(REAL) else ())
-        for name in ENGINES
-    ],
+    params=[pytest.param(name, marks=marks(name)) for name in ENGINES],
 )
 def engine(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
