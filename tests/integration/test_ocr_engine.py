@@ -64,6 +64,7 @@ def test_a_picture_and_a_blank_page_are_told_apart(engine: RapidRecogniser, tmp_
     assert outcomes == [("empty", "picture"), ("empty", "blank")]
 
 
+@pytest.mark.slow
 def test_the_command_reads_scans_when_it_is_asked_to(tmp_path: Path) -> None:
     folder = tmp_path / "knowledge"
     text = write_pdf(tmp_path / "text.pdf", ["The monthly rent is 950 euros."])

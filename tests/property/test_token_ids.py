@@ -93,6 +93,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         load_token_ids(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_the_real_model_reads_the_guides_alike(model_path: Callable[[str], Path]) -> None:
     source = model_path(E5)
@@ -106,6 +107,7 @@ def test_the_real_model_reads_the_guides_alike(model_path: Callable[[str], Path]
     assert cut.each(texts) == plain.each(texts)
 
 
+@pytest.mark.slow
 @pytest.mark.model
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what is resident")
 def test_it_takes_a_fraction_of_the_memory(model_path: Callable[[str], Path]) -> None:

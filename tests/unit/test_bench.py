@@ -25,6 +25,7 @@ def pair(pdfs: corpus.Corpus) -> dict[str, dict[str, float]]:
     return {name: indexing.one_run(pdfs, name, embedder="hashing") for name in indexing.PIPELINES}
 
 
+@pytest.mark.slow
 def test_both_pipelines_read_every_page_of_the_corpus(
     pdfs: corpus.Corpus, pair: dict[str, dict[str, float]]
 ) -> None:
@@ -34,6 +35,7 @@ def test_both_pipelines_read_every_page_of_the_corpus(
     assert min(run["passages"] for run in pair.values()) >= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", indexing.PIPELINES)
 def test_the_stages_add_up_to_the_whole(pair: dict[str, dict[str, float]], name: str) -> None:
     run = pair[name]
@@ -44,6 +46,7 @@ def test_the_stages_add_up_to_the_whole(pair: dict[str, dict[str, float]], name:
     assert run["peak_mb"] > 20
 
 
+@pytest.mark.slow
 def test_only_the_plain_pipeline_does_everything_again(
     pair: dict[str, dict[str, float]],
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from rag.gpu.limits import DTYPES, CudaTimer, MachineLimits, measure
 
 
+@pytest.mark.slow
 def test_the_processor_copies_reads_and_multiplies() -> None:
     found = measure("cpu", copy_bytes=8 << 20)
     assert found["copy_bytes_per_s"] > 1e8
@@ -18,6 +19,7 @@ def test_the_processor_copies_reads_and_multiplies() -> None:
     assert "cpu" in MachineLimits().devices()
 
 
+@pytest.mark.slow
 def test_work_that_takes_half_the_time_is_twice_the_speed() -> None:
     class Fixed:
         def __init__(self, seconds: float) -> None:

@@ -33,6 +33,7 @@ def graph(tmp_path: Path) -> Path:
     return found
 
 
+@pytest.mark.slow
 def test_both_engines_are_measured_and_the_result_is_remembered(
     graph: Path, tmp_path: Path
 ) -> None:
@@ -80,6 +81,7 @@ def test_another_machine_is_measured_anew(tmp_path: Path) -> None:
     assert remembered(tmp_path) == Speeds(this_machine(), 1.0, 9.0)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_measured_is_not_remembered(
     graph: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

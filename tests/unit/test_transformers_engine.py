@@ -110,6 +110,7 @@ def test_running_out_of_memory_arrives_with_numbers_and_the_next_question_works(
     assert len(ask(generator)) == 6
 
 
+@pytest.mark.slow
 def test_an_out_of_memory_error_holds_no_tensors() -> None:
     generator = tiny()
     held: list[weakref.ref[torch.Tensor]] = []
@@ -193,6 +194,7 @@ def test_unloading_ends_the_running_answer_and_refuses_the_next() -> None:
     assert generator.memory_bytes() is None
 
 
+@pytest.mark.slow
 def test_unloading_frees_the_weights() -> None:
     generator = tiny()
     model = weakref.ref(generator._model)
@@ -430,6 +432,7 @@ def test_four_bit_weights_are_nf4_with_double_quantization(folder: Path) -> None
     assert model.model.layers[0].mlp.up_proj.weight.dtype is torch.uint8
 
 
+@pytest.mark.slow
 def test_nothing_is_written_to_the_terminal(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
