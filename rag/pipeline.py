@@ -97,19 +97,6 @@ class RagPipeline:
         found = self._retriever.search(question, k=k, documents=documents, history=history)
         return replace(found, passages=self._locator.placed(found.passages))
 
-    def to_read(
-        self,
-        question: str,
-        *,
-        k: int,
-        documents: Collection[str] | None = None,
-        history: Sequence[Message] = (),
-    ) -> SearchResult:
-        """Return what the model is to read: the passages found, made whole, with their boxes."""
-        found = self._retriever.search(question, k=k, documents=documents, history=history)
-        whole = self.made_whole(found)
-        return replace(whole, passages=self._locator.placed(whole.passages))
-
     def made_whole(self, found: SearchResult) -> SearchResult:
         """Return what was found, with what belongs to each passage."""
         return replace(found, passages=self._complete(found.passages))
@@ -130,9 +117,14 @@ class RagPipeline:
         language = detect_language(question)
         notices: list[Notice] = []
         search = partial(
-            self.to_read, question, k=self._settings.k, documents=documents, history=history
+            self._retriever.search,
+            question,
+            k=self._settings.k,
+            documents=documents,
+            history=history,
         )
-        found = yield from self._sparing(search, notices)
+        found = self.made_whole((yield from self._sparing(search, notices)))
+        found = replace(found, passages=self._locator.placed(found.passages))
         clock.retrieved()
         yield Retrieved(found.passages, searched=found.searched)
         if self.refuses(found):

@@ -1,7 +1,7 @@
 """Reading question and passage together: a cross-encoder of sentence-transformers reorders.
 
-Slower than vectors, which are made before any question is asked, and more exact. No such model
-comes with the app; on a CPU thirty passages take about as long as embedding thirty.
+Slower than vectors, which are made before any question is asked. No such model comes with the
+app, and what a real one takes was not measured.
 """
 
 from __future__ import annotations
