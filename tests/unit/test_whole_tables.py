@@ -8,8 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from rag import wiring
+from rag.ahead import Draft
+from rag.config import load_settings
+from rag.factory import Factory
+from rag.generate.echo import EchoGenerator
+from rag.retrieve.analyser import BilingualAnalyser
 from rag.retrieve.hashing import HashingEmbedder
 from rag.retrieve.whole_tables import REACH, with_whole_tables
+from rag.store.keeper import exact_index
 from rag.store.ledger import Ledger
 from rag.store.passages import LedgerPassages
 from rag.store.rows import DocumentRow, FileRow, IndexedChunks
@@ -35,7 +42,10 @@ class Pieces:
         embedder = HashingEmbedder()
         self.ledger = Ledger(folder / "library.db")
         space = self.ledger.create_space(
-            embedder=embedder.name, dim=embedder.dim, chunking="made", analyser="bilingual/1"
+            embedder=embedder.name,
+            dim=embedder.dim,
+            chunking="recursive/230/0/3",
+            analyser=BilingualAnalyser().name,
         )
         self.ledger.activate(space)
         texts = [text for text, _ in pieces]
@@ -48,7 +58,10 @@ class Pieces:
             chunks.append(Chunk("d", start, start + len(text), page, page, text, "", 5, context))
         rows = embedder.embed_passages(texts)
         indexed = IndexedChunks(
-            chunks, ["x"] * len(chunks), [bytes([n]) * 32 for n in range(len(chunks))], rows
+            chunks,
+            [" ".join(BilingualAnalyser().terms(text)) for text in texts],
+            [bytes([n]) * 32 for n in range(len(chunks))],
+            rows,
         )
         self.ids, _ = self.ledger.commit_document(
             DocumentRow(self.made, "en", "ready", None, [FileRow("d.pdf", 1, 1, "d")]),
@@ -119,3 +132,29 @@ def test_a_passage_that_is_gone_meanwhile_stays_as_it_was_found(pieces: Pieces) 
     pieces.ledger.connection.execute("DELETE FROM chunks")
     assert with_whole_tables([known], pieces.store) == (known,)
     assert pieces.store.stretched(known, first=pieces.ids[1], last=pieces.ids[4]) == known
+
+
+def test_it_is_what_the_model_reads(tmp_path: Path) -> None:
+    pieces = Pieces(tmp_path / ".rag", PIECES)
+    settings = load_settings(
+        None,
+        {
+            "RAG_KNOWLEDGE": str(tmp_path),
+            "RAG_EMBEDDER__MODEL": "hashing",
+            "RAG_RETRIEVE__MIN_RELEVANCE": "0",
+            "RAG_RETRIEVE__K": "1",
+        },
+    )
+    pipeline = wiring.pipeline(
+        Factory(settings),
+        pieces.ledger,
+        index=lambda space: exact_index(pieces.ledger, space),
+        generator=lambda _: None,
+    )
+    found = pipeline.search("Tax 5 4", k=1).passages
+    assert [passage.chunk.text for passage in found] == ["Tax 5 4"], "a search shows what it found"
+    prompt = pipeline.ahead(Draft("Tax 5 4"), EchoGenerator())
+    assert prompt is not None
+    assert "Sales 9 8" in prompt[-1].content
+    assert "Wages 3 2" in prompt[-1].content
+    assert "Before the table" not in prompt[-1].content
