@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -53,29 +53,40 @@ def _labels(pdf: pypdfium2.PdfDocument) -> list[str]:
     return plain_labels(found, len(pdf))
 
 
-def _headings(pdf: pypdfium2.PdfDocument) -> tuple[Heading, ...]:
-    try:
-        found = list(islice(_outline(pdf), 2 * _MAX_HEADINGS))
-    except _ERRORS:
-        return ()
-    kept = [heading for heading in found if 1 <= heading.page <= len(pdf)]
+def in_order(found: Iterable[tuple[int, str, int]], *, pages: int) -> tuple[Heading, ...]:
+    """Return the headings ``(level, title, page)`` that have a title and a page, by page."""
+    kept = [
+        Heading(level, " ".join(title.split())[:_MAX_TITLE], page)
+        for level, title, page in islice(found, 2 * _MAX_HEADINGS)
+        if title.strip() and 1 <= page <= pages
+    ]
     return tuple(sorted(kept, key=lambda heading: heading.page)[:_MAX_HEADINGS])
 
 
-def _outline(pdf: pypdfium2.PdfDocument) -> Iterator[Heading]:
+def given_title(written: str) -> str:
+    """Return the title, or "" if the file's own is no title a person would give."""
+    title = " ".join(written.split())
+    looks_made = title.lower() in _NO_TITLES or title.lower().endswith(_MADE_BY_PROGRAMS)
+    return "" if looks_made or not _WORDS.search(title) else title[:_MAX_TITLE]
+
+
+def _headings(pdf: pypdfium2.PdfDocument) -> tuple[Heading, ...]:
+    try:
+        return in_order(_outline(pdf), pages=len(pdf))
+    except _ERRORS:
+        return ()
+
+
+def _outline(pdf: pypdfium2.PdfDocument) -> Iterator[tuple[int, str, int]]:
     for entry in pdf.get_toc():
-        title = " ".join((entry.get_title() or "").split())
         place = entry.get_dest()
         page = place.get_index() if place is not None else None
-        if page is not None and title:
-            yield Heading(entry.level, title[:_MAX_TITLE], page + 1)
+        if page is not None:
+            yield entry.level, entry.get_title() or "", page + 1
 
 
 def _title(pdf: pypdfium2.PdfDocument) -> str:
-    """Return the title, or "" if the file's own is no title a person would give."""
     try:
-        title = " ".join((pdf.get_metadata_value("Title") or "").split())
+        return given_title(pdf.get_metadata_value("Title") or "")
     except _ERRORS:
         return ""
-    looks_made = title.lower() in _NO_TITLES or title.lower().endswith(_MADE_BY_PROGRAMS)
-    return "" if looks_made or not _WORDS.search(title) else title[:_MAX_TITLE]

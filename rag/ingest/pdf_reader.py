@@ -59,6 +59,7 @@ class PdfReader:
             whole = assemble(second.pages())
             if not whole.pages:
                 _give_up(path, error, second, passwords)
+            extras = second.extras()
         if not whole.pages:
             raise unreadable(path, "no_pages")
         headings, title = extras.headings or whole.headings, extras.title or whole.title

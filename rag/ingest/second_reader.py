@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pypdf
 from pypdf.errors import (
@@ -15,7 +16,7 @@ from pypdf.errors import (
     PyPdfError,
 )
 
-from rag.ingest.extras import plain_labels
+from rag.ingest.extras import Extras, given_title, in_order, plain_labels
 from rag.ingest.verdict import verdict
 from rag.protocols import EXTRAS, Enter
 from rag.types import Page
@@ -55,6 +56,32 @@ class SecondReader:
             return ()
         labels = self._labels(count)
         return tuple(self._entered(index, label=labels[index]) for index in range(count))
+
+    def extras(self) -> Extras:
+        """Return outline and title; the labels stand with ``pages``."""
+        reader = None if self._left_out else self._opened[0]
+        if reader is None:
+            return Extras(())
+        try:
+            headings = in_order(self._walk(reader, reader.outline), pages=len(reader.pages))
+        except PYPDF_ERRORS:
+            headings = ()
+        try:
+            title = given_title(str(reader.metadata.title or "") if reader.metadata else "")
+        except PYPDF_ERRORS:
+            title = ""
+        return Extras((), headings, title)
+
+    def _walk(
+        self, reader: pypdf.PdfReader, items: list[Any], *, level: int = 0
+    ) -> Iterator[tuple[int, str, int]]:
+        for item in items:
+            if isinstance(item, list):
+                yield from self._walk(reader, item, level=level + 1)
+                continue
+            number = reader.get_destination_page_number(item)
+            if number is not None:
+                yield level, str(item.title or ""), number + 1
 
     def page(self, index: int, *, label: str) -> Page:
         """Return one page as pypdf reads it."""

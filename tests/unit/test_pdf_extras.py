@@ -41,7 +41,13 @@ def test_labels_are_those_that_are_printed(labelled: Path) -> None:
     assert read(labelled) == list(zip(["i", "ii", "1", "2", "A-7"], "abcde", strict=True))
 
 
-def test_both_readers_tell_the_same_labels(labelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_readers_tell_the_same(
+    labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outline = [(0, "Chapter", 1), (1, "Section", 2), (0, "Last", 2)]
+    book = write_pdf(tmp_path / "b.pdf", ["one", "two"], title="The manual", outline=outline)
+    whole = PdfReader().read(book, document_id="d")
+    assert [(h.level, h.title, h.page) for h in whole.headings] == outline
     first = read(labelled)
 
     def refuse(*_: object, **__: object) -> None:
@@ -49,6 +55,8 @@ def test_both_readers_tell_the_same_labels(labelled: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(pypdfium2, "PdfDocument", refuse)
     assert read(labelled) == first
+    again = PdfReader().read(book, document_id="d")
+    assert (again.title, again.headings) == (whole.title, whole.headings) != ("", ())
 
 
 def test_what_crashed_a_worker_before_is_left_out_and_the_text_stays(labelled: Path) -> None:
