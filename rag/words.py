@@ -5,6 +5,7 @@ The lowest layer: it knows nothing but words.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -56,14 +57,18 @@ CJK_RANGES = (
 )
 
 
+_INSIDE = "".join(f"{chr(first)}-{chr(last)}" for first, last in CJK_RANGES)
+_CJK = re.compile(f"[{_INSIDE}]")
+_WORD = re.compile(rf"[^\W\d_{_INSIDE}](?:[^\W_{_INSIDE}]|[-'’])*")  # don't, RTX-4090
+
+
 def is_cjk(char: str) -> bool:
     """Tell whether ``char`` is a Chinese character (ideographs, extensions, radicals).
 
     >>> is_cjk("文"), is_cjk("a")
     (True, False)
     """
-    code = ord(char)
-    return any(first <= code <= last for first, last in CJK_RANGES)
+    return _CJK.match(char) is not None
 
 
 def reads_as(language: Language, text: str) -> bool:
@@ -77,8 +82,8 @@ def reads_as(language: Language, text: str) -> bool:
     """
     if language == "en":
         return detect_language(text) == "en"
-    letters = [char for char in text if char.isalpha()]
-    return 20 * sum(is_cjk(char) for char in letters) >= max(1, len(letters))
+    chinese = len(_CJK.findall(text))
+    return chinese > 0 and 20 * chinese >= sum(map(str.isalpha, text))
 
 
 def detect_language(text: str) -> Language:
@@ -90,15 +95,8 @@ def detect_language(text: str) -> Language:
     >>> detect_language("RTX 4090有多少个CUDA核心？"), detect_language("What is 文?")
     ('zh', 'en')
     """
-    chinese = words = 0
-    inside = False
-    for char in text:
-        if is_cjk(char):
-            chinese += 1
-            inside = False
-        elif char.isalpha():
-            words += not inside
-            inside = True
-        elif not (inside and (char.isdigit() or char in "-'’")):
-            inside = False
+    chinese = len(_CJK.findall(text))
+    if not chinese:
+        return "en"
+    words = sum(1 for _ in _WORD.finditer(text))
     return "zh" if chinese > words else "en"
