@@ -66,7 +66,7 @@ class Desk:
         self._answering = Answering(self._factory, self._ledger, self._index, self._model)
         self._arbiter = Arbiter(idle=lambda: tidy(self._factory.allocator))
         self._threads: list[threading.Thread] = []
-        library = wiring.library(self._factory, self._ledger, index=self._index.for_writing)
+        library = wiring.library(self._factory, self._ledger, index=self._index)
         self._jobs = Jobs(self._ledger)
         self._worker = LibraryWorker(
             library,

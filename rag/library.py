@@ -61,8 +61,9 @@ class Library:
         engines: Callable[[Space | None], SpaceEngines],
         pool: Callable[[], WorkerPool],
         index: Callable[[], VectorIndex] | None,
+        calibrate: Callable[[Report, Cancelled], None] = lambda *_: None,
     ) -> None:
-        """``engines(space)`` loads what the space names; ``None`` makes the first space."""
+        """``engines(None)`` makes the first space; ``calibrate`` asks the live one about itself."""
         self._folder = folder
         self._ledger = ledger
         self._writer = SpaceWriter(ledger, engines, index)
@@ -70,6 +71,7 @@ class Library:
         self.unlocking = Unlocking(ledger, pool)
         self._recognition = Recognition(folder, ledger, self._writer, pool)
         self._index = index
+        self._calibrate = calibrate
 
     # -- sync ------------------------------------------------------------------------------
 
@@ -96,10 +98,12 @@ class Library:
         if passwords is not None:
             self.unlocking.take_in(passwords)
         self._sync(run)
+        self._calibrate(run.report, run.cancelled)
         if remember:
             self.unlocking.keep_all(self._folder)
         if ocr != "off":
             self._recognition.run(run, pause=never, failed_too=ocr == "again")
+            self._calibrate(run.report, run.cancelled)
         return run.result.finish(self._ledger, seconds=perf_counter() - began)
 
     def recognise(
@@ -117,6 +121,7 @@ class Library:
         began = perf_counter()
         run = Run(SyncReport(times=StageTimes()), report, cancelled)
         (self._recognition.renew if anew else self._recognition.run)(run, pause=pause)
+        self._calibrate(run.report, run.cancelled)
         return run.result.finish(self._ledger, seconds=perf_counter() - began)
 
     def _sync(self, run: Run, *, spare: SpaceEngines | None = None) -> None:
@@ -236,6 +241,7 @@ class Library:
                 swap(self._ledger, beside, before=active)
         if not cancelled():
             self._read_again(run)
+            self._calibrate(run.report, run.cancelled)
             self._recognition.renew(run, pause=pause)
         return run.result.finish(self._ledger, seconds=perf_counter() - began)
 

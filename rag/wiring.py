@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rag.protocols import TextGenerator, VectorIndex
     from rag.retrieve.retriever import HybridRetriever
     from rag.store.ledger import Ledger
+    from rag.store.live_index import LiveIndex
     from rag.whole.asker import Asker
     from rag.whole.scope import Pace
 
@@ -82,18 +83,26 @@ def stale_words(factory: Factory, ledger: Ledger) -> Text | None:
     return find_stale(ledger, fingerprint(factory)).say()
 
 
-def library(
-    factory: Factory, ledger: Ledger, *, index: Callable[[], VectorIndex] | None
-) -> Library:
-    """Wire the use cases; ``index`` opens the vector index when it is first needed."""
+def library(factory: Factory, ledger: Ledger, *, index: LiveIndex | None) -> Library:
+    """Wire the use cases; nothing is written into an ``index`` that is not there."""
     from rag.library import Library
+    from rag.measure.calibrated import when_due
+
+    def asked(space: Space) -> HybridRetriever:
+        """Return what the library is asked about itself by; a reranker has no part in that."""
+        from rag.store.keeper import exact_index
+
+        engines = space_engines(factory, ledger, space)
+        found = index.for_reading() if index else exact_index(ledger, space)
+        return retriever(factory, ledger, engines, found, reranks=False)
 
     return Library(
         factory.settings.knowledge,
         ledger,
         engines=lambda space: space_engines(factory, ledger, space),
         pool=factory.pool,
-        index=index,
+        index=index.for_writing if index else None,
+        calibrate=partial(when_due, ledger, asked),
     )
 
 
@@ -106,9 +115,15 @@ def locator(factory: Factory, ledger: Ledger, space: Space) -> Locator:
 
 
 def retriever(
-    factory: Factory, ledger: Ledger, engines: SpaceEngines, index: VectorIndex
+    factory: Factory,
+    ledger: Ledger,
+    engines: SpaceEngines,
+    index: VectorIndex,
+    *,
+    reranks: bool = True,
 ) -> HybridRetriever:
-    """Return hybrid retrieval over a space."""
+    """Return hybrid retrieval over a space, with the reranker of the settings if it ``reranks``."""
+    from rag.measure.calibrated import kept
     from rag.store.passages import LedgerPassages
 
     store = LedgerPassages(ledger, engines.space)
@@ -118,9 +133,10 @@ def retriever(
         index=index,
         embedder=engines.embedder,
         candidates=factory.settings.retrieve.candidates,
-        reranker=factory.reranker(),
+        reranker=factory.reranker() if reranks else None,
         reread=factory.settings.reranker.passages,
         baselines=factory.baselines.setdefault(engines.space.id, {}),
+        calibrations=partial(kept, ledger, engines.space),
     )
     return built
 

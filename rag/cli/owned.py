@@ -60,7 +60,7 @@ def _do(
         ledger, context.settings.data / "chroma", engine=context.settings.retrieve.index
     )
     try:
-        library = wiring.library(factory, ledger, index=index.for_writing)
+        library = wiring.library(factory, ledger, index=index)
         return work(library, factory, report)
     finally:
         index.close()

@@ -70,6 +70,17 @@ def make_questions(
     return found
 
 
+def questions_apart(ledger: Ledger, *, most: int, seed: int) -> Iterator[Question]:
+    """Yield up to ``most`` questions, each answered in one document alone, as they are made.
+
+    In a library of a few documents each is answered on some pages alone.
+    """
+    sources = _sources(ledger)
+    random.Random(seed).shuffle(sources)  # noqa: S311 - not for secrets
+    hidden: TakenOut = "document" if len(sources) >= _HIDDEN_DOCUMENTS else "pages"
+    yield from islice(_Maker(ledger, seed).questions(sources, most=most, hidden=hidden), most)
+
+
 def _apart(
     maker: _Maker, sources: Sequence[_Source], share: int
 ) -> tuple[list[Question], Sequence[_Source]]:

@@ -27,17 +27,19 @@ SAME_PAGE = 0.85
 """Measured: tests/eval/DECISIONS.md, "Pages spread"."""
 
 
-def lexical_weight(*, coverage: float, across_languages: bool) -> float:
+def lexical_weight(*, coverage: float, across_languages: bool, meaning: float = 1.0) -> float:
     """Return how far to trust the lexical leg for a question, 0 to 1; meaning gets the rest.
 
     ``coverage`` is the largest share of the question's words, by rarity, in one of the best
     passages of that leg. ``across_languages`` says that the passages nearest in meaning are
     in another language than the question; then words are names, numbers and codes, and
-    count only if they are most of the question.
+    count only if they are most of the question. ``meaning`` is how far the embedder is
+    trusted with this language at all; words get what it does not.
     """
     low, high, few, most = _ACROSS_LANGUAGES if across_languages else _IN_LANGUAGE
     trust = min(1.0, max(0.0, (coverage - few) / (most - few)))
-    return low + trust * (high - low)
+    weight = low + trust * (high - low)
+    return weight if across_languages else 1 - meaning * (1 - weight)
 
 
 @dataclass(frozen=True, slots=True)

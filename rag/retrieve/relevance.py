@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median, pstdev
 
+from rag.retrieve.calibration import UNKNOWN, Calibration
 from rag.words import Language
 
 PROBES: Mapping[Language, tuple[str, ...]] = {
@@ -58,17 +59,26 @@ class Signs:
     unheard_of: bool = False
 
 
-def relevance(signs: Signs) -> float:
-    """Return the probability, 0 to 1, that the passages hold an answer."""
+def relevance(signs: Signs, calibration: Calibration = UNKNOWN) -> float:
+    """Return the probability, 0 to 1, that the passages hold an answer.
+
+    ``calibration`` is the library's own, for questions in the language of their answer.
+    """
     if signs.unheard_of:
         return 0.0
-    logit = (
+    fitted = log_odds(signs)
+    logit = fitted if signs.across_languages else calibration.log_odds(fitted)
+    return 1 / (1 + math.exp(-logit))
+
+
+def log_odds(signs: Signs) -> float:
+    """Return the log-odds of an answer, as fitted on the evaluation sets."""
+    return (
         _INTERCEPT
         + _COVERAGE * signs.coverage
         + _HEADROOM * signs.headroom
         + _ACROSS * signs.across_languages
     )
-    return 1 / (1 + math.exp(-logit))
 
 
 def floor_of(cosines: Sequence[float]) -> float:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from rag.retrieve.analyser import BilingualAnalyser
+from rag.retrieve.calibration import UNKNOWN, Calibrations
 from rag.retrieve.conversation import readings
 from rag.retrieve.fusion import Found, Fused, fuse, lexical_weight, spread
 from rag.retrieve.question import content_terms, model_numbers, weighed_terms
@@ -68,13 +69,15 @@ class HybridRetriever:
         reranker: Reranker | None = None,
         reread: int = 30,
         baselines: Baselines | None = None,
+        calibrations: Callable[[], Calibrations] = dict,
     ) -> None:
         """Each leg contributes ``candidates`` passages; ``analyser`` is the index's own.
 
         A ``reranker`` orders the first ``reread`` passages anew.
 
         ``baselines`` keeps what unrelated questions find for retrievers to come over the same
-        index: asking them costs as much as many searches.
+        index: asking them costs as much as many searches. ``calibrations`` is what the
+        library's own questions say, by now.
         """
         self._store = store
         self._lexical = lexical
@@ -85,6 +88,7 @@ class HybridRetriever:
         self._reranker = reranker
         self._reread = reread
         self._baselines: Baselines = {} if baselines is None else baselines
+        self._calibrations = calibrations
 
     def search(
         self,
@@ -153,20 +157,26 @@ class HybridRetriever:
     def _rank(self, question: str, *, k: int, documents: Collection[str] | None) -> Ranking:
         legs = self.legs(question, k=max(k, self._candidates), documents=documents)
         began = perf_counter()
-        signs = self._judge(question, legs)
-        weight = lexical_weight(coverage=signs.coverage, across_languages=signs.across_languages)
+        signs = self.judge(question, legs)
+        calibration = self._calibrations().get(detect_language(question), UNKNOWN)
+        weight = lexical_weight(
+            coverage=signs.coverage,
+            across_languages=signs.across_languages,
+            meaning=calibration.meaning,
+        )
         fused = fuse(legs.lexical, legs.dense, lexical_weight=weight)
         looked_at = fused[: max(_SPREAD * k, self._candidates)]
         # the index may lag behind the ledger: what is gone from that has no place
         places = self._store.places([item.id for item in looked_at])
         ranked = spread([(item, places[item.id]) for item in looked_at if item.id in places])
         legs = replace(legs, seconds=replace(legs.seconds, fuse=perf_counter() - began))
-        return Ranking(legs, weight, fused, ranked, places, relevance(signs) if ranked else 0.0)
+        likely = relevance(signs, calibration) if ranked else 0.0
+        return Ranking(legs, weight, fused, ranked, places, likely)
 
     def signs(self, question: str, *, documents: Collection[str] | None = None) -> Signs:
         """Return what a search shows about whether an answer is there."""
         legs = self.legs(question, k=self._candidates, documents=documents)
-        return self._judge(question, legs)
+        return self.judge(question, legs)
 
     def legs(self, question: str, *, k: int, documents: Collection[str] | None) -> Legs:
         """Return at most ``k`` candidates of each leg."""
@@ -215,7 +225,8 @@ class HybridRetriever:
         best = np.argsort(-cosines, kind="stable")[:k]
         return [(ids[i], float(cosines[i])) for i in best]
 
-    def _judge(self, question: str, legs: Legs) -> Signs:
+    def judge(self, question: str, legs: Legs) -> Signs:
+        """Return what the legs show about whether an answer is there."""
         terms = content_terms(question, self._analyser)
         named = model_numbers(question, self._analyser)
         frequency, total = self._store.document_frequency([*terms, *chain(*named)])

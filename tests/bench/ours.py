@@ -72,7 +72,7 @@ def _sync(settings: Settings, factory: Factory) -> SyncReport:
     ledger = factory.ledger()
     live = LiveIndex(ledger, settings.data / "chroma", engine=settings.retrieve.index)
     try:
-        return wiring.library(factory, ledger, index=live.for_writing).sync()
+        return wiring.library(factory, ledger, index=live).sync()
     finally:
         live.close()
         ledger.close()

@@ -27,6 +27,7 @@ from typing import TypeVar
 import numpy as np
 
 from rag.measure.sets import load_sets
+from rag.protocols import Embedder
 from rag.retrieve.relevance import Signs, relevance
 from rag.retrieve.retriever import HybridRetriever
 from tests.eval.measure_retrieval import PAGE_SETS, Bench, eval_folder
@@ -59,7 +60,9 @@ def rows(bench: Bench, sets: Path, scratch: Path) -> Iterator[Row]:
             yield Row(f"PDFs < xquad {language}", False, retriever.signs(text))
     for language, (paragraphs, _) in xquad.items():
         library = PageLibrary(scratch / language, bench.embedder)
-        library.add("xquad", [part for text in paragraphs for part in fitting(text, bench)])
+        library.add(
+            "xquad", [part for text in paragraphs for part in fitting(text, bench.embedder)]
+        )
         for asked, (_, questions) in xquad.items():
             for text in sample(questions):
                 yield Row(f"xquad {language} < {asked}", True, library.retriever.signs(text))
@@ -68,12 +71,12 @@ def rows(bench: Bench, sets: Path, scratch: Path) -> Iterator[Row]:
                 yield Row(f"xquad {language} < PDFs {asked}", False, library.retriever.signs(text))
 
 
-def fitting(text: str, bench: Bench) -> list[str]:
+def fitting(text: str, embedder: Embedder) -> list[str]:
     """Halve a paragraph until the embedder can read each part."""
-    if bench.embedder.count_tokens(text) <= bench.embedder.max_tokens:
+    if embedder.count_tokens(text) <= embedder.max_tokens:
         return [text]
     middle = len(text) // 2
-    return fitting(text[:middle], bench) + fitting(text[middle:], bench)
+    return fitting(text[:middle], embedder) + fitting(text[middle:], embedder)
 
 
 def load_xquad(sets: Path, language: str) -> tuple[list[str], list[str]]:

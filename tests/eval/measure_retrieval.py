@@ -76,29 +76,30 @@ class Bench:
     def __init__(self, knowledge: Path) -> None:
         settings = load_settings(None, {**os.environ, "RAG_KNOWLEDGE": str(knowledge)})
         self._factory = Factory(settings)
-        self._ledger = self._factory.ledger(read_only=True)
-        space = self._ledger.active_space()
+        self.ledger = self._factory.ledger(read_only=True)
+        space = self.ledger.active_space()
         if space is None:
             raise SystemExit(f"{knowledge} has no index yet; run rag sync first")
-        engines = wiring.space_engines(self._factory, self._ledger, space)
+        self.space = space
+        engines = wiring.space_engines(self._factory, self.ledger, space)
         engines = replace(engines, embedder=RememberingEmbedder(engines.embedder))
-        self.store = LedgerPassages(self._ledger, space)
+        self.store = LedgerPassages(self.ledger, space)
         self.embedder: Embedder = engines.embedder
         self.analyser: Analyser = self._factory.analyser
-        self.index: NumpyIndex = exact_index(self._ledger, space)
+        self.index: NumpyIndex = exact_index(self.ledger, space)
         self.lexical: LexicalIndex = load("lexical")(self.store, self._factory.analyser)
         self.retriever: Retriever = wiring.retriever(
-            self._factory, self._ledger, engines, self.index
+            self._factory, self.ledger, engines, self.index
         )
         self.documents = {
             Path(path).name: row.document_id
-            for path, row in self._ledger.files().items()
+            for path, row in self.ledger.files().items()
             if row.document_id
         }
 
     def close(self) -> None:
         self._factory.close()
-        self._ledger.close()
+        self.ledger.close()
 
     def search(
         self, leg: Leg, question: str, k: int, documents: Collection[str] | None

@@ -58,7 +58,7 @@ def _sync(folder: Path, models_folder: Path) -> None:
     ledger = factory.ledger()
     live = LiveIndex(ledger, settings.data / "chroma", engine=settings.retrieve.index)
     try:
-        library = wiring.library(factory, ledger, index=live.for_writing)
+        library = wiring.library(factory, ledger, index=live)
         if ledger.active_space() is None:
             library.sync()
         else:  # kept from a run of another version, it may be stale

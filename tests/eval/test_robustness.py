@@ -76,7 +76,7 @@ def test_good_files_of_the_same_batch_are_indexed(
     ledger = factory.ledger()
     index = LiveIndex(ledger, chosen.data / "chroma", engine="numpy")
     try:
-        report = wiring.library(factory, ledger, index=index.for_writing).sync()
+        report = wiring.library(factory, ledger, index=index).sync()
         assert broken_invariants(ledger) == []
         statuses = {path: s for s in document_statuses(ledger) for path in s.paths}
         assert len(statuses) == len(odd_files) + 3

@@ -39,7 +39,7 @@ def owned(chosen: Settings) -> Iterator[tuple[Factory, Library, LiveIndex]]:
     factory = Factory(chosen)
     ledger = factory.ledger()
     index = LiveIndex(ledger, chosen.data / "chroma", engine=chosen.retrieve.index)
-    yield factory, wiring.library(factory, ledger, index=index.for_writing), index
+    yield factory, wiring.library(factory, ledger, index=index), index
     index.close()
     factory.close()
     ledger.close()

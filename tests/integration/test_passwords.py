@@ -28,9 +28,7 @@ class Home:
         self.factory = Factory(settings(folder, RAG_RETRIEVE__INDEX="numpy"))
         self.ledger = self.factory.ledger()
         self.index = LiveIndex(self.ledger, folder / ".rag" / "chroma", engine="numpy")
-        self.library: Library = wiring.library(
-            self.factory, self.ledger, index=self.index.for_writing
-        )
+        self.library: Library = wiring.library(self.factory, self.ledger, index=self.index)
 
     def reasons(self) -> dict[str, str | None]:
         return {path: s.reason for s in document_statuses(self.ledger) for path in s.paths}

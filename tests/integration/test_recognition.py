@@ -43,9 +43,7 @@ class Home:
         self.factory._pool = self.pool
         self.ledger = self.factory.ledger()
         self.index = LiveIndex(self.ledger, chosen.data / "chroma", engine="numpy")
-        self.library: Library = wiring.library(
-            self.factory, self.ledger, index=self.index.for_writing
-        )
+        self.library: Library = wiring.library(self.factory, self.ledger, index=self.index)
 
     def add(self, name: str, pages: list[str], orders: str) -> None:
         write_pdf(self.folder / f"{name}.pdf", pages)

@@ -68,7 +68,7 @@ def open_home(tmp_path: Path) -> Iterator[Callable[..., Home]]:
         factory = Factory(chosen)
         ledger = factory.ledger()
         index = LiveIndex(ledger, chosen.data / "chroma", engine=chosen.retrieve.index)
-        library = wiring.library(factory, ledger, index=index.for_writing)
+        library = wiring.library(factory, ledger, index=index)
         opened.append(Home(folder, chosen, factory, ledger, index, library))
         return opened[-1]
 

@@ -1,0 +1,119 @@
+"""A library is asked about itself when it has been indexed, and again when it has changed much."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rag.measure import calibrating
+from rag.measure.calibrated import is_due, kept, when_due
+from rag.measure.own import questions_apart
+from rag.retrieve.hashing import HashingEmbedder
+from rag.types import Progress
+from tests.libraries import PageLibrary
+
+TOWNS: tuple[str, ...] = ("Aldova", "Brinmar", "Corvale", "Dunmere", "Elstow", "Farnley")
+TOWNS += ("Garrow", "Hexton", "Ilmar", "Jorvik", "Kelso", "Lorne")
+
+
+def told(town: str, number: int) -> list[str]:
+    opened = f"The museum of {town} was opened by its mayor on March 3, {1921 + number}."
+    holds = f"The collection in {town} holds {4812 + number} paintings from local families."
+    barley = f"Farmers around {town} delivered {731 + number} tons of barley to the brewery."
+    return [f"{opened}\n{holds}", barley]
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> PageLibrary:
+    made = PageLibrary(tmp_path, HashingEmbedder())
+    for number, town in enumerate(TOWNS):
+        made.add(f"guide{number}", told(town, number))
+    return made
+
+
+def ask(library: PageLibrary, *, stop_after: int | None = None) -> list[Progress]:
+    heard: list[Progress] = []
+    when_due(
+        library.ledger,
+        lambda _: library.retriever,
+        heard.append,
+        lambda: stop_after is not None and len(heard) >= stop_after,
+    )
+    return heard
+
+
+def test_what_it_learns_is_kept_and_asked_for_once(library: PageLibrary) -> None:
+    assert is_due(library.ledger, library.space)
+    assert kept(library.ledger, library.space) == {}
+    heard = ask(library)
+    found = kept(library.ledger, library.space)["en"]
+    assert found.threshold is not None
+    assert found.questions >= 12
+    assert heard[-1].stage == "check"
+    assert heard[-1].done == found.questions
+    assert not is_due(library.ledger, library.space)
+
+
+def test_it_is_due_again_when_the_library_has_grown_or_shrunk_by_a_quarter(
+    library: PageLibrary,
+) -> None:
+    ask(library)
+    library.add("one more", ["The ferry to Marrow leaves at nine in the morning."])
+    assert not is_due(library.ledger, library.space)
+    library.add("many more", [f"Ferry number {n} leaves for Marrow at dawn." for n in range(8)])
+    assert is_due(library.ledger, library.space)
+    ask(library)
+    assert not is_due(library.ledger, library.space)
+    for number in range(6):
+        library.ledger.forget(f"guide{number}")
+    assert is_due(library.ledger, library.space)
+
+
+def test_what_is_broken_off_leaves_what_was_known(library: PageLibrary) -> None:
+    ask(library, stop_after=3)
+    assert kept(library.ledger, library.space) == {}
+    ask(library)
+    before = kept(library.ledger, library.space)
+    library.add("many more", [f"Ferry number {n} leaves for Marrow at dawn." for n in range(8)])
+    ask(library, stop_after=3)
+    assert before
+    assert kept(library.ledger, library.space) == before
+
+
+def test_a_library_of_a_few_sentences_is_asked_once_and_left_alone(tmp_path: Path) -> None:
+    made = PageLibrary(tmp_path, HashingEmbedder())
+    made.add("note", ["Milk, eggs, bread."])
+    assert ask(made) == []
+    assert kept(made.ledger, made.space) == {}
+    assert not is_due(made.ledger, made.space)
+
+
+@pytest.mark.parametrize("known", [{"method": 0, "passages": 24}, {"method": 99}, None])
+def test_what_another_version_left_is_no_obstacle(
+    library: PageLibrary, known: dict[str, int] | None
+) -> None:
+    library.ledger.set_meta(f"calibration {library.space.id}", json.dumps(known))
+    assert kept(library.ledger, library.space) == {}
+    assert is_due(library.ledger, library.space)
+    ask(library)
+    assert kept(library.ledger, library.space)
+
+
+def test_a_question_is_asked_with_its_document_and_without(library: PageLibrary) -> None:
+    (question, *_) = questions_apart(library.ledger, most=1, seed=1)
+    document = question.documents[0].removesuffix(".pdf")
+    trial = calibrating.ask(library.retriever, library.store, question, document)
+    assert trial is not None
+    assert trial.by_words
+    assert trial.there > trial.hidden
+    assert library.retriever.search(question.text, k=1).passages[0].chunk.document_id == document
+
+
+def test_questions_are_bounded_by_time(
+    library: PageLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibrating, "_BUDGET_S", -1.0)
+    assert ask(library) == []
+    assert not is_due(library.ledger, library.space)
