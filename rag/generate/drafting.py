@@ -29,9 +29,10 @@ FASTEST = Speed()
 
 
 LONGEST_MATCH = 16  # tokens looked back; a longer agreement says no more
-LENGTHS = (2, 4, 8, 15, 31)
-"""Lengths that are guessed. Few, so that the cost of each is soon known; a pass checks one token
-more, and multiples of 16 suit the matrix units."""
+LENGTHS = (3, 7, 15, 31)
+"""Lengths that are guessed. Few, so that the cost of each is soon known. A pass checks one token
+more: on CPUs one of 2 or 3 tokens may take longer than one of 4, and multiples of 16 suit the
+matrix units (tests/eval/DECISIONS.md, "Answers of the transformers engine")."""
 
 
 class Lookup:
@@ -120,25 +121,32 @@ class Pace:
 
     def _cost(self, guessed: int) -> float:
         """Return the seconds of a pass with that many guesses, in passes without."""
-        plain, known = self._seconds[0], self._seconds[guessed]
-        if not guessed or not plain or not known:
-            return 1 + _COST_UNKNOWN * guessed
-        return max(1.0, median(known) / median(plain))
+        plain = self._seconds[0]
+        if not guessed:
+            return 1.0
+        measured = [n for n in LENGTHS if self._seconds[n]] if plain else []
+        if not measured:
+            return _FIRST_COST + _COST * guessed
+        nearest = min(measured, key=lambda n: abs(n - guessed))
+        cost = max(1.0, median(self._seconds[nearest]) / median(plain))
+        return max(1.0, cost + _COST * (guessed - nearest))
 
     def _forget(self) -> None:
         for n in LENGTHS:
             if self._seconds[n]:
                 self._seconds[n].popleft()
         for kind, expected in _EXPECTED.items():
-            self._right[kind] = _FADE * self._right[kind] + (1 - _FADE) * expected
-            self._tried[kind] = _FADE * self._tried[kind] + (1 - _FADE)
+            self._right[kind] = _REMEMBER * self._right[kind] + (1 - _REMEMBER) * expected
+            self._tried[kind] = _REMEMBER * self._tried[kind] + (1 - _REMEMBER)
 
 
 _EXPECTED = {1: 0.3, 2: 0.5, 3: 0.7, 5: 0.85, 9: 0.93}
 """Share of right tokens to start from, by the least length of agreement."""
 _FADE = 0.9  # of what is known, at each new observation
-_FORGET_EVERY = 32  # choices
-_COST_UNKNOWN = 0.02  # of a pass, for each guessed token, until it was measured
+_FORGET_EVERY, _REMEMBER = 32, 0.8  # choices, and what of the counts is left then
+# Of a pass that checks guesses, in passes without, until one was measured, and for each token
+# more: float32 by oneDNN (4 tokens 1.35, 8 1.5, 16 1.9, 32 2.5); bfloat16 costs less.
+_FIRST_COST, _COST = 1.25, 0.04
 
 
 def _kind(agreement: int) -> int:

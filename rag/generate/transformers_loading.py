@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from rag.errors import MissingDependency, ModelError, ModelMissing
 from rag.generate.checkpoint_check import AGAIN, why_not_loaded
+from rag.generate.cpu_products import quicken
 from rag.generate.device_map import CPU
 from rag.generate.failures import cannot_load
 from rag.generate.templates import LLAMA2_CHAT
@@ -119,6 +120,7 @@ def _load(
         if saved:
             saved.write(model)
     window = config.get_text_config(decoder=True).max_position_embeddings
+    quicken(model)
     return Loaded(model.eval(), tokenizer, template, int(window))
 
 
