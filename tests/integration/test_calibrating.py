@@ -7,12 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from rag import wiring
+from rag.factory import Factory
 from rag.measure import calibrating
-from rag.measure.calibrated import is_due, kept, when_due
+from rag.measure.calibrated import is_due, keep, kept, when_due
 from rag.measure.own import questions_apart
+from rag.retrieve.calibration import Calibration
 from rag.retrieve.hashing import HashingEmbedder
+from rag.store.keeper import exact_index
 from rag.types import Progress
+from tests.factories import settings
 from tests.libraries import PageLibrary
+from tests.pdfs import write_pdf
 
 TOWNS: tuple[str, ...] = ("Aldova", "Brinmar", "Corvale", "Dunmere", "Elstow", "Farnley")
 TOWNS += ("Garrow", "Hexton", "Ilmar", "Jorvik", "Kelso", "Lorne")
@@ -117,3 +123,45 @@ def test_questions_are_bounded_by_time(
     monkeypatch.setattr(calibrating, "_BUDGET_S", -1.0)
     assert ask(library) == []
     assert not is_due(library.ledger, library.space)
+
+
+def test_a_sync_asks_and_a_rebuild_asks_the_new_index(tmp_path: Path) -> None:
+    folder = tmp_path / "knowledge"
+    for number, town in enumerate(TOWNS):
+        write_pdf(folder / f"guide{number}.pdf", told(town, number))
+    chosen = settings(folder, RAG_RETRIEVE__INDEX="numpy")
+    factory = Factory(chosen)
+    ledger = factory.ledger()
+    heard: list[Progress] = []
+    try:
+        library = wiring.library(factory, ledger, index=None)
+        library.sync(report=heard.append)
+        first = ledger.active_space()
+        assert first is not None
+        assert kept(ledger, first)["en"].questions >= 12
+        assert heard[-1].stage == "check"
+        library.sync(report=heard.append)
+        assert heard[-1].stage == "scan"  # nothing has changed: nobody asks
+        library.rebuild(everything=True, wanted=lambda _: False)
+        second = ledger.active_space()
+        assert second is not None
+        assert second != first
+        assert kept(ledger, second)["en"].questions >= 12
+        assert library.rollback() == first
+        assert kept(ledger, first)
+        searching = wiring.retriever(
+            factory,
+            ledger,
+            wiring.space_engines(factory, ledger, first),
+            exact_index(ledger, first),
+        )
+        question = "Which mayor opened the museum of Corvale on March 3?"
+        before = searching.search(question, k=1)
+        strict = Calibration(threshold=60.0, questions=20)
+        keep(ledger, first, {"en": strict})
+        after = searching.search(question, k=1)
+        assert [p.id for p in after.passages] == [p.id for p in before.passages]
+        assert after.relevance < 0.001 < before.relevance
+    finally:
+        factory.close()
+        ledger.close()
