@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -50,12 +51,28 @@ class Shell:
         return json.loads(done.stdout)
 
 
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    folder = tmp_path / "knowledge"
+def write_both(folder: Path) -> Path:
     write_pdf(folder / "lease.pdf", ["The monthly rent is 950 euros.", "", "Pets are not allowed."])
     write_pdf(folder / "手册.pdf", ["显存带宽是每秒1008GB。", "功耗是450瓦。"], title="显卡手册")
-    return Shell(folder)
+    return folder
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(write_both(tmp_path / "knowledge"))
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that was synced once for all."""
+    folder = write_both(tmp_path_factory.mktemp("indexed") / "knowledge")
+    Shell(folder).json("sync")
+    return folder
+
+
+@pytest.fixture
+def synced(indexed: Path, tmp_path: Path) -> Shell:
+    return Shell(Path(shutil.copytree(indexed, tmp_path / "knowledge")))
 
 
 def test_sync_prints_the_object_of_the_contract(shell: Shell) -> None:
@@ -83,9 +100,8 @@ def test_a_gap_is_told_by_the_exit_code(shell: Shell) -> None:
     assert shell.run("status").returncode == 3
 
 
-def test_status_accounts_for_every_page(shell: Shell) -> None:
-    shell.json("sync")
-    found = shell.json("status", "--pages")
+def test_status_accounts_for_every_page(synced: Shell) -> None:
+    found = synced.json("status", "--pages")
     lease = next(d for d in found["documents"] if d["paths"] == ["lease.pdf"])
     assert lease["pages"]["text"] == 2
     assert [(p["number"], p["state"]) for p in lease["page_states"]] == [
@@ -95,12 +111,11 @@ def test_status_accounts_for_every_page(shell: Shell) -> None:
     assert found["space"]["stale"] == 0
     assert found["space"]["chunks"] > 0
     assert found["totals"]["pages"]["text"] == 4
-    assert "page_states" not in shell.json("status")["documents"][0]
+    assert "page_states" not in synced.json("status")["documents"][0]
 
 
-def test_search_prints_the_object_of_the_contract(shell: Shell) -> None:
-    shell.json("sync")
-    found = shell.json("search", "monthly rent", "--k", "2")
+def test_search_prints_the_object_of_the_contract(synced: Shell) -> None:
+    found = synced.json("search", "monthly rent", "--k", "2")
     best = found["passages"][0]
     assert best["document"] == best["path"] == "lease.pdf"
     assert (best["page"], best["label"]) == (1, "1")
@@ -120,16 +135,16 @@ def test_a_first_question_does_not_wait_for_text_recognition(shell: Shell) -> No
     assert shell.json("status", code=3)["totals"]["ocr_waiting"] == 1
 
 
-def test_search_can_be_limited_to_one_document(shell: Shell) -> None:
-    shell.json("sync")
-    found = shell.json("search", "rent", "--document", "手册.pdf")
+@pytest.mark.slow
+def test_search_can_be_limited_to_one_document(synced: Shell) -> None:
+    found = synced.json("search", "rent", "--document", "手册.pdf")
     assert {p["document"] for p in found["passages"]} == {"手册.pdf"}
-    write_pdf(shell.folder / "old" / "lease.pdf", ["The monthly rent was 800 euros."])
-    shell.json("sync")
+    write_pdf(synced.folder / "old" / "lease.pdf", ["The monthly rent was 800 euros."])
+    synced.json("sync")
     for path, pages in (("lease.pdf", {"lease.pdf"}), ("old/lease.pdf", {"old/lease.pdf"})):
-        found = shell.json("search", "rent", "--document", path)
+        found = synced.json("search", "rent", "--document", path)
         assert {p["path"] for p in found["passages"]} == pages, "a path means this file alone"
-    wrong = shell.run("search", "rent", "--document", "no.pdf")
+    wrong = synced.run("search", "rent", "--document", "no.pdf")
     assert wrong.returncode == 1
     assert "no.pdf" in wrong.stderr
     assert "→" in wrong.stderr
@@ -143,9 +158,8 @@ def test_ask_streams_an_answer_with_its_source(shell: Shell) -> None:
     assert (shell.folder / ".rag" / "library.db").is_file()  # the first question syncs by itself
 
 
-def test_ask_prints_the_object_of_the_contract(shell: Shell) -> None:
-    shell.json("sync")
-    found = shell.json("ask", "What is the monthly rent?")
+def test_ask_prints_the_object_of_the_contract(synced: Shell) -> None:
+    found = synced.json("ask", "What is the monthly rent?")
     assert found["language"] == "en"
     assert found["verdict"] in {"supported", "weak"}
     assert found["model"] == "echo"
@@ -157,66 +171,65 @@ def test_ask_prints_the_object_of_the_contract(shell: Shell) -> None:
     assert found["memory"]["process_bytes"] > 0
 
 
-def test_what_is_not_there_is_said_in_the_language_of_the_question(shell: Shell) -> None:
-    shell.json("sync")
-    found = shell.json("ask", "西班牙的首都在哪里？")
+def test_what_is_not_there_is_said_in_the_language_of_the_question(synced: Shell) -> None:
+    found = synced.json("ask", "西班牙的首都在哪里？")
     assert found["verdict"] == "not_in_documents"
     assert found["language"] == "zh"
     assert found["usage"]["completion_tokens"] == 0
     assert found["model"] == ""
 
 
-def test_forget_removes_and_undo_brings_back(shell: Shell) -> None:
-    shell.json("sync")
-    shell.json("forget", "knowledge/lease.pdf")  # as the shell completes it
-    names = {p["document"] for p in shell.json("search", "monthly rent")["passages"]}
+@pytest.mark.slow
+def test_forget_removes_and_undo_brings_back(synced: Shell) -> None:
+    synced.json("forget", "knowledge/lease.pdf")  # as the shell completes it
+    names = {p["document"] for p in synced.json("search", "monthly rent")["passages"]}
     assert "lease.pdf" not in names
-    assert (shell.folder / "lease.pdf").is_file()
-    assert "1 document, 2 of 2 pages can be searched. 1 forgotten." in shell.run("status").stdout
-    assert shell.json("forget", "--undo", str(shell.folder / "lease.pdf")) == {"syncing": False}
-    shell.json("sync")
-    assert shell.json("search", "monthly rent")["passages"][0]["document"] == "lease.pdf"
+    assert (synced.folder / "lease.pdf").is_file()
+    assert "1 document, 2 of 2 pages can be searched. 1 forgotten." in synced.run("status").stdout
+    assert synced.json("forget", "--undo", str(synced.folder / "lease.pdf")) == {"syncing": False}
+    synced.json("sync")
+    assert synced.json("search", "monthly rent")["passages"][0]["document"] == "lease.pdf"
 
 
 def test_why_tells_what_became_of_a_sentence_while_another_process_owns_the_library(
-    shell: Shell,
+    synced: Shell,
 ) -> None:
-    shell.json("sync")
-    owner = Owner(shell.folder / ".rag")
+    owner = Owner(synced.folder / ".rag")
     try:
-        found = shell.json("why", "What is the monthly rent?", "the monthly  rent is 950 euros")
+        found = synced.json("why", "What is the monthly rent?", "the monthly  rent is 950 euros")
     finally:
         owner.release()
     assert found["outcome"] == "prompt"
     assert found["place"]["document"] == "lease.pdf"
     assert found["place"]["page"] == 1
     assert {"stage", "passed", "what", "numbers"} == set(found["steps"][0])
-    used = shell.json(
+    used = synced.json(
         "why", "What is the monthly rent?", "the monthly rent is 950 euros", "--answer",
         "--document", "lease.pdf", "--only",
     )  # fmt: skip
     assert used["outcome"] == "used"
-    gap = shell.run("why", "rent?", "Any sentence", "--document", "none.pdf", RAG_UI__LANGUAGE="zh")
+    gap = synced.run(
+        "why", "rent?", "Any sentence", "--document", "none.pdf", RAG_UI__LANGUAGE="zh"
+    )
     assert gap.returncode == 3
     assert "文件夹中没有文档 none.pdf" in gap.stdout
     assert "→ 请把它复制到文件夹中" in gap.stdout
     for words in (["", "a"], ["a", " "], ["a", "b", "--only"]):
-        assert shell.run("why", *words).returncode == 2
+        assert synced.run("why", *words).returncode == 2
 
 
 def test_forgetting_nothing_in_particular_is_refused(shell: Shell) -> None:
     assert shell.run("forget").returncode == 2
 
 
-def test_what_nobody_waits_for_any_more_is_not_done_later(shell: Shell) -> None:
-    shell.json("sync")
-    owner = Owner(shell.folder / ".rag")  # one that does no jobs
+def test_what_nobody_waits_for_any_more_is_not_done_later(synced: Shell) -> None:
+    owner = Owner(synced.folder / ".rag")  # one that does no jobs
     waiting = subprocess.Popen(
         [sys.executable, "-m", "rag", "forget", "lease.pdf"],
-        cwd=shell.folder.parent, env=shell.environment,
+        cwd=synced.folder.parent, env=synced.environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
     )  # fmt: skip
-    ledger = Ledger(shell.folder / ".rag" / "library.db")
+    ledger = Ledger(synced.folder / ".rag" / "library.db")
     jobs = Jobs(ledger)
     try:
         while jobs.next_queued(quick=True) is None:
@@ -234,14 +247,14 @@ def test_what_nobody_waits_for_any_more_is_not_done_later(shell: Shell) -> None:
         owner.release()
 
 
-def test_rebuild_with_another_size_and_back(shell: Shell) -> None:
-    shell.json("sync")
-    shell.environment["RAG_CHUNK__TOKENS"] = "32"
-    assert shell.json("status")["space"]["stale"] == 2
-    shell.json("rebuild")
-    assert "recursive/32/" in shell.json("status")["space"]["chunker"]
-    shell.json("rebuild", "--rollback")
-    assert "recursive/32/" not in shell.json("status")["space"]["chunker"]
+@pytest.mark.slow
+def test_rebuild_with_another_size_and_back(synced: Shell) -> None:
+    synced.environment["RAG_CHUNK__TOKENS"] = "32"
+    assert synced.json("status")["space"]["stale"] == 2
+    synced.json("rebuild")
+    assert "recursive/32/" in synced.json("status")["space"]["chunker"]
+    synced.json("rebuild", "--rollback")
+    assert "recursive/32/" not in synced.json("status")["space"]["chunker"]
 
 
 def test_without_a_library_reading_commands_say_what_to_do(shell: Shell) -> None:
@@ -263,29 +276,27 @@ def test_a_wrong_setting_names_the_key(shell: Shell) -> None:
     assert "chunk.tokens" in done.stderr
 
 
-def test_documents_are_read_whole_on_demand_and_the_answer_says_how_much(shell: Shell) -> None:
-    shell.json("sync")
-    asked = shell.json("ask", "What is the monthly rent?", "--whole")
+def test_documents_are_read_whole_on_demand_and_the_answer_says_how_much(synced: Shell) -> None:
+    asked = synced.json("ask", "What is the monthly rent?", "--whole")
     assert asked["mode"] == "whole_document"
     assert asked["coverage"]["read"] == asked["coverage"]["of"] > 0
 
 
-def test_a_chat_is_kept_only_if_asked_for_and_can_be_shown_and_exported(shell: Shell) -> None:
-    shell.json("sync")
-    shell.json("ask", "What is the monthly rent?", "--chat", "new")
-    (chat,) = shell.json("chats", "list")["chats"]
+def test_a_chat_is_kept_only_if_asked_for_and_can_be_shown_and_exported(synced: Shell) -> None:
+    synced.json("ask", "What is the monthly rent?", "--chat", "new")
+    (chat,) = synced.json("chats", "list")["chats"]
     assert (chat["title"], chat["turns"]) == ("What is the monthly rent?", 1)
-    kept = json.loads(shell.run("chats", "export", str(chat["id"]), "--format", "json").stdout)
+    kept = json.loads(synced.run("chats", "export", str(chat["id"]), "--format", "json").stdout)
     (turn,) = kept["turns"]
     assert turn["answer"]
     assert {document["now"] for document in turn["documents"]} == {"present"}
-    shown = shell.run("chats", "show", str(chat["id"])).stdout
+    shown = synced.run("chats", "show", str(chat["id"])).stdout
     assert "## What is the monthly rent?" in shown
     assert turn["answer"] in shown
-    forgotten = shell.run("forget", turn["passages"][0]["path"])
+    forgotten = synced.run("forget", turn["passages"][0]["path"])
     assert f"quotations from it: {chat['id']}" in forgotten.stdout
-    assert ", forgotten" in shell.run("chats", "show", str(chat["id"])).stdout
-    wrong = shell.run("chats", "show", "999")
+    assert ", forgotten" in synced.run("chats", "show", str(chat["id"])).stdout
+    wrong = synced.run("chats", "show", "999")
     assert wrong.returncode == 1
     assert "rag chats list" in wrong.stderr
 
@@ -294,9 +305,8 @@ def test_an_unknown_option_is_a_usage_error(shell: Shell) -> None:
     assert shell.run("sync", "--no-such-option").returncode == 2
 
 
-def test_doctor_finds_nothing_wrong(shell: Shell) -> None:
-    shell.json("sync")
-    found = shell.json("doctor")
+def test_doctor_finds_nothing_wrong(synced: Shell) -> None:
+    found = synced.json("doctor")
     assert all(f["state"] != "error" for f in found["findings"])
     assert any("library holds together" in f["what"] for f in found["findings"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -228,15 +228,25 @@ def test_a_taken_port_gives_the_next_one_and_says_so(caplog: pytest.LogCaptureFi
 
 
 def test_no_free_port_is_an_error_with_a_remedy() -> None:
-    with ExitStack() as taken:
-        base = taken.enter_context(listen(0)).getsockname()[1]
-        for port in range(base + 1, base + PORTS_TRIED):
-            other = taken.enter_context(socket.socket())
-            with suppress(OSError):  # then somebody else has it, which is as good
-                other.bind(("127.0.0.1", port))
+    with ExitStack() as stack:
+        base = next(filter(None, (take_all(stack) for _ in range(100))))
         with pytest.raises(ConfigError, match="all taken") as caught:
             listen(base)
     assert "--port" in caught.value.hint.en
+
+
+def take_all(stack: ExitStack) -> int | None:
+    """Take a free port and those after it; ``None`` if somebody else holds one for a while."""
+    with ExitStack() as taken:
+        base: int = taken.enter_context(listen(0)).getsockname()[1]
+        for port in range(base + 1, base + PORTS_TRIED):
+            other = taken.enter_context(socket.socket())
+            try:
+                other.bind(("127.0.0.1", port))
+            except (OSError, OverflowError):  # the last ports of all have no twenty after them
+                return None
+        stack.enter_context(taken.pop_all())
+    return base
 
 
 def test_a_rebuild_is_begun_by_our_own_page_only(client: TestClient, desk: FakeDesk) -> None:
