@@ -16,6 +16,7 @@ from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.factory import Factory
+    from rag.store.ledger import Ledger
 
 _PACKAGES = (
     "torch", "transformers", "bitsandbytes", "sentence-transformers", "chromadb", "gradio",
@@ -193,15 +194,14 @@ def _library(context: Context) -> Iterator[Finding]:
         if not broken:
             yield Finding("ok", Text("the library holds together", "资料库完整无误"))
         yield from _index(context, ledger)
+        yield from _own_questions(ledger)
     finally:
         ledger.close()
 
 
-def _index(context: Context, ledger: object) -> Iterator[Finding]:
+def _index(context: Context, ledger: Ledger) -> Iterator[Finding]:
     from rag.store.keeper import collection_name, is_clean
-    from rag.store.ledger import Ledger
 
-    assert isinstance(ledger, Ledger)
     space = ledger.active_space()
     chroma = context.settings.data / "chroma"
     if space is None or not chroma.exists():
@@ -223,6 +223,42 @@ def _index(context: Context, ledger: object) -> Iterator[Finding]:
                 "向量索引正在使用，或上次未正常关闭；下次启动时会自动修复",
             ),
         )
+
+
+_LANGUAGES = {"en": Text("English", "英文"), "zh": Text("Chinese", "中文")}
+_SOME_TRUST = 0.5
+
+
+def _own_questions(ledger: Ledger) -> Iterator[Finding]:
+    """Tell what the library has been asked about itself, and what came of it."""
+    from rag.measure.calibrated import kept
+
+    space = ledger.active_space()
+    if space is None:
+        return
+    embedder = space.embedder.partition("@")[0]
+    for language, known in kept(ledger, space).items():
+        name = _LANGUAGES[language]
+        yield Finding(
+            "ok",
+            Text(
+                f"{known.questions} questions of its own in {name.en} say what counts as not in"
+                " your documents",
+                f"已用资料库自身内容生成的 {known.questions} 个{name.zh}问题校准“文档中没有”的判断",
+            ),
+        )
+        if known.meaning < _SOME_TRUST:
+            yield Finding(
+                "warning",
+                Text(
+                    f"{embedder} hardly finds passages in {name.en}; search there goes by words",
+                    f"{embedder} 几乎找不到{name.zh}段落；{name.zh}检索以词语匹配为主",
+                ),
+                Text(
+                    "Run `rag models use multilingual-e5-small`, then `rag rebuild`.",
+                    "请运行 `rag models use multilingual-e5-small`，然后运行 `rag rebuild`。",
+                ),
+            )
 
 
 def _ok(words: str) -> Finding:

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from rag.measure.calibrated import keep
+from rag.retrieve.calibration import Calibration
 from rag.retrieve.cpu_engine import Speeds, this_machine
 from rag.store.jobs import Jobs
 from rag.store.ledger import Ledger
@@ -309,6 +311,22 @@ def test_doctor_finds_nothing_wrong(synced: Shell) -> None:
     found = synced.json("doctor")
     assert all(f["state"] != "error" for f in found["findings"])
     assert any("library holds together" in f["what"] for f in found["findings"])
+
+
+def test_doctor_tells_what_the_library_knows_of_itself(synced: Shell) -> None:
+    ledger = Ledger(synced.folder / ".rag" / "library.db")
+    space = ledger.active_space()
+    assert space is not None
+    keep(ledger, space, {"en": Calibration(1.5, 1.0, 94), "zh": Calibration(-2.0, 0.1, 30)})
+    ledger.close()
+    findings = synced.json("doctor")["findings"]
+    told = [(f["state"], f["what"], f["remedy"]) for f in findings if "own" in f["what"]]
+    assert [state for state, *_ in told] == ["ok", "ok"]
+    assert told[0][1].startswith("94 questions of its own in English")
+    (warned,) = [f for f in findings if f["state"] == "warning" and "hardly" in f["what"]]
+    assert "passages in Chinese" in warned["what"]
+    assert "multilingual-e5-small" in warned["remedy"]
+    assert "30 个中文问题" in synced.run("doctor", RAG_UI__LANGUAGE="zh").stdout
 
 
 @pytest.mark.parametrize(
