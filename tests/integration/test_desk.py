@@ -243,6 +243,27 @@ def test_a_job_filed_by_another_process_is_done(desk: Desk) -> None:
     other.close()
 
 
+@pytest.mark.slow
+def test_a_report_asked_for_on_the_command_line_is_that_of_the_open_app(
+    desk: Desk, tmp_path: Path
+) -> None:
+    desk.start()
+    until(lambda: names(desk) == ["lease.pdf"] and desk.state().model_state == "ready")
+    *_, last = desk.ask("What is the monthly rent?", cancelled=lambda: False)
+    assert isinstance(last, Finished)
+    folder = tmp_path / "machine"
+    shell = Shell(desk.settings.knowledge)
+    made = shell.json("gpu", "--report", str(folder))
+    assert "report.json" in made["files"]
+    told = json.loads((folder / "report.json").read_text("utf-8"))
+    assert told["timeline"]
+    blocked = tmp_path / "a file"
+    blocked.write_text("in the way")
+    refused = shell.run("gpu", "--report", str(blocked))
+    assert refused.returncode == 1
+    assert "a file" in refused.stderr
+
+
 def test_a_document_is_forgotten_and_let_in_again_from_the_screen(desk: Desk) -> None:
     desk.start()
     until(lambda: names(desk) == ["lease.pdf"])
