@@ -288,7 +288,7 @@ class Progress:
     stage: str  # scan | read | ocr | embed | write | check | download | verify | load
     done: int = 0
     total: int | None = None
-    unit: str = ""  # pages | passages | bytes | documents
+    unit: str = ""  # pages | passages | bytes | documents | questions
     item: str = ""  # the file in work
     per_second: float = 0.0
 

@@ -77,7 +77,7 @@ def bar_html(progress: Progress) -> str:
 
 
 SLOW = 10  # below ten a second, one digit more is worth showing
-KNOWN_UNITS = frozenset({"pages", "passages", "documents"})
+KNOWN_UNITS = frozenset({"pages", "passages", "documents", "questions"})
 KNOWN_STAGES = frozenset(
     {"scan", "read", "ocr", "embed", "write", "check", "download", "verify", "load"}
 )

@@ -30,6 +30,7 @@ WORDS: dict[str, Text] = {
     "unit_pages": Text("pages", "页"),
     "unit_passages": Text("passages", "段"),
     "unit_documents": Text("documents", "份文档"),
+    "unit_questions": Text("questions", "个问题"),
     "per_second": Text("{value} {unit}/s", "{value} {unit}/秒"),
     # -- middle room: what I ask
     "scope_all": Text("Scope: all documents", "范围：全部文档"),

@@ -326,6 +326,12 @@ def test_progress_says_what_is_measured_and_nothing_else(progress: Progress, wor
     assert progress_words(progress, "en") == words
 
 
+def test_a_library_that_asks_itself_is_counted_in_both_languages() -> None:
+    asking = Progress("check", 37, 120, "questions")
+    assert progress_words(asking, "en") == "37 / 120 questions"
+    assert progress_words(asking, "zh") == "37 / 120 个问题"
+
+
 @pytest.mark.parametrize(
     ("values", "kind", "word"),
     [
