@@ -64,8 +64,6 @@ def ask(
     Without its document or pages, as the question says.
     """
     legs = retriever.legs(question.text, k=_DEEP, documents=None)
-    if legs.across_languages:  # a word or two of another language in a question of this one
-        return None
     places = store.places([i for i, _ in (*legs.lexical, *legs.dense)])
     answers = {i for i, place in places.items() if _answers(place, document, question.pages)}
     hidden = answers
@@ -81,6 +79,7 @@ def ask(
         log_odds(retriever.judge(question.text, rest)),
         bool(legs.lexical) and legs.lexical[0][0] in answers,
         legs.dense[0][0] in answers,
+        astray=legs.across_languages,
     )
 
 

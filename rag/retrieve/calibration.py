@@ -22,6 +22,7 @@ _EASIER = 4.5  # log-odds; people's questions share fewer words with their answe
 _KEPT, _REFUSED = 0.05, 0.95  # shares: of the answerable at most, of the others as many as need be
 _LOWEST = -2.2  # log-odds, a probability of .1; below it nothing is refused on this account
 _GATE = math.log(0.3 / 0.7)  # the default of retrieve.min_relevance
+_HALF = 0.5
 _UNKNOWN, _KNOWN = 0.2, 0.4  # hit@1 by meaning as a share of that by words: none and full trust
 
 
@@ -34,6 +35,7 @@ class Trial:
     hidden: float
     by_words: bool  # the answer's passage was the first that words found
     by_meaning: bool
+    astray: bool = False  # the nearest in meaning were passages of another language
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,11 @@ class Calibration:
     threshold: float | None = None
     meaning: float = 1.0
     questions: int = 0
+
+    @property
+    def knows_the_language(self) -> bool:
+        """Whether the embedder does; else what lies near a question says nothing."""
+        return self.meaning >= _HALF
 
     def log_odds(self, fitted: float) -> float:
         """Return log-odds that pass the gate where this library's questions do.
@@ -73,16 +80,22 @@ def calibrate(trials: Sequence[Trial]) -> dict[Language, Calibration]:
         own = [trial for trial in trials if trial.language == language]
         if len(own) < LEAST:
             continue
-        there, hidden = sorted(t.there for t in own), sorted(t.hidden for t in own)
-        threshold = min(
-            there[int(_KEPT * len(own))] - _EASIER,
-            hidden[min(len(own) - 1, math.ceil(_REFUSED * len(own)))],
-        )
         words = sum(t.by_words for t in own)
         share = sum(t.by_meaning for t in own) / words if words else 1.0
         meaning = min(1.0, max(0.0, (share - _UNKNOWN) / (_KNOWN - _UNKNOWN)))
-        found[language] = Calibration(max(_LOWEST, threshold), meaning, len(own))
+        found[language] = Calibration(_threshold(own), meaning, len(own))
     return found
+
+
+def _threshold(own: Sequence[Trial]) -> float | None:
+    """Return where the gate lies; ``None`` if too many questions were led astray to tell."""
+    straight = [trial for trial in own if not trial.astray]
+    if len(straight) < LEAST:
+        return None
+    there, hidden = sorted(t.there for t in straight), sorted(t.hidden for t in straight)
+    last = len(straight) - 1
+    refused = hidden[min(last, math.ceil(_REFUSED * len(straight)))]
+    return max(_LOWEST, min(there[int(_KEPT * len(straight))] - _EASIER, refused))
 
 
 def as_rows(found: Calibrations) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from rag.retrieve.analyser import BilingualAnalyser
-from rag.retrieve.calibration import UNKNOWN, Calibrations
+from rag.retrieve.calibration import UNKNOWN, Calibration, Calibrations
 from rag.retrieve.conversation import readings
 from rag.retrieve.fusion import Found, Fused, fuse, lexical_weight, spread
 from rag.retrieve.question import content_terms, model_numbers, weighed_terms
@@ -158,7 +158,7 @@ class HybridRetriever:
         legs = self.legs(question, k=max(k, self._candidates), documents=documents)
         began = perf_counter()
         signs = self.judge(question, legs)
-        calibration = self._calibrations().get(detect_language(question), UNKNOWN)
+        calibration = self._calibration(question)
         weight = lexical_weight(
             coverage=signs.coverage,
             across_languages=signs.across_languages,
@@ -205,8 +205,16 @@ class HybridRetriever:
             dense = self._search_vectors(turned, k=k, documents=documents)
         return Legs((), dense, SearchTimes(), nearest, across_languages=across)
 
+    def _calibration(self, question: str) -> Calibration:
+        return self._calibrations().get(detect_language(question), UNKNOWN)
+
     def _across(self, question: str, dense: Found) -> bool:
-        """Return whether most of the nearest passages are in another language."""
+        """Return whether most of the nearest passages are in another language.
+
+        What an embedder finds near that does not know the question's language proves nothing.
+        """
+        if not self._calibration(question).knows_the_language:
+            return False
         nearest = self._store.passages([chunk_id for chunk_id, _ in dense[:_JUDGED]])
         language = detect_language(question)
         other = sum(not reads_as(language, passage.chunk.text) for passage in nearest.values())

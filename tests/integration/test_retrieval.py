@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from rag.retrieve.calibration import Calibration
 from rag.retrieve.hashing import HashingEmbedder
+from rag.retrieve.ranking import Ranking
 from rag.retrieve.relevance import PROBES
 from rag.retrieve.retriever import HybridRetriever
 from tests.libraries import PageLibrary
@@ -239,3 +241,24 @@ def test_across_languages_the_language_of_the_question_counts_for_less(tmp_path,
     monkeypatch.setattr("rag.retrieve.retriever.OF_LANGUAGE", 0.0)
     (first, *_) = library.retriever.search(question, k=3).passages
     assert first.chunk.first_page == 2
+
+
+def test_an_embedder_that_does_not_know_the_language_leads_nobody_astray(tmp_path):
+    library = PageLibrary(tmp_path, TwoLanguages())
+    library.add("lease", ["The rent is paid on the first day of the month."] * 6)
+    library.add("租约", ["押金在搬走之后退还，租金每月一日支付。"])
+    question = "租金什么时候付？"
+
+    def searched(meaning: float) -> Ranking:
+        known = {"zh": Calibration(meaning=meaning)}
+        retriever = HybridRetriever(
+            library.store, library.lexical, library.index, library.embedder,
+            candidates=50, calibrations=lambda: known,
+        )  # fmt: skip
+        return retriever.rank(question, k=3)
+
+    assert searched(1.0).legs.across_languages  # the English pages are the nearest
+    alone = searched(0.0)
+    assert not alone.legs.across_languages
+    assert alone.lexical_weight == 1
+    assert alone.places[alone.final[0].id][0] == "租约"

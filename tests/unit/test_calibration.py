@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -63,6 +64,18 @@ def test_an_embedder_is_trusted_as_far_as_it_finds_what_words_find(
 ) -> None:
     found = calibrate(trials([9.0] * 20, [0.0] * 20, meaning=share))["en"]
     assert found.meaning == pytest.approx(trust)
+
+
+def test_questions_led_to_another_language_speak_of_the_embedder_alone() -> None:
+    straight = trials([9.0] * LEAST, [0.0] * LEAST, meaning=0.0)
+    astray = [replace(one, there=-50.0, hidden=50.0, astray=True) for one in straight]
+    both = calibrate([*straight, *astray])["en"]
+    assert both.threshold == calibrate(straight)["en"].threshold
+    assert both.questions == 2 * LEAST
+    alone = calibrate(astray)["en"]
+    assert alone.threshold is None
+    assert not alone.knows_the_language
+    assert UNKNOWN.knows_the_language
 
 
 def test_meaning_is_not_blamed_where_words_find_nothing() -> None:
