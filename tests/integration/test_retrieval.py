@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from rag.retrieve.calibration import Calibration
+from rag.retrieve.calibration import Calibration, Calibrations
 from rag.retrieve.hashing import HashingEmbedder
 from rag.retrieve.ranking import Ranking
 from rag.retrieve.relevance import PROBES
@@ -250,7 +250,7 @@ def test_an_embedder_that_does_not_know_the_language_leads_nobody_astray(tmp_pat
     question = "租金什么时候付？"
 
     def searched(meaning: float) -> Ranking:
-        known = {"zh": Calibration(meaning=meaning)}
+        known: Calibrations = {"zh": Calibration(meaning=meaning)}
         retriever = HybridRetriever(
             library.store, library.lexical, library.index, library.embedder,
             candidates=50, calibrations=lambda: known,
