@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,9 @@ def test_nothing_is_left_listening_to_the_network(real_desk: Desk) -> None:
 
     mine = psutil.Process()
     for process in (mine, *mine.children(recursive=True)):
-        for connection in process.net_connections(kind="inet"):
+        connections = []
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            connections = process.net_connections(kind="inet")
+        for connection in connections:
             if connection.status == psutil.CONN_LISTEN:
                 assert connection.laddr.ip in {"127.0.0.1", "::1"}
