@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import nn
@@ -18,6 +20,14 @@ def model(dtype: torch.dtype = torch.float32) -> nn.Sequential:
     torch.manual_seed(1)
     layers = nn.Linear(48, 96), nn.GELU(), nn.Linear(96, 32, bias=False), Special(32, 8)
     return nn.Sequential(*layers).to(dtype).eval()
+
+
+@pytest.fixture(autouse=True)
+def undecided() -> Iterator[None]:
+    """Let each test find out for itself, and leave nothing decided."""
+    cpu_products._pays.cache_clear()
+    yield
+    cpu_products._pays.cache_clear()
 
 
 @pytest.fixture
@@ -75,6 +85,16 @@ def test_other_numbers_are_not_used(faster: None, monkeypatch: pytest.MonkeyPatc
     product = cpu_products._product
     monkeypatch.setattr(cpu_products, "_product", lambda *given: product(*given) * 1.01)
     assert not quicken(model())
+
+
+def test_two_models_of_one_process_compute_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = model(), model()
+    times = iter([1.0, 9.0, 1.0, 9.0])  # ours by far, then the luck turns
+    monkeypatch.setattr(cpu_products, "_fastest", lambda *_: next(times, 5.0))
+    assert quicken(first) == quicken(second)
+    with torch.inference_mode():
+        x = torch.randn(1, 3, 48)
+        assert torch.equal(first(x), second(x))
 
 
 def test_the_race_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
