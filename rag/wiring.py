@@ -89,12 +89,12 @@ def library(factory: Factory, ledger: Ledger, *, index: LiveIndex | None) -> Lib
     from rag.measure.calibrated import when_due
 
     def asked(space: Space) -> HybridRetriever:
-        """Return what the library is asked about itself by; a reranker has no part in that."""
+        """Return what the library is asked about itself by."""
         from rag.store.keeper import exact_index
 
         engines = space_engines(factory, ledger, space)
         found = index.for_reading() if index else exact_index(ledger, space)
-        return retriever(factory, ledger, engines, found, reranks=False)
+        return retriever(factory, ledger, engines, found, plain=True)
 
     return Library(
         factory.settings.knowledge,
@@ -120,9 +120,12 @@ def retriever(
     engines: SpaceEngines,
     index: VectorIndex,
     *,
-    reranks: bool = True,
+    plain: bool = False,
 ) -> HybridRetriever:
-    """Return hybrid retrieval over a space, with the reranker of the settings if it ``reranks``."""
+    """Return hybrid retrieval over a space.
+
+    A ``plain`` one has no reranker, and knows nothing of what the space was asked before.
+    """
     from rag.measure.calibrated import kept
     from rag.store.passages import LedgerPassages
 
@@ -133,10 +136,10 @@ def retriever(
         index=index,
         embedder=engines.embedder,
         candidates=factory.settings.retrieve.candidates,
-        reranker=factory.reranker() if reranks else None,
+        reranker=None if plain else factory.reranker(),
         reread=factory.settings.reranker.passages,
         baselines=factory.baselines.setdefault(engines.space.id, {}),
-        calibrations=partial(kept, ledger, engines.space),
+        calibrations=dict if plain else partial(kept, ledger, engines.space),
     )
     return built
 

@@ -226,17 +226,18 @@ def _index(context: Context, ledger: Ledger) -> Iterator[Finding]:
 
 
 _LANGUAGES = {"en": Text("English", "英文"), "zh": Text("Chinese", "中文")}
-_SOME_TRUST = 0.5
+_KNOWS_MOST = "multilingual-e5-small"
 
 
 def _own_questions(ledger: Ledger) -> Iterator[Finding]:
     """Tell what the library has been asked about itself, and what came of it."""
+    from rag.fingerprint import model_name
     from rag.measure.calibrated import kept
 
     space = ledger.active_space()
     if space is None:
         return
-    embedder = space.embedder.partition("@")[0]
+    embedder = model_name(space.embedder)
     for language, known in kept(ledger, space).items():
         name = _LANGUAGES[language]
         yield Finding(
@@ -247,7 +248,7 @@ def _own_questions(ledger: Ledger) -> Iterator[Finding]:
                 f"已用资料库自身内容生成的 {known.questions} 个{name.zh}问题校准“文档中没有”的判断",
             ),
         )
-        if known.meaning < _SOME_TRUST:
+        if not known.knows_the_language:
             yield Finding(
                 "warning",
                 Text(
@@ -255,9 +256,11 @@ def _own_questions(ledger: Ledger) -> Iterator[Finding]:
                     f"{embedder} 几乎找不到{name.zh}段落；{name.zh}检索以词语匹配为主",
                 ),
                 Text(
-                    "Run `rag models use multilingual-e5-small`, then `rag rebuild`.",
-                    "请运行 `rag models use multilingual-e5-small`，然后运行 `rag rebuild`。",
-                ),
+                    f"Run `rag models use {_KNOWS_MOST}`, then `rag rebuild`.",
+                    f"请运行 `rag models use {_KNOWS_MOST}`，然后运行 `rag rebuild`。",
+                )
+                if embedder != _KNOWS_MOST
+                else None,
             )
 
 

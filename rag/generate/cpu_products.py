@@ -1,8 +1,8 @@
 """Products of float32 weights on a CPU: oneDNN's, where they are faster than those torch takes.
 
-For float32 torch asks MKL, which is slow on processors of other makers than its own: there a
-pass over two to eight tokens, as guesses from the prompt need it, takes two to three times as
-long as one over a single token, and with oneDNN a quarter longer. Measured:
+For float32 torch asks MKL, which was slow on the AMD processor where this was measured: a pass
+over two to eight tokens, as guesses from the prompt need it, took 1.6 to 2.9 times as long as one
+over a single token, and with oneDNN, itself half as long at most, 1.3 to 1.6 times:
 tests/eval/DECISIONS.md, "Answers of the transformers engine".
 """
 

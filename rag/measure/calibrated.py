@@ -7,10 +7,12 @@ asks is imported when it is needed: a sync that changes nothing should not wait 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from rag.errors import ModelError, SpaceMismatch
 from rag.retrieve.calibration import Calibrations, as_rows, of_rows
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from rag.retrieve.retriever import HybridRetriever
     from rag.store.ledger import Ledger
     from rag.types import Progress, Space
+
+logger = logging.getLogger(__name__)
 
 _GREW = 0.25  # share of passages by which a library is another one
 _METHOD = 1  # another number asks every library again
@@ -55,7 +59,11 @@ def when_due(
     report: Callable[[Progress], None],
     cancelled: Cancelled,
 ) -> None:
-    """Ask the active space by a ``retriever`` of it, if it has not been asked as it is."""
+    """Ask the active space by a ``retriever`` of it, if it has not been asked as it is.
+
+    What is indexed is indexed, whether its embedder is to be had just now or not: without it the
+    space is asked another time.
+    """
     space = ledger.active_space()
     if space is None or cancelled() or not is_due(ledger, space):
         return
@@ -63,7 +71,11 @@ def when_due(
     from rag.store.passages import LedgerPassages
 
     store = LedgerPassages(ledger, space)
-    found = ask_all(ledger, retriever(space), store, report=report, cancelled=cancelled)
+    try:
+        found = ask_all(ledger, retriever(space), store, report=report, cancelled=cancelled)
+    except (ModelError, SpaceMismatch) as error:
+        logger.warning("the library could not be asked about itself: %s", error)
+        return
     if found is not None:
         keep(ledger, space, found)
 

@@ -157,9 +157,11 @@ def untouched(model: Any) -> Iterator[None]:
     own: tuple[type, type] = torch.nn.Linear, OneDnnLinear
     for layer in ours:
         layer.__class__ = own[0]
-    yield
-    for layer in ours:
-        layer.__class__ = own[1]
+    try:
+        yield
+    finally:
+        for layer in ours:
+            layer.__class__ = own[1]
 
 
 def _plain(generator: TransformersGenerator, messages: Sequence[Message], most: int) -> Run:

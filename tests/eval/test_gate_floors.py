@@ -18,13 +18,13 @@ from tests.eval.measure_gate import refusals, xquad
 pytestmark = [pytest.mark.eval, pytest.mark.model, pytest.mark.timeout(900)]
 
 
-def e5(models_folder: Path) -> BertEmbedder:
+def embedder(models_folder: Path, name: str, *, prefixes: bool) -> BertEmbedder:
     return BertEmbedder(
-        models_folder / "multilingual-e5-small",
-        name="multilingual-e5-small",
-        query_prefix="query: ",
-        passage_prefix="passage: ",
-        max_tokens=512,
+        models_folder / name,
+        name=name,
+        query_prefix="query: " if prefixes else "",
+        passage_prefix="passage: " if prefixes else "",
+        max_tokens=512 if prefixes else 256,
         batch=16,
     )
 
@@ -33,7 +33,8 @@ def e5(models_folder: Path) -> BertEmbedder:
 def test_what_is_not_there_is_refused_and_what_is_there_is_not(
     language: Language, better: float, eval_sets: Path, models_folder: Path, tmp_path: Path
 ) -> None:
-    library, trials = xquad(e5(models_folder), language, tmp_path)
+    e5 = embedder(models_folder, "multilingual-e5-small", prefixes=True)
+    library, trials = xquad(e5, language, tmp_path)
     known = kept(library.ledger, library.space)[language]
     assert known.meaning == 1
     assert len(trials) >= 150
@@ -46,14 +47,7 @@ def test_what_is_not_there_is_refused_and_what_is_there_is_not(
 def test_an_embedder_is_not_listened_to_in_a_language_that_it_has_not_learnt(
     eval_sets: Path, models_folder: Path, tmp_path: Path
 ) -> None:
-    minilm = BertEmbedder(
-        models_folder / "all-MiniLM-L6-v2",
-        name="all-MiniLM-L6-v2",
-        query_prefix="",
-        passage_prefix="",
-        max_tokens=256,
-        batch=16,
-    )
+    minilm = embedder(models_folder, "all-MiniLM-L6-v2", prefixes=False)
     library, trials = xquad(minilm, "zh", tmp_path)
     assert kept(library.ledger, library.space)["zh"].meaning < 0.5
     by_words = sum(trial.by_words for trial in trials)

@@ -8,14 +8,17 @@ from pathlib import Path
 import pytest
 
 from rag import wiring
+from rag.errors import DownloadFailed, OutOfMemory, RagError, SpaceMismatch
 from rag.factory import Factory
 from rag.measure import calibrating
 from rag.measure.calibrated import is_due, keep, kept, when_due
 from rag.measure.own import questions_apart
 from rag.retrieve.calibration import Calibration
 from rag.retrieve.hashing import HashingEmbedder
+from rag.retrieve.retriever import HybridRetriever
 from rag.store.keeper import exact_index
-from rag.types import Progress
+from rag.types import Progress, Space
+from rag.words import Text
 from tests.factories import settings
 from tests.libraries import PageLibrary
 from tests.pdfs import write_pdf
@@ -107,6 +110,20 @@ def test_what_another_version_left_is_no_obstacle(
     assert kept(library.ledger, library.space)
 
 
+@pytest.mark.parametrize("error", [SpaceMismatch, DownloadFailed, OutOfMemory])
+def test_without_its_embedder_a_library_is_asked_another_time(
+    error: type[RagError], library: PageLibrary, caplog: pytest.LogCaptureFixture
+) -> None:
+    def not_to_be_had(_: Space) -> HybridRetriever:
+        raise error(Text("It is not to be had.", "无法获得。"), hint=Text("Wait.", "请稍候。"))
+
+    when_due(library.ledger, not_to_be_had, lambda _: None, lambda: False)
+    assert "It is not to be had." in caplog.text
+    assert is_due(library.ledger, library.space)
+    ask(library)
+    assert kept(library.ledger, library.space)
+
+
 def test_a_question_is_asked_with_its_document_and_without(library: PageLibrary) -> None:
     (question, *_) = questions_apart(library.ledger, most=1, seed=1)
     document = question.documents[0].removesuffix(".pdf")
@@ -149,12 +166,8 @@ def test_a_sync_asks_and_a_rebuild_asks_the_new_index(tmp_path: Path) -> None:
         assert kept(ledger, second)["en"].questions >= 12
         assert library.rollback() == first
         assert kept(ledger, first)
-        searching = wiring.retriever(
-            factory,
-            ledger,
-            wiring.space_engines(factory, ledger, first),
-            exact_index(ledger, first),
-        )
+        engines, index = wiring.space_engines(factory, ledger, first), exact_index(ledger, first)
+        searching = wiring.retriever(factory, ledger, engines, index)
         question = "Which mayor opened the museum of Corvale on March 3?"
         before = searching.search(question, k=1)
         strict = Calibration(threshold=60.0, questions=20)
@@ -162,6 +175,12 @@ def test_a_sync_asks_and_a_rebuild_asks_the_new_index(tmp_path: Path) -> None:
         after = searching.search(question, k=1)
         assert [p.id for p in after.passages] == [p.id for p in before.passages]
         assert after.relevance < 0.001 < before.relevance
+        asking = wiring.retriever(factory, ledger, engines, index, plain=True)
+        never_asked = Calibration(threshold=None)
+        keep(ledger, first, {"en": never_asked})
+        assert asking.search(question, k=1).relevance == searching.search(question, k=1).relevance
+        keep(ledger, first, {"en": strict})
+        assert asking.search(question, k=1).relevance > after.relevance  # it starts from nothing
     finally:
         factory.close()
         ledger.close()
