@@ -126,7 +126,7 @@ class RagPipeline:
         found = self.made_whole((yield from self._sparing(search, notices)))
         found = replace(found, passages=self._locator.placed(found.passages))
         clock.retrieved()
-        yield Retrieved(found.passages, searched=found.searched)
+        yield Retrieved(found.passages, searched=found.searched, lines=found.lines)
         if self.refuses(found):
             yield from self._refuse(found, language, clock)
             return
@@ -237,7 +237,7 @@ class RagPipeline:
     ) -> Iterator[Event]:
         messages, run.kept, run.dropped = self.fitted(run.found, generator, history)
         if run.dropped:
-            yield Retrieved(run.shown, run.dropped, run.found.searched)
+            yield Retrieved(run.shown, run.dropped, run.found.searched, run.found.lines)
         self._continuing.asked(run.found.question, run.shown, history)
         run.prompt_tokens = generator.count_tokens(messages)
         run.clock.asked()

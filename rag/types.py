@@ -98,7 +98,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle on a page, in points from the top left of the page as shown."""
+    """A rectangle on a page."""
 
     page: int
     x0: float
@@ -150,16 +150,14 @@ class SearchTimes:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Ranked passages, and whether they look like an answer is among them.
-
-    ``relevance`` estimates the probability, 0 to 1, that the passages hold the answer.
-    """
+    """Ranked passages, and whether they look like an answer is among them."""
 
     question: str
     passages: tuple[Passage, ...]
-    relevance: float
+    relevance: float  # 0 to 1: how likely the passages hold the answer
     seconds: SearchTimes = SearchTimes()
     searched: str = ""  # what was searched for, where it is more than the question
+    lines: str = ""  # of financial statements, searched for as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +249,7 @@ class Retrieved:
     passages: tuple[Passage, ...]
     dropped: tuple[Passage, ...] = ()
     searched: str = ""  # a follow-up's question as completed from the turns before
+    lines: str = ""  # of financial statements, that were searched for as well
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,13 +199,14 @@ class _Pace:
 
 def _after(desk: DeskLike, turn: Turn, event: Event) -> Turn:
     match event:
-        case Retrieved(passages=passages, dropped=dropped, searched=searched):
+        case Retrieved(passages=passages, dropped=dropped, searched=searched, lines=lines):
             return replace(
                 turn,
                 stage="reading",
                 passages=passages,
                 dropped=dropped,
                 searched=searched,
+                lines=lines,
                 page_sizes=_page_sizes(desk, (*passages, *dropped)),
             )
         case Reading():

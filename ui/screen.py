@@ -46,6 +46,7 @@ class Turn:
     noticed: tuple[Notice, ...] = ()  # what the machine makes different, while it is answered
     documents: tuple[str, ...] = ()  # ids of those that were picked; none = all were searched
     searched: str = ""  # what was searched for, where it is more than the question
+    lines: str = ""  # of financial statements, that were searched for as well
     page_sizes: PageSizes | None = None  # (document id, page) -> (width, height) in points
 
     @property

@@ -65,10 +65,14 @@ def turn_html(turn: Turn, number: int, language: Language) -> str:
 
 
 def _searched(turn: Turn, language: Language) -> str:
-    if not turn.searched:
-        return ""
-    words = word("searched_for", language, words=turn.searched)
-    return f'<p class="searched" dir="auto" title="{word("searched_title", language)}">{words}</p>'
+    """Return what was searched for, where it is not the question alone."""
+    told = (("searched", turn.searched), ("lines", turn.lines))
+    return "".join(
+        f'<p class="searched" dir="auto" title="{word(f"{what}_title", language)}">'
+        f"{word(f'{what}_for', language, words=words)}</p>"
+        for what, words in told
+        if words
+    )
 
 
 def _body(turn: Turn, language: Language) -> str:

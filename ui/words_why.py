@@ -9,6 +9,11 @@ WHY: dict[str, Text] = {
     "searched_title": Text(
         "A follow-up is searched with what it refers to.", "追问会连同它所指的内容一起检索。"
     ),
+    "lines_for": Text("Also searched for: {words}", "同时检索：{words}"),
+    "lines_title": Text(
+        "Reports seldom state this figure; these are the lines that it is computed from.",
+        "报告很少直接给出这个指标；这些是用来计算它的报表项目。",
+    ),
     "why": Text("Why not…?", "为什么没有……？"),
     "why_title": Text(
         "You know a sentence that should have been found? See which stage lost it.",

@@ -135,15 +135,22 @@ def _leg(stage: Stage, leg: LegTrace, lost: bool) -> Step:  # noqa: FBT001 - a p
 def _fusion(trace: SearchTrace, passage: PassageTrace) -> Step:
     weight = round(100 * trace.lexical_weight)
     looked_at = passage.place is not None
+    lines = trace.found.lines
+    also = (
+        Text(f", with those for “{lines}”", f"，并计入“{lines}”的检索结果")
+        if lines
+        else Text("", "")
+    )
     what = Text(
-        f"Both together (words count {weight} %): rank {passage.fused}.",
-        f"两者合并（词语占 {weight}%）：第 {passage.fused} 名。",
+        f"Both together (words count {weight} %){also.en}: rank {passage.fused}.",
+        f"两者合并（词语占 {weight}%）{also.zh}：第 {passage.fused} 名。",
     )
     numbers = {
         "rank": passage.fused,
         "score": _rounded(passage.fused_score),
         "lexical_weight": _rounded(trace.lexical_weight),
         "looked_at": trace.looked_at,
+        "lines": lines or None,
     }
     return Step("fusion", what, numbers, passed=looked_at)
 

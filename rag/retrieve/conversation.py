@@ -12,8 +12,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rag.retrieve.subjects import YEAR, names_in
 from rag.types import Message
-from rag.words import detect_language, is_cjk
+from rag.words import detect_language
 
 # Measured: tests/eval/DECISIONS.md, "Follow-up questions".
 _SAID_SO = 0.85  # trust in the completed reading of a question that says it is a follow-up
@@ -39,19 +40,7 @@ _WEAK_PRONOUN = re.compile(
     re.IGNORECASE,
 )
 _ELLIPSIS = re.compile(r"呢\s*[？?]?\s*\Z")
-_YEAR = re.compile(
-    r"(?:\b(?:in|of|for|during|on|at)\s+)?(?:\b(?:the\s+)?(?:fiscal|calendar)(?:\s+year)?\s+)?"
-    r"(?<!\d)(?:FY\s?)?(?:19|20)\d\d(?!\d)年?",
-    re.IGNORECASE,
-)
-_NAME = re.compile(r"\b(?:[A-Z][\w&-]*|\d+[A-Z][\w-]*)")
 _WHOLE = r"(?<![A-Za-z0-9]){}(?![A-Za-z0-9])(?:['’]s?)?"
-_MODEL = re.compile(r"(?<![A-Za-z0-9])[A-Z]{1,6}[ -]?\d{3,}[A-Za-z]{0,3}(?:\s\d+GB)?")
-_NOT_NAMES = re.compile(
-    r"(?:i|january|february|march|april|may|june|july|august|september|october|november|december"
-    r"|inc|ltd|corp|llc)\Z",
-    re.IGNORECASE,
-)
 _END = " \t\n?？。.!！,，;；:："
 
 
@@ -96,7 +85,7 @@ def _read(question: str, before: str | None) -> Readings:
     if before is None or not question.strip() or question.strip() == before.strip():
         return Readings(question)
     own = _LEAD.sub("", question)
-    names = _names(question)
+    names = names_in(question)
     refers = _refers(own, names)
     says_so = refers or own != question or _ELLIPSIS.search(question) is not None
     # who changes the language and gives no sign begins anew, or asks the same thing again
@@ -124,25 +113,10 @@ def _refers(own: str, names: Sequence[str]) -> bool:
 
 def _lent(before: str, own: str, names: Sequence[str]) -> str:
     """Return what the question before lends, without what the new one puts in its place."""
-    if _YEAR.search(own):
-        before = _YEAR.sub(" ", before)
+    if YEAR.search(own):
+        before = YEAR.sub(" ", before)
     if names:
-        for name in _names(before):
+        for name in names_in(before):
             if name not in names:
                 before = re.sub(_WHOLE.format(re.escape(name)), " ", before)
     return " ".join(before.split())[:_LENT].strip(_END)
-
-
-def _names(text: str) -> list[str]:
-    """Return the names in a question; a word that only begins it is none.
-
-    Among Chinese, Latin letters are mostly terms, and only model numbers are names.
-    """
-    if any(map(is_cjk, text)):
-        return _MODEL.findall(text)
-    return [
-        match[0]
-        for match in _NAME.finditer(text)
-        if not _NOT_NAMES.match(match[0])
-        and (text[: match.start()].strip() or not match[0][1:].islower())
-    ]

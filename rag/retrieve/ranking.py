@@ -35,6 +35,8 @@ class Ranking:
     places: Mapping[int, tuple[str, int]]  # document id and first page of each of these
     relevance: float
     searched: str = ""  # what was searched for, where it is more than the question
+    lines: str = ""  # of financial statements, that were searched for as well
+    coverage: float = 1.0  # share of the question's words, by rarity, in one of the best passages
     reread: Sequence[Fused] | None = None  # as a reranker ordered them; ``None`` without one
 
     @property
@@ -59,6 +61,23 @@ def together(alone: Ranking, completed: Ranking, readings: Readings) -> Ranking:
         {**alone.places, **completed.places},
         completed.relevance if readings.says_so else alone.relevance,
         searched=readings.completed or "",
+        lines=completed.lines or alone.lines,
+    )
+
+
+def with_lines(asked: Ranking, lines: Ranking, text: str, *, trust: float) -> Ranking:
+    """Return the ranking of a question that was also searched by lines of statements, ``text``.
+
+    Words that no report has cannot say that an answer is missing: the likelier reading counts.
+    """
+    return replace(
+        asked,
+        fused=_added((asked.fused, 1 - trust), (lines.fused, trust)),
+        spread=_added((asked.spread, 1 - trust), (lines.spread, trust)),
+        places={**asked.places, **lines.places},
+        legs=replace(asked.legs, seconds=_both(asked.legs.seconds, lines.legs.seconds)),
+        relevance=max(asked.relevance, lines.relevance),
+        lines=text,
     )
 
 

@@ -16,8 +16,9 @@ from rag.retrieve.calibration import UNKNOWN, Calibration, Calibrations
 from rag.retrieve.conversation import readings
 from rag.retrieve.fusion import Found, Fused, fuse, lexical_weight, spread
 from rag.retrieve.question import content_terms, model_numbers, weighed_terms
-from rag.retrieve.ranking import Legs, Ranking, together
+from rag.retrieve.ranking import Legs, Ranking, together, with_lines
 from rag.retrieve.relevance import PROBES, Signs, coverage, floor_of, headroom, relevance
+from rag.retrieve.statements import by_lines, trust_in_lines
 from rag.types import Message, Passage, SearchResult, SearchTimes
 from rag.words import Language, detect_language, reads_as
 
@@ -116,7 +117,9 @@ class HybridRetriever:
         passages = tuple(_placed(known[item.id], item) for item in shown if item.id in known)
         times = ranking.legs.seconds
         times = replace(times, fuse=times.fuse + perf_counter() - began)
-        return SearchResult(question, passages, ranking.relevance, times, ranking.searched)
+        return SearchResult(
+            question, passages, ranking.relevance, times, ranking.searched, ranking.lines
+        )
 
     def rank(
         self,
@@ -128,9 +131,9 @@ class HybridRetriever:
     ) -> Ranking:
         """Return every stage of ``search``."""
         read = readings(question, history)
-        ranking = self._rank(question, k=k, documents=documents)
+        ranking = self._read(question, k=k, documents=documents)
         if read.completed is not None:
-            completed = self._rank(read.completed, k=k, documents=documents)
+            completed = self._read(read.completed, k=k, documents=documents)
             ranking = together(ranking, completed, read)
         if self._reranker is None:
             return ranking
@@ -154,6 +157,19 @@ class HybridRetriever:
         legs = replace(ranking.legs, seconds=seconds)
         return replace(ranking, legs=legs, reread=[*spread_again, *rest])
 
+    def _read(self, question: str, *, k: int, documents: Collection[str] | None) -> Ranking:
+        """Rank a question, and where it asks for a figure that is computed, its lines as well."""
+        ranking = self._rank(question, k=k, documents=documents)
+        trust = trust_in_lines(ranking.coverage)
+        language = detect_language(question)
+        if ranking.legs.across_languages:
+            language = "en" if language == "zh" else "zh"
+        lines = by_lines(question, language) if trust else None
+        if lines is None:
+            return ranking
+        found = self._rank(lines, k=k, documents=documents)
+        return with_lines(ranking, found, lines, trust=trust)
+
     def _rank(self, question: str, *, k: int, documents: Collection[str] | None) -> Ranking:
         legs = self.legs(question, k=max(k, self._candidates), documents=documents)
         began = perf_counter()
@@ -171,7 +187,7 @@ class HybridRetriever:
         ranked = spread([(item, places[item.id]) for item in looked_at if item.id in places])
         legs = replace(legs, seconds=replace(legs.seconds, fuse=perf_counter() - began))
         likely = relevance(signs, calibration) if ranked else 0.0
-        return Ranking(legs, weight, fused, ranked, places, likely)
+        return Ranking(legs, weight, fused, ranked, places, likely, coverage=signs.coverage)
 
     def signs(self, question: str, *, documents: Collection[str] | None = None) -> Signs:
         """Return what a search shows about whether an answer is there."""

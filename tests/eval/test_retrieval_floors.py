@@ -22,7 +22,17 @@ from tests.inside import Inside
 pytestmark = [pytest.mark.eval, pytest.mark.model, pytest.mark.timeout(7200)]
 
 # BM25 over passages of 1000 characters gives .93, .98 and 1.0.
-FLOORS = {"ohr_finance": 0.93, "ohr_law": 0.97, "zh_pdf_cmrc": 0.995}
+FLOORS = {
+    ("ohr_finance", "single"): 0.975,
+    ("ohr_law", "single"): 0.985,
+    ("zh_pdf_cmrc", "single"): 0.995,
+    ("zh_pdf_cmrc", "shared"): 0.99,
+    # most of these questions ask for figures that no page states
+    ("financebench", "shared"): 0.6,
+    ("financebench", "single"): 0.75,
+    ("mmlongbench", "shared"): 0.65,
+    ("mmlongbench", "single"): 0.84,
+}
 TOLERANCE = 0.01
 """How far the fused ranking may fall below the better leg."""
 
@@ -81,9 +91,9 @@ def rows(library: Path, eval_sets: Path, models_folder: Path) -> dict[tuple[str,
         del os.environ["RAG_MODELS__FOLDER"]
 
 
-@pytest.mark.parametrize("name", list(FLOORS))
-def test_the_right_page_is_among_the_first_five(rows, name):
-    assert rows[name, "single", "fused"].hit(5) >= FLOORS[name]
+@pytest.mark.parametrize(("name", "mode"), list(FLOORS))
+def test_the_right_page_is_among_the_first_five(rows, name, mode):
+    assert rows[name, mode, "fused"].hit(5) >= FLOORS[name, mode]
 
 
 def test_every_question_about_the_three_seed_documents_finds_its_page(rows):
@@ -101,6 +111,10 @@ def test_every_question_about_the_three_seed_documents_finds_its_page(rows):
         ("ohr_law", "single"),
         ("zh_pdf_cmrc", "shared"),
         ("zh_pdf_cmrc", "single"),
+        ("financebench", "shared"),
+        ("financebench", "single"),
+        ("mmlongbench", "shared"),
+        ("mmlongbench", "single"),
     ],
 )
 def test_fusion_is_never_worse_than_the_better_leg(rows, name, mode, k):

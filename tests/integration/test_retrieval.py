@@ -12,6 +12,7 @@ from rag.retrieve.hashing import HashingEmbedder
 from rag.retrieve.ranking import Ranking
 from rag.retrieve.relevance import PROBES
 from rag.retrieve.retriever import HybridRetriever
+from rag.types import Message
 from tests.libraries import PageLibrary
 
 CARDS = "cards"
@@ -262,3 +263,61 @@ def test_an_embedder_that_does_not_know_the_language_leads_nobody_astray(tmp_pat
     assert not alone.legs.across_languages
     assert alone.lexical_weight == 1
     assert alone.places[alone.final[0].id][0] == "租约"
+
+
+REPORT = [
+    "Amcor designs packaging. The share of recycled material improved between 2022 and 2023.",
+    "Risk factors. Our growth in 2023 and 2022 may slow down, and margins may fall short of plans.",
+    "Consolidated Balance Sheets, June 30, 2023 and 2022\nCash and cash equivalents 689 775\nTrade "
+    "receivables, net 1,875 1,935\nInventories, net 2,213 2,439\nTotal current assets 5,308 5,853\n"
+    "Total current liabilities 4,476 5,103\nTotal liabilities 12,913 13,285",
+    "Consolidated Statements of Income, 2023 and 2022\nNet sales 14,694 14,544\nCost of sales "
+    "(11,969) (11,724)\nGross profit 2,725 2,820\nOperating income 1,508 1,239",
+    "Directors. The board of Amcor met six times in 2023.",
+]
+CHINESE_REPORT = [
+    "公司主要从事软包装业务，2023年与2022年相比，再生材料占比有所改善。",
+    "董事会在2023年共召开六次会议。",
+    "合并资产负债表 2023年12月31日\n货币资金 689 775\n应收账款 1,875 1,935\n存货 2,213 2,439\n"
+    "流动资产合计 5,308 5,853\n流动负债合计 4,476 5,103",
+]
+
+
+@pytest.mark.parametrize(
+    ("pages", "question", "page"),
+    [
+        (REPORT, "Has Amcor's quick ratio improved between 2023 and 2022?", 3),
+        (CHINESE_REPORT, "2023年的速动比率与2022年相比有改善吗？", 3),
+    ],
+)
+def test_a_figure_that_no_page_states_is_found_by_its_lines(
+    tmp_path, monkeypatch, pages, question, page
+):
+    library = PageLibrary(tmp_path, HashingEmbedder())
+    library.add("report", pages)
+    found = library.retriever.search(question, k=3)
+    assert found.passages[0].chunk.first_page == page
+    assert found.lines
+    assert found.seconds.lexical > 0
+    monkeypatch.setattr("rag.retrieve.retriever.by_lines", lambda *_: None)
+    alone = library.retriever.search(question, k=3)
+    assert alone.passages[0].chunk.first_page != page
+    assert alone.relevance <= found.relevance
+
+
+def test_a_figure_that_a_page_states_is_found_by_its_own_words(tmp_path):
+    library = PageLibrary(tmp_path, HashingEmbedder())
+    stated = "The quick ratio of Amcor was .69 in 2023, after .67 in 2022."
+    library.add("report", [*REPORT, stated])
+    found = library.retriever.search("What was the quick ratio of Amcor in 2023?", k=3)
+    assert found.passages[0].chunk.text == stated
+    assert found.lines == ""
+
+
+def test_a_follow_up_is_searched_by_lines_too(tmp_path):
+    library = PageLibrary(tmp_path, HashingEmbedder())
+    library.add("report", REPORT)
+    turns = [Message("user", "How was the delivery of Amcor in 2023?"), Message("assistant", "Ok.")]
+    found = library.retriever.search("And its quick ratio?", k=3, history=turns)
+    assert found.passages[0].chunk.first_page == 3
+    assert "2023" in found.lines

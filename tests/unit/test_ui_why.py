@@ -96,6 +96,13 @@ def test_what_the_page_would_not_send_is_refused(desk: FakeDesk, wrong: dict[str
     assert answer.status_code == 422
 
 
+def test_lines_of_statements_that_were_searched_for_are_shown() -> None:
+    turn = Turn("Has the quick ratio improved?", lines="<b> balance sheets: cash")
+    assert "Also searched for: &lt;b&gt; balance sheets: cash" in turn_html(turn, 1, "en")
+    assert "同时检索：&lt;b&gt; balance" in turn_html(turn, 1, "zh")
+    assert "Searched for" not in turn_html(turn, 1, "en")
+
+
 def test_a_follow_up_shows_what_was_searched_for(desk: FakeDesk) -> None:
     screen = Screen()
     for question in ("How do I add documents?", "And in <2022>?"):
