@@ -7,8 +7,8 @@ library. ``retrieval``: how well the right ones are found. ``gate``: which quest
 before a model is asked when only their wrong passages are searched, and when the right ones are
 there as well. ``answers``: a model answers as many questions as fit into ``--seconds``, from what
 our retrieval finds, from right passages alone, beside fewer and fewer right ones, and from wrong
-ones; an answer is right if an expected one stands in it. And the English facts that were changed
-in every passage: does it repeat them?
+ones; an answer is right if an expected one stands in it, and supported if every sentence of it
+is. And the English facts that were changed in every passage: does it repeat them?
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ from typing import Any
 from rag import wiring
 from rag.config import load_settings
 from rag.factory import Factory
+from rag.generate.citations import Embed, link
 from rag.generate.prompt import build_messages
 from rag.generate.refusal import is_refusal
+from rag.generate.spans import Terms
 from rag.measure.collections import Collection, Item, Query
 from rag.measure.intervals import intervals
 from rag.measure.outcomes import Outcome, of_texts, value
@@ -149,26 +151,58 @@ def asked(row: Row, retriever: Retriever) -> Iterator[tuple[str, list[Passage]]]
         yield name, shown(mixed(row, right))
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How one answer came out."""
+
+    right: bool
+    refused: bool
+    supported: bool  # every sentence
+
+
+class Asker:
+    """Answers questions over given passages and judges the answers."""
+
+    def __init__(self, generator: TextGenerator, terms: Terms, embed: Embed) -> None:
+        self._generator = generator
+        self._terms = terms
+        self._embed = embed
+
+    def __call__(self, question: str, passages: Sequence[Passage], gold: Iterable[str]) -> Judged:
+        text = answer(self._generator, question, passages)
+        judged = link(
+            text, passages, terms=self._terms, page_of=lambda passage, _: passage.chunk.first_page,
+            embed=self._embed, question=question,
+        )  # fmt: skip
+        return Judged(
+            any(contains(text, one) for one in gold),
+            is_refusal(text),
+            bool(judged) and all(sentence.verdict == "supported" for sentence in judged),
+        )
+
+
 def show_answers(
-    rows: Sequence[Row], facts: Sequence[Row], retriever: Retriever, generator: TextGenerator,
-    seconds: float,
-) -> None:  # fmt: skip
+    rows: Sequence[Row], facts: Sequence[Row], retriever: Retriever, ask: Asker, seconds: float
+) -> None:
     """Ask each question in every way before the next one, until the time is up."""
     until = perf_counter() + seconds
-    counts: dict[str, list[bool]] = defaultdict(list)
+    counts: dict[str, list[Judged]] = defaultdict(list)
     for row, fact in zip(rows, facts, strict=False):
-        for name, passages in asked(row, retriever):
+        ways = [
+            (name, row.query, passages, row.answers) for name, passages in asked(row, retriever)
+        ]
+        ways.append(("facts changed, as changed", fact.query, shown(fact.changed), (fact.fake,)))
+        for name, question, passages, gold in ways:
             if perf_counter() < until:
-                text = answer(generator, row.query, passages)
-                right = any(contains(text, gold) for gold in row.answers)
-                counts[name].append(is_refusal(text) if name == "wrong only" else right)
-        if perf_counter() < until:
-            text = answer(generator, fact.query, shown(fact.changed))
-            counts["changed facts: repeated"].append(contains(text, fact.fake))
-            counts["changed facts: corrected"].append(any(contains(text, g) for g in fact.answers))
-    for name, found in counts.items():
-        what = "say it is not there" if name == "wrong only" else "yes"
-        say(f"{generator.name}  {name:26} {sum(found)} of {len(found)} {what}")
+                counts[name].append(ask(question, passages, gold))
+    for name, judged in counts.items():
+        right = [one for one in judged if one.right]
+        others = [one for one in judged if not one.right and not one.refused]
+        say(
+            f"{name:26} n={len(judged)}  right {len(right)} (supported "
+            f"{sum(one.supported for one in right)})  something else {len(others)} (supported "
+            f"{sum(one.supported for one in others)})  refused {sum(o.refused for o in judged)}"
+        )
 
 
 def main() -> None:
@@ -201,7 +235,8 @@ def main() -> None:
             show_gate(rows[:: arguments.every], retriever, ids, least)
         if "answers" in parts:
             generator = factory.generator()
-            show_answers(rows, facts, retriever, generator, arguments.seconds)
+            ask = Asker(generator, factory.analyser.terms, engines.embedder.embed_passages)
+            show_answers(rows, facts, retriever, ask, arguments.seconds)
             generator.close()
     finally:
         ledger.close()
