@@ -160,15 +160,17 @@ class HybridRetriever:
     def _read(self, question: str, *, k: int, documents: Collection[str] | None) -> Ranking:
         """Rank a question, and where it asks for a figure that is computed, its lines as well."""
         ranking = self._rank(question, k=k, documents=documents)
-        trust = trust_in_lines(ranking.coverage)
+        if not trust_in_lines(ranking.coverage):
+            return ranking
         language = detect_language(question)
         if ranking.legs.across_languages:
             language = "en" if language == "zh" else "zh"
-        lines = by_lines(question, language) if trust else None
+        lines = by_lines(question, language)
         if lines is None:
             return ranking
         found = self._rank(lines, k=k, documents=documents)
-        return with_lines(ranking, found, lines, trust=trust)
+        trust = trust_in_lines(ranking.coverage, found.coverage)
+        return with_lines(ranking, found, lines, trust=trust) if trust else ranking
 
     def _rank(self, question: str, *, k: int, documents: Collection[str] | None) -> Ranking:
         legs = self.legs(question, k=max(k, self._candidates), documents=documents)

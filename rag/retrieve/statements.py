@@ -26,6 +26,7 @@ _STRICT = ConfigDict(extra="forbid", strict=False)
 # Measured: tests/eval/DECISIONS.md, "Figures that no report states".
 _TRUST = 0.85  # in the lines, where no passage holds the question's own words
 _FEW, _MOST = 0.5, 0.6  # share of these words, by rarity, in one passage: full trust, and none
+_STRANGE, _KNOWN = 0.25, 0.35  # share of the lines' words in one passage: no trust, and full
 
 _LATIN = re.compile(r"[A-Za-z0-9][\w&-]*", re.ASCII)
 _CURRENCY = re.compile(r"(?:USD|EUR|GBP|CNY|RMB|HKD|JPY|US)\Z")
@@ -97,13 +98,16 @@ class _Vocabulary:
         return [owner for n, owner in enumerate(found) if owner not in found[:n]]
 
 
-def trust_in_lines(coverage: float) -> float:
+def trust_in_lines(coverage: float, of_lines: float = 1.0) -> float:
     """Return how far to trust the reading by lines, 0 to 1; the question itself gets the rest.
 
     ``coverage`` is the largest share of the question's words, by rarity, in one of the best
-    passages: one that states the figure holds most of them.
+    passages: one that states the figure holds most of them. ``of_lines`` is the same of the
+    lines: where there are no such statements, no passage holds even a third of them.
     """
-    return _TRUST * min(1.0, max(0.0, (_MOST - coverage) / (_MOST - _FEW)))
+    unstated = (_MOST - coverage) / (_MOST - _FEW)
+    computable = (of_lines - _STRANGE) / (_KNOWN - _STRANGE)
+    return _TRUST * min(1.0, max(0.0, unstated)) * min(1.0, max(0.0, computable))
 
 
 def by_lines(question: str, language: Language) -> str | None:

@@ -268,18 +268,27 @@ def test_an_embedder_that_does_not_know_the_language_leads_nobody_astray(tmp_pat
 REPORT = [
     "Amcor designs packaging. The share of recycled material improved between 2022 and 2023.",
     "Risk factors. Our growth in 2023 and 2022 may slow down, and margins may fall short of plans.",
-    "Consolidated Balance Sheets, June 30, 2023 and 2022\nCash and cash equivalents 689 775\nTrade "
-    "receivables, net 1,875 1,935\nInventories, net 2,213 2,439\nTotal current assets 5,308 5,853\n"
-    "Total current liabilities 4,476 5,103\nTotal liabilities 12,913 13,285",
-    "Consolidated Statements of Income, 2023 and 2022\nNet sales 14,694 14,544\nCost of sales "
-    "(11,969) (11,724)\nGross profit 2,725 2,820\nOperating income 1,508 1,239",
+    """Consolidated Balance Sheets, June 30, 2023 and 2022
+    Cash and cash equivalents 689 775
+    Trade receivables, net 1,875 1,935
+    Inventories, net 2,213 2,439
+    Total current assets 5,308 5,853
+    Total current liabilities 4,476 5,103
+    Total liabilities 12,913 13,285""",
+    """Consolidated Statements of Income, 2023 and 2022
+    Net sales 14,694 14,544
+    Cost of sales (11,969) (11,724)
+    Gross profit 2,725 2,820
+    Operating income 1,508 1,239""",
     "Directors. The board of Amcor met six times in 2023.",
 ]
 CHINESE_REPORT = [
     "公司主要从事软包装业务，2023年与2022年相比，再生材料占比有所改善。",
     "董事会在2023年共召开六次会议。",
-    "合并资产负债表 2023年12月31日\n货币资金 689 775\n应收账款 1,875 1,935\n存货 2,213 2,439\n"
-    "流动资产合计 5,308 5,853\n流动负债合计 4,476 5,103",
+    (
+        "合并资产负债表 2023年12月31日\n货币资金 689 775\n应收账款 1,875 1,935\n存货 2,213 2,439\n"
+        "流动资产合计 5,308 5,853\n流动负债合计 4,476 5,103"
+    ),
 ]
 
 
@@ -312,6 +321,14 @@ def test_a_figure_that_a_page_states_is_found_by_its_own_words(tmp_path):
     found = library.retriever.search("What was the quick ratio of Amcor in 2023?", k=3)
     assert found.passages[0].chunk.text == stated
     assert found.lines == ""
+
+
+def test_a_library_without_statements_is_searched_by_the_question_alone(library, monkeypatch):
+    question = "How large is the tenant's debt ratio?"
+    found = library.retriever.search(question, k=6)
+    assert found.lines == ""
+    monkeypatch.setattr("rag.retrieve.retriever.by_lines", lambda *_: None)
+    assert library.retriever.search(question, k=6).passages == found.passages
 
 
 def test_a_follow_up_is_searched_by_lines_too(tmp_path):

@@ -96,6 +96,11 @@ def test_lines_count_as_far_as_the_words_are_not_found_together() -> None:
     assert trust_in_lines(0.6) == trust_in_lines(1.0) == 0
 
 
+def test_lines_that_no_passage_holds_do_not_count() -> None:
+    assert trust_in_lines(0.2, 0.35) == trust_in_lines(0.2, 1.0) > trust_in_lines(0.2, 0.3) > 0
+    assert trust_in_lines(0.2, 0.25) == trust_in_lines(0.2, 0.0) == 0
+
+
 def test_no_name_belongs_to_two_figures() -> None:
     file = _vocabulary().file
     for owners in ([*file.statement, *file.figure], [*file.statement, *file.line]):
