@@ -17,6 +17,7 @@ from ui.views import attribute, page_words, word
 from ui.words import say
 
 EXCERPT_CHARS = 420
+_TAIL = 0.25  # of a passage on its first page, or less: it is opened where most of it stands
 _LEAD_CHARS = 60  # before a cited place; with more, the excerpt begins at the place
 
 
@@ -31,6 +32,20 @@ def places(
         _place(page, by_page.get(page, []), (sizes or {}).get((document, page)))
         for page in sorted(by_page) or [first_page]
     ]
+
+
+def main_page(passage: Passage) -> int:
+    """Return the page to open a passage at: its first, unless hardly any of it stands there.
+
+    A balance sheet that follows on the last line of the page before is shown, not that line.
+    """
+    area: dict[int, float] = {}
+    for box in passage.boxes:
+        area[box.page] = area.get(box.page, 0.0) + (box.x1 - box.x0) * (box.y1 - box.y0)
+    first = passage.chunk.first_page
+    if not area or area.get(first, 0.0) > _TAIL * sum(area.values()):
+        return first
+    return max(area, key=lambda page: (area[page], -page))
 
 
 def _place(page: int, boxes: Iterable[Box], size: tuple[float, float] | None) -> dict[str, object]:
@@ -114,7 +129,9 @@ def _card(
     turn: Turn, passage: Passage, number: int, language: Language, *, cited: int | None
 ) -> str:
     chunk = passage.chunk
-    spots = places(chunk.document_id, chunk.first_page, passage.boxes, turn.page_sizes)
+    opened = main_page(passage)
+    spots = places(chunk.document_id, opened, passage.boxes, turn.page_sizes)
+    spots.sort(key=lambda spot: spot["page"] != opened)  # the others keep their order
     ranks = say(
         "ranks",
         language,

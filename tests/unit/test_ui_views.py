@@ -36,7 +36,7 @@ from tests.fakes import GPU, NO_GPU
 from ui.screen import Problem, Screen, Turn
 from ui.views import page_words, progress_words
 from ui.views_chat import live_html, talk_html, turn_html
-from ui.views_evidence import evidence_html, places
+from ui.views_evidence import evidence_html, main_page, places
 from ui.views_kept import forgotten_html, kept_html
 from ui.views_library import SHOWN, added_html, landing_html, library, sync_html
 from ui.views_strip import state_word, strip_html
@@ -85,6 +85,20 @@ def test_boxes_become_percent_of_their_page() -> None:
         {"page": 60, "w": 100.0, "h": 200.0, "boxes": [[10, 20, 50, 5], [10, 30, 20, 5]]},
         {"page": 61, "w": 100.0, "h": 200.0, "boxes": [[0, 0, 100, 100]]},
     ]
+
+
+def test_a_passage_is_opened_where_it_stands_and_not_where_its_first_line_does() -> None:
+    def over(*boxes: Box) -> Passage:
+        return passage(chunk=Chunk(ID, 0, 4, 60, 61, "text"), boxes=boxes)
+
+    line, half, table = Box(60, 0, 780, 90, 790), Box(60, 0, 400, 90, 780), Box(61, 0, 0, 90, 500)
+    assert main_page(over()) == main_page(over(half, table)) == main_page(over(line)) == 60
+    assert main_page(over(line, table)) == 61
+    assert main_page(over(Box(61, 0, 0, 1, 1))) == 61
+    turn = Turn("?", "done", passages=(over(line, table),), page_sizes={})
+    found = re.search(r'data-places="([^"]*)"', evidence_html(turn, "en"))
+    assert found is not None
+    assert [place["page"] for place in json.loads(unescape(found[1]))] == [61, 60]
 
 
 def test_without_boxes_or_without_a_size_the_page_is_shown_unmarked() -> None:
