@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -17,9 +17,8 @@ from rag.generate.alignment import exchanged
 from rag.generate.names import Name, names, squeezed
 from rag.generate.negation import negations, opposites
 from rag.generate.neighbours import stands_beside
+from rag.generate.spans import Terms
 from rag.quantities import Gap, Place, Quantity, gaps, quantities
-
-Terms = Callable[[str], list[str]]
 
 _CLAUSE = re.compile(r"[,;:，；：。、\n]|[.!?](?=\s)")
 _SAME_CLAUSE = 0.5  # of its words that a clause shares with another of which it speaks as well

@@ -7,11 +7,10 @@ page for something.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from rag.generate.spans import Terms
 from rag.quantities import Quantity
-
-Terms = Callable[[str], list[str]]
 
 _NEXT = re.compile(r"[)\]]?[ -]?(?P<word>[A-Za-z]{2,}|[\u4e00-\u9fff])")
 _BEFORE = re.compile(r"(?P<word>[A-Za-z]{2,}|[\u4e00-\u9fff])[ :：]?\Z")
