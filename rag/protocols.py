@@ -161,6 +161,10 @@ class PassageStore(Protocol):
         """Return document id and first page of those that ``passages`` would return."""
         ...
 
+    def on_pages(self, pages: Sequence[int], documents: Collection[str]) -> list[int]:
+        """Return ids of what stands on these pages, by number or printed label; -1: the last."""
+        ...
+
     def match(
         self, terms: Sequence[str], *, k: int, documents: Collection[str] | None
     ) -> list[tuple[int, float]]:

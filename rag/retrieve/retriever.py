@@ -15,6 +15,7 @@ from rag.retrieve.analyser import BilingualAnalyser
 from rag.retrieve.calibration import UNKNOWN, Calibration, Calibrations
 from rag.retrieve.conversation import readings
 from rag.retrieve.fusion import Found, Fused, fuse, lexical_weight, spread
+from rag.retrieve.named_pages import pages_first
 from rag.retrieve.question import content_terms, model_numbers, weighed_terms
 from rag.retrieve.ranking import Legs, Ranking, together, with_lines
 from rag.retrieve.relevance import PROBES, Signs, coverage, floor_of, headroom, relevance
@@ -158,8 +159,9 @@ class HybridRetriever:
         return replace(ranking, legs=legs, reread=[*spread_again, *rest])
 
     def _read(self, question: str, *, k: int, documents: Collection[str] | None) -> Ranking:
-        """Rank a question, and where it asks for a figure that is computed, its lines as well."""
+        """Rank a question by itself, by the pages it names and by the lines of its figures."""
         ranking = self._rank(question, k=k, documents=documents)
+        ranking = pages_first(question, ranking, self._store, documents)
         if not trust_in_lines(ranking.coverage):
             return ranking
         language = detect_language(question)

@@ -73,6 +73,21 @@ class LedgerPassages:
             found.update({int(row[0]): (str(row[1]), int(row[2])) for row in rows})
         return found
 
+    def on_pages(self, pages: Sequence[int], documents: Collection[str]) -> list[int]:
+        found: dict[int, None] = {}
+        last = "(SELECT max(number) FROM pages WHERE document_id = p.document_id)"
+        for batch in _batches(documents):
+            rows = self._connection.execute(
+                "SELECT c.id FROM pages p JOIN chunks c ON c.document_id = p.document_id"
+                " AND c.first_page <= p.number AND c.last_page >= p.number"
+                f" WHERE c.space_id = ? AND p.document_id IN ({_marks(batch)})"
+                f" AND (p.number IN ({_marks(pages)}) OR p.label IN ({_marks(pages)})"
+                f" OR p.number = {last if -1 in pages else 0}) ORDER BY c.document_id, c.start",
+                (self._space.id, *batch, *pages, *map(str, pages)),
+            )
+            found.update({int(row[0]): None for row in rows})
+        return list(found)
+
     def _passage(
         self, row: tuple[int, str, int, int, int, int, str, int, str, str, str, int]
     ) -> Passage:

@@ -338,3 +338,47 @@ def test_a_follow_up_is_searched_by_lines_too(tmp_path):
     found = library.retriever.search("And its quick ratio?", k=3, history=turns)
     assert found.passages[0].chunk.first_page == 3
     assert "2023" in found.lines
+
+
+LETTERS = [
+    "The fax number of the court is 555-0100.",
+    "The fax number of the clerk is 555-0101, and that of the court is on the first sheet.",
+    "Signed in Chicago by J. Smith.",
+]
+
+
+def test_the_page_that_a_question_names_comes_first(tmp_path):
+    library = PageLibrary(tmp_path, HashingEmbedder())
+    library.add("letters", LETTERS)
+    library.add("others", [*LETTERS[:2], "Signed in Boston."])
+
+    def first(question: str, documents: list[str] | None) -> tuple[str, int]:
+        (passage, *_) = library.retriever.search(question, k=3, documents=documents).passages
+        return passage.chunk.document_id, passage.chunk.first_page
+
+    plain = "What is the fax number of the court?"
+    assert first(plain, ["letters"]) == ("letters", 1)
+    assert first(f"{plain} See page two.", ["letters"]) == ("letters", 2)
+    assert first(f"{plain} It is on page 3.", ["letters"]) == ("letters", 3)  # though no leg led
+    assert first("What stands on the last page?", ["letters"]) == ("letters", 3)
+    assert first("最后一页写了什么？", ["letters"]) == ("letters", 3)
+    assert first("Who signed in Chicago, on page 3?", None) == ("letters", 3)
+    assert first("Who signed in Chicago, on page 9?", ["letters"]) == ("letters", 3)
+
+
+def test_a_page_is_also_named_by_what_is_printed_on_it(tmp_path):
+    library = PageLibrary(tmp_path, HashingEmbedder())
+    library.add("letters", LETTERS)
+    library.ledger.connection.execute("UPDATE pages SET label = '77' WHERE number = 2")
+    found = library.retriever.search("Who signed page 77?", k=3, documents=["letters"])
+    assert found.passages[0].chunk.first_page == 2
+
+
+def test_a_page_that_is_asked_for_is_not_refused(tmp_path):
+    library = PageLibrary(tmp_path, HashingEmbedder())
+    library.add("letters", LETTERS)
+    search = library.retriever.search
+    asked, strange = "What do we have here, on page {}?", "Which mushrooms are edible, on page {}?"
+    assert search(asked.format(2), k=3, documents=["letters"]).relevance >= 0.5
+    assert search(strange.format(9), k=3, documents=["letters"]).relevance < 0.3  # no such page
+    assert search(strange.format(2), k=3).relevance < 0.3  # of which document?
