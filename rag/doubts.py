@@ -23,6 +23,11 @@ DOUBTS: dict[str, Text] = {
     "negation": Text("One of the two says “not”, the other does not.", "一处是否定，另一处不是。"),
     "opposite": Text("The place says the opposite of “{0}”.", "文中说法与“{0}”相反。"),
     "wording": Text("Only some of its words stand there.", "文中只有其中一部分词语。"),
+    "computed": Text(
+        "Computed: its numbers stand in the passages, and the sum is right ({0}).",
+        "计算得出：所用数字在所示段落中，算式也正确（{0}）。",
+    ),
+    "arithmetic": Text("The sum is wrong: it comes to {0}.", "算式有误：结果应为 {0}。"),
     "nowhere": Text("No passage says anything like it.", "所示段落中没有类似的内容。"),
 }
 """What each key means; ``{0}`` is the detail."""

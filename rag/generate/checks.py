@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -144,24 +144,31 @@ class Source:
 
 
 def doubts(
-    claim: Claim, span: str, source: Source, others: Sequence[Source], *, foreign: bool
+    claim: Claim,
+    span: str,
+    source: Source,
+    others: Sequence[Source],
+    *,
+    foreign: bool,
+    calculated: Collection[Quantity] = (),
 ) -> Iterator[Doubt]:
     """Yield what of a claim does not stand in its evidence, the gravest kind first.
 
     ``others`` are the remaining passages. With ``foreign``, evidence and claim are in
-    different languages, and only what survives translation is compared.
+    different languages, and only what survives translation is compared. What is
+    ``calculated`` is accounted for otherwise.
     """
     place = source.place(span)
-    missing = gaps(claim.quantities, place)
+    missing = gaps([q for q in claim.quantities if q not in calculated], place)
     for gap in missing:
         yield _quantity_doubt(claim, gap, source, others)
-    if not foreign and not missing:
+    if not foreign and not missing and not calculated:
         yield from _displaced(claim, place, source)
     for name in claim.names:
         if doubt := _name_doubt(claim, name, source, foreign=foreign):
             yield doubt
     if not foreign:
-        for quantity in exchanged(claim.text, claim.numbers, span):
+        for quantity in exchanged(claim.text, claim.numbers, span) if not calculated else ():
             yield Doubt(f"elsewhere:{claim.said(quantity)}")
         yield from _contrary(claim, span, source)
 

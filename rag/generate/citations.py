@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rag.generate.calculated import Calculated, check_calculations
 from rag.generate.checks import Claim, Source, doubts, gravest
 from rag.generate.refusal import is_refusal
 from rag.generate.sentences import split_sentences
@@ -48,7 +49,8 @@ _LEAD = re.compile(
     r"|根据(?:上述|以上|所给|提供的|给定的)?(?:文件|文档|资料|段落|内容|信息|原文|文中)[^，,]{0,8}[，,])",
     re.IGNORECASE,
 )
-_MARKUP = re.compile(r"^\s*(?:[-*+•]|\(?\d{1,2}[.)、])\s+|\[\d{1,3}\]|[*_`#|]+")
+_TIMES = r"(?!(?:(?<=[\d)）%])|(?<=[\d)）%] ))\* ?[\d(（$€£¥])"  # 135,987 * 100 is no markup
+_MARKUP = re.compile(rf"^\s*(?:[-*+•]|\(?\d{{1,2}}[.)、])\s+|\[\d{{1,3}}\]|{_TIMES}[*_`#|]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +117,26 @@ class Linker:
         if is_refusal(text):
             return Sentence(start, end, "not_in_documents")
         match = self._best(claim)
-        if match is None or match.support < WEAK:
+        calculated = check_calculations(claim, self._sources)
+        if match is None or (match.support < WEAK and not calculated.doubt):
             return Sentence(start, end, "unsupported", reason="nowhere")
-        verdict, reason = self._verdict(claim, match)
+        verdict, reason = self._verdict(claim, match, calculated)
         if verdict == "unsupported" and match.support < SUPPORTED:
             return Sentence(start, end, verdict, reason=reason)
         return Sentence(start, end, verdict, (self._evidence(match),), reason)
 
-    def _verdict(self, claim: Claim, match: _Match) -> tuple[Verdict, str]:
+    def _verdict(self, claim: Claim, match: _Match, sums: Calculated) -> tuple[Verdict, str]:
         """Return supported if the place says enough of it and nothing in it is in doubt."""
         sources = self._sources
         others = [source for i, source in enumerate(sources) if i != match.span.passage]
         source = sources[match.span.passage]
-        doubt = gravest(doubts(claim, match.span.text, source, others, foreign=match.foreign))
+        found = doubts(
+            claim, match.span.text, source, others, foreign=match.foreign,
+            calculated=sums.quantities,
+        )  # fmt: skip
+        doubt = gravest([*found, sums.doubt] if sums.doubt else found)
+        if doubt is not None and doubt is sums.doubt and not doubt.grave:
+            return "weak", doubt.reason
         if doubt is not None:
             grave = doubt.grave or match.support < SUPPORTED
             return ("unsupported" if grave else "weak"), doubt.reason

@@ -103,8 +103,10 @@ def test_lines_that_no_passage_holds_do_not_count() -> None:
 
 def test_no_name_belongs_to_two_figures() -> None:
     file = _vocabulary().file
-    for owners in ([*file.statement, *file.figure], [*file.statement, *file.line]):
-        names = [name for owner in owners for name in (*owner.names_en, *owner.names_zh)]
+    statements = [name for one in file.statement for name in (*one.names_en, *one.names_zh)]
+    for figures in (file.figure, file.line):
+        named = [name for one in figures for name in (*one.names_en, *one.names_zh)]
+        names = [*statements, *named]
         assert [name for name, count in Counter(names).items() if count > 1] == []
     assert all(figure.lines for figure in (*file.figure, *file.line))
     assert {statement.key for statement in file.statement} == {"income", "balance", "cash"}

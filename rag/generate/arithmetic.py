@@ -1,0 +1,177 @@
+"""Sums that an answer writes out, done again: (177,866 - 135,987) / 135,987 = 30.8 %.
+
+A model that computes copies the right numbers and gets the result wrong. Code does not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, DecimalException
+from typing import NamedTuple
+
+_EQUALS = re.compile(r"[=＝≈]")
+_RUN = r"[\d\s,.()（）+\-−–*×x·/÷%％$€£¥￥]"
+_BEFORE = re.compile(rf"{_RUN}*\Z")
+_AFTER = re.compile(rf"(?:\s*(?:approximately|about|roughly|约)\s*)?(?P<run>{_RUN}*)")
+_TOKEN = re.compile(
+    r"(?P<number>\d[\d,]*(?:\.\d+)?)\s?(?P<percent>[%％]?)|(?P<sign>[()（）+\-−–*×x·/÷])"
+    r"|[\s$€£¥￥]+|(?P<other>.)",
+    re.DOTALL,
+)
+_LONGEST = 60  # numbers and signs; a rule of dashes is no formula
+_SIGNS = {"（": "(", "）": ")", "−": "-", "–": "-", "×": "*", "x": "*", "·": "*", "÷": "/"}
+_ROUNDED = Decimal("0.005")  # of the value; more only where the result has few digits
+
+
+class _Token(NamedTuple):
+    start: int
+    end: int
+    sign: str  # "" for a number
+    value: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Calculation:
+    """A formula and its result at ``text[start:end]``."""
+
+    start: int
+    end: int
+    operands: tuple[tuple[int, int, Decimal], ...]  # start, end, value
+    stated: Decimal
+    value: Decimal
+
+    @property
+    def right(self) -> bool:
+        """Whether the result is that of the formula, rounded, at any power of ten.
+
+        A ratio is as good in percent, and a sum in millions.
+        """
+        return alike(self.stated, self.value)
+
+
+def calculations(text: str) -> list[Calculation]:
+    """Return the sums in a text, in order; a chain of equal signs is one.
+
+    >>> [(one.right, round(one.value, 3)) for one in calculations("so (5 - 4) / 4 = 26%")]
+    [(False, Decimal('0.250'))]
+    """
+    found: list[Calculation] = []
+    for match in _EQUALS.finditer(text):
+        if found and match.start() < found[-1].end:
+            continue  # of the chain before
+        formula = _last_formula(text, match.start())
+        results = list(_results(text, match.start()))
+        if formula and results:
+            tokens, value = formula
+            wrong = next((result for result in results if not alike(result[1], value)), None)
+            found.append(
+                Calculation(
+                    tokens[0].start,
+                    results[-1][0],
+                    tuple((t.start, t.end, t.value) for t in tokens if not t.sign),
+                    (wrong or results[-1])[1],
+                    value,
+                )
+            )
+    return found
+
+
+def _last_formula(text: str, end: int) -> tuple[list[_Token], Decimal] | None:
+    """Return the longest formula that ends at ``end``, with its value."""
+    run = _BEFORE.search(text, 0, end)
+    tokens = _tokens(text, run.start() if run else end, end)[-_LONGEST:]
+    for first in range(len(tokens)):
+        if len(tokens) - first > 1 and (value := _value(tokens[first:])) is not None:
+            return tokens[first:], value
+    return None
+
+
+def _results(text: str, equals: int) -> Iterator[tuple[int, Decimal]]:
+    """Yield where each result of a chain of equal signs ends, and its value."""
+    while equals < len(text) and _EQUALS.match(text, equals):
+        run = _AFTER.match(text, equals + 1)
+        tokens = _tokens(text, run.start("run"), run.end("run"))[:_LONGEST] if run else []
+        for length in range(len(tokens), 0, -1):
+            value = _value(tokens[:length])
+            if value is not None:
+                break
+        else:
+            return
+        end = tokens[length - 1].end
+        yield end, value
+        equals = end + len(text[end:]) - len(text[end:].lstrip())
+
+
+def _tokens(text: str, start: int, end: int) -> list[_Token]:
+    found: list[_Token] = []
+    for match in _TOKEN.finditer(text, start, end):
+        if match["number"]:
+            value = Decimal(match["number"].replace(",", ""))
+            value = value / 100 if match["percent"] else value
+            found.append(_Token(match.start(), match.end(), "", value))
+        elif match["sign"]:
+            sign = _SIGNS.get(match["sign"], match["sign"])
+            found.append(_Token(match.start(), match.end(), sign))
+        elif match["other"]:
+            found.append(_Token(match.start(), match.end(), "?"))  # a full stop ends a formula
+    return found
+
+
+def _value(tokens: Sequence[_Token]) -> Decimal | None:
+    """Return what a whole formula comes to; ``None`` if it is none."""
+    try:
+        value, rest = _sum(list(tokens))
+    except (DecimalException, ValueError):
+        return None
+    return None if rest else value
+
+
+def _sum(tokens: list[_Token]) -> tuple[Decimal, list[_Token]]:
+    value, tokens = _product(tokens)
+    while tokens and tokens[0].sign in {"+", "-"}:
+        sign = tokens[0].sign
+        other, tokens = _product(tokens[1:])
+        value = value + other if sign == "+" else value - other
+    return value, tokens
+
+
+def _product(tokens: list[_Token]) -> tuple[Decimal, list[_Token]]:
+    value, tokens = _factor(tokens)
+    while tokens and tokens[0].sign in {"*", "/"}:
+        sign = tokens[0].sign
+        other, tokens = _factor(tokens[1:])
+        value = value * other if sign == "*" else value / other
+    return value, tokens
+
+
+def _factor(tokens: list[_Token]) -> tuple[Decimal, list[_Token]]:
+    if tokens and not tokens[0].sign:
+        return tokens[0].value, tokens[1:]
+    if tokens and tokens[0].sign == "(":
+        value, tokens = _sum(tokens[1:])
+        if tokens and tokens[0].sign == ")":
+            return value, tokens[1:]
+    raise ValueError("no number and no bracket")
+
+
+def alike(stated: Decimal, value: Decimal) -> bool:
+    """Return whether ``stated`` is ``value``, rounded, at any power of ten."""
+    if not stated or not value:
+        return stated == value
+    ratio = abs(value / stated)
+    off = abs(ratio.scaleb(-_power(ratio)) - 1)
+    last = Decimal(1).scaleb(_last_digit(stated)) / abs(stated) / 2
+    return off <= max(_ROUNDED, last)
+
+
+def _power(ratio: Decimal) -> int:
+    """Return the power of ten nearest to a ratio."""
+    return round(float(ratio.log10()))
+
+
+def _last_digit(number: Decimal) -> int:
+    """Return the power of ten of the last digit written; noughts at the end count."""
+    exponent = number.as_tuple().exponent
+    return exponent if isinstance(exponent, int) else 0
