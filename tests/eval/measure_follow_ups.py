@@ -1,6 +1,9 @@
 """Measures how well the last question of a conversation finds its page.
 
-    python -m tests.eval.measure_follow_ups --library DIR
+    python -m tests.eval.measure_follow_ups --library DIR [--rewrite]
+
+With ``--rewrite`` the language model (RAG_GENERATOR__MODEL) writes each last question anew first,
+so that it can be understood alone; long on a CPU.
 
 ``follow_ups.jsonl`` holds one conversation a line: ``id``; ``lang``; ``kind`` (``pronoun``,
 ``ellipsis``, ``entity`` and ``year``, which the last question replaces, ``three`` turns, and
@@ -16,20 +19,30 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
 from rag import wiring
 from rag.config import load_settings
 from rag.factory import Factory
+from rag.protocols import never
 from rag.store.keeper import exact_index
 from rag.types import Message, Passage
+from rag.words import Text
 
 if TYPE_CHECKING:
-    from rag.protocols import Retriever
+    from rag.protocols import Retriever, TextGenerator
 
 QUESTIONS = Path(__file__).with_name("follow_ups.jsonl")
+REWRITE = Text(
+    "Questions of one conversation, in order:\n{}\n\nWrite the last one so that it can be "
+    "understood without the others: put in what it refers to, and change nothing else. Answer with "
+    "that one question and nothing else.",
+    "以下是同一段对话中依次提出的问题：\n{}\n\n请改写最后一个问题，使其不看前面的问题也能理解：补上它所指的内容，"
+    "其他不变。只回答这一个问题，不要写别的。",
+)
 Way = Literal["alone", "joined", "read"]
 WAYS: tuple[Way, ...] = ("alone", "joined", "read")
 """The last question alone; joined to the one before; and as the app reads it."""
@@ -89,6 +102,17 @@ def measure(retriever: Retriever, rows: Sequence[FollowUp], way: Way) -> dict[st
     return {group: sum(values) / len(values) for group, values in hits.items()}
 
 
+def rewritten(generator: TextGenerator, row: FollowUp) -> FollowUp:
+    """Return the conversation with its last question as the model writes it anew."""
+    turns = "\n".join(f"{n}. {turn}" for n, turn in enumerate(row.turns, start=1))
+    asked = REWRITE.say("zh" if row.lang == "zh" else "en").format(turns)
+    pieces = generator.stream(
+        [Message("user", asked)], max_tokens=80, temperature=0.0, cancelled=never
+    )
+    said = "".join(piece.text for piece in pieces).strip().split("\n")[0]
+    return replace(row, turns=(*row.turns[:-1], said or row.turns[-1]))
+
+
 def open_retriever(folder: Path) -> Retriever:
     settings = load_settings(None, {**_models(), "RAG_KNOWLEDGE": str(folder)})
     factory = Factory(settings)
@@ -109,11 +133,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--library", type=Path, required=True)
     parser.add_argument("--questions", type=Path, default=QUESTIONS)
+    parser.add_argument("--rewrite", action="store_true")
     options = parser.parse_args()
     retriever, rows = open_retriever(options.library), load_follow_ups(options.questions)
-    for way in WAYS:
-        figures = measure(retriever, rows, way)
-        print(way, " ".join(f"{group} {value:.3f}" for group, value in sorted(figures.items())))
+    ways: list[tuple[str, Way, Sequence[FollowUp]]] = [(way, way, rows) for way in WAYS]
+    if options.rewrite:
+        generator = Factory(load_settings(None)).generator()
+        began = perf_counter()
+        anew = [rewritten(generator, row) for row in rows]
+        print(f"{(perf_counter() - began) / len(rows):.1f} s a rewrite")
+        for row in anew:
+            print(row.id, row.turns[-1])
+        ways += [("rewritten", "alone", anew), ("rewritten, read", "read", anew)]
+    for name, way, asked in ways:
+        figures = measure(retriever, asked, way)
+        print(name, " ".join(f"{group} {value:.3f}" for group, value in sorted(figures.items())))
 
 
 if __name__ == "__main__":
