@@ -167,7 +167,8 @@ class HybridRetriever:
         language = detect_language(question)
         if ranking.legs.across_languages:
             language = "en" if language == "zh" else "zh"
-        lines = by_lines(question, language)
+        among_many = documents is None or len(documents) > 1
+        lines = by_lines(question, language, among_many=among_many)
         if lines is None:
             return ranking
         found = self._rank(lines, k=k, documents=documents)

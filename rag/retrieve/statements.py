@@ -110,11 +110,12 @@ def trust_in_lines(coverage: float, of_lines: float = 1.0) -> float:
     return _TRUST * min(1.0, max(0.0, unstated)) * min(1.0, max(0.0, computable))
 
 
-def by_lines(question: str, language: Language) -> str | None:
+def by_lines(question: str, language: Language, *, among_many: bool = True) -> str | None:
     """Return the lines of financial statements that a question is about, to be searched for.
 
     They come in the ``language`` of the documents, behind the question's names and years;
-    ``None`` for a question that is about none.
+    ``None`` for a question that is about none. ``among_many``: the documents of several
+    firms are asked, so that a firm in lower case must not be lost.
 
     >>> by_lines("Has the working capital of 3M grown in 2022?", "zh")
     '3M 2022 合并资产负债表：货币资金、流动资产合计、流动负债合计'
@@ -137,11 +138,15 @@ def by_lines(question: str, language: Language) -> str | None:
     colon, comma = ("：", "、") if language == "zh" else (": ", ", ")
     parts = [f"{titles[key]}{colon}{comma.join(lines)}" for key, lines in wanted.items()]
     rest = " ".join(vocabulary.pattern.sub(" ", question).split())
-    return " ".join([*_about(question, rest, language), *parts])
+    about = [*_names(question, rest, language), *_years(question)]
+    if about == _years(question) and among_many:
+        said = [sentence for sentence in _SENTENCE.split(question) if vocabulary.named(sentence)]
+        about = vocabulary.pattern.sub(" ", " ".join(said)).split()
+    return " ".join([*about, *parts])
 
 
-def _about(question: str, rest: str, language: Language) -> Iterator[str]:
-    """Yield whose figures they are, and of when.
+def _names(question: str, rest: str, language: Language) -> Iterator[str]:
+    """Yield whose figures they are.
 
     Chinese names are not told from other words: for them stands the ``rest`` of the question
     where documents are Chinese, and nothing where they are not.
@@ -153,7 +158,12 @@ def _about(question: str, rest: str, language: Language) -> Iterator[str]:
     found = dict.fromkeys(name for sentence in sentences for name in names_in(sentence))
     known = (name for name in found if not YEAR.search(name) and not _CURRENCY.match(name))
     yield from (name for name in known if name in rest)
-    yield from dict.fromkeys(match[0].split()[-1] for match in YEAR.finditer(question))
+
+
+def _years(question: str) -> list[str]:
+    if any(map(is_cjk, question)):
+        return []  # they stand in the rest
+    return list(dict.fromkeys(match[0].split()[-1] for match in YEAR.finditer(question)))
 
 
 def _said(words: _Statement | _Lines, language: Language) -> str:

@@ -308,7 +308,7 @@ def test_a_figure_that_no_page_states_is_found_by_its_lines(
     assert found.passages[0].chunk.first_page == page
     assert found.lines
     assert found.seconds.lexical > 0
-    monkeypatch.setattr("rag.retrieve.retriever.by_lines", lambda *_: None)
+    monkeypatch.setattr("rag.retrieve.retriever.by_lines", lambda *_, **__: None)
     alone = library.retriever.search(question, k=3)
     assert alone.passages[0].chunk.first_page != page
     assert alone.relevance <= found.relevance
@@ -327,7 +327,7 @@ def test_a_library_without_statements_is_searched_by_the_question_alone(library,
     question = "How large is the tenant's debt ratio?"
     found = library.retriever.search(question, k=6)
     assert found.lines == ""
-    monkeypatch.setattr("rag.retrieve.retriever.by_lines", lambda *_: None)
+    monkeypatch.setattr("rag.retrieve.retriever.by_lines", lambda *_, **__: None)
     assert library.retriever.search(question, k=6).passages == found.passages
 
 

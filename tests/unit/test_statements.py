@@ -69,6 +69,18 @@ def test_names_and_years_stay_and_words_of_the_task_go() -> None:
     )
 
 
+def test_a_firm_in_lower_case_is_not_lost_among_many() -> None:
+    question = "what was boeing's quick ratio in 2022? round to two decimals."
+    among = by_lines(question, "en")
+    assert among is not None
+    assert "boeing's" in among
+    assert "2022" in among
+    assert "decimals" not in among
+    alone = by_lines(question, "en", among_many=False)
+    assert alone is not None
+    assert alone.startswith("2022 consolidated balance sheets")
+
+
 def test_chinese_questions_keep_what_is_not_the_figure() -> None:
     found = by_lines("比亚迪2022年的速动比率是多少？", "zh")
     assert found is not None
