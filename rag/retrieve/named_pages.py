@@ -87,8 +87,8 @@ def pages_first(
     pages = named_pages(question)
     if not pages:
         return ranking
-    one = documents is not None and len(documents) == 1
-    asked = documents if documents and one else {place[0] for place in ranking.places.values()}
+    asked = {place[0] for place in ranking.places.values()} if documents is None else documents
+    one = len(asked) == 1
     there = store.on_pages(pages, asked)
     if not one:
         there = [chunk_id for chunk_id in there if chunk_id in ranking.places]

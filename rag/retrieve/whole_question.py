@@ -11,6 +11,7 @@ import re
 import unicodedata
 
 from rag.reading import Task
+from rag.retrieve.named_pages import named_pages
 
 _DOC = (
     r"(?:documents?|files?|pdfs?|reports?|papers?|articles?|essays?|books?|manuals?|contracts?|"
@@ -160,10 +161,12 @@ def whole_task(question: str, *, documents: int) -> Task | None:
     True
     """
     asked = _GAP.sub("", unicodedata.normalize("NFKC", question)).strip()
-    if _COMPARE.search(asked) or _COMPARE_ZH.search(asked):
-        if documents > 1 or _SEVERAL.search(asked) or _SEVERAL_ZH.search(asked):
-            return "compare"
-        return None
+    several = documents > 1 or _SEVERAL.search(asked) or _SEVERAL_ZH.search(asked)
+    compares = _COMPARE.search(asked) or _COMPARE_ZH.search(asked)
+    if named_pages(asked) or (compares and not several):
+        return None  # a search finds what stands on a page, and two things that are no documents
+    if compares:
+        return "compare"
     if _LIST.search(asked) or _LIST_ZH.search(asked):
         return "list"
     if _COUNT.search(asked) or _COUNT_ZH.search(asked):

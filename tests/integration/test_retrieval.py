@@ -350,6 +350,8 @@ LETTERS = [
 def test_the_page_that_a_question_names_comes_first(tmp_path):
     library = PageLibrary(tmp_path, HashingEmbedder())
     library.add("letters", LETTERS)
+    (passage, *_) = library.retriever.search("What stands on the last page?", k=3).passages
+    assert passage.chunk.first_page == 3  # the only document there is
     library.add("others", [*LETTERS[:2], "Signed in Boston."])
 
     def first(question: str, documents: list[str] | None) -> tuple[str, int]:
@@ -377,6 +379,7 @@ def test_a_page_is_also_named_by_what_is_printed_on_it(tmp_path):
 def test_a_page_that_is_asked_for_is_not_refused(tmp_path):
     library = PageLibrary(tmp_path, HashingEmbedder())
     library.add("letters", LETTERS)
+    library.add("others", ["Bread is baked at night.", "Cheese is stored in cellars."])
     search = library.retriever.search
     asked, strange = "What do we have here, on page {}?", "Which mushrooms are edible, on page {}?"
     assert search(asked.format(2), k=3, documents=["letters"]).relevance >= 0.5

@@ -126,6 +126,14 @@ def test_an_ordinary_question_is_not_taken_for_one(question: str) -> None:
     assert whole_task(question, documents=1) is None
 
 
+@pytest.mark.parametrize(
+    "question",
+    ["List everything on page 4", "列出第2页的所有要点", "List all dates on the cover page"],
+)
+def test_a_page_is_searched_and_not_read_whole(question: str) -> None:
+    assert whole_task(question, documents=1) is None
+
+
 def test_two_things_are_compared_whole_only_if_they_are_documents() -> None:
     names = {"a": ["lease-a.pdf"], "b": ["lease b.pdf"], "c": ["rtx4090-llm.pdf", "显卡指南"]}
     for question, ids in (
