@@ -8,11 +8,11 @@ names and negations are then checked one by one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from rag.generate.bare import bare, without_pages
 from rag.generate.calculated import Calculated, check_calculations
 from rag.generate.checks import Claim, Source, doubts, gravest
 from rag.generate.refusal import is_refusal
@@ -42,15 +42,6 @@ _DATED = 0.3  # of a figure's weight: a year stands on every other line of a rep
 _QUESTION = 0.3  # what the question's words add: a bare "$1,577" says little of its place
 _CHINESE_LETTERS = 0.15  # share of the letters from which a passage counts as Chinese
 _ACROSS_SUPPORT = 0.3  # support by meaning alone; numbers and names must add the rest
-# What a model adds around its claims: list marks, citation marks, emphasis.
-_LEAD = re.compile(
-    r"^\s*(?:(?:according to|based on|as (?:stated|mentioned) in) (?:the|these|your) (?:\w+ )?"
-    r"(?:document|passage|text|context|information|excerpt)s?[^,]{0,40},\s+"
-    r"|根据(?:上述|以上|所给|提供的|给定的)?(?:文件|文档|资料|段落|内容|信息|原文|文中)[^，,]{0,8}[，,])",
-    re.IGNORECASE,
-)
-_TIMES = r"(?!(?:(?<=[\d)）%])|(?<=[\d)）%] ))\* ?[\d(（$€£¥])"  # 135,987 * 100 is no markup
-_MARKUP = re.compile(rf"^\s*(?:[-*+•]|\(?\d{{1,2}}[.)、])\s+|\[\d{{1,3}}\]|{_TIMES}[*_`#|]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +101,15 @@ class Linker:
 
     def judge(self, answer: str, start: int, end: int) -> Sentence | None:
         """Return the sentence ``answer[start:end]``, judged; ``None`` for one without words."""
-        text = _LEAD.sub("", _MARKUP.sub(" ", answer[start:end]))
+        text = bare(answer[start:end])
         claim = Claim(text, frozenset(self._terms(text)))
         if not claim.terms:
             return None
         if is_refusal(text):
             return Sentence(start, end, "not_in_documents")
         match = self._best(claim)
+        if match is not None:
+            claim, match = self._without_page(claim, match)
         calculated = check_calculations(claim, self._sources)
         if match is None or (match.support < WEAK and not calculated.doubt):
             return Sentence(start, end, "unsupported", reason="nowhere")
@@ -124,6 +117,16 @@ class Linker:
         if verdict == "unsupported" and match.support < SUPPORTED:
             return Sentence(start, end, verdict, reason=reason)
         return Sentence(start, end, verdict, (self._evidence(match),), reason)
+
+    def _without_page(self, claim: Claim, match: _Match) -> tuple[Claim, _Match]:
+        """Leave out "on page 14" where the evidence stands on that page: no text says so."""
+        shown, at = self._passages[match.span.passage], self._evidence(match).page
+        known = {str(at), shown.label if at == shown.chunk.first_page else ""}
+        text = without_pages(claim.text, known)
+        if text == claim.text:
+            return claim, match
+        placed = Claim(text, frozenset(self._terms(text)))
+        return placed, replace(match, support=self._held(placed, placed.terms, match.span))
 
     def _verdict(self, claim: Claim, match: _Match, sums: Calculated) -> tuple[Verdict, str]:
         """Return supported if the place says enough of it and nothing in it is in doubt."""

@@ -228,3 +228,19 @@ def test_between_languages_names_are_not_asked_for_but_numbers_are():
     assert right.verdict == "supported"
     (wrong,) = linked(answer.format("330 million yuan"), passages=[BERICHT], embed=embed)
     assert (wrong.verdict, wrong.reason) == ("unsupported", "number:330 million yuan")
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        ("The fee on page 7 is $1,577.00 a month.", "supported"),
+        ("On page 7, the agreement ends on May 5, 2020.", "supported"),
+        ("The fee on page 8 is $1,577.00 a month.", "weak"),
+        ("The fee on page 7 is $1,575.00 a month.", "unsupported"),
+        ("第3页上 RTX 4090 的功耗为 450W。", "supported"),
+        ("第9页上 RTX 4090 的功耗为 450W。", "unsupported"),
+    ],
+)
+def test_a_page_that_an_answer_names_is_that_of_its_evidence(answer, verdict):
+    (sentence,) = linked(answer)
+    assert sentence.verdict == verdict, sentence.reason
