@@ -81,7 +81,7 @@ def passage_step(pieces: Pieces) -> Step:
 
 def search_steps(trace: SearchTrace, passage: PassageTrace, *, k: int) -> list[Step]:
     """Say what both legs, their fusion, the spreading of pages and a reranker did with it."""
-    proposed = passage.words.proposed or passage.meaning.proposed
+    proposed = passage.fused is not None  # by a leg, by lines of statements or by its page
     steps = [_words(passage, lost=not proposed), _leg("meaning", passage.meaning, not proposed)]
     if not proposed:
         return steps

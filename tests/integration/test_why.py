@@ -397,3 +397,24 @@ def test_asking_why_changes_nothing(home: Home) -> None:
     before = ledger.read_bytes()
     home.why("What is the rent?", RENT)
     assert ledger.read_bytes() == before
+
+
+def test_what_only_lines_of_a_statement_found_is_told(small: Home) -> None:
+    home = small
+    sheet = (
+        "Consolidated Balance Sheets\nCash and cash equivalents 689\nTrade receivables, net 1,875"
+        "\nTotal current assets 5,308\nTotal current liabilities 4,476"
+    )
+    write_pdf(home.folder / "report.pdf", [sheet])
+    for number in range(12):
+        write_pdf(home.folder / f"minutes {number}.pdf", [f"The quick vote of item {number}."])
+    home.sync()
+    found = home.why(
+        "Is the quick ratio healthy?",
+        "Total current liabilities 4,476",
+        RAG_RETRIEVE__CANDIDATES="5",
+    )
+    assert found.outcome.code == "prompt", lines(found)
+    assert "balance sheets" in str(step(found, "fusion").numbers["lines"])
+    assert "balance sheets" in step(found, "fusion").what.en
+    assert step(found, "words").passed is None, "no leg found it, and that did not lose it"
