@@ -32,6 +32,9 @@ class Text:
         return self.en
 
 
+_DRAWN = re.compile(r"(?:[_\-–—=*~]\s?){4,}\s*")
+
+
 def shown(name: str) -> str:
     r"""Return a file's name on one line, with nothing in it that could steer a terminal.
 
@@ -100,3 +103,12 @@ def detect_language(text: str) -> Language:
         return "en"
     words = sum(1 for _ in _WORD.finditer(text))
     return "zh" if chinese > words else "en"
+
+
+def undrawn(heading: str) -> str:
+    """Return a heading without the lines that are drawn with signs, as on title pages.
+
+    >>> undrawn("________________ BEST BUY CO., INC. › Item 8"), undrawn("--- ")
+    ('BEST BUY CO., INC. › Item 8', '---')
+    """
+    return _DRAWN.sub("", heading).strip()

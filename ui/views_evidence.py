@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from html import escape
 
 from rag.types import Box, Chunk, Evidence, Passage, Sentence
-from rag.words import Language
+from rag.words import Language, undrawn
 from ui.screen import PageSizes, Turn, passage_of
 from ui.views import attribute, page_words, word
 from ui.words import say
@@ -140,7 +140,8 @@ def _card(
     )
     if passage.ranks.rerank is not None:
         ranks += say("ranks_read", language, rerank=passage.ranks.rerank)
-    heading = f'<span class="path">{escape(chunk.heading)}</span>' if chunk.heading else ""
+    path = undrawn(chunk.heading)
+    heading = f'<span class="path">{escape(path)}</span>' if path else ""
     columns = (
         f'<span class="columns">{escape(_excerpt(chunk.context))}</span>' if chunk.context else ""
     )

@@ -11,7 +11,7 @@ import typer
 
 from rag.cli.context import Context, JsonOption, print_json
 from rag.cli.reading import only, opened
-from rag.words import Text
+from rag.words import Text, undrawn
 
 if TYPE_CHECKING:
     from rag.reading import AskMode
@@ -99,7 +99,8 @@ def search(
 
 def _place(context: Context, passage: Passage) -> str:
     page = passage.chunk.first_page
-    heading = f" · {passage.chunk.heading}" if passage.chunk.heading else ""
+    path = undrawn(passage.chunk.heading)
+    heading = f" · {path}" if path else ""
     return context.say(
         Text(
             f"{passage.document}, page {page}{heading}",

@@ -138,22 +138,20 @@ def by_lines(question: str, language: Language, *, among_many: bool = True) -> s
     colon, comma = ("：", "、") if language == "zh" else (": ", ", ")
     parts = [f"{titles[key]}{colon}{comma.join(lines)}" for key, lines in wanted.items()]
     rest = " ".join(vocabulary.pattern.sub(" ", question).split())
-    about = [*_names(question, rest, language), *_years(question)]
+    if any(map(is_cjk, question)):
+        # Chinese names are not told from other words: the rest of the question stands for them,
+        # which the embedder understands across languages, too
+        about = [rest] if language == "zh" or among_many else _LATIN.findall(rest)
+        return " ".join([*about, *parts])
+    about = [*_names(question, rest), *_years(question)]
     if about == _years(question) and among_many:
         said = [sentence for sentence in _SENTENCE.split(question) if vocabulary.named(sentence)]
         about = vocabulary.pattern.sub(" ", " ".join(said)).split()
     return " ".join([*about, *parts])
 
 
-def _names(question: str, rest: str, language: Language) -> Iterator[str]:
-    """Yield whose figures they are.
-
-    Chinese names are not told from other words: for them stands the ``rest`` of the question
-    where documents are Chinese, and nothing where they are not.
-    """
-    if any(map(is_cjk, question)):
-        yield from [rest] if language == "zh" else _LATIN.findall(rest)
-        return
+def _names(question: str, rest: str) -> Iterator[str]:
+    """Yield whose figures they are, of a question in English."""
     sentences = _SENTENCE.split(question)
     found = dict.fromkeys(name for sentence in sentences for name in names_in(sentence))
     known = (name for name in found if not YEAR.search(name) and not _CURRENCY.match(name))
@@ -161,8 +159,6 @@ def _names(question: str, rest: str, language: Language) -> Iterator[str]:
 
 
 def _years(question: str) -> list[str]:
-    if any(map(is_cjk, question)):
-        return []  # they stand in the rest
     return list(dict.fromkeys(match[0].split()[-1] for match in YEAR.finditer(question)))
 
 

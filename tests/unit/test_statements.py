@@ -90,9 +90,13 @@ def test_chinese_questions_keep_what_is_not_the_figure() -> None:
 
 
 def test_across_languages_lines_are_in_the_documents_language() -> None:
-    found = by_lines("波音 Boeing 2022年的毛利率", "en")
-    assert found is not None
-    assert found.startswith("Boeing 2022 consolidated statements of income")
+    question = "波音 Boeing 2022年的毛利率"
+    alone = by_lines(question, "en", among_many=False)
+    assert alone is not None
+    assert alone.startswith("Boeing 2022 consolidated statements of income")
+    among = by_lines(question, "en")
+    assert among is not None
+    assert among.startswith("波音 Boeing 2022年的 consolidated statements of income")
 
 
 def test_the_longer_of_two_names_counts() -> None:
