@@ -22,6 +22,7 @@ _TOKEN = re.compile(
 )
 _LONGEST = 60  # numbers and signs; a rule of dashes is no formula
 _SIGNS = {"（": "(", "）": ")", "−": "-", "–": "-", "×": "*", "x": "*", "·": "*", "÷": "/"}
+_POWERS = {0, 2, 3, 4, 6, 8, 9}  # percent, thousands, 万, millions, 亿, billions
 _ROUNDED = Decimal("0.005")  # of the value; more only where the result has few digits
 
 
@@ -44,10 +45,7 @@ class Calculation:
 
     @property
     def right(self) -> bool:
-        """Whether the result is that of the formula, rounded, at any power of ten.
-
-        A ratio is as good in percent, and a sum in millions.
-        """
+        """Whether the result is that of the formula, rounded; see ``alike``."""
         return alike(self.stated, self.value)
 
 
@@ -157,18 +155,17 @@ def _factor(tokens: list[_Token]) -> tuple[Decimal, list[_Token]]:
 
 
 def alike(stated: Decimal, value: Decimal) -> bool:
-    """Return whether ``stated`` is ``value``, rounded, at any power of ten."""
+    """Return whether ``stated`` is ``value``, rounded, in percent or at another scale.
+
+    A ratio is as good in percent, and a sum in millions; ten times as much is neither.
+    """
     if not stated or not value:
         return stated == value
     ratio = abs(value / stated)
-    off = abs(ratio.scaleb(-_power(ratio)) - 1)
+    power = round(float(ratio.log10()))
+    off = abs(ratio.scaleb(-power) - 1)
     last = Decimal(1).scaleb(_last_digit(stated)) / abs(stated) / 2
-    return off <= max(_ROUNDED, last)
-
-
-def _power(ratio: Decimal) -> int:
-    """Return the power of ten nearest to a ratio."""
-    return round(float(ratio.log10()))
+    return abs(power) in _POWERS and off <= max(_ROUNDED, last)
 
 
 def _last_digit(number: Decimal) -> int:

@@ -32,7 +32,7 @@ class Calculated:
 
 def check_calculations(claim: Claim, sources: Sequence[Source]) -> Calculated:
     """Do the sums of a sentence again; a wrong one is a grave doubt, a right one a mild one."""
-    found = calculations(claim.text)
+    found = [one for one in calculations(claim.text) if not _labelled(one, claim)]
     for one in found:
         if not one.right:
             return Calculated(Doubt(f"arithmetic:{_rounded(one.value)}", grave=True))
@@ -40,6 +40,16 @@ def check_calculations(claim: Claim, sources: Sequence[Source]) -> Calculated:
         return Calculated()
     inside = frozenset(q for q in claim.quantities if any(_of(q, one) for one in found))
     return Calculated(Doubt(f"computed:{_rounded(found[-1].value)}"), inside)
+
+
+def _labelled(one: Calculation, claim: Claim) -> bool:
+    """Say whether a number of the sum is a name's or a year: "RTX 4090 x 2", "2023/2022"."""
+    dates = [q for q in claim.quantities if q.date]
+    return any(
+        claim.is_named(Quantity(start, end, value))
+        or any(q.start < end and start < q.end for q in dates)
+        for start, end, value in one.operands
+    )
 
 
 def _stands(operand: tuple[int, int, Decimal], sources: Sequence[Source]) -> bool:

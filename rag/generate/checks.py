@@ -40,12 +40,12 @@ class Claim:
     @cached_property
     def quantities(self) -> tuple[Quantity, ...]:
         """Its quantities, without numbers that belong to a name."""
-        return tuple(q for q in self._found if not self._named(q))
+        return tuple(q for q in self._found if not self.is_named(q))
 
     @cached_property
     def names(self) -> tuple[Name, ...]:
         """Its names, those of numbered things as one: RTX 4090."""
-        numbered = [self._numbered(q) for q in self._found if self._named(q)]
+        numbered = [self._numbered(q) for q in self._found if self.is_named(q)]
         dated = [(q.start, q.end) for q in self.quantities]
         plain = [
             name
@@ -73,7 +73,8 @@ class Claim:
         start = match.start() if match else quantity.start
         return Name(start, quantity.end, (self.text[start : quantity.end],), quoted=True)
 
-    def _named(self, quantity: Quantity) -> bool:
+    def is_named(self, quantity: Quantity) -> bool:
+        """Say whether a number belongs to a name: RTX 4090, Item 7."""
         plain = not (quantity.unit or quantity.scaled or quantity.date or quantity.code)
         return plain and bool(_NUMBERED_NAME.search(self.text, 0, quantity.start))
 

@@ -44,6 +44,8 @@ def test_a_right_sum_is_right(text: str, value: str | None) -> None:
         "2 + 2 = 5",
         "10 / 4 = 2.5 = 26%",
         "700 - 70 = 603",
+        "1,577 / 32,765 = 48%",
+        "689 * 2 = 13,780",
     ],
 )
 def test_a_wrong_sum_is_wrong(text: str) -> None:
@@ -77,8 +79,8 @@ Trade receivables, net 1,875
 Total current liabilities 4,476"""
 
 
-def judged(answer: str) -> Sentence:
-    passage = Passage(1, Chunk("d", 0, len(SHEET), 1, 1, SHEET), "a.pdf", "a.pdf")
+def judged(answer: str, text: str = SHEET) -> Sentence:
+    passage = Passage(1, Chunk("d", 0, len(text), 1, 1, text), "a.pdf", "a.pdf")
     (sentence,) = link(
         answer, [passage], terms=BilingualAnalyser().terms, page_of=lambda *_: 1, embed=None
     )
@@ -104,6 +106,7 @@ def judged(answer: str) -> Sentence:
         ("The quick ratio of Amcor is 0.57.", "unsupported", "nowhere"),
         ("Twice the **cash** of Amcor: 689 * 2 = **1,378**.", "weak", "computed:1,378"),
         ("Cash and cash equivalents of Amcor were 689.", "supported", ""),
+
     ],
 )  # fmt: skip
 def test_a_computed_sentence_is_as_good_as_its_sum(answer: str, verdict: str, reason: str) -> None:
@@ -111,3 +114,21 @@ def test_a_computed_sentence_is_as_good_as_its_sum(answer: str, verdict: str, re
     assert (sentence.verdict, sentence.reason) == (verdict, reason)
     for language in ("en", "zh"):
         assert not reason or reason.partition(":")[2] in doubt_text(sentence.reason, language)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Two cards of the kind RTX 4090 x 2 = 48 GB of memory.",
+        "The margin of the segment (2023/2022) = 18.5%.",
+    ],
+)
+def test_names_and_years_are_no_sums(sentence: str) -> None:
+    assert judged(sentence, sentence).verdict == "supported"
+
+
+def test_a_number_of_the_text_may_be_said_and_computed_with() -> None:
+    text = "Net sales of the firm were 14,694, and its cost of sales was 11,969 in the year."
+    sum_ = "so its margin is (14,694 - 11,969) / 14,694 = 18.5%"
+    found = judged(f"{text[:-1]}, {sum_}.", text)
+    assert (found.verdict, found.reason) == ("weak", "computed:0.1854")

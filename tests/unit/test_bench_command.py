@@ -63,7 +63,7 @@ def test_the_rows_come_as_the_contract_says(tmp_path: Path) -> None:
     assert row.keys() >= CONTRACT
     assert row["engine"] == row["model"] == "echo"
     assert row["decode_tokens_per_s"] > 0
-    assert row["follow_up_s"] is not None  # an echo needs no time that a clock must see
+    assert row["follow_up_s"] > 0
     assert row["repetitions"] == 2
     assert row["accuracy"]["n"] == 3
     assert 0 < row["peak_bytes"] < 500_000_000  # its own, not that of the process of the tests
