@@ -169,7 +169,7 @@ def doubts(
         if doubt := _name_doubt(claim, name, source, foreign=foreign):
             yield doubt
     if not foreign:
-        for quantity in exchanged(claim.text, claim.numbers, span) if not calculated else ():
+        for quantity in exchanged(claim.text, claim.numbers, span):
             yield Doubt(f"elsewhere:{claim.said(quantity)}")
         yield from _contrary(claim, span, source)
 
