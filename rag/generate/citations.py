@@ -119,9 +119,9 @@ class Linker:
         return Sentence(start, end, verdict, (self._evidence(match),), reason)
 
     def _without_page(self, claim: Claim, match: _Match) -> tuple[Claim, _Match]:
-        """Leave out "on page 14" where the evidence stands on that page: no text says so."""
-        shown, at = self._passages[match.span.passage], self._evidence(match).page
-        known = {str(at), shown.label if at == shown.chunk.first_page else ""}
+        """Leave out "on page 14" where the passage stands on that page: no text says so."""
+        shown = self._passages[match.span.passage]
+        known = {*map(str, range(shown.chunk.first_page, shown.chunk.last_page + 1)), shown.label}
         text = without_pages(claim.text, known)
         if text == claim.text:
             return claim, match

@@ -159,9 +159,12 @@ class HybridRetriever:
         return replace(ranking, legs=legs, reread=[*spread_again, *rest])
 
     def _read(self, question: str, *, k: int, documents: Collection[str] | None) -> Ranking:
-        """Rank a question by itself, by the pages it names and by the lines of its figures."""
+        """Rank a question by itself, by the lines of its figures and by the pages it names."""
+        ranking = self._with_lines(question, k=k, documents=documents)
+        return pages_first(question, ranking, self._store, documents)
+
+    def _with_lines(self, question: str, *, k: int, documents: Collection[str] | None) -> Ranking:
         ranking = self._rank(question, k=k, documents=documents)
-        ranking = pages_first(question, ranking, self._store, documents)
         if not trust_in_lines(ranking.coverage):
             return ranking
         language = detect_language(question)

@@ -163,7 +163,8 @@ def whole_task(question: str, *, documents: int) -> Task | None:
     asked = _GAP.sub("", unicodedata.normalize("NFKC", question)).strip()
     several = documents > 1 or _SEVERAL.search(asked) or _SEVERAL_ZH.search(asked)
     compares = _COMPARE.search(asked) or _COMPARE_ZH.search(asked)
-    if named_pages(asked) or (compares and not several):
+    pages = set(named_pages(asked))
+    if (pages and not pages >= {1, -1}) or (compares and not several):
         return None  # a search finds what stands on a page, and two things that are no documents
     if compares:
         return "compare"

@@ -392,3 +392,12 @@ def test_a_page_that_is_asked_for_is_not_refused(tmp_path):
     assert search(asked.format(2), k=3, documents=["letters"]).relevance >= 0.5
     assert search(strange.format(9), k=3, documents=["letters"]).relevance < 0.3  # no such page
     assert search(strange.format(2), k=3).relevance < 0.3  # of which document?
+
+
+def test_a_named_page_leads_before_the_lines_of_a_figure(tmp_path):
+    library = PageLibrary(tmp_path, HashingEmbedder())
+    library.add("report", REPORT)
+    question = "What does it say of the quick ratio on page 2?"
+    found = library.retriever.search(question, k=3, documents=["report"])
+    assert [passage.chunk.first_page for passage in found.passages][:2] == [2, 3]
+    assert found.lines

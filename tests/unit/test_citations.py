@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -244,3 +246,12 @@ def test_between_languages_names_are_not_asked_for_but_numbers_are():
 def test_a_page_that_an_answer_names_is_that_of_its_evidence(answer, verdict):
     (sentence,) = linked(answer)
     assert sentence.verdict == verdict, sentence.reason
+
+
+def test_any_page_of_a_passage_may_be_named():
+    text = "The fee is $1,577.00 a month."
+    over = passage(text, id=1, document_id="lease", start=40, page=7)
+    over = replace(over, chunk=replace(over.chunk, last_page=8), label="v")
+    for said, verdict in (("8", "supported"), ("9", "weak")):
+        (sentence,) = linked(f"The fee on page {said} is $1,577.00 a month.", passages=[over])
+        assert sentence.verdict == verdict

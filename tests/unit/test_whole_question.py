@@ -134,6 +134,17 @@ def test_a_page_is_searched_and_not_read_whole(question: str) -> None:
     assert whole_task(question, documents=1) is None
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        "List all dates from the first page to the last page",
+        "列出从第一页到最后一页的所有日期",
+    ],
+)
+def test_from_the_first_page_to_the_last_is_the_whole(question: str) -> None:
+    assert whole_task(question, documents=1) == "list"
+
+
 def test_two_things_are_compared_whole_only_if_they_are_documents() -> None:
     names = {"a": ["lease-a.pdf"], "b": ["lease b.pdf"], "c": ["rtx4090-llm.pdf", "显卡指南"]}
     for question, ids in (
