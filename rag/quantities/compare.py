@@ -18,14 +18,19 @@ Difference = Literal["absent", "unit", "scale"]
 TOLERANCE = Decimal("0.01")
 """How far "about 1.2 billion" and a rounded figure may be from what stands there."""
 _PERCENT = frozenset({"%", "pp", "bp"})
-_SCALE = re.compile(
-    r"\b(?P<en>thousand|million|billion)s\b|(?P<noughts>['’]?000)s?\b(?!,)|[$€£]\s?(?P<letter>[mkMK])\b"
-    r"|(?:单位|單位|金额|金額)[^\n]{0,12}?(?P<unit>百万|千万|千|万|亿|百萬|萬|億)"
-    r"|[(（](?:人民币|人民幣|单位：?)?(?P<zh>百万|千万|千|万|亿|百萬|萬|億)[^\s()（）]{0,4}[)）]"
-)  # fmt: skip
+_ZH_SCALES = "百万|千万|十亿|万亿|千|万|亿|百萬|千萬|十億|萬億|萬|億"
+_SCALE = re.compile(  # IN THOUSANDS, (Millions, except per share), (RMB million), $m, （百万元）
+    r"\b(?P<en>thousand|million|billion)s\b|(?P<noughts>['’]?000)s?\b(?!,)"
+    r"|[(（](?:[^\s()（）\d]{1,12}\s){0,3}(?P<one>thousand|million|billion)[)）]"
+    r"|[$€£¥]\s?(?P<letter>mm|mn|bn|[mkb])\b"
+    rf"|(?:单位|單位|金额|金額)[^\n]{{0,12}}?(?P<unit>{_ZH_SCALES})"
+    rf"|[(（]以?(?:人民币|人民幣|单位：?)?(?P<zh>{_ZH_SCALES})[^\s()（）]{{0,4}}[)）]",
+    re.IGNORECASE,
+)
 _POWERS = {
-    "thousand": 3, "million": 6, "billion": 9, "m": 6, "k": 3, "千": 3, "万": 4, "萬": 4,
-    "百万": 6, "百萬": 6, "千万": 7, "亿": 8, "億": 8,
+    "thousand": 3, "million": 6, "billion": 9, "m": 6, "k": 3, "b": 9, "mm": 6, "mn": 6, "bn": 9,
+    "千": 3, "万": 4, "萬": 4, "百万": 6, "百萬": 6, "千万": 7, "千萬": 7, "亿": 8, "億": 8,
+    "十亿": 9, "十億": 9, "万亿": 12, "萬億": 12,
 }  # fmt: skip
 
 
@@ -103,10 +108,8 @@ def _powers(text: str) -> Iterator[int]:
     for match in _SCALE.finditer(text):
         if match["noughts"]:
             yield 3
-        elif written := match["en"] or match["unit"] or match["zh"]:
-            yield _POWERS[written]
         else:
-            yield _POWERS[match["letter"].lower()]
+            yield _POWERS[match[str(match.lastgroup)].lower()]
 
 
 def _difference(wanted: Quantity, place: Place) -> Difference | None:

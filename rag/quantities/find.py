@@ -14,10 +14,11 @@ from rag.quantities.numerals import (
     CHINESE_SCALES,
     ENGLISH,
     ENGLISH_SCALES,
+    LONGEST_NUMBER,
     chinese_number,
     english_number,
 )
-from rag.quantities.units import AFTER, CURRENCY_SIGNS, read_unit
+from rag.quantities.units import AFTER, COUNTS, CURRENCY_SIGNS, MONEY, read_unit
 from rag.quantities.values import Day, Quantity
 
 _FULL_WIDTH = re.compile("[\uff01-\uff5e]")
@@ -28,7 +29,11 @@ _SIGNS = {
 }  # fmt: skip
 _LOWER = {0x41 + i: 0x61 + i for i in range(26)}
 # Each begins with what a number begins with: that is what the engine can skip to.
-_DIGITS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:[.:][0-9]+)*")
+_DIGITS = re.compile(
+    r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?"
+    r"|[0-9]+(?:\.[0-9]+){2,}"  # 192.168.0.1: what stands behind its colon is another number
+    r"|[0-9]+(?:[.:][0-9]+)*"
+)
 _CLOCK = re.compile(r"[0-2]?[0-9]:[0-5][0-9](?::[0-5][0-9])?\Z")
 _CODE_BEFORE = re.compile(r"(?:[0-9][A-Za-z]|[A-Z])-\Z")
 _SECTION = re.compile(r"(?:\([a-z0-9]{1,3}\))+(?=\W|\Z)")  # 6(c)(ii): written as one
@@ -49,6 +54,8 @@ _ABOUT_BEFORE = re.compile(
 )
 _ABOUT_AFTER = re.compile(r"[^\s\d，。,.;；]{0,4}(?:左右|上下)")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)(?![a-z])")
+_SHORT_NAME = re.compile(r"[0-9][mk]|10k")  # 3M, 4K, 8K, 10K
+_COUNTED = re.compile(r" [a-z]{3,}s\b")
 _DECADE = re.compile(r"\d0'?s(?![a-z])")
 _CODE = re.compile(r"[a-z_]|-[a-z](?![a-z])")  # 4090Ti, 10-K: a name, not a number
 _BREAK = frozenset(" \n\r\t,.;:!?|/*\"'，。；：！？、")
@@ -150,14 +157,14 @@ class _Reader:
         if before == "_" or (before.isalnum() and before < _CJK):
             return None  # A100, x86_64: a name
         if before == "第" and written.isdigit():
-            return Quantity(start - 1, end, code=f"第{int(written)}")
+            return Quantity(start - 1, end, code=f"第{written.lstrip('0') or '0'}")
         if before == "-" and _CODE_BEFORE.search(self._wide, max(0, start - 3), start):
             return None  # 13a-15, COVID-19
-        if ":" in written or written.count(".") > 1:
-            if ":" not in written or _CLOCK.match(written):
-                return Quantity(start, end, code=written)
-            end = start + written.index(":")  # 3:1, a ratio
-            written = self._low[start:end]
+        if ":" in written and not _CLOCK.match(written):
+            written = written[: written.index(":")]  # 3:1, a ratio
+            end = start + len(written)
+        if ":" in written or written.count(".") > 1 or len(written) > LONGEST_NUMBER:
+            return Quantity(start, end, code=written)
         if section := _SECTION.match(self._low, end):
             return Quantity(start, section.end(), code=self._low[start : section.end()])
         return self._measured(start, end, Decimal(written.replace(",", "")))
@@ -195,7 +202,7 @@ class _Reader:
         """Return the number with what stands around it; ``None`` if it is part of a name."""
         begin, money = self._currency(start)
         minus = begin < start and self._wide[start - 1] in "(-"
-        power, end = self._scale(end, money=bool(money))
+        power, end = self._scale(start, end, money=bool(money))
         unit, end = self._unit(end)
         if unit is None or (needs_unit and not (unit or power)):
             return None
@@ -221,21 +228,34 @@ class _Reader:
         sign = _CURRENCY.search(self._wide, max(0, start - _LONGEST_CURRENCY), start)
         return (sign.start(), CURRENCY_SIGNS[sign["sign"]]) if sign else (start, "")
 
-    def _scale(self, end: int, *, money: bool) -> tuple[int, int]:
+    def _scale(self, start: int, end: int, *, money: bool) -> tuple[int, int]:
         """Return the power of ten that a word of scale stands for, and where it ends."""
-        if self._low[end : end + 1] in _BREAK and self._low[end : end + 1] != " ":
-            return 0, end
-        match = _SCALE.match(self._low, end)
+        broken = self._low[end : end + 1] in _BREAK and self._low[end : end + 1] != " "
+        match = None if broken else _SCALE.match(self._low, end)
         if match is None:
             return 0, end
         if name := match["zh"]:
             return CHINESE_SCALES[name], match.end()
         if letter := match["letter"]:
             attached = self._wide[end : match.end()].isupper() and len(letter) == 1
-            return (ENGLISH_SCALES[letter.strip()], match.end()) if money or attached else (0, end)
+            counts = money or (attached and not self._is_name(start, match.end()))
+            return (ENGLISH_SCALES[letter.strip()], match.end()) if counts else (0, end)
         if match["word"] == "mm" and not money:  # millimetres
             return 0, end
         return ENGLISH_SCALES[match["word"]], match.end()
+
+    def _is_name(self, start: int, end: int) -> bool:
+        """Say whether 3M is the firm: few digits, and nothing behind it that is counted.
+
+        3M dollars, 5M people and 5M users are numbers, as 12M and 3.5M are by themselves.
+        """
+        written = self._low[start:end]
+        if not _SHORT_NAME.fullmatch(written):
+            return False
+        unit = AFTER.match(self._wide, end)
+        if unit and (read_unit(unit) or "") in MONEY | COUNTS:
+            return False
+        return written == "3m" or not _COUNTED.match(self._low, end)
 
     def _unit(self, end: int) -> tuple[str | None, int]:
         """Return the unit, "" for none, ``None`` for a name such as 4090Ti; and where it ends."""

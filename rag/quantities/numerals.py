@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+LONGEST_NUMBER = 40
+"""Characters of a number at most; what is longer is a key or a row of the same character, and
+Python refuses to read more than 4,300 digits."""
+
 _DIGITS = {digit: value for value, digits in enumerate(
     ("〇零○", "一壹", "二贰貳两兩", "三叁參", "四肆", "五伍", "六陆陸", "七柒", "八捌", "九玖")
 ) for digit in digits}  # fmt: skip
@@ -42,11 +46,13 @@ ENGLISH = rf"(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})(?:[ -](?:and 
 
 
 def chinese_number(run: str) -> Decimal | None:
-    """Return the value of a Chinese numeral; ``None`` if the run is none.
+    """Return the value of a Chinese numeral; ``None`` if the run is none, or far too long.
 
     >>> [chinese_number(run) for run in ("三百二十", "二〇一八", "三点五", "两亿三千万", "点点")]
     [Decimal('320'), Decimal('2018'), Decimal('3.5'), Decimal('230000000'), None]
     """
+    if len(run) > LONGEST_NUMBER:
+        return None
     whole, point, fraction = re.match(rf"([^{_POINT}]*)([{_POINT}]?)(.*)", run).groups()  # type: ignore[union-attr]
     if point:
         scale = 1
@@ -106,6 +112,8 @@ def english_number(words: str) -> Decimal | None:
                 return None  # "five six": two numbers
             section += value
         elif word == "hundred":
+            if section >= 100:  # noqa: PLR2004 - "hundred hundred"
+                return None
             section = (section or 1) * 100
         else:
             step = _STEPS[word]

@@ -181,3 +181,41 @@ def test_a_megabyte_takes_no_longer_than_a_second():
     assert quantities(text)
     per_second = len(text.encode()) / (time.process_time() - began)
     assert per_second > 300_000  # 1.6 MB/s on report pages; this one is denser, and CI is busy
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("192.168.0.1:8080", ["192.168.0.1", "8080"]),
+        ("1.2.3:4.5.6", ["1.2.3", "4.5.6"]),
+        ("1:2.3.4", ["1"]),
+        ("release 1.2.3", ["1.2.3"]),
+        ("9" * 5000, ["9" * 5000]),
+        ("第" + "1" * 5000, ["第" + "1" * 5000]),
+        ("一" * 5000, []),
+        ("one hundred hundred", []),
+    ],
+    ids=range(8),
+)
+def test_addresses_versions_and_keys_are_compared_as_written(text, found):
+    assert [q.code or str(q.value) for q in quantities(text)] == found
+
+
+@pytest.mark.parametrize(
+    "text", ["3M", "3M's net sales", "3M Company", "3M公司", "8K", "10K", "4K video"]
+)
+def test_a_name_of_a_digit_and_a_letter_is_no_amount(text):
+    assert quantities(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("$3.5M", 3_500_000), ("€2M", 2_000_000), ("US$ 3M", 3_000_000), ("3M dollars", 3_000_000),
+        ("3M元", 3_000_000), ("5M users", 5_000_000), ("5M people", 5_000_000), ("12M", 12_000_000),
+        ("1.2M", 1_200_000), ("500K", 500_000), ("7B", 7_000_000_000),
+    ],
+)  # fmt: skip
+def test_a_letter_behind_an_amount_is_its_scale(text, value):
+    (found,) = quantities(text)
+    assert found.value == value
