@@ -13,13 +13,14 @@ from typing import NamedTuple
 
 _EQUALS = re.compile(r"[=＝≈]")
 _RUN = r"[\d\s,.()（）+\-−–*×x·/÷%％$€£¥￥]"
-_BEFORE = re.compile(rf"{_RUN}*\Z")
+_IN_RUN = re.compile(_RUN)
 _AFTER = re.compile(rf"(?:\s*(?:approximately|about|roughly|约)\s*)?(?P<run>{_RUN}*)")
 _TOKEN = re.compile(
     r"(?P<number>\d[\d,]*(?:\.\d+)?)\s?(?P<percent>[%％]?)|(?P<sign>[()（）+\-−–*×x·/÷])"
     r"|[\s$€£¥￥]+|(?P<other>.)",
     re.DOTALL,
 )
+_LONGEST_RUN = 1000  # characters of a formula
 _LONGEST = 60  # numbers and signs; a rule of dashes is no formula
 _SIGNS = {"（": "(", "）": ")", "−": "-", "–": "-", "×": "*", "x": "*", "·": "*", "÷": "/"}
 _POWERS = {0, 2, 3, 4, 6, 8, 9}  # percent, thousands, 万, millions, 亿, billions
@@ -60,7 +61,7 @@ def calculations(text: str) -> list[Calculation]:
         if found and match.start() < found[-1].end:
             continue  # of the chain before
         formula = _last_formula(text, match.start())
-        results = list(_results(text, match.start()))
+        results = list(_results(text, match.start())) if formula else []
         if formula and results:
             tokens, value = formula
             wrong = next((result for result in results if not alike(result[1], value)), None)
@@ -78,8 +79,10 @@ def calculations(text: str) -> list[Calculation]:
 
 def _last_formula(text: str, end: int) -> tuple[list[_Token], Decimal] | None:
     """Return the longest formula that ends at ``end``, with its value."""
-    run = _BEFORE.search(text, 0, end)
-    tokens = _tokens(text, run.start() if run else end, end)[-_LONGEST:]
+    start = end
+    while start > max(0, end - _LONGEST_RUN) and _IN_RUN.match(text, start - 1):
+        start -= 1
+    tokens = _tokens(text, start, end)[-_LONGEST:]
     for first in range(len(tokens)):
         if len(tokens) - first > 1 and (value := _value(tokens[first:])) is not None:
             return tokens[first:], value

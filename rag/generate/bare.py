@@ -15,7 +15,7 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _ON_PAGE = re.compile(
-    r"\s*(?:\b(?:on|from|at|in|of)\s+)?(?:the\s+)?\b(?:PDF\s+)?page\s+(\d{1,4})\b"
+    r"(?<!\s)\s*(?:\b(?:on|from|at|in|of)\s+)?(?:the\s+)?\b(?:PDF\s+)?page\s+(\d{1,4})\b"
     r"|(?:在|于)?(?:文件|文档|PDF)?第\s?(\d{1,4})\s?页[上中的]?",
     re.IGNORECASE,
 )

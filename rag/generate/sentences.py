@@ -18,7 +18,7 @@ _CLOSERS = r"[\"'”’」』》】）)\]*_]*"
 # Chinese character, or the end of the line.
 _END = re.compile(
     rf"[。！？]+{_CLOSERS}|…{{2,}}{_CLOSERS}"
-    rf"|(?P<latin>[.!?]+){_CLOSERS}(?:(?:\[\d{{1,3}}\])+)?(?=\s|$|[\u3400-\u9fff])"
+    rf"|(?P<latin>(?<![.!?])[.!?]+){_CLOSERS}(?:(?:\[\d{{1,3}}\])+)?(?=\s|$|[\u3400-\u9fff])"
 )
 _TITLES = "mr mrs ms dr prof st e.g i.e eg ie vs cf viz approx ca u.s u.k u.n ph.d"
 _NUMBERED = (

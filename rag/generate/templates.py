@@ -45,7 +45,7 @@ _SQUARE_NAMES = (
     r"transcribe|prefix|middle|suffix|[gs]?mask|multimodal|control[_ ]\d+|@\w{1,20}@"
 )
 _MARKERS = re.compile(
-    r"<<\s*/?\s*sys\s*>>"  # Llama 2
+    r"<<\s*(?:/\s*)?sys\s*>>"  # Llama 2
     r"|<\|(?:[^<>|\n]{0,64}\|>)?"  # ChatML, Llama 3 and 4, Phi, DeepSeek, gpt-oss, ...
     r"|</?\w{1,40}\|>"  # Gemma 4: <turn|>
     rf"|<(?:{_ANGLE_NAMES})>"  # sentence ends, byte tokens and the like

@@ -11,16 +11,22 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-_CELL = r"(?:[$€£¥]\s?)?[-–—(]?\s?(?:[$€£¥]\s?)?\d[\d,]*(?:\.\d+)?\s?%?\)?%?|[-–—]|[Nn]/[AaMm]"
-_NUMERIC_ROW = re.compile(rf"(?:^|\s)((?:(?:{_CELL})(?:\s+|$)){{2,}})$")
+# Whatever a cell is, it can be read in one way only, and begins and ends without white space:
+# a row that could be cut in two ways at each cell takes longer than anybody waits to be refused.
+_BEFORE_DIGITS = (  # $ (1; -$1; ( $1
+    r"(?:[$€£¥]\s{0,2}(?:[-–—(]\s?(?:[$€£¥]\s?)?)?|[-–—](?:[$€£¥]\s?)?|\(\s?(?:[$€£¥]\s?)?)?"
+)
+_CELL = rf"{_BEFORE_DIGITS}\d[\d,]*(?:\.\d+)?(?:\s?(?:%\)?|\)%?))?|[-–—]|[Nn]/[AaMm]"
+_NUMERIC_ROW = re.compile(rf"(?:^|\s)(?:{_CELL})\s+(?:{_CELL})$")  # the last two cells
 _ONE_CELL = re.compile(rf"\S.*\s(?:{_CELL})$")
 _YEAR = (  # a column's date: 2018, FY2018, Q2 2018, June 30, 2018, 2018年12月31日
     r"(?:(?:FY|Q[1-4]|[A-Z][a-z]+\.?\s+\d{1,2},?)\s?)?(?:19|20)\d\d"
     r"(?:[AE]|年(?:度|\d{1,2}月(?:\d{1,2}日)?)?|财年)?"
 )
 _YEARS = re.compile(rf"(?:^|\s)(?:{_YEAR}[,\s]*){{2,}}$")
-_RULE = re.compile(r"^[\s|:+=-]*-{3}[\s|:+=-]*$")  # ---|---|--- under a header
+_RULE = re.compile(r"[\s|:+=-]*\Z")  # ---|---|--- under a header, if it holds three in a row
 _SENTENCE_END = re.compile(r"[.。！？!?；;]$")
+_LONGEST_HEADER = 1000  # characters of a line that may be a row of years
 _SHORT = 110  # characters of a line that may be a label or a caption
 _CAPTION_LINES = 2
 _LABELS_ABOVE = 3  # between the header row and the first row: "Assets", "Current assets"
@@ -49,7 +55,7 @@ class _Line:
 
     @property
     def years(self) -> bool:
-        return bool(_YEARS.search(self.text))
+        return len(self.text) <= _LONGEST_HEADER and bool(_YEARS.search(self.text))
 
     @property
     def row(self) -> bool:
@@ -132,5 +138,5 @@ def _pipe_header(lines: Sequence[_Line], at: int) -> int:
     """Return how many of a table's own first lines are its header."""
     if not lines[at].pipes:
         return 0
-    ruled = at + 1 < len(lines) and _RULE.match(lines[at + 1].text)
-    return 2 if ruled else 1
+    below = lines[at + 1].text if at + 1 < len(lines) else ""
+    return 2 if "---" in below and _RULE.match(below) else 1

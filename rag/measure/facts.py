@@ -74,16 +74,15 @@ _AFTER_NAME = re.compile(r"[A-Z]\w*\s*$|\band\s*$")
 _MANY = 4  # numbers in a sentence: more are a list
 _GLUED = re.compile(r"\d+[A-Z]+|.*\w-\w.*")  # 3M, 24-hour
 _TITLE = re.compile(r"《([^》]{2,20})》")
-_CELLS = re.compile(r"\(?-?[$€£¥]?\s?\d[\d,]*(?:\.\d+)?\s?%?\)?%?")
-_ROW = re.compile(
-    rf"(?P<label>[^\d$€£¥(—–%]*[^\W\d]\)?)[ .$:：]*\s(?P<cells>(?:[$€£¥]?\s?{_CELLS.pattern}\s*)+)$"
-)
+_LABEL = re.compile(r"[^\d$€£¥(—–%]*")
+_CELL = re.compile(r"(?:[$€£¥]\s?)?(?P<cell>\(?-?[$€£¥]?\s?\d[\d,]*(?:\.\d+)?\s?%?\)?%?)\s*")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _NUMBERING = re.compile(
     r"^(?:[\dIVX]+(?:\.\d+)*[.、)]?\s|\d+(?:\.\d+)*(?=[^\d\w]|[\u4e00-\u9fff])[.、)]?|第.{1,3}[章节]|[（(].{1,2}[)）]"
     r"|[一二三四五六七八九十]+、)\s*"
 )
 _LEAST_COUNT = 10  # a smaller number stands in too many sentences
+_LONGEST = 600  # characters of a sentence in English: more are no words
 _WORDS, _CHARACTERS = (8, 45), (14, 90)  # of a sentence that is asked about
 _ROW_LABEL = 60  # characters
 _FULL_LINE = 0.6  # of the longest lines: a shorter one ends a paragraph
@@ -156,6 +155,8 @@ def _reads_alone(sentence: str, language: Language) -> bool:
         listed = "：" in sentence or sentence.count("、") > 3  # noqa: PLR2004 - a list
         fits = few <= len(sentence) <= many and sentence[-1] in "。！"
         return fits and sentence[0].isalpha() and not listed
+    if len(sentence) > _LONGEST:
+        return False
     few, many = _WORDS
     words = sentence.split()
     letters = sum(char.isalpha() for char in sentence)
@@ -220,17 +221,44 @@ def _cells(header: str, body: str, page: int) -> Iterator[Fact]:
     """Yield a cell of each row whose column is known by its year, or that is the only one."""
     columns = _YEAR.findall(header.strip().split("\n")[-1]) if header.strip() else []
     for line in body.split("\n"):
-        row = _ROW.match(line)
-        cells = [m[0] for m in _CELLS.finditer(row["cells"])] if row else []
-        if not row or not _is_label(row["label"]) or len(cells) not in {1, len(columns)}:
+        label, cells = _row(line)
+        if not cells or not _is_label(label) or len(cells) not in {1, len(columns)}:
             continue
-        place = len(row["label"]) % len(cells)  # not always the first, but always the same one
+        place = len(label) % len(cells)  # not always the first, but always the same one
         answer = cells[place].strip("$()€£¥ ").replace(")", "")
         column = columns[place] if len(cells) > 1 else ""
         if sum(char.isdigit() for char in answer) > 2:  # noqa: PLR2004 - fewer are everywhere
-            label = row["label"]
             yield Fact("table", page, detect_language(label), label, answer, column=column,
                        trace=label)  # fmt: skip
+
+
+def _row(line: str) -> tuple[str, list[str]]:
+    """Return the label of a table's row and its cells, none if it is no such row.
+
+    Step by step: a pattern of the whole row may cut a run of digits into cells in any way, and
+    tries them all before it refuses a line.
+    """
+    written = _LABEL.match(line)
+    head = written[0] if written else ""
+    label = head.rstrip(" \t\u00a0.:：-")
+    minus = head.find("-", len(label))
+    at = len(head) if minus < 0 else minus  # of the first cell
+    cells: list[str] = []
+    if not label or not (label[-1].isalpha() or label[-1] in "_)") or not _spaced(line, label):
+        return "", []
+    while at < len(line):
+        cell = _CELL.match(line, at)
+        if cell is None:
+            return "", []
+        cells.append(cell["cell"])
+        at = cell.end()
+    return label, cells
+
+
+def _spaced(line: str, label: str) -> bool:
+    """Say whether white space parts a label from what is behind it."""
+    gap = line[len(label) :]
+    return any(sign.isspace() for sign in gap[: len(gap) - len(gap.lstrip(" \t\u00a0.:：$"))])
 
 
 def _is_label(label: str) -> bool:

@@ -18,7 +18,7 @@ _NO_NAMES = frozenset(
 )
 """Titles that real files have, and that say nothing when a question says them."""
 # what belongs to a name as it is written, though it is no letter
-_BEFORE_NAME = re.compile(r"[\"'“‘《「『(（]+$")
+_BEFORE_NAME = "\"'“‘《「『(（"
 _AFTER_NAME = re.compile(r"^[)）]*(?:\.pdf\b)?[\"'”’》」』)）]*", re.IGNORECASE)
 _ANY = {"en": " the document ", "zh": "这份文档"}
 
@@ -72,7 +72,7 @@ def _without(question: str, asked: _Squeezed, places: Iterable[tuple[int, int]])
     for start, end in sorted(places, reverse=True):
         after = question[asked.origins[end - 1] + 1 :]
         after = _AFTER_NAME.sub("", after)
-        question = _BEFORE_NAME.sub("", question[: asked.origins[start]]) + put + after
+        question = question[: asked.origins[start]].rstrip(_BEFORE_NAME) + put + after
     return " ".join(question.split())
 
 

@@ -31,8 +31,9 @@ _POLITE = (
 )
 # after the document nothing may follow that narrows the question to a part of it
 _END = (
-    r"(?:\s*[,:;]?\s*(?:please|for me|briefly|shortly|in (?:a|one|two|three|four|five|\d+|few|"
-    r"short|plain|simple|english|chinese)\b.*|with .*|and .*|as .*))*\s*[.?!]*\s*$"
+    r"(?:[\s,:;]*(?:please|for me|briefly|shortly))*"
+    r"(?:[\s,:;]*(?:in (?:a|one|two|three|four|five|\d+|few|short|plain|simple|english|chinese)\b"
+    r"|with |and |as ).*)?\s*[.?!]*\s*$"  # what is behind these words is of no matter
 )
 _SUMMARY = re.compile(
     rf"^\s*(?:{_POLITE}[,\s]+)*(?:briefly\s+|shortly\s+|quickly\s+)?"
@@ -160,7 +161,7 @@ def whole_task(question: str, *, documents: int) -> Task | None:
     >>> whole_task("How many GB does the A100 have?", documents=1) is None
     True
     """
-    asked = _GAP.sub("", unicodedata.normalize("NFKC", question)).strip()
+    asked = " ".join(_GAP.sub("", unicodedata.normalize("NFKC", question)).split())
     several = documents > 1 or _SEVERAL.search(asked) or _SEVERAL_ZH.search(asked)
     compares = _COMPARE.search(asked) or _COMPARE_ZH.search(asked)
     pages = set(named_pages(asked))

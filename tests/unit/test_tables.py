@@ -108,3 +108,15 @@ def test_a_table_that_fits_stays_in_one_passage() -> None:
 
 def test_what_stands_outside_of_tables_has_no_context() -> None:
     assert {c.context for c in chunks("A sentence without a table. " * 30)} == {""}
+
+
+@pytest.mark.parametrize(
+    ("row", "is_row"),
+    [
+        ("Net sales $ 32,765 $ (31,657)", True), ("Change (1.5)% 12 %", True), ("Gain — 5", True),
+        ("Margin 3 %) -$4", True), ("Note $ - 3 N/A", True), ("Net sales 32,765", False),
+        ("It grew by 5 in 2018 x", False),
+    ],
+)  # fmt: skip
+def test_two_cells_at_the_end_make_a_row(row, is_row):
+    assert bool(find_tables(f"Caption\n{row}\n{row}")) is is_row

@@ -1,0 +1,114 @@
+"""Everything that takes a document's, a question's or an answer's text apart, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rag.generate.alignment import exchanged
+from rag.generate.arithmetic import calculations
+from rag.generate.bare import bare, without_pages
+from rag.generate.citations import link
+from rag.generate.names import names
+from rag.generate.negation import negations, opposites
+from rag.generate.notes import note_lines
+from rag.generate.prompt import build_messages
+from rag.generate.refusal import is_refusal
+from rag.generate.sentences import split_prose, split_sentences
+from rag.generate.templates import neutralise
+from rag.ingest.chunking import RecursiveChunker
+from rag.ingest.page_text import clean
+from rag.ingest.tables import find_tables
+from rag.ingest.verdict import verdict
+from rag.measure.facts import facts_of
+from rag.measure.scoring import numbers, score_answer
+from rag.measure.wording import worded
+from rag.quantities import Place, gaps, quantities, quantity_terms
+from rag.quantities.units import units_in
+from rag.retrieve import quotation
+from rag.retrieve.analyser import BilingualAnalyser
+from rag.retrieve.conversation import readings
+from rag.retrieve.named_documents import named_documents
+from rag.retrieve.named_pages import named_pages
+from rag.retrieve.passage_text import join_broken_lines
+from rag.retrieve.question import content_terms, model_numbers, weighed_terms
+from rag.retrieve.statements import by_lines
+from rag.retrieve.subjects import names_in
+from rag.retrieve.whole_question import may_be_whole, whole_task
+from rag.store.likeness import sketch
+from rag.types import Heading, Message
+from rag.words import detect_language, shown, undrawn
+from tests.factories import document, passage
+from ui import markup
+
+_CLAIM = 100  # characters: an answer's sentences are short
+_ANALYSER = BilingualAnalyser()
+_CHUNKER = RecursiveChunker(
+    tokens=64, overlap=8, max_tokens=128, count=lambda text: len(text) // 4 + 2
+)
+
+
+def _cut(text: str) -> object:
+    return _CHUNKER.split(document(text, headings=(Heading(1, text[:60], 1),)))
+
+
+def _questions(text: str) -> object:
+    facts = facts_of(text, 1, [Heading(1, text[:60], 1)])
+    return [worded(fact, seed="1", document=name) for fact in facts for name in ("", "a lease")]
+
+
+def _checked(text: str) -> object:
+    return link(
+        text[:_CLAIM],
+        [passage(text)] if text else [],
+        terms=_ANALYSER.terms,
+        page_of=lambda _passage, _offset: 1,
+        question=text,
+    )
+
+
+def _drawn(text: str) -> object:
+    return list(markup.blocks(text)), markup.settled(text)
+
+
+def _weighed(text: str) -> object:
+    return weighed_terms(text, content_terms(text, _ANALYSER), dict.fromkeys(text.split(), 1))
+
+
+READERS: dict[str, Callable[[str], object]] = {
+    "quantities": quantities,
+    "index terms of quantities": quantity_terms,
+    "comparison": lambda text: gaps(quantities(text[:_CLAIM]), Place(text, text, text)),
+    "units": units_in,
+    "analyser": _ANALYSER.terms,
+    "tables": find_tables,
+    "verdict": verdict,
+    "page text": clean,
+    "chunker": _cut,
+    "broken lines": join_broken_lines,
+    "near-duplicates": lambda text: sketch([text]),
+    "questions of the library": _questions,
+    "sentences": split_sentences,
+    "prose": split_prose,
+    "names": names,
+    "sums": calculations,
+    "negations": lambda text: (negations(text), list(opposites(text, text))),
+    "exchanged": lambda text: list(exchanged(text[:_CLAIM], quantities(text[:_CLAIM]), text)),
+    "bare": lambda text: (bare(text), without_pages(text, {"1"})),
+    "refusal": is_refusal,
+    "claim check": _checked,
+    "neutralised": neutralise,
+    "prompt": lambda text: build_messages(text, [passage(text)], history=[Message("user", text)]),
+    "notes": note_lines,
+    "quotation": lambda text: quotation.Quotation(text).places(text),
+    "named documents": lambda text: named_documents(text, {"1": ["lease.pdf"], "2": ["3M"]}),
+    "named pages": named_pages,
+    "named firms": names_in,
+    "model numbers": lambda text: model_numbers(text, _ANALYSER),
+    "words of a question": _weighed,
+    "follow-up": lambda text: readings(text, [Message("user", text)]),
+    "lines of statements": lambda text: (by_lines(text, "en"), by_lines(text, "zh")),
+    "whole question": lambda text: (may_be_whole(text), whole_task(text, documents=2)),
+    "language": lambda text: (detect_language(text), undrawn(text), shown(text)),
+    "markup": _drawn,
+    "score": lambda text: (score_answer(text, [text, "5"]), numbers(text)),
+}
