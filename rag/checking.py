@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from rag.generate.sentences import split_sentences
+from rag.odd_text import attempt
 from rag.types import Sentence
 
 Judge = Callable[[str, int, int], Sentence | None]
@@ -106,6 +107,8 @@ class Checker:
 
     def _keep(self, sentence: Sentence, moved: int) -> None:
         placed = replace(sentence, start=sentence.start + moved, end=sentence.end + moved)
-        located = self._locate(placed)
+        located = attempt(
+            lambda: self._locate(placed), instead=placed, what="the place of a sentence's proof"
+        )
         self.sentences.append(located)
         self._fresh.append(located)

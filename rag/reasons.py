@@ -153,6 +153,16 @@ REASONS: dict[str, Reason] = {
         Text("The file made the PDF reader crash.", "该文件使 PDF 读取程序崩溃。"),
         Text("Open it in a PDF viewer and save it again.", "请用 PDF 阅读器打开并另存一次。"),
     ),
+    "index_failed": Reason(
+        Text(
+            "The document was read, but its text could not be indexed: an error in this program.",
+            "文档已读取，但其文字无法建立索引：这是本程序的错误。",
+        ),
+        Text(
+            "The log has the details; please report it. `rag rebuild` tries again.",
+            "详情见日志，欢迎反馈。可用 `rag rebuild` 重试。",
+        ),
+    ),
     "forgotten": Reason(
         Text("You asked to forget this document.", "你已要求忘记此文档。"),
         Text("`rag forget --undo` lets it in again.", "`rag forget --undo` 可重新收录。"),

@@ -18,6 +18,7 @@ from rag.generate.checks import Claim, Source, doubts, gravest
 from rag.generate.refusal import is_refusal
 from rag.generate.sentences import split_sentences
 from rag.generate.spans import Rarity, Span, Terms, candidate_spans
+from rag.odd_text import attempt
 from rag.quantities import gaps
 from rag.types import Chunk, Evidence, Passage, Sentence, Verdict
 from rag.words import Language, detect_language, is_cjk
@@ -88,19 +89,30 @@ class Linker:
         self._passages = passages
         self._terms = terms
         self._page_of = page_of
-        self._spans = spans = candidate_spans(passages, terms)
+        held = _or_none(terms)  # what cannot be taken apart supports nothing
+        self._spans = spans = candidate_spans(passages, held)
         self._sources = [
-            Source(p.chunk.text, above=f"{p.document}\n{_named(p.chunk)}", terms=terms)
+            Source(p.chunk.text, above=f"{p.document}\n{_named(p.chunk)}", terms=held)
             for p in passages
         ]
         self._languages = [_language(passage.chunk.text) for passage in passages]
         self._rarity = Rarity(spans)
-        self._asked = [self._asked_for(frozenset(terms(question)), span) for span in spans]
+        self._asked = [self._asked_for(frozenset(held(question)), span) for span in spans]
         self._embed = embed
         self._rows: dict[str, Vector] = {}
 
     def judge(self, answer: str, start: int, end: int) -> Sentence | None:
-        """Return the sentence ``answer[start:end]``, judged; ``None`` for one without words."""
+        """Return the sentence ``answer[start:end]``, judged; ``None`` for one without words.
+
+        One that cannot be checked is not supported.
+        """
+        return attempt(
+            lambda: self._judged(answer, start, end),
+            instead=Sentence(start, end, "unsupported", reason="unchecked"),
+            what="the check of a sentence",
+        )
+
+    def _judged(self, answer: str, start: int, end: int) -> Sentence | None:
         text = bare(answer[start:end])
         claim = Claim(text, frozenset(self._terms(text)))
         if not claim.terms:
@@ -270,6 +282,10 @@ class Linker:
             end=passage.chunk.start + span.end,
             score=round(min(1.0, match.support), 4),
         )
+
+
+def _or_none(terms: Terms) -> Terms:
+    return lambda text: attempt(lambda: terms(text), instead=[], what="the words of a passage")
 
 
 def _language(passage: str) -> Language:

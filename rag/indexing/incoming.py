@@ -157,15 +157,16 @@ def read_differently(
     """Yield the documents that another version of the reader reads otherwise than before.
 
     One that is read as before only gets the reader's new name. One that could be read before
-    and cannot now stays as it is.
+    and cannot now stays as it is; one that could not be indexed is tried again.
     """
+    unindexed = ledger.failed_by_chance()
     for done, pending in enumerate(documents):
         report(Progress("read", done, total, "documents", _name(pending)))
         before = ledger.load_document(pending.document.id)
         same = before is not None and replace(before, reader="") == replace(
             pending.document, reader=""
         )
-        if same:
+        if same and pending.document.id not in unindexed:
             ledger.set_reader(pending.document.id, pending.document.reader)
         elif pending.document.pages or before is None or not before.pages:
             yield pending

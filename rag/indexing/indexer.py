@@ -7,6 +7,7 @@ Cutting and embedding run in threads beside the writing.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -15,7 +16,8 @@ import numpy as np
 
 from rag.freed_memory import give_back
 from rag.indexing.line import Group, Line
-from rag.indexing.work import Cut, Pending, SpaceEngines, StageTimes
+from rag.indexing.work import INDEX_FAILED, Cut, Pending, SpaceEngines, StageTimes, failed
+from rag.odd_text import TEXT_ERRORS
 from rag.retrieve.passage_text import embedding_text, lexical_text, text_digest
 from rag.store.rows import IndexedChunks
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from rag.protocols import Analyser, Embedder, VectorIndex, Vectors
     from rag.store.ledger import Ledger
     from rag.types import Chunk
+
+logger = logging.getLogger(__name__)
 
 GROUP = 64  # passages embedded before the next commit
 GIVE_BACK_EVERY = 8 * GROUP  # passages; what batches leave free between blocks in use piles up
@@ -100,16 +104,24 @@ class Indexer:
     # -- in the line's threads -------------------------------------------------------------
 
     def _cut(self, pending: Pending) -> Cut:
+        """Return the document's passages; none, and why, where its text cannot be taken apart."""
         began = perf_counter()
+        try:
+            return self._passages_of(pending)
+        except TEXT_ERRORS:
+            logger.exception("document %s could not be indexed", pending.document.id)
+            return Cut(failed(pending), [], [], [])
+        finally:
+            self._times.chunk_s += perf_counter() - began
+
+    def _passages_of(self, pending: Pending) -> Cut:
         chunks = self._chunker.split(pending.document)
-        cut = Cut(
+        return Cut(
             pending,
             chunks,
             [text_to_embed(chunk, self._embedder) for chunk in chunks],
             [indexed_terms(chunk, self._analyser) for chunk in chunks],
         )
-        self._times.chunk_s += perf_counter() - began
-        return cut
 
     def _embed(
         self,
@@ -153,6 +165,8 @@ class Indexer:
         gone: list[int] = []
         if cut.pending.row is None:
             added = self._ledger.put_chunks(self._space, cut.pending.document.id, indexed)
+            if cut.pending.failed:
+                self._ledger.set_failed(cut.pending.document.id, INDEX_FAILED)
         else:
             added, gone = self._ledger.commit_document(cut.pending.row, self._space, indexed)
         if self._index is not None and (gone or added):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rag.protocols import Analyser, Chunker, Embedder
     from rag.store.rows import DocumentRow
     from rag.types import Chunk, Document, Space
+
+INDEX_FAILED = "index_failed"
+"""The reason of a document that was read but could not be indexed; see rag.reasons."""
 
 SPEED = "speed embed "
 """Followed by an embedder's name: the key of its passages per second in the ledger."""
@@ -42,6 +45,15 @@ class Pending:
 
     document: Document
     row: DocumentRow | None
+    failed: bool = False  # its text could not be taken apart: it has no passages
+
+
+def failed(pending: Pending) -> Pending:
+    """Return a document that was read but cannot be searched, with the reason."""
+    row = pending.row
+    if row is not None and row.state != "failed":  # else what was wrong before is the reason
+        row = replace(row, state="failed", reason=INDEX_FAILED)
+    return replace(pending, row=row, failed=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from langchain_text_splitters import RecursiveCharacterTextSplitter
 
 from rag.ingest.chunk_name import chunking_name
 from rag.ingest.tables import Table, find_tables
+from rag.odd_text import attempt
 from rag.types import Chunk, Document
 
 # From the strongest border to the weakest: blank line, end of a sentence (Chinese, then
@@ -153,8 +154,12 @@ def _tables(document: Document) -> list[Table]:
     return [
         Table(at + table.start, at + table.body, at + table.end)
         for page, at in zip(document.pages, document.page_starts(), strict=False)
-        for table in find_tables(page.text)
+        for table in _tables_of(page.text)
     ]
+
+
+def _tables_of(page: str) -> list[Table]:
+    return attempt(lambda: find_tables(page), instead=[], what="the tables of a page")
 
 
 def _context(text: str, tables: Sequence[Table], start: int) -> str:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from rag.measure.own import questions_apart
+from rag.odd_text import attempt
 from rag.retrieve.calibration import Calibrations, Trial, calibrate
 from rag.retrieve.relevance import log_odds
 from rag.types import Progress
@@ -49,7 +51,11 @@ def ask_all(
             return None
         if monotonic() - began > _BUDGET_S:
             break
-        trial = ask(retriever, store, question, documents[question.documents[0]])
+        trial = attempt(
+            partial(ask, retriever, store, question, documents[question.documents[0]]),
+            instead=None,
+            what="a question that the library asks itself",
+        )
         if trial is not None:
             trials.append(trial)
         report(Progress("check", len(trials), most, "questions"))

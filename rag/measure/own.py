@@ -20,6 +20,7 @@ from rag.measure.facts import KINDS, Fact, Kind, facts_of
 from rag.measure.runs import OWN
 from rag.measure.sets import Question, TakenOut
 from rag.measure.wording import worded
+from rag.odd_text import attempt
 from rag.words import is_cjk
 
 if TYPE_CHECKING:
@@ -172,7 +173,12 @@ class _Maker:
     def _of_page(self, document: Document, page: Page) -> list[Fact]:
         here = [heading for heading in document.headings if heading.page == page.number]
         before = [heading for heading in document.headings if heading.page < page.number]
-        return facts_of(page.text, page.number, here, topic=before[-1].title if before else "")
+        topic = before[-1].title if before else ""
+        return attempt(
+            lambda: facts_of(page.text, page.number, here, topic=topic),
+            instead=[],
+            what="what a page states",
+        )
 
     def _ask(self, source: _Source, fact: Fact, hidden: TakenOut) -> Question | None:
         elsewhere = self._pages_with(fact)
@@ -180,7 +186,11 @@ class _Maker:
         common = bool(elsewhere) or len(fact.trace) < _SHORT_TRACE[fact.language]
         if (common and (hidden or fact.kind in {"sentence", "heading"})) or len(own) > _PLACES:
             return None  # other documents or pages may answer it as well
-        text = worded(fact, seed=str(self._seed), document=source.name if common else "")
+        text = attempt(
+            lambda: worded(fact, seed=str(self._seed), document=source.name if common else ""),
+            instead="",
+            what="a question of a page",
+        )
         if text in self._asked or not _is_clear(text, fact):
             return None
         self._asked.add(text)

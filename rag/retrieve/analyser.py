@@ -13,6 +13,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Any
 
+from rag.odd_text import attempt
 from rag.quantities import quantity_terms
 
 CJK = (
@@ -57,7 +58,10 @@ class BilingualAnalyser:
         Words come in order, then what brings quantities together that are written in
         different ways. A run of one CJK character gives that character; a longer run its pairs.
         """
-        return self.words(text) + quantity_terms(text)
+        told: list[str] = attempt(
+            lambda: quantity_terms(text), instead=[], what="the quantities of a passage"
+        )
+        return self.words(text) + told
 
     def words(self, text: str) -> list[str]:
         """Return the terms that stand in the text, without those of its quantities."""

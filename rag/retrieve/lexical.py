@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from rag.odd_text import attempt
 from rag.retrieve.question import content_terms
 
 if TYPE_CHECKING:
@@ -40,7 +41,11 @@ class BM25Index:
         self, question: str, *, k: int, documents: Collection[str] | None
     ) -> list[tuple[int, float]]:
         """Return at most ``k`` ``(chunk id, BM25 score)`` pairs, best first."""
-        terms = content_terms(question, self._analyser)
+        terms = attempt(
+            lambda: content_terms(question, self._analyser),
+            instead=[],
+            what="the words of a question",
+        )
         if not terms:
             return []
         frequency, total = self._store.document_frequency(terms)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from rag.odd_text import attempt
 from rag.retrieve.analyser import BilingualAnalyser
 from rag.retrieve.calibration import UNKNOWN, Calibration, Calibrations
-from rag.retrieve.conversation import readings
+from rag.retrieve.conversation import Readings, readings
 from rag.retrieve.fusion import Found, Fused, fuse, lexical_weight, spread
 from rag.retrieve.named_pages import pages_first
 from rag.retrieve.question import content_terms, model_numbers, weighed_terms
@@ -131,7 +132,11 @@ class HybridRetriever:
         history: Sequence[Message] = (),
     ) -> Ranking:
         """Return every stage of ``search``."""
-        read = readings(question, history)
+        read = attempt(
+            lambda: readings(question, history),
+            instead=Readings(question),
+            what="what a question refers to",
+        )
         ranking = self._read(question, k=k, documents=documents)
         if read.completed is not None:
             completed = self._read(read.completed, k=k, documents=documents)
@@ -161,7 +166,11 @@ class HybridRetriever:
     def _read(self, question: str, *, k: int, documents: Collection[str] | None) -> Ranking:
         """Rank a question by itself, by the lines of its figures and by the pages it names."""
         ranking = self._with_lines(question, k=k, documents=documents)
-        return pages_first(question, ranking, self._store, documents)
+        return attempt(
+            lambda: pages_first(question, ranking, self._store, documents),
+            instead=ranking,
+            what="the pages that a question names",
+        )
 
     def _with_lines(self, question: str, *, k: int, documents: Collection[str] | None) -> Ranking:
         ranking = self._rank(question, k=k, documents=documents)
@@ -171,7 +180,11 @@ class HybridRetriever:
         if ranking.legs.across_languages:
             language = "en" if language == "zh" else "zh"
         among_many = documents is None or len(documents) > 1
-        lines = by_lines(question, language, among_many=among_many)
+        lines = attempt(
+            lambda: by_lines(question, language, among_many=among_many),
+            instead=None,
+            what="the lines that a question is about",
+        )
         if lines is None:
             return ranking
         found = self._rank(lines, k=k, documents=documents)
@@ -259,16 +272,25 @@ class HybridRetriever:
 
     def judge(self, question: str, legs: Legs) -> Signs:
         """Return what the legs show about whether an answer is there."""
-        terms = content_terms(question, self._analyser)
-        named = model_numbers(question, self._analyser)
+        terms, named = attempt(
+            lambda: (
+                content_terms(question, self._analyser),
+                model_numbers(question, self._analyser),
+            ),
+            instead=([], []),
+            what="the words of a question",
+        )
         frequency, total = self._store.document_frequency([*terms, *chain(*named)])
         best = [chunk_id for chunk_id, _ in legs.lexical[:_JUDGED]]
         held = [text.split() for text in self._store.analysed(best).values()]
         floor = self._baseline(detect_language(question)).floor
+        weighed = attempt(
+            lambda: weighed_terms(question, terms, frequency),
+            instead=terms,
+            what="the quantities of a question",
+        )
         return Signs(
-            coverage=coverage(
-                weighed_terms(question, terms, frequency), held, frequency=frequency, total=total
-            ),
+            coverage=coverage(weighed, held, frequency=frequency, total=total),
             headroom=headroom(legs.nearest, floor=floor),
             across_languages=legs.across_languages,
             unheard_of=any(not any(frequency[term] for term in number) for number in named),

@@ -212,12 +212,18 @@ class Ledger:
         return {row[0] for row in rows}
 
     def failed_by_chance(self) -> set[str]:
-        """Return the ids of documents that a slower or busier machine may have failed on."""
+        """Return the ids of documents that a busier machine or another version failed on."""
         rows = self.connection.execute(
             "SELECT id FROM documents WHERE state = 'failed'"
-            " AND reason IN ('timeout', 'reader_crashed')"
+            " AND reason IN ('timeout', 'reader_crashed', 'index_failed')"
         )
         return {row[0] for row in rows}
+
+    def set_failed(self, document_id: str, reason: str) -> None:
+        """Remember that a document whose pages are known cannot be searched, and why."""
+        self.connection.execute(
+            "UPDATE documents SET state = 'failed', reason = ? WHERE id = ?", (reason, document_id)
+        )
 
     def set_reader(self, document_id: str, reader: str) -> None:
         """Remember that ``reader`` reads the document as it is here."""

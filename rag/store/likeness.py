@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rag.odd_text import attempt
 from rag.words import CJK_RANGES
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def refresh(ledger: Ledger) -> int:
     if not new:
         return 0
     for start in range(0, len(new), _BATCH):
-        made = [(sketch(_texts(ledger, i)).tobytes(), i) for i in new[start : start + _BATCH]]
+        made = [(_sketched(ledger, i).tobytes(), i) for i in new[start : start + _BATCH]]
         with ledger.transaction() as connection:
             connection.executemany(
                 "INSERT OR REPLACE INTO sketches SELECT id, ? FROM documents WHERE id = ?",
@@ -58,6 +59,12 @@ def refresh(ledger: Ledger) -> int:
     with ledger.transaction() as connection:
         connection.executemany("INSERT OR REPLACE INTO alike VALUES (?, ?, ?)", pairs)
     return len(new)
+
+
+def _sketched(ledger: Ledger, document_id: str) -> Sketch:
+    texts = _texts(ledger, document_id)
+    nothing = np.empty(0, dtype=np.uint64)
+    return attempt(lambda: sketch(texts), instead=nothing, what="what a document is like")
 
 
 def near_duplicates(ledger: Ledger) -> dict[str, list[tuple[str, float]]]:
@@ -75,7 +82,7 @@ def sketch(texts: Iterable[str]) -> Sketch:
     """Return at most ``KEPT`` hashes in ascending order."""
     words: list[int] = []
     for text in texts:
-        words += [zlib.crc32(word.encode()) for word in _words(text)]
+        words += [zlib.crc32(word.encode("utf-8", "surrogatepass")) for word in _words(text)]
     hashes = np.array(words, dtype=np.uint64)
     if len(hashes) < SHINGLE:
         return np.empty(0, dtype=np.uint64)

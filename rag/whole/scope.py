@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.errors import TooMuchToRead
+from rag.odd_text import attempt
 from rag.reading import Offer
-from rag.retrieve.named_documents import named_documents
+from rag.retrieve.named_documents import Named, named_documents
 from rag.retrieve.whole_question import may_be_whole, whole_task
 from rag.words import Text
 
@@ -75,8 +76,11 @@ class Planner:
             return None
         names = self._shelf.names()
         chosen = names if documents is None else {i: names[i] for i in names if i in documents}
-        named = named_documents(question, chosen)
-        task = whole_task(named.question, documents=len(named.ids))
+        named, task = attempt(
+            lambda: _task_of(question, chosen),
+            instead=(Named((), question), None),
+            what="what a question asks for",
+        )
         if task is None and mode == "auto":
             return None
         shelf = {document.id: document for document in self._shelf.documents()}
@@ -139,6 +143,12 @@ class Planner:
                 "请在问题中写出文档名称，或选定文档（命令行用 `--document`）。",
             ),
         )
+
+
+def _task_of(question: str, names: Mapping[str, Iterable[str]]) -> tuple[Named, Task | None]:
+    """Return the documents that a question names, and what it wants of whole documents."""
+    named = named_documents(question, names)
+    return named, whole_task(named.question, documents=len(named.ids))
 
 
 def _passages(documents: Sequence[Readable]) -> int:

@@ -255,3 +255,47 @@ def test_any_page_of_a_passage_may_be_named():
     for said, verdict in (("8", "supported"), ("9", "weak")):
         (sentence,) = linked(f"The fee on page {said} is $1,577.00 a month.", passages=[over])
         assert sentence.verdict == verdict
+
+
+def test_a_sentence_whose_check_fails_is_not_supported_and_the_next_one_is_checked():
+    analyser = BilingualAnalyser()
+
+    def terms(text):
+        if "unspeakable" in text:
+            raise ValueError("no word for that")
+        return analyser.terms(text)
+
+    answer = "The fee is unspeakable. The agreement ends on May 5, 2020."
+    first, second = link(answer, PASSAGES, terms=terms, page_of=lambda *_: 1)
+    assert (first.verdict, first.reason, first.evidence) == ("unsupported", "unchecked", ())
+    assert second.verdict == "supported"
+    assert doubt_text("unchecked", "en") == "It could not be checked."
+
+
+def test_a_passage_that_cannot_be_taken_apart_supports_nothing_and_the_others_do():
+    analyser = BilingualAnalyser()
+
+    def terms(text):
+        if "450W" in text:
+            raise ValueError("no word for that")
+        return analyser.terms(text)
+
+    (found,) = link(
+        "The agreement ends on May 5, 2020.", PASSAGES, terms=terms, page_of=lambda *_: 1
+    )
+    assert (found.verdict, found.evidence[0].passage) == ("supported", 1)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "(Millions, except per share)", "(In Millions)", "($ MILLIONS)", "IN MILLIONS",
+        "(RMB million)", "（单位：百万元）", "（百万元）", "(in $mm)",
+    ],
+)  # fmt: skip
+def test_a_header_names_the_scale_of_its_table_in_any_case(header):
+    table = passage(
+        f"Selected data\n{header} 2018 2017\nNet sales 32,765 31,657\nCost 16,682 16,055"
+    )
+    (found,) = linked("In 2017, net sales were $31,657 million.", passages=[table])
+    assert found.verdict == "supported"

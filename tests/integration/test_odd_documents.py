@@ -1,0 +1,138 @@
+"""Text that nobody thought of costs one document or one feature, never the whole folder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from rag import wiring
+from rag.cli import app
+from rag.factory import Factory
+from rag.library import Library
+from rag.reasons import reason_text
+from rag.retrieve.analyser import BilingualAnalyser
+from rag.store.live_index import LiveIndex
+from rag.store.passages import LedgerPassages
+from rag.store.status import broken_invariants, document_statuses
+from tests.factories import settings
+from tests.pdfs import write_pdf
+
+ADDRESS = "The server listens on 192.168.0.1:8080 in release 1.2.3:4.5.6 of the product."
+
+
+class Choking(BilingualAnalyser):
+    """Cannot take a text apart that holds a certain word, until it is mended."""
+
+    mended = False
+
+    def terms(self, text: str) -> list[str]:
+        if "unspeakable" in text and not self.mended:
+            raise ValueError("no word for that")
+        return super().terms(text)
+
+
+class Home:
+    """A folder with its library; the analyser is the test's."""
+
+    def __init__(self, folder: Path, factory: Factory) -> None:
+        self.folder = folder
+        self.factory = factory
+        self.ledger = factory.ledger()
+        self.index = LiveIndex(self.ledger, factory.settings.data / "chroma", engine="numpy")
+        self.analyser = Choking()
+        self.library = Library(
+            folder,
+            self.ledger,
+            engines=lambda space: replace(
+                wiring.space_engines(factory, self.ledger, space), analyser=self.analyser
+            ),
+            pool=factory.pool,
+            index=self.index.for_writing,
+        )
+
+    @property
+    def states(self) -> dict[str, tuple[str, str | None]]:
+        assert broken_invariants(self.ledger) == []
+        return {d.paths[0]: (d.state, d.reason) for d in document_statuses(self.ledger)}
+
+    def finds(self, word: str) -> list[str]:
+        space = self.ledger.active_space()
+        assert space is not None
+        store = LedgerPassages(self.ledger, space)
+        ids = [i for i, _ in store.match([word], k=50, documents=None)]
+        return sorted({p.document for p in store.passages(ids).values()})
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    folder = tmp_path / "knowledge"
+    folder.mkdir()
+    factory = Factory(settings(folder, RAG_RETRIEVE__INDEX="numpy"))
+    made = Home(folder, factory)
+    yield made
+    made.index.close()
+    factory.close()
+    made.ledger.close()
+
+
+def test_a_document_with_an_address_is_indexed_and_asked(tmp_path: Path) -> None:
+    folder = tmp_path / "knowledge"
+    write_pdf(folder / "a.pdf", [ADDRESS])
+    environment = {
+        "RAG_EMBEDDER__MODEL": "hashing",
+        "RAG_GENERATOR__ENGINE": "echo",
+        "RAG_INGEST__WORKERS": "1",
+        "RAG_INGEST__OCR": "off",
+        "RAG_RETRIEVE__INDEX": "numpy",
+    }
+    for command in (["sync"], ["status"], ["ask", "What listens on 192.168.0.1:8080:1.2.3?"]):
+        done = CliRunner().invoke(app, ["--knowledge", str(folder), *command], env=environment)
+        assert done.exit_code == 0, done.output
+    assert "a.pdf" in done.output
+
+
+def test_a_document_that_cannot_be_taken_apart_fails_alone(
+    home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_pdf(home.folder / "a.pdf", ["alpha is here"])
+    write_pdf(home.folder / "odd.pdf", ["an unspeakable word"])
+    write_pdf(home.folder / "z.pdf", ["omega is here"])
+    with caplog.at_level(logging.ERROR):
+        report = home.library.sync()
+    assert home.states == {
+        "a.pdf": ("ready", None),
+        "odd.pdf": ("failed", "index_failed"),
+        "z.pdf": ("ready", None),
+    }
+    assert [(f["path"], f["code"]) for f in report.failed] == [("odd.pdf", "index_failed")]
+    assert (home.finds("alpha"), home.finds("omega")) == (["a.pdf"], ["z.pdf"])
+    assert any(record.exc_info for record in caplog.records)
+    assert "unspeakable" not in "".join(record.getMessage() for record in caplog.records)
+    assert all(len(reason_text("index_failed", language)) > 20 for language in ("en", "zh"))
+
+
+def test_a_rebuild_tries_again_what_could_not_be_indexed(home: Home) -> None:
+    write_pdf(home.folder / "odd.pdf", ["an unspeakable word"])
+    home.library.sync()
+    home.analyser.mended = True
+    assert home.library.sync().failed == []  # an unchanged file is not read again
+    assert home.states == {"odd.pdf": ("failed", "index_failed")}
+    home.library.rebuild(wanted=lambda _: True)
+    assert home.states == {"odd.pdf": ("ready", None)}
+    assert home.finds("unspeakable".removesuffix("able")) == ["odd.pdf"]
+
+
+def test_a_document_that_a_new_index_cannot_take_in_says_so(home: Home) -> None:
+    write_pdf(home.folder / "a.pdf", ["alpha is here"])
+    write_pdf(home.folder / "odd.pdf", ["an unspeakable word"])
+    home.analyser.mended = True
+    home.library.sync()
+    home.analyser.mended = False
+    home.library.rebuild(everything=True, wanted=lambda _: True)
+    assert home.states == {"a.pdf": ("ready", None), "odd.pdf": ("failed", "index_failed")}
+    assert home.finds("alpha") == ["a.pdf"]
