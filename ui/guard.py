@@ -5,6 +5,7 @@ Pure ASGI, so that streamed answers pass through untouched.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -41,11 +42,16 @@ HEADERS = {
 }
 
 
+_UNSERVED = re.compile(r"/+gradio_api/(file|proxy|stream)\b")
+"""Gradio's ways to hand out files, and to fetch any URL: the screen uses none of them."""
+
+
 class SameOrigin:
     """Refuses requests that another site's page makes, and adds ``HEADERS`` to every answer.
 
     Without it any page open in the same browser could post files and questions to this
-    program: Gradio hides the answer from such a page but still does what it asks.
+    program: Gradio hides the answer from such a page but still does what it asks. Files that
+    were dropped are handed out to nobody.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -58,6 +64,10 @@ class SameOrigin:
             return
         if not _ours(Headers(scope=scope)):
             refusal = PlainTextResponse("Requests from other sites are refused.", status_code=403)
+            await refusal(scope, receive, send)
+            return
+        if _UNSERVED.match(scope["path"]):
+            refusal = PlainTextResponse("There is nothing here.", status_code=404)
             await refusal(scope, receive, send)
             return
 

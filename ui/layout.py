@@ -18,6 +18,7 @@ from rag.errors import RagError
 from rag.words import Language
 from ui import frames
 from ui.handlers import opened, respond
+from ui.page import Page
 from ui.screen import Screen, client_of, history_of
 from ui.seam import DeskLike
 from ui.sessions import Sessions
@@ -54,7 +55,8 @@ class Parts:
 
 def build(desk: DeskLike) -> gr.Blocks:
     """Return the whole page for ``desk``."""
-    with gr.Blocks(title="RAG Desk", analytics_enabled=False, fill_width=True) as page:
+    uploads = upload_folder(desk.settings)
+    with Page(uploads=uploads, title="RAG Desk", analytics_enabled=False, fill_width=True) as page:
         parts = _parts()
         _wire(page, parts, Events(desk))
     return page
