@@ -30,7 +30,7 @@ from rag.store.jobs import Jobs
 from rag.store.kept import KeptIndex, kept_index
 from rag.store.live_index import LiveIndex
 from rag.store.owner import Owner
-from rag.store.status import document_statuses, page_states
+from rag.store.status import document_statuses, page_size
 from rag.types import Event, Finished, Message, Usage
 from rag.watch import MachineWatch
 from rag.words import Text
@@ -180,10 +180,10 @@ class Desk:
         Raises:
             UnknownDocument: the library has no such document or page.
         """
-        pages = page_states(self._ledger, document_id)
-        if not 1 <= page <= len(pages):
+        size = page_size(self._ledger, document_id, page)
+        if size is None:
             raise no_page(document_id, page)
-        return pages[page - 1].width, pages[page - 1].height
+        return size
 
     # -- what the screen asks for ----------------------------------------------------------
 

@@ -62,6 +62,15 @@ def page_states(ledger: Ledger, document_id: str) -> tuple[Page, ...]:
     return tuple(Page(*row) for row in rows)
 
 
+def page_size(ledger: Ledger, document_id: str, number: int) -> tuple[float, float] | None:
+    """Return width and height of one page in points; ``None`` if there is no such page."""
+    row = ledger.connection.execute(
+        "SELECT width, height FROM pages WHERE document_id = ? AND number = ?",
+        (document_id, number),
+    ).fetchone()
+    return None if row is None else (float(row[0]), float(row[1]))
+
+
 _CHECKS: dict[str, str] = {
     "a passage lies outside its document": """
         SELECT count(*) FROM chunks c WHERE c.start < 0 OR c.end > (

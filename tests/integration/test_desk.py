@@ -375,6 +375,22 @@ def test_unknown_pages_are_refused(desk: Desk) -> None:
         desk.page_image(document.id, page=99, width=100)
     with pytest.raises(UnknownDocument):
         desk.page_size("f" * 64, 1)
+    for page in (0, 99):
+        with pytest.raises(UnknownDocument):
+            desk.page_size(document.id, page)
+
+
+def test_the_size_of_a_page_is_read_without_those_of_all_others(desk: Desk) -> None:
+    write_pdf(desk.settings.knowledge / "long.pdf", ["One.", "Two.", "Three."])
+    desk.start()
+    until(lambda: "long.pdf" in names(desk))
+    (long,) = [document for document in desk.documents() if document.paths == ("long.pdf",)]
+    read: list[tuple[object, ...]] = []
+    desk._ledger.connection.row_factory = lambda _, row: read.append(row) or row
+    width, height = desk.page_size(long.id, 2)
+    desk._ledger.connection.row_factory = None
+    assert read == [(width, height)]
+    assert height > width > 0
 
 
 @pytest.mark.slow
