@@ -16,11 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rag.address import Address, checked
 from rag.errors import ConfigError
+from rag.variables import from_environment
 from rag.words import Text
 
-ENV_PREFIX = "RAG_"
-NOT_SETTINGS = ("RAG_TRACEBACK", "RAG_EVAL_SETS", "RAG_TEST")
-"""Variables that begin so belong to the command's rim and to the tests."""
 DATA_FOLDER = ".rag"
 """Everything the app derives lives in this folder inside the knowledge folder."""
 
@@ -211,20 +209,31 @@ class Settings(_Section):
         return self.knowledge / DATA_FOLDER
 
 
+def setting_keys() -> tuple[str, ...]:
+    """Return every key as ``ragdesk.toml`` knows it: ``section.name``."""
+    return tuple(
+        name if part is None else f"{name}.{part}"
+        for name, field in Settings.model_fields.items()
+        for part in (
+            type(field.default).model_fields if isinstance(field.default, _Section) else (None,)
+        )
+    )
+
+
 def load_settings(path: Path | None, environ: Mapping[str, str] | None = None) -> Settings:
-    """Read TOML, then let ``RAG_SECTION__KEY`` variables override it.
+    """Read TOML, then let ``RAGDESK_SECTION__KEY`` variables override it.
 
     ``path`` is the file named by the user; ``None`` reads ``ragdesk.toml`` of the working
     folder where there is one. ``environ`` is ``os.environ`` if ``None``.
 
     Raises:
-        ConfigError: the file is missing or not TOML, a key is unknown, or a value is out of
-            range.
+        ConfigError: the file is missing or not TOML, a key or a variable of ours is unknown,
+            or a value is out of range.
     """
     values = _read_toml(path)
-    for name, value in (os.environ if environ is None else environ).items():
-        if name.startswith(ENV_PREFIX) and not name.startswith(NOT_SETTINGS):
-            _override(values, name, value)
+    given = from_environment(os.environ if environ is None else environ, setting_keys())
+    for key, value in given.items():
+        _override(values, key, value)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
@@ -258,7 +267,7 @@ def _read_toml(path: Path | None) -> dict[str, Any]:
 
 
 def _override(values: dict[str, Any], name: str, value: str) -> None:
-    *sections, key = name.removeprefix(ENV_PREFIX).lower().split("__")
+    *sections, key = name.split(".")
     node = values
     for section in sections:
         node = node.setdefault(section, {})

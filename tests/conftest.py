@@ -77,7 +77,8 @@ def skip_or_fail(reason: str) -> None:
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
-        if name.startswith("RAG_") and not name.startswith("RAG_TEST") and name != "RAG_EVAL_SETS":
+        ours = name.startswith(("RAG_", "RAGDESK_"))
+        if ours and not name.startswith(("RAG_TEST", "RAG_EVAL_SETS")):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 

@@ -37,11 +37,11 @@ def settings(knowledge: Path, **environment: str) -> Settings:
     return load_settings(
         None,
         {
-            "RAG_KNOWLEDGE": str(knowledge),
-            "RAG_EMBEDDER__MODEL": "hashing",
-            "RAG_GENERATOR__ENGINE": "echo",
-            "RAG_INGEST__WORKERS": "1",
-            "RAG_INGEST__OCR": "off",
+            "RAGDESK_KNOWLEDGE": str(knowledge),
+            "RAGDESK_EMBEDDER__MODEL": "hashing",
+            "RAGDESK_GENERATOR__ENGINE": "echo",
+            "RAGDESK_INGEST__WORKERS": "1",
+            "RAGDESK_INGEST__OCR": "off",
             **environment,
         },
     )

@@ -20,12 +20,12 @@ class Inside:
         self.folder = folder
         self.environment = {
             "LC_ALL": "C.UTF-8",
-            "RAG_KNOWLEDGE": str(folder),
-            "RAG_EMBEDDER__MODEL": "hashing",
-            "RAG_GENERATOR__ENGINE": "echo",
-            "RAG_INGEST__WORKERS": "1",
-            "RAG_INGEST__OCR": "off",
-            "RAG_RETRIEVE__INDEX": "numpy",
+            "RAGDESK_KNOWLEDGE": str(folder),
+            "RAGDESK_EMBEDDER__MODEL": "hashing",
+            "RAGDESK_GENERATOR__ENGINE": "echo",
+            "RAGDESK_INGEST__WORKERS": "1",
+            "RAGDESK_INGEST__OCR": "off",
+            "RAGDESK_RETRIEVE__INDEX": "numpy",
         }
 
     def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ from rag.cli import chats as chats_commands
 from rag.cli import models as models_commands
 from rag.cli.answers import ask, search
 from rag.cli.bench import bench
-from rag.cli.context import Context, system_language
+from rag.cli.context import Context, environment, system_language, tell_renamed
 from rag.cli.doctor import doctor
 from rag.cli.evaluate import evaluate
 from rag.cli.gpu import gpu
@@ -64,6 +64,7 @@ def main_options(
         loaded = loaded.model_copy(update={"knowledge": knowledge})
     language = system_language() if loaded.ui.language == "auto" else loaded.ui.language
     ctx.obj = Context(loaded, language, config)
+    tell_renamed(language)
 
 
 def quiet_libraries() -> None:
@@ -93,9 +94,9 @@ def main() -> None:
         app()
     except Exception as error:
         told = error if isinstance(error, RagError) else _of_the_disk(error)
-        if told is None or os.environ.get("RAG_TRACEBACK"):
+        if told is None or environment("traceback"):
             raise
-        language = os.environ.get("RAG_UI__LANGUAGE", "auto")
+        language = environment("ui.language") or "auto"
         shown = told.say(system_language() if language not in {"en", "zh"} else language)  # type: ignore[arg-type]
         typer.secho(shown, fg="red", err=True)
         raise SystemExit(1) from None

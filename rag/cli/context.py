@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag.variables import OLD_PREFIX, PREFIX, renaming_note, variable_of
 from rag.words import Language, Text
 
 if TYPE_CHECKING:
@@ -56,6 +57,23 @@ def system_language() -> Language:
     named = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG")
     code = named or locale.getlocale()[0] or ""
     return "zh" if code.lower().startswith(("zh", "chinese")) else "en"
+
+
+def environment(key: str) -> str | None:
+    """Return what the environment sets a key to, under its new name or its old one.
+
+    For what has to be known before the settings are read, or when they cannot be.
+    """
+    new = variable_of(key)
+    return os.environ.get(new, os.environ.get(new.replace(PREFIX, OLD_PREFIX, 1)))
+
+
+def tell_renamed(language: Language) -> None:
+    """Say on stderr which variables are set under names that will stop working."""
+    from rag.config import setting_keys
+
+    if note := renaming_note(os.environ, setting_keys()):
+        typer.echo(note.say(language), err=True)
 
 
 def print_json(value: object) -> None:

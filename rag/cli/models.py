@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.context import Context, print_json, progress_bar, readable_bytes
+from rag.cli.context import Context, environment, print_json, progress_bar, readable_bytes
 from rag.cli.models_fit import fit
 from rag.cli.models_gpus import gpus
 from rag.cli.server import key, server_json
 from rag.errors import ConfigError
+from rag.variables import variable_of
 from rag.words import Text
 
 if TYPE_CHECKING:
@@ -199,8 +199,9 @@ def _notes(entry: Entry, store: ModelStore, section: str, settings: Settings) ->
     """Return what a person should know after the choice."""
     notes = []
     size = readable_bytes(entry.download_bytes)
-    variable = f"RAG_{section.upper()}__MODEL"
-    if variable in os.environ:
+    key = f"{section}.model"
+    if environment(key) is not None:
+        variable = variable_of(key)
         notes.append(
             Text(
                 f"But {variable} is set in the environment, and it wins.",

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rag.cli.context import JsonOption
+from rag.cli.context import JsonOption, system_language, tell_renamed
 from rag.errors import ConfigError
 
 
@@ -31,6 +31,7 @@ def settings(
     options = ctx.find_root().params
     try:
         loaded = load_settings(options.get("config"))
+        tell_renamed(system_language() if loaded.ui.language == "auto" else loaded.ui.language)
         if options.get("knowledge"):
             loaded = loaded.model_copy(update={"knowledge": options["knowledge"]})
         now = table.values_in_force(loaded)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag import wiring
-from rag.config import Settings, load_settings
+from rag.config import Settings, load_settings, setting_keys
 from rag.factory import Factory
 from rag.interop.chat_model import RagChatModel
 from rag.interop.retriever import RagRetriever
 from rag.store.keeper import exact_index
+from rag.variables import renaming_note
 
 if TYPE_CHECKING:
     from rag.protocols import TextGenerator
@@ -79,6 +82,8 @@ def open_library(
     Raises:
         RagError: there is no library, or a setting is wrong.
     """
+    if settings is None and (note := renaming_note(os.environ, setting_keys())):
+        warnings.warn(note.en, FutureWarning, stacklevel=3)  # of this, of contextlib, of the caller
     chosen = settings or load_settings(None)
     if knowledge is not None:
         chosen = chosen.model_copy(update={"knowledge": Path(knowledge)})

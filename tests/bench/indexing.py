@@ -180,7 +180,7 @@ def _sync_again(knowledge: Path, embedder: str, pages: int) -> tuple[float, floa
     command = "from rag.cli import main; main()"
     again = run(
         ["-c", command, "--knowledge", str(knowledge), "sync", "--json"],
-        environ={"RAG_EMBEDDER__MODEL": embedder, "RAG_INGEST__OCR": "off"},
+        environ={"RAGDESK_EMBEDDER__MODEL": embedder, "RAGDESK_INGEST__OCR": "off"},
         good=(0, _GAPS),
     )
     files = again.result["files"]

@@ -72,7 +72,7 @@ def sync(knowledge: Path, *, embedder: str) -> Finished:
     """Let the command itself do it."""
     return run(
         ["-c", _COMMAND, "--knowledge", str(knowledge), "sync", "--json"],
-        environ={"RAG_EMBEDDER__MODEL": embedder, "RAG_INGEST__OCR": "off"},
+        environ={"RAGDESK_EMBEDDER__MODEL": embedder, "RAGDESK_INGEST__OCR": "off"},
         good=(0, _GAPS),
     )
 

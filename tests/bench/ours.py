@@ -36,7 +36,7 @@ def index(folder: Path, *, embedder: str) -> dict[str, Any]:
         knowledge=folder,
         embedder=EmbedderSettings(model=embedder),
         ingest=IngestSettings(ocr="off"),  # the plain pipeline has none
-        models=load_settings(None).models,  # RAG_MODELS__FOLDER says where the weights are
+        models=load_settings(None).models,  # RAGDESK_MODELS__FOLDER says where the weights are
     )
     factory = Factory(settings)
     factory.embedder(embedder)

@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--questions", type=int, default=200)
     parser.add_argument("--exact", action="store_true", help="numpy instead of Chroma")
     options = parser.parse_args(arguments)
-    settings = load_settings(None, {**os.environ, "RAG_KNOWLEDGE": str(options.knowledge)})
+    settings = load_settings(None, {**os.environ, "RAGDESK_KNOWLEDGE": str(options.knowledge)})
     source = _source(settings)
     asked = [q.text for found in load_sets(eval_sets()) for q in found.with_pages()]
     chosen = random.Random(1).sample(asked, min(options.questions, len(asked)))

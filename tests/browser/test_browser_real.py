@@ -35,10 +35,10 @@ def real_settings(
     return load_settings(
         None,
         {
-            "RAG_KNOWLEDGE": str(folder),
-            "RAG_MODELS__FOLDER": str(models_folder),
-            "RAG_MODELS__OFFLINE": "true",
-            "RAG_GENERATOR__MODEL": GENERATOR,
+            "RAGDESK_KNOWLEDGE": str(folder),
+            "RAGDESK_MODELS__FOLDER": str(models_folder),
+            "RAGDESK_MODELS__OFFLINE": "true",
+            "RAGDESK_GENERATOR__MODEL": GENERATOR,
         },
     )
 

@@ -34,11 +34,11 @@ def desk_of_server(tmp_path: Path) -> Iterator[tuple[Desk, Address]]:
     write_pdf(tmp_path / "knowledge" / "lease.pdf", [SENTENCE])
     with scripted(serving(quotes, models=[{"id": "big-model"}])) as server:
         values = {
-            "RAG_KNOWLEDGE": str(tmp_path / "knowledge"),
-            "RAG_EMBEDDER__MODEL": "hashing",
-            "RAG_RETRIEVE__INDEX": "numpy",
-            "RAG_INGEST__OCR": "off",
-            "RAG_GENERATOR__URL": server.address.base,
+            "RAGDESK_KNOWLEDGE": str(tmp_path / "knowledge"),
+            "RAGDESK_EMBEDDER__MODEL": "hashing",
+            "RAGDESK_RETRIEVE__INDEX": "numpy",
+            "RAGDESK_INGEST__OCR": "off",
+            "RAGDESK_GENERATOR__URL": server.address.base,
         }
         with closing(Desk.open(load_settings(None, values))) as desk:
             desk.start()
@@ -90,11 +90,11 @@ def test_a_server_that_is_not_there_is_told_on_the_screen(
     with scripted(serving(quotes)) as server:
         address = server.address
     values = {
-        "RAG_KNOWLEDGE": str(tmp_path / "knowledge"),
-        "RAG_EMBEDDER__MODEL": "hashing",
-        "RAG_RETRIEVE__INDEX": "numpy",
-        "RAG_INGEST__OCR": "off",
-        "RAG_GENERATOR__URL": address.base,
+        "RAGDESK_KNOWLEDGE": str(tmp_path / "knowledge"),
+        "RAGDESK_EMBEDDER__MODEL": "hashing",
+        "RAGDESK_RETRIEVE__INDEX": "numpy",
+        "RAGDESK_INGEST__OCR": "off",
+        "RAGDESK_GENERATOR__URL": address.base,
     }
     with closing(Desk.open(load_settings(None, values))) as desk:
         desk.start()

@@ -38,7 +38,7 @@ ODD = "antidisestablishmentarianism" * 300 + "\n" + "|--|" * 900 + "\n" + "🙂�
 def factory_of(models_folder: Path) -> Callable[..., Factory]:
     def make(**environment: str) -> Factory:
         return Factory(
-            load_settings(None, {"RAG_MODELS__FOLDER": str(models_folder), **environment})
+            load_settings(None, {"RAGDESK_MODELS__FOLDER": str(models_folder), **environment})
         )
 
     return make
@@ -60,7 +60,7 @@ def embedder(
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(BertEmbedder, "suits", lambda *_, **__: False)
             return factory_of().embedder(model)
-    return factory_of(RAG_EMBEDDER__ENGINE=engine or "auto").embedder(model)
+    return factory_of(RAGDESK_EMBEDDER__ENGINE=engine or "auto").embedder(model)
 
 
 def test_rows_are_float32_unit_vectors_in_the_given_order(embedder: Embedder) -> None:
@@ -118,7 +118,7 @@ def test_a_text_that_is_too_long_is_refused_rather_than_cut(embedder: Embedder) 
 def test_no_passage_is_ever_truncated(
     embedder: Embedder, name: str, factory_of: Callable[..., Factory], tokens: str, text: str
 ) -> None:
-    chunker = factory_of(RAG_CHUNK__TOKENS=tokens).chunker(embedder)
+    chunker = factory_of(RAGDESK_CHUNK__TOKENS=tokens).chunker(embedder)
     whole = document(
         text[: len(text) // 2], text[len(text) // 2 :], title="A long title 标题 " * 40
     )

@@ -1,6 +1,6 @@
 """Short answers of a model from what retrieval finds, beside answers from the right page.
 
-    RAG_GENERATOR__MODEL=NAME python -m tests.eval.measure_answers --library DIR [--each 12]
+    RAGDESK_GENERATOR__MODEL=NAME python -m tests.eval.measure_answers --library DIR [--each 12]
 
 The library must hold the sets' PDFs (``rag sync``); OHR and FinanceBench are asked of the right
 document, the others of all. Each question is asked in every way before the next one, so that a

@@ -2,8 +2,8 @@
 
     python -m tests.eval.measure_follow_ups --library DIR [--rewrite]
 
-With ``--rewrite`` the language model (RAG_GENERATOR__MODEL) writes each last question anew first,
-so that it can be understood alone; long on a CPU.
+With ``--rewrite`` the language model (RAGDESK_GENERATOR__MODEL) writes each last question anew
+first, so that it can be understood alone; long on a CPU.
 
 ``follow_ups.jsonl`` holds one conversation a line: ``id``; ``lang``; ``kind`` (``pronoun``,
 ``ellipsis``, ``entity`` and ``year``, which the last question replaces, ``three`` turns, and
@@ -114,7 +114,7 @@ def rewritten(generator: TextGenerator, row: FollowUp) -> FollowUp:
 
 
 def open_retriever(folder: Path) -> Retriever:
-    settings = load_settings(None, {**_models(), "RAG_KNOWLEDGE": str(folder)})
+    settings = load_settings(None, {**_models(), "RAGDESK_KNOWLEDGE": str(folder)})
     factory = Factory(settings)
     ledger = factory.ledger(read_only=True)
     space = ledger.active_space()
@@ -126,7 +126,7 @@ def open_retriever(folder: Path) -> Retriever:
 def _models() -> dict[str, str]:
     import os
 
-    return {k: v for k, v in os.environ.items() if k.startswith("RAG_MODELS__")}
+    return {k: v for k, v in os.environ.items() if k.startswith("RAGDESK_MODELS__")}
 
 
 def main() -> None:

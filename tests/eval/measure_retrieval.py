@@ -74,7 +74,7 @@ class Bench:
     """A library opened for measuring: exact vector search, so that no index adds its errors."""
 
     def __init__(self, knowledge: Path) -> None:
-        settings = load_settings(None, {**os.environ, "RAG_KNOWLEDGE": str(knowledge)})
+        settings = load_settings(None, {**os.environ, "RAGDESK_KNOWLEDGE": str(knowledge)})
         self._factory = Factory(settings)
         self.ledger = self._factory.ledger(read_only=True)
         space = self.ledger.active_space()

@@ -212,7 +212,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=200.0, help="for answers")
     parser.add_argument("--every", type=int, default=1, help="gate: one question of so many")
     arguments = parser.parse_args()
-    settings = load_settings(None, {**os.environ, "RAG_KNOWLEDGE": str(arguments.work)})
+    settings = load_settings(None, {**os.environ, "RAGDESK_KNOWLEDGE": str(arguments.work)})
     folder = eval_folder() / "generation" / "rgb"
     rows, facts = load(folder / "zh_refine.jsonl.gz"), load(folder / "en_fact.jsonl.gz")
     collection = pooled(rows)

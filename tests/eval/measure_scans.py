@@ -92,7 +92,7 @@ def cut(source: Path, target: Path) -> int:
 
 def sync(folder: Path) -> None:
     """Do as the command line does. Exit code 3: some page has no text, which is counted below."""
-    environment = {**os.environ, "RAG_KNOWLEDGE": str(folder)}
+    environment = {**os.environ, "RAGDESK_KNOWLEDGE": str(folder)}
     done = subprocess.run([sys.executable, "-m", "rag", "sync"], env=environment, check=False)
     if done.returncode not in (0, 3):
         raise SystemExit(f"rag sync failed in {folder}")

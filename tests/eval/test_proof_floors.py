@@ -37,13 +37,13 @@ SEED, SEED_OF_ANSWERS = 7, 11
 
 @pytest.fixture(scope="module")
 def judge(library: Path, models_folder: Path) -> Iterator[Judge]:
-    os.environ["RAG_MODELS__FOLDER"] = str(models_folder)
+    os.environ["RAGDESK_MODELS__FOLDER"] = str(models_folder)
     bench = Bench(library)
     try:
         yield Judge(bench, meaning=False)
     finally:
         bench.close()
-        del os.environ["RAG_MODELS__FOLDER"]
+        del os.environ["RAGDESK_MODELS__FOLDER"]
 
 
 @pytest.fixture(scope="module")

@@ -59,9 +59,9 @@ def _sync(folder: Path, models_folder: Path) -> None:
     settings = load_settings(
         None,
         {
-            "RAG_KNOWLEDGE": str(folder),
-            "RAG_MODELS__FOLDER": str(models_folder),
-            "RAG_RETRIEVE__INDEX": "numpy",
+            "RAGDESK_KNOWLEDGE": str(folder),
+            "RAGDESK_MODELS__FOLDER": str(models_folder),
+            "RAGDESK_RETRIEVE__INDEX": "numpy",
         },
     )
     factory = Factory(settings)
@@ -81,14 +81,14 @@ def _sync(folder: Path, models_folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def rows(library: Path, eval_sets: Path, models_folder: Path) -> dict[tuple[str, Mode, Leg], Row]:
-    os.environ["RAG_MODELS__FOLDER"] = str(models_folder)
+    os.environ["RAGDESK_MODELS__FOLDER"] = str(models_folder)
     bench = Bench(library)
     try:
         found = measure(bench, eval_sets, names=PAGE_SETS, legs=["lexical", "dense", "fused"])
         return {(row.set, row.mode, row.leg): row for row in found}
     finally:
         bench.close()
-        del os.environ["RAG_MODELS__FOLDER"]
+        del os.environ["RAGDESK_MODELS__FOLDER"]
 
 
 @pytest.mark.parametrize(("name", "mode"), list(FLOORS))
@@ -125,7 +125,7 @@ def test_fusion_is_never_worse_than_the_better_leg(rows, name, mode, k):
 def test_follow_ups_find_their_page_and_changes_of_topic_are_not_dragged_back(
     library: Path, models_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RAG_MODELS__FOLDER", str(models_folder))
+    monkeypatch.setenv("RAGDESK_MODELS__FOLDER", str(models_folder))
     retriever, questions = open_retriever(library), load_follow_ups()
     assert len(questions) >= 60
     figures = {way: measure_follow_ups(retriever, questions, way) for way in ("alone", "read")}
@@ -142,8 +142,8 @@ def test_english_paragraphs_are_found_by_chinese_questions(
     shell.folder.mkdir()
     shell.environment |= {
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
-        "RAG_MODELS__FOLDER": str(models_folder),
-        "RAG_EMBEDDER__MODEL": "multilingual-e5-small",
+        "RAGDESK_MODELS__FOLDER": str(models_folder),
+        "RAGDESK_EMBEDDER__MODEL": "multilingual-e5-small",
     }
     folder = eval_sets / "retrieval" / "xquad"
     found = shell.json(

@@ -71,7 +71,7 @@ def test_good_files_of_the_same_batch_are_indexed(
         shutil.copy(path, folder / path.name)
     for letter in "amz":  # before, among and after the others
         write_pdf(folder / f"{letter}-good.pdf", [f"goodword{letter} stands here"])
-    chosen = settings(folder, RAG_RETRIEVE__INDEX="numpy", RAG_INGEST__WORKERS="2")
+    chosen = settings(folder, RAGDESK_RETRIEVE__INDEX="numpy", RAGDESK_INGEST__WORKERS="2")
     factory = Factory(chosen)
     ledger = factory.ledger()
     index = LiveIndex(ledger, chosen.data / "chroma", engine="numpy")

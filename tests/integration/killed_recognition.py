@@ -10,7 +10,11 @@ from tests.integration.kills import owned, tell
 
 
 def main() -> None:
-    with owned(settings(Path(sys.argv[1]), RAG_RETRIEVE__INDEX="numpy")) as (_, library, _index):
+    with owned(settings(Path(sys.argv[1]), RAGDESK_RETRIEVE__INDEX="numpy")) as (
+        _,
+        library,
+        _index,
+    ):
         library.sync(ocr="auto", report=tell)
 
 

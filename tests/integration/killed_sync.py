@@ -12,7 +12,7 @@ from tests.integration.kills import owned, tell
 
 def main() -> None:
     chosen = settings(
-        Path(sys.argv[1]), RAG_CHUNK__TOKENS=sys.argv[2], RAG_RETRIEVE__INDEX=sys.argv[3]
+        Path(sys.argv[1]), RAGDESK_CHUNK__TOKENS=sys.argv[2], RAGDESK_RETRIEVE__INDEX=sys.argv[3]
     )
     with owned(chosen) as (factory, library, index):
         library.rebuild(wanted=lambda space: wiring.is_wanted(factory, space), report=tell)

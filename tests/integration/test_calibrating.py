@@ -146,7 +146,7 @@ def test_a_sync_asks_and_a_rebuild_asks_the_new_index(tmp_path: Path) -> None:
     folder = tmp_path / "knowledge"
     for number, town in enumerate(TOWNS):
         write_pdf(folder / f"guide{number}.pdf", told(town, number))
-    chosen = settings(folder, RAG_RETRIEVE__INDEX="numpy")
+    chosen = settings(folder, RAGDESK_RETRIEVE__INDEX="numpy")
     factory = Factory(chosen)
     ledger = factory.ledger()
     heard: list[Progress] = []

@@ -32,12 +32,12 @@ class Shell:
             **{k: v for k, v in os.environ.items() if not k.startswith(("RAG_", "LC_", "LANG"))},
             "PYTHONPATH": str(ROOT),
             "PYTHONUTF8": "1",
-            "RAG_KNOWLEDGE": str(folder),
-            "RAG_EMBEDDER__MODEL": "hashing",
-            "RAG_GENERATOR__ENGINE": "echo",
-            "RAG_INGEST__WORKERS": "1",
-            "RAG_INGEST__OCR": "off",
-            "RAG_RETRIEVE__INDEX": "numpy",
+            "RAGDESK_KNOWLEDGE": str(folder),
+            "RAGDESK_EMBEDDER__MODEL": "hashing",
+            "RAGDESK_GENERATOR__ENGINE": "echo",
+            "RAGDESK_INGEST__WORKERS": "1",
+            "RAGDESK_INGEST__OCR": "off",
+            "RAGDESK_RETRIEVE__INDEX": "numpy",
         }
 
     def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -131,7 +131,7 @@ def test_search_prints_the_object_of_the_contract(synced: Shell) -> None:
 
 def test_a_first_question_does_not_wait_for_text_recognition(shell: Shell) -> None:
     write_pdf(shell.folder / "scan.pdf", ["#"])
-    done = shell.run("search", "monthly rent", RAG_INGEST__OCR="auto")
+    done = shell.run("search", "monthly rent", RAGDESK_INGEST__OCR="auto")
     assert done.returncode == 0, done.stderr
     assert "950 euros" in done.stdout
     assert shell.json("status", code=3)["totals"]["ocr_waiting"] == 1
@@ -211,7 +211,7 @@ def test_why_tells_what_became_of_a_sentence_while_another_process_owns_the_libr
     )  # fmt: skip
     assert used["outcome"] == "used"
     gap = synced.run(
-        "why", "rent?", "Any sentence", "--document", "none.pdf", RAG_UI__LANGUAGE="zh"
+        "why", "rent?", "Any sentence", "--document", "none.pdf", RAGDESK_UI__LANGUAGE="zh"
     )
     assert gap.returncode == 3
     assert "文件夹中没有文档 none.pdf" in gap.stdout
@@ -251,7 +251,7 @@ def test_what_nobody_waits_for_any_more_is_not_done_later(synced: Shell) -> None
 
 @pytest.mark.slow
 def test_rebuild_with_another_size_and_back(synced: Shell) -> None:
-    synced.environment["RAG_CHUNK__TOKENS"] = "32"
+    synced.environment["RAGDESK_CHUNK__TOKENS"] = "32"
     assert synced.json("status")["space"]["stale"] == 2
     synced.json("rebuild")
     assert "recursive/32/" in synced.json("status")["space"]["chunker"]
@@ -273,7 +273,7 @@ def test_errors_are_told_in_chinese_to_a_chinese_system(shell: Shell) -> None:
 
 
 def test_a_wrong_setting_names_the_key(shell: Shell) -> None:
-    done = shell.run("status", RAG_CHUNK__TOKENS="-3")
+    done = shell.run("status", RAGDESK_CHUNK__TOKENS="-3")
     assert done.returncode == 1
     assert "chunk.tokens" in done.stderr
 
@@ -326,7 +326,7 @@ def test_doctor_tells_what_the_library_knows_of_itself(synced: Shell) -> None:
     (warned,) = [f for f in findings if f["state"] == "warning" and "hardly" in f["what"]]
     assert "passages in Chinese" in warned["what"]
     assert "multilingual-e5-small" in warned["remedy"]
-    assert "30 个中文问题" in synced.run("doctor", RAG_UI__LANGUAGE="zh").stdout
+    assert "30 个中文问题" in synced.run("doctor", RAGDESK_UI__LANGUAGE="zh").stdout
 
 
 @pytest.mark.parametrize(
@@ -339,11 +339,11 @@ def test_doctor_tells_which_embedding_engine_won_here(
     note.parent.mkdir(parents=True)
     note.write_text(json.dumps(asdict(Speeds(this_machine(), 30.0, int8_per_s))), "utf-8")
     shell.environment |= {
-        "RAG_EMBEDDER__MODEL": "all-MiniLM-L6-v2",
-        "RAG_MODELS__FOLDER": str(tmp_path / "models"),
+        "RAGDESK_EMBEDDER__MODEL": "all-MiniLM-L6-v2",
+        "RAGDESK_MODELS__FOLDER": str(tmp_path / "models"),
     }
     assert said in shell.run("doctor").stdout
-    assert said not in shell.run("doctor", RAG_EMBEDDER__ENGINE="torch").stdout
+    assert said not in shell.run("doctor", RAGDESK_EMBEDDER__ENGINE="torch").stdout
 
 
 def test_help_names_every_command_and_loads_no_heavy_library(shell: Shell) -> None:

@@ -419,7 +419,7 @@ def test_what_is_stale_is_shown_and_rebuilt_from_the_screen(tmp_path: Path) -> N
     folder = tmp_path / "knowledge"
     write_pdf(folder / "lease.pdf", [f"The rent of month {n} is {n}50 euros." for n in range(30)])
     for tokens in ("230", "32"):
-        desk = Desk.open(settings(folder, RAG_CHUNK__TOKENS=tokens))
+        desk = Desk.open(settings(folder, RAGDESK_CHUNK__TOKENS=tokens))
         try:
             desk.start()
             if tokens == "230":

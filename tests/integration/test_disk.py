@@ -65,12 +65,12 @@ def test_a_disk_that_fills_up_costs_nothing_but_time(
     for file in folder.glob("*.pdf"):
         shutil.copystat(calm / file.name, file)
     undisturbed = Shell(calm)
-    undisturbed.environment["RAG_RETRIEVE__INDEX"] = index
+    undisturbed.environment["RAGDESK_RETRIEVE__INDEX"] = index
     undisturbed.json("sync")
     wanted = contents(calm)
 
     shell = Shell(folder)
-    shell.environment["RAG_RETRIEVE__INDEX"] = index
+    shell.environment["RAGDESK_RETRIEVE__INDEX"] = index
     told = done = 0
     for room in (0, 150_000, 400_000, 800_000, 1_200_000, 1_800_000, 2_600_000):
         ballast = leave(small_disk, room)

@@ -34,10 +34,10 @@ def engines(
     model_path(request.param)
 
     def make(engine: str) -> Embedder:
-        folder = {"RAG_MODELS__FOLDER": str(models_folder), "RAG_EMBEDDER__DEVICE": "cpu"}
-        return Factory(load_settings(None, {**folder, "RAG_EMBEDDER__ENGINE": engine})).embedder(
-            request.param
-        )
+        folder = {"RAGDESK_MODELS__FOLDER": str(models_folder), "RAGDESK_EMBEDDER__DEVICE": "cpu"}
+        return Factory(
+            load_settings(None, {**folder, "RAGDESK_EMBEDDER__ENGINE": engine})
+        ).embedder(request.param)
 
     return {"onnx": make("onnx"), "torch": make("torch")}
 
@@ -76,8 +76,8 @@ def test_neither_torch_nor_transformers_is_loaded_to_embed_on_a_cpu(
         "import sys\n"
         "from rag.config import load_settings\n"
         "from rag.factory import Factory\n"
-        f"s = load_settings(None, {{'RAG_MODELS__FOLDER': {str(models_folder)!r},"
-        " 'RAG_EMBEDDER__ENGINE': 'onnx'})\n"
+        f"s = load_settings(None, {{'RAGDESK_MODELS__FOLDER': {str(models_folder)!r},"
+        " 'RAGDESK_EMBEDDER__ENGINE': 'onnx'})\n"
         "Factory(s).embedder('multilingual-e5-small').embed_query('rent')\n"
         "print(sorted({'torch', 'transformers', 'onnx'} & set(sys.modules)))"
     )

@@ -97,7 +97,7 @@ def test_a_changed_set_is_measured_as_it_is_now(shell: Inside, folder: Path) -> 
 
 def test_other_settings_are_measured_beside_the_first(shell: Inside, folder: Path) -> None:
     first = shell.json("eval", str(folder), "--retrieval-only")["space"]["chunking"]
-    shell.environment["RAG_CHUNK__TOKENS"] = "100"
+    shell.environment["RAGDESK_CHUNK__TOKENS"] = "100"
     second = shell.json("eval", str(folder), "--retrieval-only")["space"]["chunking"]
     assert (first.split("/")[1], second.split("/")[1]) == ("230", "100")
 
@@ -141,7 +141,7 @@ def test_a_run_is_kept_with_its_settings_and_compared_with_the_next(
 ) -> None:
     first = shell.json("eval", str(folder), "--retrieval-only", "--name", "before")
     assert first["settings"]["retrieve.candidates"] == 50
-    shell.environment["RAG_CHUNK__TOKENS"] = "100"
+    shell.environment["RAGDESK_CHUNK__TOKENS"] = "100"
     second = shell.json("eval", str(folder), "--retrieval-only", "--compare")
     assert second["compared"]["run"] == first["run"]
     old, new = second["compared"]["changed"]["chunking"]

@@ -79,7 +79,7 @@ def test_it_works_while_the_app_is_open(shell: Inside) -> None:
 
 
 def test_an_index_of_other_settings_is_said_to_be_so(shell: Inside) -> None:
-    done = shell.run("eval", "--own", "--size", "4", "--retrieval-only", RAG_CHUNK__TOKENS="64")
+    done = shell.run("eval", "--own", "--size", "4", "--retrieval-only", RAGDESK_CHUNK__TOKENS="64")
     assert done.returncode == 0
     assert "made with other settings" in done.stderr
 

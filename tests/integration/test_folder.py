@@ -60,7 +60,7 @@ def ordinary_user(base: Path) -> Iterator[None]:
 
 @pytest.fixture
 def library(folder: Path) -> Iterator[Library]:
-    chosen = settings(folder, RAG_RETRIEVE__INDEX="numpy")
+    chosen = settings(folder, RAGDESK_RETRIEVE__INDEX="numpy")
     factory = Factory(chosen)
     ledger = factory.ledger()
     yield wiring.library(factory, ledger, index=None)

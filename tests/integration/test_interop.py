@@ -36,11 +36,11 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 SENTENCE = "The lessee pays the heating costs of the house."
 ENVIRONMENT = {
-    "RAG_EMBEDDER__MODEL": "hashing",
-    "RAG_GENERATOR__ENGINE": "echo",
-    "RAG_INGEST__WORKERS": "1",
-    "RAG_INGEST__OCR": "off",
-    "RAG_RETRIEVE__INDEX": "numpy",
+    "RAGDESK_EMBEDDER__MODEL": "hashing",
+    "RAGDESK_GENERATOR__ENGINE": "echo",
+    "RAGDESK_INGEST__WORKERS": "1",
+    "RAGDESK_INGEST__OCR": "off",
+    "RAGDESK_RETRIEVE__INDEX": "numpy",
 }
 ASKED = [
     SystemMessage("Answer from the passages."),

@@ -71,9 +71,9 @@ def test_the_command_reads_scans_when_it_is_asked_to(tmp_path: Path) -> None:
     folder.mkdir()
     scan(text, folder / "scan.pdf", pages=[1], dpi=150)
     environment = {
-        **os.environ, "PYTHONPATH": str(ROOT), "RAG_KNOWLEDGE": str(folder),
-        "RAG_EMBEDDER__MODEL": "hashing", "RAG_RETRIEVE__INDEX": "numpy",
-        "RAG_INGEST__WORKERS": "1", "RAG_INGEST__OCR": "off",
+        **os.environ, "PYTHONPATH": str(ROOT), "RAGDESK_KNOWLEDGE": str(folder),
+        "RAGDESK_EMBEDDER__MODEL": "hashing", "RAGDESK_RETRIEVE__INDEX": "numpy",
+        "RAGDESK_INGEST__WORKERS": "1", "RAGDESK_INGEST__OCR": "off",
     }  # fmt: skip
 
     def run(*words: str) -> tuple[int, str]:

@@ -25,7 +25,7 @@ SECRET = "open sesame 芝麻"
 class Home:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.factory = Factory(settings(folder, RAG_RETRIEVE__INDEX="numpy"))
+        self.factory = Factory(settings(folder, RAGDESK_RETRIEVE__INDEX="numpy"))
         self.ledger = self.factory.ledger()
         self.index = LiveIndex(self.ledger, folder / ".rag" / "chroma", engine="numpy")
         self.library: Library = wiring.library(self.factory, self.ledger, index=self.index)

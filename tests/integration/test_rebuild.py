@@ -106,7 +106,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
     folder = tmp_path / "knowledge"
     for name in "abc":
         write_pdf(folder / f"{name}.pdf", [lines(f"{name}word is here", repeat=40)] * 3)
-    chosen = settings(folder, RAG_RETRIEVE__INDEX="numpy")
+    chosen = settings(folder, RAGDESK_RETRIEVE__INDEX="numpy")
     factory = Factory(chosen)
     ledger = factory.ledger()
     made = Home(folder, ledger, LiveIndex(ledger, chosen.data / "chroma", engine="numpy"), factory)

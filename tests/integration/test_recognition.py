@@ -37,7 +37,7 @@ class Home:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()
-        chosen = settings(folder, RAG_RETRIEVE__INDEX="numpy")
+        chosen = settings(folder, RAGDESK_RETRIEVE__INDEX="numpy")
         self.factory = Factory(chosen)
         self.pool = WorkerPool(workers=1, timeout_s=60, limits=Limits(30, 512), recogniser=OBEDIENT)
         self.factory._pool = self.pool

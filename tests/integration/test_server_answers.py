@@ -48,13 +48,13 @@ def knowledge(tmp_path: Path) -> Path:
 
 
 def environment(knowledge: Path, **generator: str) -> dict[str, str]:
-    found = {f"RAG_GENERATOR__{name.upper()}": value for name, value in generator.items()}
+    found = {f"RAGDESK_GENERATOR__{name.upper()}": value for name, value in generator.items()}
     return {
-        "RAG_KNOWLEDGE": str(knowledge),
-        "RAG_EMBEDDER__MODEL": "hashing",
-        "RAG_RETRIEVE__INDEX": "numpy",
-        "RAG_INGEST__WORKERS": "1",
-        "RAG_INGEST__OCR": "off",
+        "RAGDESK_KNOWLEDGE": str(knowledge),
+        "RAGDESK_EMBEDDER__MODEL": "hashing",
+        "RAGDESK_RETRIEVE__INDEX": "numpy",
+        "RAGDESK_INGEST__WORKERS": "1",
+        "RAGDESK_INGEST__OCR": "off",
         "LANG": "en_GB.UTF-8",
         **found,
     }

@@ -64,7 +64,7 @@ def open_home(tmp_path: Path) -> Iterator[Callable[..., Home]]:
     def make(**environment: str) -> Home:
         folder = tmp_path / "knowledge"
         folder.mkdir(exist_ok=True)
-        chosen = settings(folder, RAG_RETRIEVE__INDEX="numpy", **environment)
+        chosen = settings(folder, RAGDESK_RETRIEVE__INDEX="numpy", **environment)
         factory = Factory(chosen)
         ledger = factory.ledger()
         index = LiveIndex(ledger, chosen.data / "chroma", engine=chosen.retrieve.index)
@@ -268,7 +268,7 @@ def test_forgetting_in_the_middle_of_a_rebuild_costs_the_rebuild_nothing(
         write_pdf(home.folder / f"{name}.pdf", [name])
     home.sync()
     home.index.close()
-    other = open_home(RAG_CHUNK__TOKENS="64")
+    other = open_home(RAGDESK_CHUNK__TOKENS="64")
 
     def forget(progress: Progress) -> None:
         if progress.stage == "embed" and other.finds("alpha"):
@@ -294,7 +294,7 @@ def test_a_missing_folder_says_what_to_do(home: Home) -> None:
 def test_a_document_that_takes_too_long_does_not_stop_the_rest(
     open_home: Callable[..., Home],
 ) -> None:
-    home = open_home(RAG_INGEST__TIMEOUT_S="0.001")
+    home = open_home(RAGDESK_INGEST__TIMEOUT_S="0.001")
     write_pdf(home.folder / "a.pdf", [lines("slow page", repeat=40)] * 200)
     report = home.sync()
     assert [f["code"] for f in report.failed] == ["timeout"]
@@ -317,7 +317,7 @@ def test_a_rebuild_with_other_sizes_swaps_and_rolls_back(open_home: Callable[...
     home.sync()
     before = home.ledger.active_space()
     home.index.close()
-    other = open_home(RAG_CHUNK__TOKENS="64")
+    other = open_home(RAGDESK_CHUNK__TOKENS="64")
     wanted = lambda space: wiring.is_wanted(other.factory, space)  # noqa: E731
     assert before is not None
     assert not wanted(before)
@@ -340,7 +340,7 @@ def test_an_interrupted_rebuild_goes_on_and_the_old_space_answers(
         write_pdf(home.folder / f"{name}.pdf", [lines(f"{name}word is here", repeat=45)] * 12)
     home.sync()
     home.index.close()
-    other = open_home(RAG_CHUNK__TOKENS="32")
+    other = open_home(RAGDESK_CHUNK__TOKENS="32")
     wanted = lambda space: wiring.is_wanted(other.factory, space)  # noqa: E731
     done: list[str] = []
 

@@ -57,10 +57,10 @@ def rag_in_a_session(home: Path, folder: Path, *words: str) -> dict[str, Any]:
     environment |= {
         "HOME": str(home),
         "XDG_RUNTIME_DIR": str(home),
-        "RAG_KNOWLEDGE": str(folder),
-        "RAG_EMBEDDER__MODEL": "hashing",
-        "RAG_INGEST__OCR": "off",
-        "RAG_RETRIEVE__INDEX": "numpy",
+        "RAGDESK_KNOWLEDGE": str(folder),
+        "RAGDESK_EMBEDDER__MODEL": "hashing",
+        "RAGDESK_INGEST__OCR": "off",
+        "RAGDESK_RETRIEVE__INDEX": "numpy",
     }
     rag = [sys.executable, "-c", "from rag.cli import main; main()", *words, "--json"]
     done = subprocess.run(

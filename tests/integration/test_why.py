@@ -79,7 +79,7 @@ class Home:
     def _factory(self, environment: dict[str, str]) -> Factory:
         key = str(environment)
         if key not in self._factories:
-            chosen = settings(self.folder, RAG_RETRIEVE__INDEX="numpy", **environment)
+            chosen = settings(self.folder, RAGDESK_RETRIEVE__INDEX="numpy", **environment)
             self._factories[key] = Factory(chosen)
         return self._factories[key]
 
@@ -291,7 +291,7 @@ def test_what_is_found_and_relevant_reaches_the_prompt(home: Home) -> None:
 
 
 def test_a_question_that_seems_not_to_be_answered_is_refused_by_the_gate(home: Home) -> None:
-    found = home.why("Who sings in Faust?", PETS, RAG_RETRIEVE__K="50")
+    found = home.why("Who sings in Faust?", PETS, RAGDESK_RETRIEVE__K="50")
     assert found.outcome.code == "gate"
     assert step(found, "gate").numbers["relevance"] < 0.1  # type: ignore[operator]
     assert "min_relevance" in found.outcome.remedy.en
@@ -299,7 +299,7 @@ def test_a_question_that_seems_not_to_be_answered_is_refused_by_the_gate(home: H
 
 
 def test_a_passage_behind_the_first_k_is_cut_off(home: Home) -> None:
-    found = home.why("Which house rule is about quiet?", PETS, RAG_RETRIEVE__K="1")
+    found = home.why("Which house rule is about quiet?", PETS, RAGDESK_RETRIEVE__K="1")
     assert found.outcome.code == "k"
     place = step(found, "pages").numbers["rank"]
     assert f"in place {place}" in found.outcome.what.en
@@ -308,7 +308,10 @@ def test_a_passage_behind_the_first_k_is_cut_off(home: Home) -> None:
 
 def test_a_passage_that_no_leg_proposes_is_told_its_rank_behind_the_candidates(home: Home) -> None:
     found = home.why(
-        "Which house rule is about quiet?", PETS, RAG_RETRIEVE__K="1", RAG_RETRIEVE__CANDIDATES="1"
+        "Which house rule is about quiet?",
+        PETS,
+        RAGDESK_RETRIEVE__K="1",
+        RAGDESK_RETRIEVE__CANDIDATES="1",
     )
     assert found.outcome.code == "not_found"
     meaning = step(found, "meaning")
@@ -327,8 +330,10 @@ def test_better_passages_of_the_same_page_push_a_passage_down(small: Home) -> No
     other = entry.replace("old boiler", "new oil boiler")
     write_pdf(home.folder / "more.pdf", [other.format(n) for n in (4444, 5555, 6666)])
     write_pdf(home.folder / "far.pdf", ["Nothing of all that."])
-    home.sync(RAG_CHUNK__TOKENS="32")
-    found = home.why("kitchen radiators October caretaker", entry.format(2222), RAG_RETRIEVE__K="3")
+    home.sync(RAGDESK_CHUNK__TOKENS="32")
+    found = home.why(
+        "kitchen radiators October caretaker", entry.format(2222), RAGDESK_RETRIEVE__K="3"
+    )
     assert found.outcome.code == "pages", lines(found)
     assert step(found, "fusion").numbers["rank"] == 2
     assert step(found, "pages").numbers["rank"] == 5
@@ -347,13 +352,18 @@ def test_a_sentence_cut_between_two_passages_is_said_to_be(small: Home) -> None:
     others = [f"Meters and buyers and boilers, note {n}." for n in range(5)]
     write_pdf(home.folder / "lease.pdf", [page])
     write_pdf(home.folder / "notes.pdf", others)
-    home.sync(RAG_CHUNK__TOKENS="32")
-    found = home.why("Who reads the meters?", long, RAG_RETRIEVE__K="1", RAG_CHUNK__TOKENS="32")
+    home.sync(RAGDESK_CHUNK__TOKENS="32")
+    found = home.why(
+        "Who reads the meters?", long, RAGDESK_RETRIEVE__K="1", RAGDESK_CHUNK__TOKENS="32"
+    )
     assert found.outcome.code == "cut", lines(found)
     assert int(step(found, "passage").numbers["pieces"]) >= 2  # type: ignore[arg-type]
     assert "chunk.overlap" in found.outcome.remedy.en
     everything = home.why(
-        "Who reads the meters of the landlord?", long, RAG_RETRIEVE__K="50", RAG_CHUNK__TOKENS="32"
+        "Who reads the meters of the landlord?",
+        long,
+        RAGDESK_RETRIEVE__K="50",
+        RAGDESK_CHUNK__TOKENS="32",
     )
     assert everything.outcome.code == "prompt", "all its parts are shown together"
 
@@ -367,7 +377,9 @@ class NarrowEcho(EchoGenerator):
 def test_a_passage_for_which_the_window_has_no_room_is_said_to_be_dropped(home: Home) -> None:
     question = "Which house rule is about the staircase? And the landlord's consent to dogs?"
     for answer in (False, True):
-        found = home.why(question, PETS, answer=answer, generator=NarrowEcho(), RAG_RETRIEVE__K="9")
+        found = home.why(
+            question, PETS, answer=answer, generator=NarrowEcho(), RAGDESK_RETRIEVE__K="9"
+        )
         assert found.outcome.code == "budget", lines(found)
         assert step(found, "budget").passed is False
         assert "700" in found.outcome.what.en
@@ -379,7 +391,7 @@ def test_the_answer_tells_whether_it_used_the_sentence(
 ) -> None:
     question = "What is the monthly rent in euros?"
     found = home.why(
-        question, sentence, answer=True, generator=EchoGenerator(), RAG_RETRIEVE__K="20"
+        question, sentence, answer=True, generator=EchoGenerator(), RAGDESK_RETRIEVE__K="20"
     )
     assert found.outcome.code == code, lines(found)
     assert "950" in str(step(found, "answer").numbers["text"])
@@ -412,7 +424,7 @@ def test_what_only_lines_of_a_statement_found_is_told(small: Home) -> None:
     found = home.why(
         "Is the quick ratio healthy?",
         "Total current liabilities 4,476",
-        RAG_RETRIEVE__CANDIDATES="5",
+        RAGDESK_RETRIEVE__CANDIDATES="5",
     )
     assert found.outcome.code == "prompt", lines(found)
     assert "balance sheets" in str(step(found, "fusion").numbers["lines"])

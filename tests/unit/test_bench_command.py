@@ -34,8 +34,8 @@ def bench(tmp_path: Path, *arguments: str, **environment: str) -> Result:
         app,
         ["bench", "--quick", *arguments],
         env={
-            "RAG_MODELS__FOLDER": str(tmp_path / "models"),
-            "RAG_UI__LANGUAGE": "en",
+            "RAGDESK_MODELS__FOLDER": str(tmp_path / "models"),
+            "RAGDESK_UI__LANGUAGE": "en",
             **environment,
         },
     )
@@ -101,7 +101,7 @@ def test_a_server_has_a_row_whose_memory_is_its_own(tmp_path: Path) -> None:
 
     with scripted_server(serving(chat)) as server:
         url = server.address.base
-        done = bench(tmp_path, "--engine", "url", "--json", RAG_GENERATOR__URL=url)
+        done = bench(tmp_path, "--engine", "url", "--json", RAGDESK_GENERATOR__URL=url)
     assert done.exit_code == 0, done.output
     (row,) = json.loads(done.stdout)["rows"]
     assert row["reason"] is None, row["reason"]

@@ -117,9 +117,9 @@ def embedder_of(
         settings = load_settings(
             None,
             {
-                "RAG_MODELS__FOLDER": str(models_folder),
-                "RAG_EMBEDDER__DEVICE": "cpu",
-                "RAG_EMBEDDER__ENGINE": engine,
+                "RAGDESK_MODELS__FOLDER": str(models_folder),
+                "RAGDESK_EMBEDDER__DEVICE": "cpu",
+                "RAGDESK_EMBEDDER__ENGINE": engine,
             },
         )
         return type(Factory(settings).embedder("all-MiniLM-L6-v2")).__name__

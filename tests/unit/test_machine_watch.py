@@ -29,10 +29,10 @@ from tests.pdfs import write_pdf
 
 MIB, GIB = 1 << 20, 1 << 30
 MODEL_FREE = {
-    "RAG_EMBEDDER__MODEL": "hashing",
-    "RAG_GENERATOR__ENGINE": "echo",
-    "RAG_INGEST__WORKERS": "1",
-    "RAG_UI__LANGUAGE": "en",
+    "RAGDESK_EMBEDDER__MODEL": "hashing",
+    "RAGDESK_GENERATOR__ENGINE": "echo",
+    "RAGDESK_INGEST__WORKERS": "1",
+    "RAGDESK_UI__LANGUAGE": "en",
 }
 CARD = GpuReading(0, temperature_c=60.0, slowdown_c=90.0, power_limit_w=450.0, power_floor_w=150.0)
 

@@ -131,9 +131,9 @@ def test_use_of_another_embedder_says_that_the_index_has_to_be_rebuilt(
 def test_use_says_when_an_environment_variable_is_stronger(
     tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RAG_GENERATOR__MODEL", "auto")
+    monkeypatch.setenv("RAGDESK_GENERATOR__MODEL", "auto")
     result = run("use", "Llama-2-13b-chat", folder=tmp_path, config=config)
-    assert "RAG_GENERATOR__MODEL" in result.stderr
+    assert "RAGDESK_GENERATOR__MODEL" in result.stderr
 
 
 @pytest.mark.parametrize("text", ["generator = 1\n", "[generator\n"])

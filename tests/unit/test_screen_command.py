@@ -23,7 +23,7 @@ def test_a_taken_port_is_told_in_the_persons_language(
         ready("http://127.0.0.1:7861")
 
     monkeypatch.setattr(ui.app, "serve", serve)
-    monkeypatch.setenv("RAG_UI__LANGUAGE", language)
+    monkeypatch.setenv("RAGDESK_UI__LANGUAGE", language)
     found = CliRunner().invoke(app, ["--knowledge", str(tmp_path), "ui", "--no-browser"])
     assert found.exit_code == 0, found.output
     assert said in found.stderr

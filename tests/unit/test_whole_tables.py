@@ -139,10 +139,10 @@ def test_it_is_what_the_model_reads(tmp_path: Path) -> None:
     settings = load_settings(
         None,
         {
-            "RAG_KNOWLEDGE": str(tmp_path),
-            "RAG_EMBEDDER__MODEL": "hashing",
-            "RAG_RETRIEVE__MIN_RELEVANCE": "0",
-            "RAG_RETRIEVE__K": "1",
+            "RAGDESK_KNOWLEDGE": str(tmp_path),
+            "RAGDESK_EMBEDDER__MODEL": "hashing",
+            "RAGDESK_RETRIEVE__MIN_RELEVANCE": "0",
+            "RAGDESK_RETRIEVE__K": "1",
         },
     )
     pipeline = wiring.pipeline(
