@@ -211,13 +211,12 @@ class Settings(_Section):
 
 def setting_keys() -> tuple[str, ...]:
     """Return every key as ``ragdesk.toml`` knows it: ``section.name``."""
-    return tuple(
-        name if part is None else f"{name}.{part}"
-        for name, field in Settings.model_fields.items()
-        for part in (
-            type(field.default).model_fields if isinstance(field.default, _Section) else (None,)
-        )
-    )
+    keys: list[str] = []
+    for name, field in Settings.model_fields.items():
+        part = field.default
+        inside = type(part).model_fields if isinstance(part, _Section) else {"": None}
+        keys += [f"{name}.{inner}".rstrip(".") for inner in inside]
+    return tuple(keys)
 
 
 def load_settings(path: Path | None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -232,8 +231,8 @@ def load_settings(path: Path | None, environ: Mapping[str, str] | None = None) -
     """
     values = _read_toml(path)
     given = from_environment(os.environ if environ is None else environ, setting_keys())
-    for key, value in given.items():
-        _override(values, key, value)
+    for name, value in given.items():
+        _override(values, name, value)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
