@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
+from rag.beside import came
 from rag.generate.sentences import split_sentences
-from rag.odd_text import attempt
+from rag.protocols import Cancelled, never
 from rag.types import Sentence
 
 Judge = Callable[[str, int, int], Sentence | None]
 """Judges ``text[start:end]``; ``None`` for a piece without words."""
-Locate = Callable[[Sentence], Sentence]
-"""Adds to a judged sentence what only the reader's own thread may look up."""
+Locate = Callable[[Sentence], tuple[Sentence, Future[Sentence]]]
+"""Looks up in the reader's own thread where a judged sentence's evidence stands; the second is
+what it becomes with what takes longer to find."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,12 @@ class _Job:
     piece: str  # of the answer: what stands before the sentence, and the sentence
     start: int  # of the piece in what the model wrote
     verdict: Future[Sentence | None]  # offsets into ``piece``
+
+
+def _as_it_is(sentence: Sentence) -> tuple[Sentence, Future[Sentence]]:
+    same: Future[Sentence] = Future()
+    same.set_result(sentence)
+    return sentence, same
 
 
 class Checker:
@@ -34,7 +42,7 @@ class Checker:
     before it is judged, and what is unsupported never is. Use it as a context manager.
     """
 
-    def __init__(self, judge: Judge, locate: Locate = lambda found: found, *, drop: bool) -> None:
+    def __init__(self, judge: Judge, locate: Locate = _as_it_is, *, drop: bool) -> None:
         self._judge = judge
         self._locate = locate
         self._drop = drop
@@ -42,7 +50,7 @@ class Checker:
         self._written = 0  # characters before it
         self._jobs: deque[_Job] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="judge")
-        self._fresh: list[Sentence] = []
+        self._placing: deque[tuple[Sentence, Future[Sentence]]] = deque()
         self.text = ""  # as shown so far
         self.sentences: list[Sentence] = []  # offsets into ``text``
         self.left_out = 0
@@ -69,12 +77,20 @@ class Checker:
         self._collect(wait=last)
         return self.text[before:]
 
-    def judged(self, *, last: bool = False) -> list[Sentence]:
-        """Return the sentences judged since this was asked before; with ``last``, wait for all."""
+    def judged(self, *, last: bool = False, cancelled: Cancelled = never) -> list[Sentence]:
+        """Return the sentences judged and found since this was asked before.
+
+        With ``last``, wait for all; those whose places are not found when it is ``cancelled``
+        come without them.
+        """
         if last:
             self._hand_over(last=True)
         self._collect(wait=last)
-        fresh, self._fresh = self._fresh, []
+        fresh = []
+        while self._placing and (last or self._placing[0][1].done()):
+            known, place = self._placing.popleft()
+            fresh.append(place.result() if came(place, cancelled) else known)
+        self.sentences += fresh
         return fresh
 
     def _hand_over(self, *, last: bool) -> None:
@@ -107,8 +123,4 @@ class Checker:
 
     def _keep(self, sentence: Sentence, moved: int) -> None:
         placed = replace(sentence, start=sentence.start + moved, end=sentence.end + moved)
-        located = attempt(
-            lambda: self._locate(placed), instead=placed, what="the place of a sentence's proof"
-        )
-        self.sentences.append(located)
-        self._fresh.append(located)
+        self._placing.append(self._locate(placed))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,27 @@ from rag.recognised import span_boxes
 from rag.types import Box, Evidence, Passage, Sentence
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from rag.beside import Beside
     from rag.protocols import PageViewer
     from rag.store.passages import LedgerPassages
 
 logger = logging.getLogger(__name__)
 Span = tuple[str, int, int]
 """Document id, start and end in characters of the document's text."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is to be looked up in one document's file."""
+
+    path: str
+    known: tuple[tuple[int, tuple[Box, ...] | None], ...]
+    """For each part of a span, the span's number, and its boxes where the library has them."""
+    rest: tuple[tuple[int, int, int], ...]
+    """Page, start and end of those parts whose boxes only the file has."""
+    recipes: Mapping[int, str]
 
 
 class Locator:
@@ -37,24 +52,104 @@ class Locator:
 
     def boxes(self, spans: Sequence[Span]) -> list[tuple[Box, ...]]:
         """Return each span's boxes; none where the file is gone or has no positions."""
-        found: list[tuple[Box, ...]] = [()] * len(spans)
-        for document_id in dict.fromkeys(span[0] for span in spans):
-            numbers = [i for i, span in enumerate(spans) if span[0] == document_id]
-            parts = [(i, part) for i in numbers for part in self._store.page_spans(*spans[i])]
-            for i, boxes in self._look(document_id, parts):
-                found[i] += boxes
-        return found
+        return self._finding(spans)()
 
-    def _look(
-        self, document_id: str, parts: Sequence[tuple[int, tuple[int, int, int]]]
-    ) -> list[tuple[int, tuple[Box, ...]]]:
+    def placing(self, passages: Sequence[Passage]) -> Callable[[], tuple[Passage, ...]]:
+        """Return what adds to the passages their boxes.
+
+        The library is asked now; what is returned opens the files, which may take as long as
+        a page may take to read, and may be called from any thread.
+        """
+        find = self._finding([(p.chunk.document_id, p.chunk.start, p.chunk.end) for p in passages])
+        return lambda: tuple(
+            replace(passage, boxes=boxes) for passage, boxes in zip(passages, find(), strict=True)
+        )
+
+    def placed(self, passages: Sequence[Passage]) -> tuple[Passage, ...]:
+        """Return the passages with their boxes."""
+        return self.placing(passages)()
+
+    def paged(
+        self, sentences: Sequence[Sentence], passages: Sequence[Passage]
+    ) -> tuple[Sentence, ...]:
+        """Return the sentences with the page of each piece of evidence; opens no file."""
+
+        def on_page(found: Evidence) -> Evidence:
+            document = passages[found.passage].chunk.document_id
+            return replace(found, page=self.page_of(document, found.start))
+
+        return tuple(
+            replace(sentence, evidence=tuple(map(on_page, sentence.evidence)))
+            for sentence in sentences
+        )
+
+    def proving(
+        self, sentences: Sequence[Sentence], passages: Sequence[Passage]
+    ) -> Callable[[], tuple[Sentence, ...]]:
+        """Return what adds boxes to the evidence of each sentence; see ``placing``."""
+        find = self._finding(
+            [
+                (passages[e.passage].chunk.document_id, e.start, e.end)
+                for sentence in sentences
+                for e in sentence.evidence
+            ]
+        )
+
+        def prove() -> tuple[Sentence, ...]:
+            boxes = iter(find())
+            return tuple(
+                replace(
+                    sentence,
+                    evidence=tuple(replace(e, boxes=next(boxes)) for e in sentence.evidence),
+                )
+                for sentence in sentences
+            )
+
+        return prove
+
+    def proven(
+        self, sentences: Sequence[Sentence], passages: Sequence[Passage]
+    ) -> tuple[Sentence, ...]:
+        """Return the sentences with page and boxes for the evidence of each."""
+        return self.proving(self.paged(sentences, passages), passages)()
+
+    def proven_beside(
+        self, sentence: Sentence, passages: Sequence[Passage], beside: Beside
+    ) -> tuple[Sentence, Future[Sentence]]:
+        """Return a sentence with its pages, and what it becomes with its boxes."""
+        (paged,) = self.paged([sentence], passages)
+        prove = self.proving([paged], passages)
+        return paged, beside(lambda: prove()[0])
+
+    def _finding(self, spans: Sequence[Span]) -> Callable[[], list[tuple[Box, ...]]]:
+        looks = [self._asked(document, spans) for document in dict.fromkeys(s[0] for s in spans)]
+
+        def find() -> list[tuple[Box, ...]]:
+            found: list[tuple[Box, ...]] = [()] * len(spans)
+            for look in looks:
+                for i, boxes in self._looked(look):
+                    found[i] += boxes
+            return found
+
+        return find
+
+    def _asked(self, document_id: str, spans: Sequence[Span]) -> _Look:
+        """Return what the library knows of the places of a document's spans."""
+        numbers = [i for i, span in enumerate(spans) if span[0] == document_id]
+        parts = [(i, part) for i in numbers for part in self._store.page_spans(*spans[i])]
         path = self._store.path(document_id)
-        if path is None or not parts:
-            return []
-        found = [(i, self._recognised(document_id, part)) for i, part in parts]
-        rest = [part for (_, part), (_, boxes) in zip(parts, found, strict=True) if boxes is None]
-        drawn = iter(self._in_file(document_id, path, rest) if rest else ())
-        return [(i, next(drawn, ()) if boxes is None else boxes) for i, boxes in found]
+        if path is None:
+            return _Look("", (), (), {})
+        known = tuple((i, self._recognised(document_id, part)) for i, part in parts)
+        rest = tuple(
+            part for (_, part), (_, boxes) in zip(parts, known, strict=True) if boxes is None
+        )
+        recipes = self._store.recipes(document_id, {page for page, _, _ in rest}) if rest else {}
+        return _Look(path, known, rest, recipes)
+
+    def _looked(self, look: _Look) -> list[tuple[int, tuple[Box, ...]]]:
+        drawn = iter(self._in_file(look) if look.rest else ())
+        return [(i, next(drawn, ()) if boxes is None else boxes) for i, boxes in look.known]
 
     def _recognised(self, document_id: str, part: tuple[int, int, int]) -> tuple[Box, ...] | None:
         """Return a span's boxes if the page was read by text recognition, which kept them."""
@@ -62,41 +157,12 @@ class Locator:
         lines = self._store.recognised_lines(document_id, page)
         return None if lines is None else span_boxes(lines, page=page, start=start, end=end)
 
-    def _in_file(
-        self, document_id: str, path: str, parts: Sequence[tuple[int, int, int]]
-    ) -> list[tuple[Box, ...]]:
+    def _in_file(self, look: _Look) -> list[tuple[Box, ...]]:
         try:
-            recipes = self._store.recipes(document_id, {page for page, _, _ in parts})
-            return self._viewer.boxes(real_path(self._folder, path), parts, recipes=recipes)
+            path = real_path(self._folder, look.path)
+            return self._viewer.boxes(path, look.rest, recipes=look.recipes)
         except IngestError as error:
-            logger.warning("no boxes for %s: %s", path, error.message)
-            return []
-
-    def placed(self, passages: Sequence[Passage]) -> tuple[Passage, ...]:
-        """Return the passages with their boxes."""
-        spans = [(p.chunk.document_id, p.chunk.start, p.chunk.end) for p in passages]
-        return tuple(
-            replace(passage, boxes=boxes)
-            for passage, boxes in zip(passages, self.boxes(spans), strict=True)
-        )
-
-    def proven(
-        self, sentences: Sequence[Sentence], passages: Sequence[Passage]
-    ) -> tuple[Sentence, ...]:
-        """Return the sentences with page and boxes for the evidence of each."""
-        spans = [
-            (passages[e.passage].chunk.document_id, e.start, e.end)
-            for sentence in sentences
-            for e in sentence.evidence
-        ]
-        pages = [self.page_of(document, start) for document, start, _ in spans]
-        places = iter(zip(pages, self.boxes(spans), strict=True))
-
-        def at_its_place(found: Evidence) -> Evidence:
-            page, boxes = next(places)
-            return replace(found, page=page, boxes=boxes)
-
-        return tuple(
-            replace(sentence, evidence=tuple(map(at_its_place, sentence.evidence)))
-            for sentence in sentences
-        )
+            logger.warning("no boxes for %s: %s", look.path, error.message)
+        except Exception:  # a bug here costs the marks on the page, never the answer
+            logger.exception("no boxes for %s", look.path)
+        return []

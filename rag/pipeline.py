@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rag.asking import AskSettings, Complete, overall
+from rag.beside import Beside
 from rag.checking import Checker
 from rag.errors import OutOfMemory, PromptTooLong
 from rag.generate.citations import Linker
@@ -27,11 +28,10 @@ from rag.types import (
     Finished,
     Message,
     Passage,
-    Retrieved,
     SearchResult,
     Sentence,
 )
-from rag.words import Language, Text, detect_language
+from rag.words import Text, detect_language
 
 if TYPE_CHECKING:
     from rag.ahead import Draft
@@ -111,7 +111,8 @@ class RagPipeline:
     ) -> Iterator[Event]:
         """Yield ``Retrieved`` (again if the budget cut passages), the text, then ``Finished``.
 
-        The text comes in deltas, and after each sentence comes its ``Checked``.
+        The text comes in deltas, and after each sentence comes its ``Checked``. Boxes are found
+        beside the model, and come with one more ``Retrieved`` that is ``placed``.
         """
         clock = Clock()
         language = detect_language(question)
@@ -124,24 +125,33 @@ class RagPipeline:
             history=history,
         )
         found = self.made_whole((yield from self._sparing(search, notices)))
-        found = replace(found, passages=self._locator.placed(found.passages))
         clock.retrieved()
-        yield Retrieved(found.passages, searched=found.searched, lines=found.lines)
-        if self.refuses(found):
-            yield from self._refuse(found, language, clock)
-            return
+        with Beside() as beside:
+            run = Run(found, language, clock, "", notices=notices, beside=beside)
+            run.places = beside(self._locator.placing(found.passages)) if found.passages else None
+            yield run.retrieved()
+            if self.refuses(found):
+                yield from self._refuse(run)
+            else:
+                yield from self._ask_model(run, history, cancelled)
+            if run.place(cancelled):
+                yield run.retrieved(placed=True)
+            yield Finished(self._answer(run, run.sentences))
+
+    def _ask_model(
+        self, run: Run, history: Sequence[Message], cancelled: Cancelled
+    ) -> Iterator[Event]:
         generator = self._generator(cancelled)
         if generator is None:
-            yield Finished(self._answer(Run(found, language, clock, "", finish="cancelled"), ()))
+            run.finish = "cancelled"
             return
-        run = Run(found, language, clock, generator.name, notices=notices)
-        if found.relevance < self._settings.sure_relevance:
+        run.model = generator.name
+        if run.found.relevance < self._settings.sure_relevance:
             yield from run.told([UNSURE])
         climb = self._ladder.begin()
         while not (yield from self._tried(climb, generator, run, history, cancelled)):
             run.begin_anew()
         yield from run.told(climb.ended(run.finish))
-        yield Finished(self._answer(run, run.sentences))
 
     def _sparing(
         self, search: Callable[[], SearchResult], notices: list[Notice]
@@ -221,12 +231,11 @@ class RagPipeline:
         )
         return messages, kept, (*dropped, *found.passages[means.passages :])
 
-    def _refuse(self, found: SearchResult, language: Language, clock: Clock) -> Iterator[Event]:
-        text = NOT_IN_DOCUMENTS.say(language)
-        yield Delta(text, 0, "stop")
-        run = Run(found, language, clock, "", text=text)
-        sentences = (Sentence(0, len(text), "not_in_documents"),)
-        yield Finished(self._answer(run, sentences))
+    def _refuse(self, run: Run) -> Iterator[Event]:
+        run.text = NOT_IN_DOCUMENTS.say(run.language)
+        run.sentences = (Sentence(0, len(run.text), "not_in_documents"),)
+        yield Delta(run.text, 0, "stop")
+        run.clock.ended()
 
     def _generate(
         self,
@@ -237,7 +246,7 @@ class RagPipeline:
     ) -> Iterator[Event]:
         messages, run.kept, run.dropped = self.fitted(run.found, generator, history)
         if run.dropped:
-            yield Retrieved(run.shown, run.dropped, run.found.searched, run.found.lines)
+            yield run.retrieved()
         self._continuing.asked(run.found.question, run.shown, history)
         run.prompt_tokens = generator.count_tokens(messages)
         run.clock.asked()
@@ -252,8 +261,10 @@ class RagPipeline:
                 run.take(delta)
                 yield replace(delta, text=checker.take(delta.text, last=delta.finish is not None))
                 yield from map(Checked, checker.judged())
+                if run.place():
+                    yield run.retrieved(placed=True)
             run.clock.ended()
-            yield from map(Checked, checker.judged(last=True))
+            yield from map(Checked, checker.judged(last=True, cancelled=cancelled))
         run.text, run.left_out = checker.text, checker.left_out
         run.sentences = tuple(checker.sentences)
         if run.left_out and not run.text.strip():
@@ -268,9 +279,7 @@ class RagPipeline:
             question=run.found.question,
         )
 
-        def located(sentence: Sentence) -> Sentence:
-            return self._locator.proven([sentence], run.shown)[0]
-
+        located = partial(self._locator.proven_beside, passages=run.shown, beside=run.beside)
         return Checker(linker.judge, located, drop=self._settings.drop_unsupported)
 
     def _answer(self, run: Run, sentences: tuple[Sentence, ...]) -> Answer:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
+from rag.beside import Beside, came
 from rag.notice import Notice
-from rag.types import Delta, FinishReason, Passage, SearchResult, Sentence, Usage
+from rag.protocols import Cancelled
+from rag.types import Delta, FinishReason, Passage, Retrieved, SearchResult, Sentence, Usage
 from rag.words import Language
 
 
@@ -60,6 +63,7 @@ class Run:
     language: Language
     clock: Clock
     model: str
+    beside: Beside
     text: str = ""
     tokens: int = 0
     prompt_tokens: int = 0
@@ -69,11 +73,38 @@ class Run:
     left_out: int = 0
     sentences: tuple[Sentence, ...] = ()
     notices: list[Notice] = field(default_factory=list)
+    places: Future[tuple[Passage, ...]] | None = None
+    """The passages with their boxes, until those are taken."""
 
     @property
     def shown(self) -> tuple[Passage, ...]:
         """The passages that the model sees."""
         return self.found.passages if self.kept is None else self.kept
+
+    def retrieved(self, *, placed: bool = False) -> Retrieved:
+        """Return what to tell of the passages."""
+        found = self.found
+        return Retrieved(self.shown, self.dropped, found.searched, found.lines, placed)
+
+    def place(self, cancelled: Cancelled | None = None) -> bool:
+        """Give the passages their boxes if those are found; say whether that happened now.
+
+        With ``cancelled`` they are waited for, until it says so.
+        """
+        if self.places is None or not (
+            self.places.done() if cancelled is None else came(self.places, cancelled)
+        ):
+            return False
+        boxes = {passage.id: passage.boxes for passage in self.places.result()}
+        self.places = None
+
+        def placed(passages: Iterable[Passage]) -> tuple[Passage, ...]:
+            return tuple(replace(p, boxes=boxes.get(p.id, p.boxes)) for p in passages)
+
+        self.found = replace(self.found, passages=placed(self.found.passages))
+        self.kept = None if self.kept is None else placed(self.kept)
+        self.dropped = placed(self.dropped)
+        return True
 
     def take(self, delta: Delta) -> None:
         """Count a piece of the answer."""

@@ -250,6 +250,7 @@ class Retrieved:
     dropped: tuple[Passage, ...] = ()
     searched: str = ""  # a follow-up's question as completed from the turns before
     lines: str = ""  # of financial statements, that were searched for as well
+    placed: bool = False  # the same once more, with the boxes that were found meanwhile
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,16 +199,8 @@ class _Pace:
 
 def _after(desk: DeskLike, turn: Turn, event: Event) -> Turn:
     match event:
-        case Retrieved(passages=passages, dropped=dropped, searched=searched, lines=lines):
-            return replace(
-                turn,
-                stage="reading",
-                passages=passages,
-                dropped=dropped,
-                searched=searched,
-                lines=lines,
-                page_sizes=_page_sizes(desk, (*passages, *dropped)),
-            )
+        case Retrieved():
+            return _found(desk, turn, event)
         case Reading():
             return replace(turn, stage="reading", reading=event, read=0.0)
         case Notice():
@@ -228,6 +220,19 @@ def _after(desk: DeskLike, turn: Turn, event: Event) -> Turn:
                 dropped=answer.dropped,
                 page_sizes=sizes,
             )
+
+
+def _found(desk: DeskLike, turn: Turn, event: Retrieved) -> Turn:
+    found = (*event.passages, *event.dropped)
+    turn = replace(
+        turn,
+        passages=event.passages,
+        dropped=event.dropped,
+        page_sizes=_page_sizes(desk, found),
+    )
+    if event.placed:  # comes at any time, and is no step of the answer
+        return turn
+    return replace(turn, stage="reading", searched=event.searched, lines=event.lines)
 
 
 def _grown(turn: Turn, delta: Delta) -> Turn:

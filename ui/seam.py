@@ -112,6 +112,8 @@ class DeskLike(Protocol):
     ) -> Iterator[Event]:
         """Yield Retrieved, then Deltas, then Finished; waits for the model if it must.
 
+        The passages' boxes come with one more Retrieved, among the Deltas or after them.
+
         Where documents are read whole, ``Reading`` comes again and again in place of
         ``Retrieved``; ``mode`` forces or forbids that.
 

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from rag.asking import overall
+from rag.beside import Beside
 from rag.checking import Checker
 from rag.errors import OutOfMemory
 from rag.generate.citations import Linker
@@ -205,14 +207,11 @@ class _Run:
         self, model: TextGenerator, messages: list[Message], longest: int
     ) -> Iterator[Event]:
         """Stream the answer; each sentence is judged as it ends."""
-        settings = self._parts.settings
-        with Checker(
-            self._linker().judge, self._located, drop=settings.drop_unsupported
-        ) as checker:
+        with Beside() as beside, self._checker(beside) as checker:
             for delta in model.stream(
                 messages,
                 max_tokens=longest,
-                temperature=settings.temperature,
+                temperature=self._parts.settings.temperature,
                 cancelled=self._cancelled,
             ):
                 if delta.tokens:
@@ -221,7 +220,7 @@ class _Run:
                 self._finish = delta.finish or self._finish
                 yield replace(delta, text=checker.take(delta.text, last=delta.finish is not None))
                 yield from map(Checked, checker.judged())
-            yield from map(Checked, checker.judged(last=True))
+            yield from map(Checked, checker.judged(last=True, cancelled=self._cancelled))
         self._text, self._left_out = checker.text, checker.left_out
         self._sentences = tuple(checker.sentences)
         if self._left_out and not self._text.strip():
@@ -262,9 +261,10 @@ class _Run:
             question=self._plan.question,
         )
 
-    def _located(self, sentence: Sentence) -> Sentence:
-        """Return the sentence with page and boxes; the thread that judges has neither."""
-        return self._parts.locator.proven([sentence], self._sources)[0]
+    def _checker(self, beside: Beside) -> Checker:
+        locate = partial(self._parts.locator.proven_beside, passages=self._sources, beside=beside)
+        drop = self._parts.settings.drop_unsupported
+        return Checker(self._linker().judge, locate, drop=drop)
 
     def _answer(self) -> Answer:
         taker = self._taker

@@ -240,14 +240,22 @@
     else choose(0);
   };
 
+  // a passage whose boxes were not known before may stand on more pages than it did
+  const indexOf = (before) => {
+    const same = (spot) => before && spot.card.dataset.n === before.card.dataset.n;
+    const exact = spots.findIndex((spot) => same(spot) && spot.page === before.page);
+    return before?.boxes.length && exact >= 0 ? exact : spots.findIndex(same);
+  };
+
   const refresh = () => {
     const html = shown?.querySelector(".evidence")?.innerHTML ?? "";
     if (html === listed) return;
     const sentence = shown.querySelector(".s.on");
-    const before = at;
+    const before = spots[at];
     listTurn(shown);
     if (sentence) chooseSentence(sentence);
-    else choose(Math.max(before, 0));
+    else choose(Math.max(indexOf(before), 0));
+    if (kept >= 0) kept = at;
   };
 
   desk.onDrawn.push(() => {
