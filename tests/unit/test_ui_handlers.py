@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import sys
+import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from subprocess import run
 
@@ -21,6 +24,7 @@ from ui.layout import Events
 from ui.screen import Client, Screen, Turn, client_of, history_of
 from ui.sessions import Sessions
 from ui.views_chat import talk_html
+from ui.views_evidence import evidence_html
 
 QUESTION = "How do I add documents?"
 
@@ -318,3 +322,27 @@ def test_what_is_typed_is_heard_and_a_field_that_was_emptied_too(
     desk = FakeDesk(tmp_path)
     Events(desk).typed({"language": "en"}, text, Screen())
     assert [draft.question for draft in desk.drafts] == [heard]
+
+
+def test_boxes_that_come_while_text_streams_mark_the_cards_and_change_nothing_else(
+    desk: FakeDesk,
+) -> None:
+    found = next(e for e in desk.ask(QUESTION, cancelled=lambda: False) if isinstance(e, Retrieved))
+    bare = tuple(replace(passage, boxes=()) for passage in found.passages)
+    seen = threading.Event()
+
+    def ask(question: str, **_: object) -> Iterator[Event]:
+        yield replace(found, passages=bare, searched="all of it")
+        yield Delta("Half", 1)
+        yield replace(found, placed=True)
+        assert seen.wait(60)
+        yield Finished(Answer(question, "Half", "en", "weak", found.passages))
+
+    desk.ask = ask  # type: ignore[method-assign]
+    screens = respond(desk, Screen(), QUESTION, documents=(), ticket=Sessions().ticket("a"))
+    lives = (screen.live for screen in screens if screen.live)
+    marked = next(turn for turn in lives if turn.passages and turn.passages[0].boxes)
+    assert (marked.stage, marked.text, marked.searched) == ("writing", "Half", "all of it")
+    assert '"boxes":[[' in unescape(evidence_html(marked, "en"))
+    seen.set()
+    list(lives)
