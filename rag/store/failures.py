@@ -13,19 +13,24 @@ from rag.words import Text
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
+_OPENING = ("SQLITE_CANTOPEN", "SQLITE_IOERR")
+_TOO_MANY = {errno.EMFILE, errno.ENFILE}
+_A_CONNECTION = (
+    4  # files that SQLite may open for one: the ledger, its log, their index, the folder
+)
 
 
 def store_failure(path: Path, error: sqlite3.Error | OSError) -> StoreError:
     """Return what to raise for a failure to open, read or write the library at ``path``."""
     name = getattr(error, "sqlite_errorname", "")
     number = error.errno if isinstance(error, OSError) else None
-    if name == "SQLITE_FULL" or number in _FULL:
+    if number in _TOO_MANY or (name.startswith(_OPENING) and _no_handles()):
+        return _too_many_files(path)
+    # what SQLite says where a file may not grow
+    cut_short = name.startswith("SQLITE_IOERR") and _no_room(path)
+    if name == "SQLITE_FULL" or number in _FULL or cut_short:
         return _full(path)
-    if name.startswith(("SQLITE_READONLY", "SQLITE_PERM")) or number in _READ_ONLY:
-        return _read_only(path)
-    if name.startswith("SQLITE_IOERR") and _no_room(path):
-        return _full(path)  # what SQLite says where a file may not grow
-    if name.startswith("SQLITE_CANTOPEN") and not writable(path.parent):
+    if _refused(name, path) or number in _READ_ONLY:
         return _read_only(path)
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return LibraryBusy(
@@ -42,6 +47,12 @@ def store_failure(path: Path, error: sqlite3.Error | OSError) -> StoreError:
             "运行 `rag doctor`；如已损坏，请移走 .rag 文件夹后重新同步。",
         ),
     )
+
+
+def _refused(name: str, path: Path) -> bool:
+    if name.startswith("SQLITE_CANTOPEN"):
+        return not writable(path.parent)
+    return name.startswith(("SQLITE_READONLY", "SQLITE_PERM"))
 
 
 def disk_failure(error: Exception) -> StoreError | None:
@@ -66,6 +77,21 @@ def _full(path: Path) -> StoreError:
     )
 
 
+def _too_many_files(path: Path) -> StoreError:
+    return StoreError(
+        Text(
+            f"The library {path} cannot be opened now: this program has as many files open as "
+            "the system allows.",
+            f"暂时无法打开资料库 {path}：本程序打开的文件数已达系统上限。",
+        ),
+        hint=Text(
+            "Nothing is damaged. Close RAG Desk and start it again; `ulimit -n 4096` before that "
+            "allows more.",
+            "数据没有损坏。请关闭 RAG Desk 后重新启动；启动前运行 `ulimit -n 4096` 可提高上限。",
+        ),
+    )
+
+
 def _read_only(path: Path) -> StoreError:
     return StoreError(
         Text(
@@ -78,6 +104,23 @@ def _read_only(path: Path) -> StoreError:
             "RAG Desk 的索引保存在其中的 .rag：请允许写入，或把 PDF 复制到自己的文件夹。",
         ),
     )
+
+
+def _no_handles() -> bool:
+    """Tell whether the system gives this program too few files to open a ledger.
+
+    SQLite does not say so, and has closed those that it could open.
+    """
+    opened: list[int] = []
+    try:
+        while len(opened) < _A_CONNECTION:
+            opened.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in _TOO_MANY
+    finally:
+        for handle in opened:
+            os.close(handle)
+    return False
 
 
 def _no_room(path: Path) -> bool:

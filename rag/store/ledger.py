@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,14 +22,31 @@ from rag.store.schema import connect, create_fts, drop_fts, migrate, upgrade
 from rag.types import Document, Heading, Page, Space
 
 
+class _ThreadState:
+    """A thread's connection, and what the thread remembers; both end with the thread."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.version: tuple[int, int] | None = None  # that ``memo`` was read from
+        self.memo: dict[Hashable, Any] = {}
+
+    def __del__(self) -> None:
+        # not left to the connection itself: an error that somebody keeps may refer to it
+        self.connection.close()
+
+
 class Ledger:
-    """Reads and writes ``library.db``. Each thread gets a connection of its own."""
+    """Reads and writes ``library.db``. Each thread gets a connection of its own.
+
+    It is closed when the thread ends, so no thread has to say that it is done. What a statement
+    returned must be read by the thread that ran it.
+    """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self._read_only = read_only
-        self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
+        self._local = threading.local()  # lets go of what a thread kept here when that ends
+        self._open: weakref.WeakSet[_ThreadState] = weakref.WeakSet()
         self._guard = threading.Lock()
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,31 +57,33 @@ class Ledger:
     @property
     def connection(self) -> sqlite3.Connection:
         """This thread's connection."""
-        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        return self._state().connection
+
+    def _state(self) -> _ThreadState:
+        found: _ThreadState | None = getattr(self._local, "state", None)
         if found is None:
-            found = connect(self.path, read_only=self._read_only)
-            self._local.connection = found
+            found = _ThreadState(connect(self.path, read_only=self._read_only))
+            self._local.state = found
             with self._guard:
-                self._connections.append(found)
+                self._open.add(found)
         return found
 
     def memo(self) -> dict[Hashable, Any]:
         """Return what this thread keeps of what it read; empty after a change by anybody."""
-        connection = self.connection
+        state = self._state()
         # the pragma tells of commits by other connections, the count of this one's own changes
-        version = connection.execute("PRAGMA data_version").fetchone()[0]
-        state = (version, connection.total_changes)
-        if getattr(self._local, "state", None) != state:
-            self._local.state, self._local.memo = state, {}
-        kept: dict[Hashable, Any] = self._local.memo
-        return kept
+        committed = state.connection.execute("PRAGMA data_version").fetchone()[0]
+        version = (committed, state.connection.total_changes)
+        if state.version != version:
+            state.version, state.memo = version, {}
+        return state.memo
 
     def close(self) -> None:
         """Close the connections of all threads."""
         with self._guard:
-            for connection in self._connections:
-                connection.close()
-            self._connections.clear()
+            for state in self._open:
+                state.connection.close()
+            self._open.clear()
         self._local = threading.local()
 
     @contextmanager
