@@ -1,4 +1,7 @@
-"""The library as commands read it: never written, so they work while the app is open."""
+"""The library as commands read it: never written, so they work while the app is open.
+
+Only the tables of an older version are brought up to date first (``rag.store.schema.upgrade``).
+"""
 
 from __future__ import annotations
 

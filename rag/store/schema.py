@@ -7,9 +7,10 @@ edited once released; a new one is appended.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
-from rag.errors import LibraryTooNew
+from rag.errors import LibraryTooNew, StoreError
 from rag.store.chat_tables import CHAT_TABLES
 from rag.store.failures import store_failure, writable
 from rag.words import Text
@@ -256,9 +257,20 @@ def _reading_mode(path: Path) -> str:
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Bring the file to this program's version, one transaction a step.
 
+    Another process may do the same at the same time: who comes second finds it done.
+
     Raises:
         LibraryTooNew: a newer program wrote the file.
+        StoreError: it cannot be written.
     """
+    while _version(connection, path) < len(MIGRATIONS):
+        try:
+            _step(connection, path)
+        except sqlite3.Error as error:
+            raise store_failure(path, error) from error
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > len(MIGRATIONS):
         raise LibraryTooNew(
@@ -268,20 +280,72 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
             ),
             hint=Text("Update RAG Desk.", "请更新 RAG Desk。"),
         )
-    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-        connection.executescript(
-            f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;"
-        )
+    return version
+
+
+def _step(connection: sqlite3.Connection, path: Path) -> None:
+    """Do the next migration, if there still is one once the file is ours to write."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = _version(connection, path)
+        for script in MIGRATIONS[version : version + 1]:
+            for statement in _statements(script):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {version + 1}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script; each ends with a line.
+
+    ``executescript`` would do, but it ends the transaction that is open.
+    """
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+    assert not statement.strip(), "the last statement ends as well"
 
 
 def upgrade(path: Path) -> None:
-    """Bring an older file up to date before it is only read; a current one is not touched."""
+    """Bring an older file up to date before it is only read; a current one is not touched.
+
+    Raises:
+        LibraryTooNew: a newer program wrote the file.
+        StoreError: it is older, and cannot be written.
+    """
     connection = connect(path, read_only=True)
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    connection.close()
-    if version < len(MIGRATIONS):
-        connection = connect(path)
-        try:
-            migrate(connection, path)
-        finally:
-            connection.close()
+    try:
+        version = _version(connection, path)
+    finally:
+        connection.close()
+    if version == len(MIGRATIONS):
+        return
+    if not (writable(path) and writable(path.parent)):
+        raise _older(path)
+    connection = connect(path)
+    try:
+        migrate(connection, path)
+    finally:
+        connection.close()
+
+
+def _older(path: Path) -> StoreError:
+    return StoreError(
+        Text(
+            f"The library {path} was made by an older version of RAG Desk, and cannot be brought "
+            "up to date: it cannot be written.",
+            f"资料库 {path} 由旧版 RAG Desk 建立，但不可写入，因此无法更新。",
+        ),
+        hint=Text(
+            "Run `rag sync` once as somebody who may write there, or copy the folder and run it "
+            "on the copy.",
+            "请以有写入权限的用户运行一次 `rag sync`，或复制该文件夹后在副本上运行。",
+        ),
+    )
