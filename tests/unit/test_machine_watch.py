@@ -235,6 +235,20 @@ def test_work_that_gives_way_waits_for_the_last_question() -> None:
     assert not arbiter.asking
 
 
+def test_work_goes_on_where_tidying_after_a_question_fails(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def tidied() -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    arbiter = Arbiter(idle=tidied)
+    with arbiter.question():
+        pass
+    assert not arbiter.asking
+    arbiter.give_way(never)
+    assert "illegal memory access" in caplog.text
+
+
 def test_a_program_that_ends_waits_for_no_question() -> None:
     arbiter = Arbiter()
     with arbiter.question():
