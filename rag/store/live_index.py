@@ -80,23 +80,38 @@ class LiveIndex:
 
         if self._engine == "chroma":
             try:
-                return _Guarded(open_chroma(self._ledger, space, self._folder), self)
+                return _Guarded(open_chroma(self._ledger, space, self._folder), self, space)
             except Exception as error:  # noqa: BLE001 - whatever it is, the ledger can do its work
-                self.give_up(error)
+                self._give_up(error)
         return exact_index(self._ledger, space)
 
-    def give_up(self, error: Exception) -> VectorIndex | None:
-        """Do without Chroma until the next start, which mends it. Return what answers now."""
+    def instead_of(self, failed: _Guarded, error: Exception) -> VectorIndex | None:
+        """Return what does the work of an index that failed; ``None`` once all is closed.
+
+        Whoever holds an index that was closed since, as a question during a rebuild does, meets
+        a failure that is none of Chroma's.
+        """
+        from rag.store.keeper import exact_index
+
+        with self._guard:
+            if self._closed:
+                return None
+            if self._index is failed:
+                self._give_up(error)
+                return self._index
+            if self._space == failed.space:
+                return self._index
+        return exact_index(self._ledger, failed.space)
+
+    def _give_up(self, error: Exception) -> None:
+        """Do without Chroma until the next start, which mends it."""
         from rag.store.keeper import exact_index
 
         logger.warning("the vector index failed (%s); it is mended at the next start", error)
         with self._guard:
             self._engine = "numpy"
-            space = self._space
-            if self._index is None or space is None:
-                return None
-            self._index, self._writing = exact_index(self._ledger, space), True
-            return self._index
+            if self._index is not None and self._space is not None:
+                self._index, self._writing = exact_index(self._ledger, self._space), True
 
     def _hold(self, index: VectorIndex, space: Space, *, writing: bool) -> None:
         before = self._index
@@ -113,7 +128,8 @@ class LiveIndex:
 class _Guarded:
     """Chroma, until it fails: a full disk or a damaged file costs no change and no answer."""
 
-    def __init__(self, chroma: VectorIndex, live: LiveIndex) -> None:
+    def __init__(self, chroma: VectorIndex, live: LiveIndex, space: Space) -> None:
+        self.space = space
         self._chroma = chroma
         self._live = live
 
@@ -121,20 +137,22 @@ class _Guarded:
         try:
             self._chroma.put(ids, vectors)
         except Exception as error:  # noqa: BLE001 - the rows are in the ledger already
-            self._live.give_up(error)
+            if (other := self._live.instead_of(self, error)) is not None:
+                other.put(ids, vectors)
 
     def delete(self, ids: Collection[int]) -> None:
         try:
             self._chroma.delete(ids)
         except Exception as error:  # noqa: BLE001 - they are gone from the ledger already
-            self._live.give_up(error)
+            if (other := self._live.instead_of(self, error)) is not None:
+                other.delete(ids)
 
     def search(self, query: Vector, *, k: int) -> list[tuple[int, float]]:
         try:
             return self._chroma.search(query, k=k)
         except Exception as error:  # noqa: BLE001 - the exact index answers instead
-            exact = self._live.give_up(error)
-            return exact.search(query, k=k) if exact is not None else []
+            other = self._live.instead_of(self, error)
+            return other.search(query, k=k) if other is not None else []
 
     def ids(self) -> set[int]:
         return self._chroma.ids()

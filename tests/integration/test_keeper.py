@@ -182,6 +182,75 @@ def test_an_index_that_fails_gives_way_to_the_exact_one(
     assert not is_clean(ledger, space, tmp_path / "chroma"), "so that the next start mends it"
 
 
+class Closing(NumpyIndex):
+    """Chroma as its documentation has it: one that was closed answers nothing."""
+
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _still_open(self) -> None:
+        if self.closed:
+            raise RuntimeError("the client is closed")
+
+    def put(self, ids, vectors) -> None:
+        self._still_open()
+        super().put(ids, vectors)
+
+    def delete(self, ids) -> None:
+        self._still_open()
+        super().delete(ids)
+
+    def search(self, query, *, k):
+        self._still_open()
+        return super().search(query, k=k)
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "dropped"])
+def test_a_question_during_a_rebuild_ends_with_its_own_space_and_chroma_goes_on(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    folder = tmp_path / "chroma"
+    monkeypatch.setattr("rag.store.keeper.open_chroma", lambda *_: Closing(dim=DIM))
+    old, rows = fill(ledger)
+    live = opened(ledger, folder)
+    live.for_writing()
+    held = live.for_reading()  # by a question
+    new = ledger.create_space(embedder="test/2", dim=DIM // 2, chunking="c/1", analyser="a/1")
+    ledger.activate(new)
+    opened_anew = live.for_writing()
+    if not kept:
+        ledger.drop_space(old)
+    found = held.search(rows[3], k=1)
+    assert found == ([(4, pytest.approx(1.0, abs=1e-3))] if kept else [])
+    held.put([7], rows[:1])
+    held.delete([7])
+    assert live.for_writing() is opened_anew
+    assert live.for_reading() is opened_anew
+    live.close()
+    assert is_clean(ledger, new, folder), "and is trusted at the next start"
+
+
+def test_what_an_index_misses_that_was_opened_anew_meanwhile_goes_to_the_new_one(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag.store.keeper.open_chroma", lambda *_: Closing(dim=DIM))
+    space, rows = fill(ledger)
+    live = opened(ledger, tmp_path / "chroma")
+    held = live.for_writing()
+    other = ledger.create_space(embedder="test/2", dim=DIM, chunking="c/1", analyser="a/1")
+    for one in (other, space):  # a rebuild, and back
+        ledger.activate(one)
+        live.for_writing()
+    held.put([1, 2], rows[:2])
+    held.delete([2])
+    assert live.for_reading().ids() == {1}
+    assert held.search(rows[0], k=5) == [(1, pytest.approx(1.0, abs=1e-3))]
+    live.close()
+    assert held.search(rows[0], k=5) == []
+
+
 def test_collections_of_spaces_that_are_gone_go(ledger: Ledger, tmp_path: Path) -> None:
     folder = tmp_path / "chroma"
     first, _ = fill(ledger)
