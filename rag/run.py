@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from time import perf_counter
@@ -17,40 +17,45 @@ from rag.words import Language
 class Clock:
     """Stops the times of one answer."""
 
-    def __init__(self) -> None:
-        self._began = perf_counter()
+    def __init__(self, *, now: Callable[[], float] = perf_counter) -> None:
+        """``now`` tells the time in seconds."""
+        self._now = now
+        self._began = self._now()
         self._retrieved = self._asked = self._first = self._ended = 0.0
+        self._asked_first = 0.0  # as ``_asked``, but of the first attempt
 
     def retrieved(self) -> None:
         """Say that the passages are found."""
-        self._retrieved = perf_counter()
+        self._retrieved = self._now()
 
     def asked(self) -> None:
-        """Say that the model begins."""
-        self._asked = perf_counter()
+        """Say that the model begins, for the first time or anew."""
+        self._asked = self._now()
+        self._asked_first = self._asked_first or self._asked
 
     def first(self) -> None:
         """Say that a token has come."""
-        self._first = self._first or perf_counter()
+        self._first = self._first or self._now()
 
     def ended(self) -> None:
         """Say that the last token has come."""
-        self._ended = perf_counter()
+        self._ended = self._now()
 
     def again(self) -> None:
         """Count anew: what an attempt took that failed is in the whole alone."""
-        self._first = 0.0
+        self._first = self._ended = 0.0
 
     def usage(self, prompt_tokens: int, completion_tokens: int) -> Usage:
         """Return what the answer cost."""
-        ended = self._ended or perf_counter()
+        ended = self._ended or self._now()
         # a wait for the model to load belongs to no stage of the answer
-        waited = self._asked - self._retrieved if self._asked else 0.0
+        waited = self._asked_first - self._retrieved if self._asked else 0.0
         return Usage(
             prompt_tokens=prompt_tokens,
             completion_tokens=completion_tokens,
             retrieve_s=self._retrieved - self._began,
             first_token_s=(self._first or ended) - self._asked if self._asked else 0.0,
+            failed_s=self._asked - self._asked_first,
             total_s=ended - self._began - waited,
         )
 

@@ -210,13 +210,14 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     retrieve_s: float = 0.0
-    first_token_s: float = 0.0  # from the end of retrieval to the first token
+    first_token_s: float = 0.0  # from asking the model to the first token of what was answered
     total_s: float = 0.0
+    failed_s: float = 0.0  # of the whole: attempts that ran out of memory
 
     @property
     def tokens_per_second(self) -> float:
-        """Decoding speed, without retrieval and prompt processing."""
-        decode_s = self.total_s - self.retrieve_s - self.first_token_s
+        """Decoding speed, without retrieval, failed attempts and prompt processing."""
+        decode_s = self.total_s - self.retrieve_s - self.failed_s - self.first_token_s
         return self.completion_tokens / decode_s if decode_s > 0 else 0.0
 
 

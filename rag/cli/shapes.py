@@ -86,6 +86,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
             "completion_tokens": usage.completion_tokens,
             "retrieve_s": round(usage.retrieve_s, 4),
             "first_token_s": round(usage.first_token_s, 4),
+            "failed_s": round(usage.failed_s, 4),
             "total_s": round(usage.total_s, 4),
             "tokens_per_second": round(usage.tokens_per_second, 2),
         },
