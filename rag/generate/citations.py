@@ -17,7 +17,7 @@ from rag.generate.calculated import Calculated, check_calculations
 from rag.generate.checks import Claim, Source, doubts, gravest
 from rag.generate.refusal import is_refusal
 from rag.generate.sentences import split_sentences
-from rag.generate.spans import Rarity, Span, Terms, candidate_spans
+from rag.generate.spans import Rarity, Span, Terms, candidate_spans, or_none
 from rag.odd_text import attempt
 from rag.quantities import gaps
 from rag.types import Chunk, Evidence, Passage, Sentence, Verdict
@@ -89,7 +89,7 @@ class Linker:
         self._passages = passages
         self._terms = terms
         self._page_of = page_of
-        held = _or_none(terms)  # what cannot be taken apart supports nothing
+        held = or_none(terms)  # what cannot be taken apart supports nothing
         self._spans = spans = candidate_spans(passages, held)
         self._sources = [
             Source(p.chunk.text, above=f"{p.document}\n{_named(p.chunk)}", terms=held)
@@ -282,10 +282,6 @@ class Linker:
             end=passage.chunk.start + span.end,
             score=round(min(1.0, match.support), 4),
         )
-
-
-def _or_none(terms: Terms) -> Terms:
-    return lambda text: attempt(lambda: terms(text), instead=[], what="the words of a passage")
 
 
 def _language(passage: str) -> Language:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from rag.generate.sentences import split_lines, split_prose
+from rag.odd_text import attempt
 from rag.types import Passage
 
 Terms = Callable[[str], list[str]]
@@ -26,6 +27,11 @@ class Span:
     end: int
     text: str
     terms: frozenset[str]
+
+
+def or_none(terms: Terms) -> Terms:
+    """Return ``terms`` with no word for a text that it cannot take apart."""
+    return lambda text: attempt(lambda: terms(text), instead=[], what="the words of a passage")
 
 
 def candidate_spans(passages: Sequence[Passage], terms: Terms) -> list[Span]:
