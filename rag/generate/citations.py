@@ -106,9 +106,10 @@ class Linker:
 
         One that cannot be checked is not supported.
         """
+        unchecked: Sentence | None = Sentence(start, end, "unsupported", reason="unchecked")
         return attempt(
             lambda: self._judged(answer, start, end),
-            instead=Sentence(start, end, "unsupported", reason="unchecked"),
+            instead=unchecked,
             what="the check of a sentence",
         )
 

@@ -41,9 +41,10 @@ class BM25Index:
         self, question: str, *, k: int, documents: Collection[str] | None
     ) -> list[tuple[int, float]]:
         """Return at most ``k`` ``(chunk id, BM25 score)`` pairs, best first."""
+        none: list[str] = []
         terms = attempt(
             lambda: content_terms(question, self._analyser),
-            instead=[],
+            instead=none,
             what="the words of a question",
         )
         if not terms:

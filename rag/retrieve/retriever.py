@@ -272,12 +272,13 @@ class HybridRetriever:
 
     def judge(self, question: str, legs: Legs) -> Signs:
         """Return what the legs show about whether an answer is there."""
+        none: tuple[list[str], list[list[str]]] = ([], [])
         terms, named = attempt(
             lambda: (
                 content_terms(question, self._analyser),
                 model_numbers(question, self._analyser),
             ),
-            instead=([], []),
+            instead=none,
             what="the words of a question",
         )
         frequency, total = self._store.document_frequency([*terms, *chain(*named)])

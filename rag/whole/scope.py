@@ -76,9 +76,10 @@ class Planner:
             return None
         names = self._shelf.names()
         chosen = names if documents is None else {i: names[i] for i in names if i in documents}
+        ordinary: tuple[Named, Task | None] = (Named((), question), None)
         named, task = attempt(
             lambda: _task_of(question, chosen),
-            instead=(Named((), question), None),
+            instead=ordinary,
             what="what a question asks for",
         )
         if task is None and mode == "auto":
