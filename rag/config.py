@@ -1,6 +1,6 @@
 """Settings: one frozen object, checked once, then passed by hand.
 
-Defaults that trade quality, speed or memory name their entry in tests/eval/DECISIONS.md.
+Defaults that trade quality, speed or memory name their entry in docs/decisions.md.
 """
 
 from __future__ import annotations

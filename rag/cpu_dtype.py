@@ -12,7 +12,7 @@ def cpu_dtype() -> torch.dtype:
 
     Without such units bfloat16 takes several times longer than float32; with them embedding takes
     two thirds (AVX-512) or less than half (AMX) of its time, and the vectors stay as they are
-    (cosine above .9999; tests/eval/DECISIONS.md, "A forward pass of our own").
+    (cosine above .9999; docs/decisions.md, "A forward pass of our own").
     """
     # asked of new versions of torch only; older ones do not tell
     able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()

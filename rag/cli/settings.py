@@ -14,7 +14,7 @@ def settings(
     ctx: typer.Context,
     *,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="print the table that stands in the README")
+        bool, typer.Option("--markdown", help="print the table of docs/settings.md")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

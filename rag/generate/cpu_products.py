@@ -3,7 +3,7 @@
 For float32 torch asks MKL, which was slow on the AMD processor where this was measured: a pass
 over two to eight tokens, as guesses from the prompt need it, took 1.6 to 2.9 times as long as one
 over a single token, and with oneDNN, itself half as long at most, 1.3 to 1.6 times:
-tests/eval/DECISIONS.md, "Answers of the transformers engine".
+docs/decisions.md, "Answers of the transformers engine".
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ LONGEST_MATCH = 16  # tokens looked back; a longer agreement says no more
 LENGTHS = (3, 7, 15, 31)
 """Lengths that are guessed. Few, so that the cost of each is soon known. A pass checks one token
 more: on CPUs one of 2 or 3 tokens may take longer than one of 4, and multiples of 16 suit the
-matrix units (tests/eval/DECISIONS.md, "Answers of the transformers engine")."""
+matrix units (docs/decisions.md, "Answers of the transformers engine")."""
 
 
 class Lookup:

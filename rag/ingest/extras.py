@@ -1,7 +1,7 @@
 """What a PDF says of itself beside its pages: printed page labels, outline and title.
 
 PDFium reads labels and outlines in a fifteenth of pypdf's time, and told the same of 296 PDFs, but
-for one outline that only it found: tests/eval/DECISIONS.md, "Stages of indexing".
+for one outline that only it found: docs/decisions.md, "Stages of indexing".
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib.metadata import version
 
-DPI = 150  # as good as 200, and a quarter cheaper: "Text recognition" in DECISIONS.md
+DPI = 150  # as good as 200, and a quarter cheaper: "Text recognition" in docs/decisions.md
 VERSION = 2
 """Counts the changes of ours that make the same page be recognised in another way."""
 

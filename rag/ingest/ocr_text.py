@@ -12,10 +12,10 @@ from rag.recognised import Line, Word
 _LEAST_LETTERS = 0.25
 """Letters and digits of a page's lines for each time that a line is longer than high. Pages of
 prose, tables and contents, Chinese and English, have 1.2 to 2.4; what cannot be read leaves a
-stop here and there, below .05 (tests/eval/DECISIONS.md)."""
+stop here and there, below .05 (docs/decisions.md)."""
 _LONG = 2.0  # shorter lines say little
 _POOR_SCRIPT = ("GREEK",)
-"""In the model's list of characters, and yet mostly misread (tests/eval/DECISIONS.md)."""
+"""In the model's list of characters, and yet mostly misread (docs/decisions.md)."""
 _MOST_POOR = 0.3  # of the letters; formulas have fewer
 
 Piece = tuple[Placed, Sequence[tuple[str, tuple[float, float]]]]

@@ -19,7 +19,7 @@ def quantity_terms(text: str) -> list[str]:
     words; what is returned meets those words: 320 million gives ``320000000``, 百分之二十五
     gives ``25%``, 二〇一八年 gives ``2018``. Of a date only year and month are returned, and of
     fiscal years nothing else: a term that only some passages on a year have outweighs the words
-    of the question (tests/eval/DECISIONS.md, "Quantities as words"). A figure with one letter
+    of the question (docs/decisions.md, "Quantities as words"). A figure with one letter
     behind it is a quantity only beside a currency; 3M is a company.
 
     >>> quantity_terms("3.2亿 in March 2018, twelve months, 25 percent, 3M, $3M")

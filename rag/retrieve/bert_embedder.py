@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rag.protocols import Vectors
 
 BATCH = 8
-"""Passages of a batch where the settings leave it open; tests/eval/DECISIONS.md has others."""
+"""Passages of a batch where the settings leave it open; docs/decisions.md has others."""
 
 
 class BertEmbedder(TokenEmbedder):

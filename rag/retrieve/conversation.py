@@ -16,7 +16,7 @@ from rag.retrieve.subjects import YEAR, names_in
 from rag.types import Message
 from rag.words import detect_language
 
-# Measured: tests/eval/DECISIONS.md, "Follow-up questions".
+# Measured: docs/decisions.md, "Follow-up questions".
 _SAID_SO = 0.85  # trust in the completed reading of a question that says it is a follow-up
 _MAYBE = 0.7  # of one that may be
 _LENT = 240  # characters of a chain of follow-ups; what began it names the subject

@@ -58,7 +58,7 @@ class Speeds:
 def torch_has_its_own() -> bool:
     """Say whether torch finds a card, or units for bfloat16: then int8 need not be asked.
 
-    With such units int8 was no faster (tests/eval/DECISIONS.md, "Int8 embedding on a CPU").
+    With such units int8 was no faster (docs/decisions.md, "Int8 embedding on a CPU").
     """
     import torch
 

@@ -1,7 +1,7 @@
 """How torch is fastest on a CPU: threads that each compute a batch of their own.
 
 Cores that share a batch wait for each other at the end of every operation, and the slowest sets
-the pace; with a batch each they do not (tests/eval/DECISIONS.md has the figures).
+the pace; with a batch each they do not (docs/decisions.md has the figures).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class CpuStreams:
 
     That one is for a question, which must not wait behind the passages of a document. One core
     computes it: several would wait for each other at every operation, which on a machine that
-    also reads documents or runs a model takes ten times as long (tests/eval/DECISIONS.md).
+    also reads documents or runs a model takes ten times as long (docs/decisions.md).
     """
 
     def __init__(self) -> None:

@@ -3,7 +3,7 @@
 Each leg's list is put on its own scale, from 0 to 1, so that neither BM25 scores nor
 cosines of any particular model are compared with each other; then the lists are added with
 weights. Plain reciprocal rank fusion treats both legs alike and loses up to a third of the
-hits where one of them is poor; tests/eval/DECISIONS.md, "Fusion", has the figures.
+hits where one of them is poor; docs/decisions.md, "Fusion", has the figures.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Found = Sequence[tuple[int, float]]
 """``(chunk id, score)`` pairs of one leg, best first."""
 
 # Weight of words when the best passages hold few or most of the question's words, and from
-# which shares of the words, by rarity. Measured: tests/eval/DECISIONS.md, "Fusion".
+# which shares of the words, by rarity. Measured: docs/decisions.md, "Fusion".
 _IN_LANGUAGE = (0.5, 0.8, 0.3, 0.6)
 _ACROSS_LANGUAGES = (0.2, 0.8, 0.4, 0.7)
 
 
 SAME_PAGE = 0.85
-"""Measured: tests/eval/DECISIONS.md, "Pages spread"."""
+"""Measured: docs/decisions.md, "Pages spread"."""
 
 
 def lexical_weight(*, coverage: float, across_languages: bool, meaning: float = 1.0) -> float:

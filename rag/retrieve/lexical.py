@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rag.protocols import Analyser, PassageStore
 
 MOST_SCORED = 15_000
-"""Occurrences that FTS5 may have to look at for one question. Measured: tests/eval/DECISIONS.md,
+"""Occurrences that FTS5 may have to look at for one question. Measured: docs/decisions.md,
 "Search in large libraries"."""
 _K1, _B = 1.2, 0.75  # of FTS5's bm25()
 _DEEPER = 4  # times k: candidates that the common words put in order

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rag.protocols import PassageStore
     from rag.retrieve.ranking import Ranking
 
-# Measured: tests/eval/DECISIONS.md, "Pages that a question names".
+# Measured: docs/decisions.md, "Pages that a question names".
 _IN_ONE = 0.6  # of the score: being on the page, where one document is asked; it always leads
 _AMONG_MANY = 0.3  # where the page of any document may be meant
 _THERE = 0.5  # probability that a page which is named, and exists, is what is asked for

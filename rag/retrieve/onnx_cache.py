@@ -25,7 +25,7 @@ VERSION = 3  # of what `onnx_graph` writes; another graph needs another file
 LEAST_COSINE = 0.98
 """To float32, as the mean over the probes: a machine that computes int8 wrongly falls far
 below. The probes are harder than passages are (short, odd, and not in every model's
-languages); tests/eval/DECISIONS.md has the agreement on real passages."""
+languages); docs/decisions.md has the agreement on real passages."""
 PROBES = (
     "query: how much is the monthly rent",
     "query: RTX 4090在深度学习中有哪些优势？",

@@ -48,7 +48,7 @@ Baselines = MutableMapping[tuple[Language, int], Baseline]
 """By language and order of the library's size."""
 OF_LANGUAGE = 0.5
 """How much of the centre is taken out of a question across languages. Measured:
-tests/eval/DECISIONS.md, "Questions in another language than the documents"."""
+docs/decisions.md, "Questions in another language than the documents"."""
 _SPREAD = 4  # times k: as many passages are looked at before pages are spread
 _JUDGED = 5  # best passages whose words and language are looked at
 _EMBEDDING = ThreadPoolExecutor(2, "question")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CPU_BATCH, GPU_BATCH = 8, 64
 """Passages of a batch where the settings leave it open. The CPU's is measured
-(tests/eval/DECISIONS.md); the GPU's is a group of the indexer, which was not."""
+(docs/decisions.md); the GPU's is a group of the indexer, which was not."""
 _PAD_TO = 32  # tokens; few shapes, so memory stays level, for at most 7 % more work
 
 

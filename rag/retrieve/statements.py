@@ -23,7 +23,7 @@ from rag.words import Language, is_cjk
 _BUILT_IN = Path(__file__).with_name("statements.toml")
 _STRICT = ConfigDict(extra="forbid", strict=False)
 
-# Measured: tests/eval/DECISIONS.md, "Figures that no report states".
+# Measured: docs/decisions.md, "Figures that no report states".
 _TRUST = 0.85  # in the lines, where no passage holds the question's own words
 _FEW, _MOST = 0.5, 0.6  # share of these words, by rarity, in one passage: full trust, and none
 _STRANGE, _KNOWN = 0.25, 0.35  # share of the lines' words in one passage: no trust, and full

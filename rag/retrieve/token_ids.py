@@ -1,7 +1,7 @@
 """Text as a model's token ids, special tokens included: with sentencepiece where it can be.
 
 The package tokenizers holds the 250,000 pieces of XLM-RoBERTa in 295 MB, sentencepiece in 50, and
-cuts the same text in half the time (tests/eval/DECISIONS.md).
+cuts the same text in half the time (docs/decisions.md).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A passage cut out of a table brings the rest of its table, so that no row is cut off.
 
-What it costs and brings is in tests/eval/DECISIONS.md, "The rest of a table".
+What it costs and brings is in docs/decisions.md, "The rest of a table".
 """
 
 from __future__ import annotations

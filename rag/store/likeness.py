@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SHINGLE = 5  # words or Chinese characters; fewer are shared by unrelated documents as well
 KEPT = 256  # hashes a document; the estimate errs by about 0.03
-ALIKE = 0.7  # of all shingles; tests/eval/DECISIONS.md says what lies on either side
+ALIKE = 0.7  # of all shingles; docs/decisions.md says what lies on either side
 FEWEST = 40  # shingles; of a shorter document nothing can be said
 _BATCH = 50  # documents a transaction
 _PROBE = 24  # smallest hashes by which pairs are found at all

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rag.whole.scope import Pace, Plan
 
 GROUP_TOKENS = 1400
-"""Longest prompt of one step of reading; see "Reading whole documents" in DECISIONS.md."""
+"""Longest prompt of one step of reading; see "Reading whole documents" in docs/decisions.md."""
 NOTE_TOKENS = 224  # longest notes on one group
 _PROVED = frozenset({"supported", "weak"})
 _TOGETHER = 12  # notes that are shortened at a time, to half

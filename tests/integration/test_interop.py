@@ -1,10 +1,9 @@
-"""RAG Desk inside LangChain: its retriever, its chat model, and the README's example."""
+"""RAG Desk inside LangChain: its retriever and its chat model."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import re
 import threading
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +32,6 @@ from rag.types import Delta, Message
 from tests.pdfs import write_pdf
 
 T = TypeVar("T")
-ROOT = Path(__file__).parents[2]
 SENTENCE = "The lessee pays the heating costs of the house."
 ENVIRONMENT = {
     "RAGDESK_EMBEDDER__MODEL": "hashing",
@@ -228,16 +226,3 @@ def test_both_sides_fit_each_other() -> None:
     back.close()
     assert "".join(delta.text for delta in deltas) == SENTENCE
     assert sum(delta.tokens for delta in deltas) == len(SENTENCE.split())
-
-
-def test_the_readme_s_example_runs(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    section = (ROOT / "README.md").read_text("utf-8").partition("## In a LangChain program")[2]
-    example = re.search(r"^```python\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
-    assert example is not None
-    monkeypatch.chdir(folder.parent)
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    exec(compile(example[1], "README.md", "exec"), {"__name__": "example"})
-    assert SENTENCE in capsys.readouterr().out

@@ -17,9 +17,12 @@ from rag.models.catalogue import load_catalogue
 from rag.models.choice import CPU_GENERATOR, GPU_GENERATOR, SMALL_GENERATOR
 
 ROOT = Path(__file__).parents[2]
+DOCS = tuple(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))
+NOT_FOR_USERS = {"docs/decisions.md"}  # old entries name what is gone
 PAGES = (
     "README.md",
     "CHANGELOG.md",
+    *(page for page in DOCS if page not in NOT_FOR_USERS),
     "knowledge/README.md",
     "tests/guide/guide_en.md",
     "tests/guide/guide_zh.md",
@@ -28,6 +31,12 @@ PAGES = (
 
 def read(page: str) -> str:
     return (ROOT / page).read_text("utf-8")
+
+
+def linked(page: str) -> list[str]:
+    """The local files that a page links to."""
+    links = re.findall(r"\]\(<?([^)>]+)>?\)", read(page))
+    return [link.partition("#")[0] for link in links if "://" not in link and link[0] != "#"]
 
 
 def commands(page: str) -> list[str]:
@@ -61,9 +70,7 @@ def problem(command: str) -> str | None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_and_option_on_the_page_exists(page: str) -> None:
-    found = commands(page)
-    assert found
-    assert [(line, wrong) for line in found if (wrong := problem(line))] == []
+    assert [(line, wrong) for line in commands(page) if (wrong := problem(line))] == []
 
 
 def test_a_command_or_option_that_does_not_exist_is_noticed() -> None:
@@ -83,8 +90,9 @@ def test_no_command_is_left_out(page: str) -> None:
     assert [name for name in names if f"rag {name}" not in text] == []
 
 
-def test_the_settings_table_of_the_readme_is_the_one_the_program_prints() -> None:
-    table = re.search(r"<!-- settings -->\n(.*)\n<!-- /settings -->", read("README.md"), re.DOTALL)
+def test_the_table_of_settings_is_the_one_the_program_prints() -> None:
+    page = read("docs/settings.md")
+    table = re.search(r"<!-- settings -->\n(.*)\n<!-- /settings -->", page, re.DOTALL)
     assert table is not None
     assert table[1] == settings_markdown()
 
@@ -99,9 +107,16 @@ def test_every_setting_named_on_the_page_exists(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_file_linked_from_the_page_is_there(page: str) -> None:
-    links = re.findall(r"\]\(<?([^)>]+)>?\)", read(page))
-    local = [link for link in links if "://" not in link]
-    assert [link for link in local if not (ROOT / link).exists()] == []
+    folder = (ROOT / page).parent
+    assert [link for link in linked(page) if not (folder / link).exists()] == []
+
+
+def test_the_readme_leads_to_every_page_of_docs() -> None:
+    assert set(DOCS) <= set(linked("README.md"))
+
+
+def test_the_readme_stays_short() -> None:
+    assert (ROOT / "README.md").stat().st_size <= 10_000
 
 
 def test_the_download_sizes_are_those_of_the_catalogue() -> None:
@@ -122,3 +137,13 @@ def test_the_download_sizes_are_those_of_the_catalogue() -> None:
 
 def in_units(size: int) -> str:
     return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def test_the_contents_of_the_decisions_list_every_entry_in_order() -> None:
+    page = read("docs/decisions.md")
+    entries = re.findall(r"^## (.*)$", page, re.MULTILINE)
+    assert entries[0] == "Contents"
+    listed = re.findall(r"^- \[(.*)\]\(#([^)]*)\)$", page, re.MULTILINE)
+    assert [name for name, _ in listed] == entries[1:]
+    for name, anchor in listed:
+        assert anchor == re.sub(r"[^\w\- ]", "", name.lower()).replace(" ", "-")

@@ -187,7 +187,12 @@ def test_an_estimate_is_never_below_what_real_tokenizers_make(
     tokenizer = Tokenizer.from_file(str(file))
     texts = [
         (ROOT / page).read_text("utf-8")
-        for page in ("README.md", "tests/guide/guide_en.md", "tests/guide/guide_zh.md")
+        for page in (
+            "README.md",
+            "docs/gpu.md",
+            "tests/guide/guide_en.md",
+            "tests/guide/guide_zh.md",
+        )
     ]
     texts += ["NNEEBBRRAASSKKAA", "24.2 3.38 29.1 4.115 34", "x" * 99, "ﷺ" * 9, "🐼" * 9]
     texts += [bytes(range(32, 127)).decode() * 3, "aBcDeF" * 20, "0x3fA9" * 20]

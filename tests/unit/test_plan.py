@@ -238,10 +238,10 @@ def test_every_reason_is_said_in_both_languages() -> None:
             assert re.search(r"[\u4e00-\u9fff]", reason.zh)
 
 
-def test_the_table_of_the_readme_is_what_the_planner_chooses() -> None:
+def test_the_table_of_the_docs_is_what_the_planner_chooses() -> None:
     rows = [(name, chosen(*sizes)) for name, sizes in DEVICES.items()]
-    readme = (ROOT / "README.md").read_text("utf-8")
-    shown = re.search(r"<!-- fit -->\n(.*)\n<!-- /fit -->", readme, re.DOTALL)
+    page = (ROOT / "docs/gpu.md").read_text("utf-8")
+    shown = re.search(r"<!-- fit -->\n(.*)\n<!-- /fit -->", page, re.DOTALL)
     assert shown is not None
     assert shown[1] == as_markdown(rows)
 
