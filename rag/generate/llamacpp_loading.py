@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import psutil
-import xllamacpp
 
 from rag.generate.failures import cannot_load, failed
 from rag.generate.gguf_check import check_gguf, why_not_loaded
+from rag.generate.llamacpp_cores import Cores, ThreadNames, cores_for, nobodys, wait_spinning
 from rag.generate.loopback import Loopback
 from rag.generate.templates import LLAMA2_CHAT
 from rag.placement import OnCards
+
+wait_spinning()  # OpenMP comes with xllamacpp, and reads the environment as it is loaded
+import xllamacpp  # noqa: E402
 
 BATCH_TOKENS = 64
 """Tokens of a prompt that a CPU computes at once. A cancel is heard between two batches, and
@@ -32,6 +36,7 @@ llama.cpp keeps at least one prompt, however large."""
 _SENTENCEPIECE = 1  # llama.cpp's number for the kind of vocabulary that Llama 2 has
 _LLAMA2_VOCABULARY = 32_000
 _CHATML = "<|im_start|>"
+_NUMBERS = count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class Opened:
     loopback: Loopback
     window: int  # tokens; at most what the model was trained for
     vram_bytes: int | None  # by how much opening lowered the GPUs' free memory; None without one
+    cores: Cores  # where its threads run
 
 
 def open_server(
@@ -65,14 +71,24 @@ def open_server(
         params.cache_ram_mib = 0  # its memory is dear, and it reads fast; not measured
     if cards is not None:
         _divide(params, cards)
+    names = ThreadNames(next(_NUMBERS))
+    with names.given():
+        server, loopback, meta = _usable(path, params, name=name)
+    taken = None if free is None else max(0, free - (_free_vram() or 0))
+    spinning = free is None and "OPENMP = 1" in xllamacpp.get_system_info()
+    cores = cores_for(names, threads=params.cpuparams.n_threads) if spinning else nobodys()
+    return Opened(server, loopback, int(meta["n_ctx"]), taken, cores)
+
+
+def _usable(path: Path, params: Any, *, name: str) -> tuple[Any, Loopback, dict[str, Any]]:
+    """Start a server, once more with the right template where llama.cpp guessed a wrong one."""
     server, loopback, meta = _start(path, params, name=name)
     if _is_llama2_without_template(loopback, meta):
         loopback.close()
         del server
         params.chat_template = LLAMA2_CHAT
         server, loopback, meta = _start(path, params, name=name)
-    taken = None if free is None else max(0, free - (_free_vram() or 0))
-    return Opened(server, loopback, int(meta["n_ctx"]), taken)
+    return server, loopback, meta
 
 
 def error_message(answer: dict[str, Any]) -> str:
