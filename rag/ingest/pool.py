@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from rag.background import READING, RECOGNITION
 from rag.config import IngestSettings
 from rag.errors import UnreadableDocument
 from rag.ingest import tasks
@@ -163,7 +164,7 @@ class WorkerPool:
         ``reader`` and ``recogniser`` are dotted names, for the workers to load.
         """
         self.passwords = Passwords()
-        self._readers = Crew(workers=workers, niceness=5)
+        self._readers = Crew(workers=workers, niceness=READING)
         self._viewers = Crew(workers=1, niceness=0)  # what is looked at waits for no reading
         self._timeout_s = timeout_s
         self._limits = limits
@@ -171,7 +172,7 @@ class WorkerPool:
         # few with several threads rather than many: each comes to hold up to a gigabyte
         cores = os.cpu_count() or 1
         self.recognisers = max(1, min(workers, cores // _CORES_EACH))
-        self._recognisers = Crew(workers=self.recognisers, niceness=10)
+        self._recognisers = Crew(workers=self.recognisers, niceness=RECOGNITION)
         self._ocr = (recogniser, min(cores, _CORES_EACH))
         self.ahead = 2 * workers  # documents read before they are asked for; bounds memory
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag.background import lower_process
 from rag.errors import UnreadableDocument
 from rag.ingest.guard import Limits, guarded
 from rag.recognised import RecognisedPage
@@ -58,8 +58,7 @@ def start_worker(niceness: int) -> None:
     """Prepare a new worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # at once, native code or not
-    if hasattr(os, "nice"):
-        os.nice(niceness)  # a question outranks reading
+    lower_process(niceness)  # a question outranks reading
 
 
 def read(job: ReadJob) -> Document:

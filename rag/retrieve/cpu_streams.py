@@ -14,6 +14,8 @@ from typing import TypeVar
 import torch
 from threadpoolctl import threadpool_limits
 
+from rag.background import lower_thread
+
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
 
@@ -30,24 +32,25 @@ class CpuStreams:
 
     def __init__(self) -> None:
         self.count = min(torch.get_num_threads(), MOST)
-        self._threads = _one_core_threads("embed-core", self.count)
-        self._single = _one_core_threads("embed-question", 1)
+        self._threads = _one_core_threads("embed-core", self.count, start=lower_thread)
+        self._single = _one_core_threads("embed-question", 1, start=lambda: None)
 
     def map(self, call: Callable[[Batch], Result], batches: Sequence[Batch]) -> Iterable[Result]:
         """Call for each batch; results in order. A single one overtakes all others."""
         return (self._single if len(batches) == 1 else self._threads).map(call, batches)
 
 
-def _one_core_threads(name: str, count: int) -> ThreadPoolExecutor:
+def _one_core_threads(name: str, count: int, *, start: Callable[[], None]) -> ThreadPoolExecutor:
     started = threading.Barrier(count)
-    threads = ThreadPoolExecutor(count, name, initializer=_use_one_core, initargs=(started,))
+    threads = ThreadPoolExecutor(count, name, initializer=_use_one_core, initargs=(started, start))
     for _ in range(count):  # all now, and not one by one as work comes
         threads.submit(int)
     return threads
 
 
-def _use_one_core(started: threading.Barrier) -> None:
+def _use_one_core(started: threading.Barrier, start: Callable[[], None]) -> None:
     """Limit the calling thread alone: ``torch.set_num_threads`` would limit later ones too."""
+    start()
     torch.get_num_threads()  # torch sets a new thread's number when it is first asked
     threadpool_limits(1, user_api="openmp")
     started.wait()

@@ -16,6 +16,7 @@ import numpy as np
 import onnxruntime
 import psutil
 
+from rag.background import lower_thread
 from rag.errors import ModelError
 from rag.retrieve.bert_shape import BertShape
 from rag.retrieve.token_embedder import TokenEmbedder
@@ -31,6 +32,7 @@ class OnnxEmbedder(TokenEmbedder):
 
     One text a run, as many at once as there are cores: nothing is padded, no thread waits for
     another in the middle of a layer, and a text's vector never depends on its neighbours.
+    A single text is a question's: the thread that asks computes it, and outranks the others.
     """
 
     def __init__(
@@ -51,7 +53,9 @@ class OnnxEmbedder(TokenEmbedder):
         shape = BertShape.of(folder)
         assert shape is not None, "a graph is only written of such a model"
         self._session = open_session(graph)
-        self._threads = ThreadPoolExecutor(_cores(), thread_name_prefix="onnx")
+        self._threads = ThreadPoolExecutor(
+            _cores(), thread_name_prefix="onnx", initializer=lower_thread
+        )
         super().__init__(
             load_token_ids(folder),
             dim=shape.hidden,
@@ -64,6 +68,9 @@ class OnnxEmbedder(TokenEmbedder):
     def _embed(self, ids: Sequence[Sequence[int]]) -> Vectors:
         """Return unit rows; the longest texts begin, so that no thread is left with one."""
         rows = np.empty((len(ids), self.dim), dtype=np.float32)
+        if len(ids) == 1:
+            rows[0] = run_graph(self._session, ids[0])
+            return rows
         order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
         found = self._threads.map(lambda i: run_graph(self._session, ids[i]), order)
         for i, row in zip(order, found, strict=True):

@@ -1,0 +1,42 @@
+"""What gives way to a question when there are fewer cores than work."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from contextlib import suppress
+
+import psutil
+
+READING = 10
+"""How nice the processes are that read documents. llama.cpp keeps 9/10 of its speed beside one."""
+
+RECOGNITION = 15
+"""Those that recognise text: it runs for hours, and nobody waits for it."""
+
+COMPUTING = 10
+"""Threads of this process that embed passages. Those that run Python stay as they are: one that
+holds the interpreter's lock and does not come to run would hold up the question as well."""
+
+
+def lower_process(niceness: int) -> None:
+    """Let this process, and the threads that it will start, give way; 0 changes nothing."""
+    if sys.platform == "win32":
+        if niceness:
+            with suppress(psutil.Error):
+                psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+    else:
+        os.nice(niceness)
+
+
+def lower_thread(niceness: int = COMPUTING) -> None:
+    """Let the calling thread give way, and those that it will start. Linux only.
+
+    There is no way back without special rights: for threads that never serve a question.
+    """
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        own = os.getpriority(os.PRIO_PROCESS, thread)
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, thread, max(own, niceness))
