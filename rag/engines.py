@@ -34,7 +34,7 @@ ENGINES = {
     "lexical": "rag.retrieve.lexical:BM25Index",
     "allocator": "rag.gpu.allocator:TorchAllocator",
     "readings": "rag.gpu.readings:MachineReadings",
-    "limits": "rag.gpu.limits:MachineLimits",
+    "limits": "rag.benchmark.limits:MachineLimits",
 }
 HASHING = "hashing"
 ECHO = "echo"

@@ -85,8 +85,8 @@ def stale_words(factory: Factory, ledger: Ledger) -> Text | None:
 
 def library(factory: Factory, ledger: Ledger, *, index: LiveIndex | None) -> Library:
     """Wire the use cases; nothing is written into an ``index`` that is not there."""
+    from rag.indexing.calibrated import when_due
     from rag.library import Library
-    from rag.measure.calibrated import when_due
 
     def asked(space: Space) -> HybridRetriever:
         """Return what the library is asked about itself by."""
@@ -126,7 +126,7 @@ def retriever(
 
     A ``plain`` one has no reranker, and knows nothing of what the space was asked before.
     """
-    from rag.measure.calibrated import kept
+    from rag.indexing.calibrated import kept
     from rag.store.passages import LedgerPassages
 
     store = LedgerPassages(ledger, engines.space)

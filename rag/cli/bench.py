@@ -11,7 +11,7 @@ import typer
 from rag.cli.context import GAPS, Context, JsonOption, print_json
 
 if TYPE_CHECKING:
-    from rag.measure.bench import Run
+    from rag.benchmark.rows import Run
 
 Engine = Annotated[str, typer.Option("--engine", help="only rows of this engine")]
 Model = Annotated[
@@ -74,9 +74,9 @@ def bench(  # noqa: PLR0913 - each is an option of the command
     as_json: JsonOption = False,
 ) -> None:
     """Measure speed, memory and short answers of models, engines and precisions here."""
+    from rag.benchmark.compare import load_run
+    from rag.charts import check
     from rag.cli.benching import measure
-    from rag.measure.bench_compare import load_run
-    from rag.measure.chart import check
 
     context: Context = ctx.obj
     before = load_run(compare) if compare is not None else None
@@ -95,7 +95,7 @@ def bench(  # noqa: PLR0913 - each is an option of the command
     )
     run = measure(context, asked)
     if chart is not None:
-        from rag.measure.bench_chart import draw
+        from rag.benchmark.chart import draw
 
         draw(chart, run)
     raise typer.Exit(_show(context, run, before, as_json=as_json))
@@ -103,8 +103,8 @@ def bench(  # noqa: PLR0913 - each is an option of the command
 
 def _show(context: Context, run: Run, before: dict[str, object] | None, *, as_json: bool) -> int:
     """Print the rows, and what changed; return the command's exit code."""
-    from rag.cli.bench_table import comparison_json, show, show_comparison
-    from rag.measure.bench_compare import compare
+    from rag.benchmark.compare import compare
+    from rag.benchmark.report import comparison_json, show, show_comparison
 
     found = run.json()
     comparison = compare(before, found) if before is not None else None

@@ -11,8 +11,8 @@ from rag.errors import ConfigError
 from rag.words import Text
 
 if TYPE_CHECKING:
-    from rag.measure.bench_prompts import Prompt
-    from rag.measure.sets import Question
+    from rag.benchmark.prompts import Prompt
+    from rag.evaluation.sets import Question
 
 
 def prompts_of_set(context: Context, folder: Path, *, limit: int) -> Sequence[Prompt]:
@@ -21,9 +21,9 @@ def prompts_of_set(context: Context, folder: Path, *, limit: int) -> Sequence[Pr
     Raises:
         ConfigError: the folder holds no question with a short answer.
     """
-    from rag.cli.asking import searching
+    from rag.benchmark.prompts import Prompt, passage_values
     from rag.cli.measuring import brought, opened
-    from rag.measure.bench_prompts import Prompt, passage_values
+    from rag.evaluation.measuring import searching
 
     chosen = _short(folder, limit)
     with opened(context, folder) as (factory, ledger, report):
@@ -42,9 +42,9 @@ def prompts_of_set(context: Context, folder: Path, *, limit: int) -> Sequence[Pr
 
 def _short(folder: Path, limit: int) -> list[Question]:
     """Return answerable questions with a short answer, spread over all sets."""
-    from rag.measure.answers import SHORT, evenly
-    from rag.measure.scoring import tokens
-    from rag.measure.sets import load_sets
+    from rag.evaluation.answers import SHORT, evenly
+    from rag.evaluation.scoring import tokens
+    from rag.evaluation.sets import load_sets
 
     known = [
         question

@@ -11,11 +11,11 @@ from time import perf_counter
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from rag.benchmark.models import Wanted, fitted, sized, specs
+from rag.benchmark.prompts import Prompt, quality_prompts, speed_prompts
+from rag.benchmark.rows import Limits, Row, Run
+from rag.benchmark.run import Event, Stopped, run, run_row
 from rag.cli.context import Context, progress_bar
-from rag.measure.bench import Limits, Row, Run
-from rag.measure.bench_process import Event, Stopped, run, run_row
-from rag.measure.bench_prompts import Prompt, quality_prompts, speed_prompts
-from rag.measure.bench_rows import Wanted, fitted, sized, specs
 from rag.types import Progress
 from rag.words import Text
 
@@ -38,8 +38,8 @@ def measure(context: Context, asked: Asked) -> Run:
     Raises:
         ConfigError: there is nothing to measure.
     """
+    from rag.benchmark.machine import describe
     from rag.engines import load
-    from rag.measure.bench_machine import describe
     from rag.models.store import ModelStore
 
     settings = context.settings

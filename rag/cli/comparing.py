@@ -12,8 +12,8 @@ from rag.cli.context import Context, print_json
 from rag.words import Text
 
 if TYPE_CHECKING:
-    from rag.measure.intervals import Difference
-    from rag.measure.runs import Change, Comparison
+    from rag.evaluation.intervals import Difference
+    from rag.evaluation.runs import Change, Comparison
     from rag.store.evaluations import EvaluationRow
 
 

@@ -232,7 +232,7 @@ _KNOWS_MOST = "multilingual-e5-small"
 def _own_questions(ledger: Ledger) -> Iterator[Finding]:
     """Tell what the library has been asked about itself, and what came of it."""
     from rag.fingerprint import model_name
-    from rag.measure.calibrated import kept
+    from rag.indexing.calibrated import kept
 
     space = ledger.active_space()
     if space is None:

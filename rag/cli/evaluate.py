@@ -100,7 +100,7 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
 
 def _show_runs(context: Context, wanted: Wanted, *, as_json: bool) -> None:
     from rag.cli.comparing import show_runs
-    from rag.cli.keeping import list_runs
+    from rag.evaluation.keeping import list_runs
 
     show_runs(context, list_runs(context, wanted), as_json=as_json)
 
@@ -109,12 +109,12 @@ def _show(
     context: Context, wanted: Wanted, details: Path | None, chart: Path | None, *, as_json: bool
 ) -> None:
     from rag.cli.comparing import show_comparison
-    from rag.cli.figures import answer_lines, show
+    from rag.evaluation.report import answer_lines, show
 
     if details is not None:
         details.write_text("", "utf-8")  # a path that cannot be written is said now
     if chart is not None:
-        from rag.measure.chart import check
+        from rag.charts import check
 
         check(chart)
     found = _measure(context, wanted)
@@ -122,7 +122,7 @@ def _show(
         details.write_text("".join(map(answer_lines, found.answered)), "utf-8")
     show(context, found, as_json=as_json)
     if chart is not None:
-        from rag.measure.chart import draw
+        from rag.charts import draw
 
         draw(chart, found.run, found.comparison)
     if found.comparison is not None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.measure.chart import FONTS
+from rag.charts import FONTS
 from rag.models.gpu_guide import Gpu, Outlook
 from rag.models.plan_words import PRECISIONS
 

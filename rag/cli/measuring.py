@@ -10,26 +10,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.cli.asking import Bench, Found, Report, measure_sets, searching, told
 from rag.cli.context import Context, progress_bar
 from rag.cli.wanted import Measured, Wanted
 from rag.errors import ConfigError
+from rag.evaluation.measuring import Bench, Found, Report, measure_sets, searching, told
 from rag.words import Text
 
 if TYPE_CHECKING:
+    from rag.evaluation.sets import QuestionSet
     from rag.factory import Factory
     from rag.indexing.work import SpaceEngines
-    from rag.measure.sets import QuestionSet
     from rag.store.ledger import Ledger
 
 
 def measure_collection(context: Context, wanted: Wanted) -> Measured:
     """Measure retrieval of short texts."""
-    from rag.cli.keeping import find_earlier, finished
-    from rag.measure.collections import load_beir, load_squad
-    from rag.measure.outcomes import of_texts
-    from rag.measure.retrieval import measure_texts
-    from rag.measure.texts import index_texts
+    from rag.evaluation.collections import load_beir, load_squad
+    from rag.evaluation.keeping import find_earlier, finished
+    from rag.evaluation.outcomes import of_texts
+    from rag.evaluation.retrieval import measure_texts
+    from rag.evaluation.texts import index_texts
     from rag.protocols import never
 
     source = wanted.source
@@ -52,8 +52,8 @@ def measure_collection(context: Context, wanted: Wanted) -> Measured:
 
 def measure_folder(context: Context, wanted: Wanted) -> Measured:
     """Measure retrieval of pages and, unless that is all, answers."""
-    from rag.cli.keeping import find_earlier, finished
-    from rag.measure.sets import load_sets
+    from rag.evaluation.keeping import find_earlier, finished
+    from rag.evaluation.sets import load_sets
 
     source = wanted.source
     chosen = _chosen(load_sets(source), wanted)  # what is wrong is said before any indexing
@@ -67,7 +67,7 @@ def measure_folder(context: Context, wanted: Wanted) -> Measured:
 def brought(source: Path, factory: Factory, ledger: Ledger, report: Report) -> Bench:
     """Bring the library of a folder of PDFs up to date with it and with the settings."""
     from rag import wiring
-    from rag.measure.bench_library import bring_pdfs
+    from rag.evaluation.library import bring_pdfs
 
     bring_pdfs(source, factory.settings.knowledge)
     library = wiring.library(factory, ledger, index=None)
@@ -96,8 +96,8 @@ def opened(context: Context, source: Path) -> Iterator[tuple[Factory, Ledger, Re
     Raises:
         LibraryBusy: somebody does.
     """
+    from rag.evaluation.library import folder_for
     from rag.factory import Factory
-    from rag.measure.bench_library import folder_for
     from rag.store.owner import Owner
 
     settings = context.settings.model_copy(update={"knowledge": folder_for(source)})

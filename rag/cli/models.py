@@ -50,7 +50,7 @@ def list_models(ctx: typer.Context, *, as_json: AsJson = False) -> None:
         return
     from rich.console import Console
 
-    from rag.cli.models_table import table
+    from rag.models.listing import table
 
     Console().print(table(rows, store.folder, language=context.language, server=server))
 

@@ -56,7 +56,7 @@ def fit(
         return
     from rich.console import Console
 
-    from rag.cli.fit_table import drawn
+    from rag.models.plan_table import drawn
 
     Console().print(drawn(found, room, language=context.language))
     if found.layers_on_cards not in {0, found.subject.shape.layers} or not found.fits:

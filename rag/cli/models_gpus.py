@@ -42,7 +42,7 @@ def gpus(
     from rag.planning import subject_named
 
     if chart is not None:
-        from rag.measure.chart import check
+        from rag.charts import check
 
         check(chart)
     context: Context = ctx.obj
@@ -65,7 +65,7 @@ def gpus(
         return
     from rich.console import Console
 
-    from rag.cli.gpus_table import drawn
+    from rag.models.gpu_report import drawn
 
     Console().print(drawn(guide, rows, mine, language=context.language))
 

@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rag.cli.asking import Bench, measure_sets, told
 from rag.cli.context import Context, progress_bar
 from rag.cli.wanted import Measured, Wanted
 from rag.errors import ConfigError, StoreError
+from rag.evaluation.measuring import Bench, measure_sets, told
 from rag.words import Text
 
 if TYPE_CHECKING:
-    from rag.measure.sets import Question
+    from rag.evaluation.sets import Question
     from rag.store.evaluations import EvaluationRow
 
 
 def measure_own(context: Context, wanted: Wanted) -> Measured:
     """Make questions, or take those of a file or of the run to compare with, and ask them."""
-    from rag.cli.keeping import find_earlier, finished
-    from rag.measure.runs import OWN
-    from rag.measure.sets import QuestionSet
+    from rag.evaluation.keeping import find_earlier, finished
+    from rag.evaluation.runs import OWN
+    from rag.evaluation.sets import QuestionSet
 
     with _opened(context) as bench:
         before = find_earlier(bench.ledger, wanted, [OWN])
@@ -43,9 +43,9 @@ def measure_own(context: Context, wanted: Wanted) -> Measured:
 
 def _questions(bench: Bench, wanted: Wanted, before: EvaluationRow | None) -> Sequence[Question]:
     """Return the questions to ask; those of an earlier run, so that both answer the same."""
-    from rag.measure.own import make_questions
-    from rag.measure.runs import OWN, load
-    from rag.measure.sets import load_set
+    from rag.evaluation.runs import OWN, load
+    from rag.evaluation.sets import load_set
+    from rag.indexing.questions import make_questions
 
     if wanted.questions is not None:
         file = load_set(wanted.questions).questions
@@ -82,7 +82,7 @@ def _none(words: Text) -> list[Question]:
 
 
 def _rephrased(bench: Bench, questions: Sequence[Question]) -> list[Question]:
-    from rag.measure.rephrase import rephrased
+    from rag.evaluation.rephrase import rephrased
 
     documents = bench.documents()
 

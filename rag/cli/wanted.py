@@ -11,8 +11,8 @@ from rag.errors import ConfigError
 from rag.words import Text
 
 if TYPE_CHECKING:
-    from rag.measure.answers import AnswerFigures
-    from rag.measure.runs import Comparison, Run
+    from rag.evaluation.answers import AnswerFigures
+    from rag.evaluation.runs import Comparison, Run
 
 
 @dataclass(frozen=True, slots=True)

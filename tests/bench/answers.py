@@ -24,13 +24,13 @@ from rich.table import Table
 
 from rag import wiring
 from rag.config import Settings, load_settings
+from rag.evaluation.sets import load_sets
 from rag.factory import Factory
 from rag.generate.cpu_products import OneDnnLinear
 from rag.generate.prompt import build_messages
 from rag.generate.transformers_engine import TransformersGenerator
 from rag.generate.transformers_loading import load_model
 from rag.generate.transformers_weights import Quantization
-from rag.measure.sets import load_sets
 from rag.store.keeper import exact_index
 from rag.types import Message, Passage
 from rag.words import Text, detect_language

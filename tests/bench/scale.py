@@ -26,8 +26,8 @@ import psutil
 
 from rag import wiring
 from rag.config import Settings, load_settings
+from rag.evaluation.sets import load_sets
 from rag.factory import Factory
-from rag.measure.sets import load_sets
 from rag.store.chroma_index import BATCH, ChromaIndex
 from rag.store.keeper import exact_index
 from rag.store.ledger import Ledger

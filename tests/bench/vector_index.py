@@ -23,8 +23,8 @@ from rich.table import Table
 
 from rag import wiring
 from rag.config import Settings, load_settings
+from rag.evaluation.sets import load_sets
 from rag.factory import Factory
-from rag.measure.sets import load_sets
 from rag.store.chroma_index import BATCH, HNSW
 from rag.store.numpy_index import nearest
 from rag.store.passages import LedgerPassages

@@ -26,7 +26,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from rag.measure.sets import load_sets
+from rag.evaluation.sets import load_sets
 from rag.protocols import Embedder
 from rag.retrieve.relevance import Signs, relevance
 from rag.retrieve.retriever import HybridRetriever

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING
 
 from rag import wiring
 from rag.config import load_settings
+from rag.evaluation.answers import SHORT
+from rag.evaluation.scoring import score_answer, tokens
+from rag.evaluation.sets import Question, load_sets
 from rag.factory import Factory
 from rag.generate.prompt import build_messages
 from rag.generate.refusal import is_refusal
 from rag.generate.sentences import split_prose
-from rag.measure.answers import SHORT
-from rag.measure.scoring import score_answer, tokens
-from rag.measure.sets import Question, load_sets
 from rag.protocols import never
 from rag.retrieve.question import content_terms
 from rag.store.keeper import exact_index

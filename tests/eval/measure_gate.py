@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rag.measure import calibrating
-from rag.measure.calibrated import kept, when_due
-from rag.measure.sets import Question, load_sets
+from rag.evaluation.sets import Question, load_sets
+from rag.indexing import calibration as calibrating
+from rag.indexing.calibrated import kept, when_due
 from rag.protocols import Embedder, never
 from rag.retrieve.calibration import UNKNOWN, Calibration, Trial
 from tests.bench.child import folder_argument

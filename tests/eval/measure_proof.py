@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from rag.evaluation.scoring import contains, tokens
+from rag.evaluation.sets import Question, load_sets
 from rag.generate.citations import Embed, Linker
 from rag.generate.sentences import split_prose
-from rag.measure.scoring import contains, tokens
-from rag.measure.sets import Question, load_sets
 from rag.types import Passage, Sentence
 from tests.eval.measure_retrieval import PAGE_SETS, Bench, eval_folder
 from tests.eval.mutations import MUTATIONS, REPHRASINGS, namer, names_of

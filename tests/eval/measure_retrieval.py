@@ -21,10 +21,10 @@ import numpy as np
 from rag import wiring
 from rag.config import load_settings
 from rag.engines import load
+from rag.evaluation.retrieval import Mode, measure_pages
+from rag.evaluation.scoring import hit_at
+from rag.evaluation.sets import load_sets
 from rag.factory import Factory
-from rag.measure.retrieval import Mode, measure_pages
-from rag.measure.scoring import hit_at
-from rag.measure.sets import load_sets
 from rag.store.keeper import exact_index
 from rag.store.passages import LedgerPassages
 from rag.types import Passage

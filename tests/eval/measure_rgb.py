@@ -28,18 +28,18 @@ from typing import Any
 
 from rag import wiring
 from rag.config import load_settings
+from rag.evaluation.collections import Collection, Item, Query
+from rag.evaluation.intervals import intervals
+from rag.evaluation.outcomes import Outcome, of_texts, value
+from rag.evaluation.retrieval import measure_texts
+from rag.evaluation.scoring import contains
+from rag.evaluation.searching import Searching
+from rag.evaluation.texts import index_texts
 from rag.factory import Factory
 from rag.generate.citations import Embed, link
 from rag.generate.prompt import build_messages
 from rag.generate.refusal import is_refusal
 from rag.generate.spans import Terms
-from rag.measure.collections import Collection, Item, Query
-from rag.measure.intervals import intervals
-from rag.measure.outcomes import Outcome, of_texts, value
-from rag.measure.retrieval import measure_texts
-from rag.measure.scoring import contains
-from rag.measure.searching import Searching
-from rag.measure.texts import index_texts
 from rag.protocols import Retriever, TextGenerator, never
 from rag.store.keeper import exact_index
 from rag.types import Chunk, Passage

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pypdfium2
 
-from rag.measure.retrieval import measure_pages
-from rag.measure.scoring import hit_at
-from rag.measure.sets import Question, QuestionSet, load_sets
+from rag.evaluation.retrieval import measure_pages
+from rag.evaluation.scoring import hit_at
+from rag.evaluation.sets import Question, QuestionSet, load_sets
 from tests.eval.measure_ocr import scan
 from tests.eval.measure_retrieval import PAGE_SETS, Bench, eval_folder
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.measure.calibrated import kept
+from rag.indexing.calibrated import kept
 from rag.retrieve.bert_embedder import BertEmbedder
 from rag.retrieve.calibration import UNKNOWN
 from rag.words import Language

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from platformdirs import user_cache_path
 
-from rag.measure.retrieval import Mode
+from rag.evaluation.retrieval import Mode
 from tests.eval.measure_follow_ups import load_follow_ups, open_retriever
 from tests.eval.measure_follow_ups import measure as measure_follow_ups
 from tests.eval.measure_retrieval import PAGE_SETS, Bench, Leg, Row, measure

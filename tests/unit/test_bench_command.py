@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from rag.benchmark.models import Wanted, sized, specs
+from rag.benchmark.rows import Row, RowSpec
+from rag.benchmark.run import MARK, Stopped, run_row
 from rag.cli import app
 from rag.config import GeneratorSettings
-from rag.measure.bench import Row, RowSpec
-from rag.measure.bench_process import MARK, Stopped, run_row
-from rag.measure.bench_rows import Wanted, sized, specs
 from rag.models.store import ModelStore
 from tests.servers import Call, Reply, serving
 from tests.servers import scripted as scripted_server

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rag.gpu.limits import DTYPES, CudaTimer, MachineLimits, measure
+from rag.benchmark.limits import DTYPES, CudaTimer, MachineLimits, measure
 
 
 @pytest.mark.slow

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from rag.measure.intervals import differences, intervals
-from rag.measure.outcomes import Outcome, Share
+from rag.evaluation.intervals import differences, intervals
+from rag.evaluation.outcomes import Outcome, Share
 
 
 def outcomes(figure: str, *shares: Share, name: str = "s") -> list[Outcome]:

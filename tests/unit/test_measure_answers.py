@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from rag.measure.answers import evenly, judge, measure_answers
-from rag.measure.sets import Question
+from rag.evaluation.answers import evenly, judge, measure_answers
+from rag.evaluation.sets import Question
 from rag.types import Answer, Evidence, Sentence, Verdict
 
 

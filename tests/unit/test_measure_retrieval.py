@@ -4,11 +4,11 @@ from collections.abc import Collection, Sequence
 
 import pytest
 
-from rag.measure.collections import Collection as Texts
-from rag.measure.collections import Item, Query
-from rag.measure.outcomes import of_texts, value
-from rag.measure.retrieval import measure_pages, measure_texts
-from rag.measure.sets import Question, QuestionSet
+from rag.evaluation.collections import Collection as Texts
+from rag.evaluation.collections import Item, Query
+from rag.evaluation.outcomes import of_texts, value
+from rag.evaluation.retrieval import measure_pages, measure_texts
+from rag.evaluation.sets import Question, QuestionSet
 from rag.types import Chunk, Passage
 
 

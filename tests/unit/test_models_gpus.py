@@ -10,7 +10,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from rag.cli.context import Context
-from rag.cli.gpus_table import better
 from rag.cli.models import app
 from rag.cli.models_gpus import own_card
 from rag.config import GeneratorSettings, ModelSettings, Settings
@@ -19,6 +18,7 @@ from rag.factory import Factory
 from rag.machine import MemoryReading
 from rag.models.catalogue import load_catalogue
 from rag.models.gpu_guide import Gpu, Outlook, load_guide, outlook
+from rag.models.gpu_report import better
 from rag.models.plan import Wishes
 from rag.models.room import GIB
 from rag.models.subjects import helpers_of, subject_of_entry

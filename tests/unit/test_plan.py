@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from rag.cli.fit_table import as_markdown
 from rag.errors import ModelError
 from rag.models.catalogue import load_catalogue
 from rag.models.footprint import kv_bytes_per_token, weights_of
 from rag.models.layout import Helpers, Layout, Subject, shelves
 from rag.models.plan import Plan, Wishes
+from rag.models.plan_table import as_markdown
 from rag.models.planner import LEAST_CONTEXT, plan
 from rag.models.room import GIB, Card, Room
 from rag.models.shape import FAMILIES, Shape, config_of, shape_of_config

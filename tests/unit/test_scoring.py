@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from rag.measure import scoring
+from rag.evaluation import scoring
 from tests.factories import passage
 
 TWO_PAGES = passage("b", document_id="guide", page=1)

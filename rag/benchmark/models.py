@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag.benchmark.rows import SERVER, Row, RowSpec
+from rag.benchmark.sizes import gguf_precision, kept_precision, sizes_of
 from rag.errors import ConfigError, RagError
-from rag.measure.bench import SERVER, Row, RowSpec
-from rag.measure.bench_sizes import gguf_precision, kept_precision, sizes_of
 from rag.words import Text
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Literal
 
-from rag.measure import collections
-from rag.measure.scoring import first_hit, hit_at, mrr, ndcg_at, recall_at
-from rag.measure.sets import Question, QuestionSet
+from rag.evaluation import collections
+from rag.evaluation.scoring import first_hit, hit_at, mrr, ndcg_at, recall_at
+from rag.evaluation.sets import Question, QuestionSet
 from rag.types import Passage
 
 Mode = Literal["shared", "single"]

@@ -1,7 +1,7 @@
 """What runs in the process of one row of ``rag bench``: loads a model, and looks at the clock.
 
 The task comes as JSON on standard input: ``{"limits": true}``, or the settings of one row, its
-prompts and how many tokens to ask for. See ``rag.measure.bench_process``.
+prompts and how many tokens to ask for. See ``rag.benchmark.run``.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import asdict
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from rag.benchmark.run import peak_bytes, tell
 from rag.cli import quiet_libraries
 from rag.errors import RagError
-from rag.measure.bench_process import peak_bytes, tell
 
 if TYPE_CHECKING:
     from rag.protocols import TextGenerator
@@ -47,10 +47,10 @@ def _limits(*, quick: bool) -> None:
 
 
 def _row(task: dict[str, Any]) -> None:
+    from rag.benchmark.prompts import Prompt
+    from rag.benchmark.timing import score_answers, time_answers
     from rag.config import Settings
     from rag.factory import Factory
-    from rag.measure.bench_prompts import Prompt
-    from rag.measure.bench_timing import score_answers, time_answers
 
     factory = Factory(Settings.model_validate(task["settings"]))
     began = perf_counter()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rag.benchmark.rows import Sizes
 from rag.errors import ModelError
 from rag.gguf import Gguf
-from rag.measure.bench import Sizes
 from rag.models.footprint import kv_bytes_per_token, weights_of, weights_of_file
 from rag.models.shape import Shape, config_of, header_of, shape_of_config, shape_of_gguf
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rag.cli.wanted import Wanted
+    from rag.evaluation.answers import AnswerFigures, Ask
+    from rag.evaluation.outcomes import Outcome
+    from rag.evaluation.searching import Searching
+    from rag.evaluation.sets import Question, QuestionSet
     from rag.factory import Factory
     from rag.indexing.work import SpaceEngines
-    from rag.measure.answers import AnswerFigures, Ask
-    from rag.measure.outcomes import Outcome
-    from rag.measure.searching import Searching
-    from rag.measure.sets import Question, QuestionSet
     from rag.protocols import TextGenerator
     from rag.store.ledger import Ledger
     from rag.types import Answer, Progress
@@ -53,8 +53,8 @@ class Found:
 
 def measure_sets(bench: Bench, sets: Sequence[QuestionSet], wanted: Wanted) -> Found:
     """Search for every question; ask a model some of them, if that is wanted."""
-    from rag.measure.outcomes import merged, of_answers, of_gate, of_pages
-    from rag.measure.retrieval import measure_pages
+    from rag.evaluation.outcomes import merged, of_answers, of_gate, of_pages
+    from rag.evaluation.retrieval import measure_pages
 
     documents = bench.documents()
     search = searching(bench.factory, bench.ledger, bench.engines)
@@ -103,7 +103,7 @@ def _without_what_is_taken_out(
 def _answers(
     bench: Bench, other: Bench, sets: Sequence[QuestionSet], wanted: Wanted
 ) -> tuple[list[AnswerFigures], str]:
-    from rag.measure.answers import evenly, measure_answers
+    from rag.evaluation.answers import evenly, measure_answers
 
     generator = bench.factory.generator()
     whole = _asker(bench, generator, wanted)
@@ -150,7 +150,7 @@ def _asker(bench: Bench, generator: TextGenerator, wanted: Wanted) -> Ask:
 def searching(factory: Factory, ledger: Ledger, engines: SpaceEngines) -> Searching:
     """Return what searches a library with exact vector search, so that no index adds errors."""
     from rag import wiring
-    from rag.measure.searching import Searching
+    from rag.evaluation.searching import Searching
     from rag.store.keeper import exact_index
 
     retriever = wiring.retriever(factory, ledger, engines, exact_index(ledger, engines.space))

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-from rag.measure.bench import Reading
-from rag.measure.bench_prompts import Prompt
-from rag.measure.scoring import AnswerScore, score_answer
+from rag.benchmark.prompts import Prompt
+from rag.benchmark.rows import Reading
+from rag.evaluation.scoring import AnswerScore, score_answer
 from rag.protocols import TextGenerator, never
 from rag.types import Message
 

@@ -8,9 +8,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import ConfigError
-from rag.measure.intervals import Difference, differences
-from rag.measure.outcomes import Outcome
-from rag.measure.sets import Question, question_of
+from rag.evaluation.intervals import Difference, differences
+from rag.evaluation.outcomes import Outcome
+from rag.evaluation.sets import Question, question_of
 from rag.store.evaluations import (
     EvaluationRow,
     evaluation_body,

@@ -67,7 +67,7 @@ def when_due(
     space = ledger.active_space()
     if space is None or cancelled() or not is_due(ledger, space):
         return
-    from rag.measure.calibrating import ask_all
+    from rag.indexing.calibration import ask_all
     from rag.store.passages import LedgerPassages
 
     store = LedgerPassages(ledger, space)

@@ -16,7 +16,7 @@ from rag.words import Text
 if TYPE_CHECKING:
     from rich.console import JustifyMethod
 
-    from rag.measure.bench_compare import Change, Comparison
+    from rag.benchmark.compare import Change, Comparison
 
 _HEADS = (
     Text("precision", "精度"),

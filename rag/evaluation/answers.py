@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-from rag.measure.scoring import AnswerScore, score_answer, tokens
-from rag.measure.sets import Question
+from rag.evaluation.scoring import AnswerScore, score_answer, tokens
+from rag.evaluation.sets import Question
 from rag.types import Answer, Evidence
 
 SHORT = 12  # words or characters; rules do not judge longer answers as people do

@@ -19,11 +19,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rag.measure.bench import SERVER, Reading, Row, RowSpec, accuracy_of
+from rag.benchmark.rows import SERVER, Reading, Row, RowSpec, accuracy_of
 from rag.words import Text
 
 MARK = "\x1erag-bench "
-COMMAND = (sys.executable, "-m", "rag.cli.bench_row")
+COMMAND = (sys.executable, "-m", "rag.benchmark.worker")
 ROW_LIMIT_S = 1800.0
 """A row that takes longer is ended; what it measured until then counts."""
 _SHOWN = 300  # characters of what a dead process last said

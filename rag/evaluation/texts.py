@@ -13,8 +13,8 @@ from rag.store.rows import FileRow
 from rag.types import Document, Page, Progress
 
 if TYPE_CHECKING:
+    from rag.evaluation.collections import Item
     from rag.indexing.work import SpaceEngines
-    from rag.measure.collections import Item
     from rag.store.ledger import Ledger
 
 

@@ -16,10 +16,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.measure.facts import KINDS, Fact, Kind, facts_of
-from rag.measure.runs import OWN
-from rag.measure.sets import Question, TakenOut
-from rag.measure.wording import worded
+from rag.evaluation.runs import OWN
+from rag.evaluation.sets import Question, TakenOut
+from rag.indexing.facts import KINDS, Fact, Kind, facts_of
+from rag.indexing.wording import worded
 from rag.odd_text import attempt
 from rag.words import is_cjk
 

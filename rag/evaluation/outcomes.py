@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rag.measure.sets import Question
+from rag.evaluation.sets import Question
 from rag.words import detect_language
 
 if TYPE_CHECKING:
-    from rag.measure.answers import AnswerFigures
-    from rag.measure.retrieval import PageFigures, TextFigures
+    from rag.evaluation.answers import AnswerFigures
+    from rag.evaluation.retrieval import PageFigures, TextFigures
 
 Share = tuple[float, float]
 """Part and whole of one question; a whole of 0 counts nothing."""

@@ -68,12 +68,12 @@ class Prompt:
 
 def speed_prompts() -> tuple[Prompt, ...]:
     """Return one prompt to warm up with, then others that share no passage."""
-    return tuple(_prompt(row) for row in _rows("bench_speed.jsonl"))
+    return tuple(_prompt(row) for row in _rows("speed.jsonl"))
 
 
 def quality_prompts(limit: int) -> tuple[Prompt, ...]:
     """Return at most ``limit`` short questions, English and Chinese, spread over all."""
-    known = [_prompt(row) for row in _rows("bench_questions.jsonl")]
+    known = [_prompt(row) for row in _rows("questions.jsonl")]
     count = min(limit, len(known))
     return tuple(known[i * len(known) // count] for i in range(count))
 
@@ -108,9 +108,9 @@ def _marked(messages: Sequence[Message], mark: str) -> list[Message]:
 
 @cache
 def _guide() -> dict[str, dict[str, Any]]:
-    return {row["id"]: row for row in _rows("bench_guide.jsonl")}
+    return {row["id"]: row for row in _rows("guide.jsonl")}
 
 
 def _rows(name: str) -> list[dict[str, Any]]:
-    text = (files("rag.measure") / name).read_text("utf-8")
+    text = (files("rag.benchmark") / name).read_text("utf-8")
     return [json.loads(line) for line in text.splitlines() if line.strip()]

@@ -11,7 +11,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from rag.measure.own import questions_apart
+from rag.indexing.questions import questions_apart
 from rag.odd_text import attempt
 from rag.retrieve.calibration import Calibrations, Trial, calibrate
 from rag.retrieve.relevance import log_odds
@@ -19,7 +19,7 @@ from rag.types import Progress
 from rag.words import detect_language
 
 if TYPE_CHECKING:
-    from rag.measure.sets import Question
+    from rag.evaluation.sets import Question
     from rag.protocols import Cancelled, PassageStore
     from rag.retrieve.fusion import Found
     from rag.retrieve.retriever import HybridRetriever

@@ -10,7 +10,7 @@ import random
 import re
 from collections.abc import Mapping
 
-from rag.measure.facts import Fact
+from rag.indexing.facts import Fact
 from rag.quantities import Quantity
 
 _ENGLISH: Mapping[str, str] = {

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rag.measure.outcomes import FEWER, SECONDS, Outcome, counted, figures_of
+from rag.evaluation.outcomes import FEWER, SECONDS, Outcome, counted, figures_of
 
 DRAWS = 2000
 _BLOCK = 250  # draws at a time: 20 MB of counts for 10,000 questions

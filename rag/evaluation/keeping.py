@@ -10,16 +10,16 @@ from rag.cli.wanted import Measured, Wanted
 from rag.errors import StoreError
 
 if TYPE_CHECKING:
-    from rag.cli.asking import Bench, Found
     from rag.cli.context import Context
-    from rag.measure.runs import Run
+    from rag.evaluation.measuring import Bench, Found
+    from rag.evaluation.runs import Run
     from rag.store.evaluations import EvaluationRow
     from rag.store.ledger import Ledger
 
 
 def source_name(wanted: Wanted) -> str:
     """Return what the runs over a source are kept under."""
-    from rag.measure.runs import OWN
+    from rag.evaluation.runs import OWN
 
     return OWN if wanted.own else wanted.source.name
 
@@ -30,7 +30,7 @@ def find_earlier(ledger: Ledger, wanted: Wanted, sets: Sequence[str]) -> Evaluat
     Raises:
         ConfigError: there is none.
     """
-    from rag.measure.runs import earlier
+    from rag.evaluation.runs import earlier
 
     if not wanted.compares:
         return None
@@ -39,7 +39,7 @@ def find_earlier(ledger: Ledger, wanted: Wanted, sets: Sequence[str]) -> Evaluat
 
 def list_runs(context: Context, wanted: Wanted) -> list[EvaluationRow]:
     """Return the runs over a source, the latest first."""
-    from rag.measure.bench_library import folder_for
+    from rag.evaluation.library import folder_for
     from rag.store.evaluations import list_evaluations
     from rag.store.ledger import Ledger
 
@@ -59,7 +59,7 @@ def finished(bench: Bench, found: Found, before: EvaluationRow | None, wanted: W
 
     What was measured is shown even if it cannot be kept.
     """
-    from rag.measure.runs import compare, load
+    from rag.evaluation.runs import compare, load
 
     run = _run(bench, found, wanted)
     comparison = compare(load(bench.ledger, before), before, run) if before else None
@@ -74,7 +74,7 @@ def finished(bench: Bench, found: Found, before: EvaluationRow | None, wanted: W
 
 def _keep(bench: Bench, run: Run) -> int:
     """Write the run, also into a library that another process owns and this one only reads."""
-    from rag.measure.runs import keep
+    from rag.evaluation.runs import keep
     from rag.store.ledger import Ledger
 
     ledger = Ledger(bench.ledger.path)
@@ -89,7 +89,7 @@ def _run(bench: Bench, found: Found, wanted: Wanted) -> Run:
     from importlib.metadata import version
 
     from rag import wiring
-    from rag.measure.runs import Run
+    from rag.evaluation.runs import Run
 
     settings = bench.factory.settings
     kept: dict[str, Any] = {

@@ -14,9 +14,9 @@ from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.cli.wanted import Measured
-    from rag.measure.answers import AnswerFigures
-    from rag.measure.intervals import Interval
-    from rag.measure.outcomes import Outcome
+    from rag.evaluation.answers import AnswerFigures
+    from rag.evaluation.intervals import Interval
+    from rag.evaluation.outcomes import Outcome
 MODES = ("shared", "single")
 _GROUPS: Mapping[str, tuple[str, str]] = {  # what their n counts
     "citation": ("citation.page_precision", "page_precision"),
@@ -51,7 +51,7 @@ def show(context: Context, found: Measured, *, as_json: bool) -> None:
 
 
 def _show_set(context: Context, found: Measured, name: str) -> None:
-    from rag.measure.intervals import intervals
+    from rag.evaluation.intervals import intervals
 
     outcomes = found.run.of(name)
     for language, spoken in by_language(outcomes).items():
@@ -79,7 +79,7 @@ def _line(
     outcomes: Sequence[Outcome],
     bounds: Mapping[str, Interval],
 ) -> None:
-    from rag.measure.outcomes import counted, value
+    from rag.evaluation.outcomes import counted, value
 
     hit1, hit5, hit10, mrr = (
         value(outcomes, f"{mode}.{figure}") or 0.0 for figure in ("hit@1", "hit@5", "hit@10", "mrr")
@@ -94,7 +94,7 @@ def _line(
 def _text_line(
     name: str, language: str, outcomes: Sequence[Outcome], bounds: Mapping[str, Interval]
 ) -> None:
-    from rag.measure.outcomes import value
+    from rag.evaluation.outcomes import value
 
     parts = []
     for figure in ("ndcg@10", "recall@100", "hit@1", "hit@5"):
@@ -115,7 +115,7 @@ def by_language(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
 def measured_json(found: Measured) -> dict[str, Any]:
     """Return the object of ``--json``."""
     from rag.cli.comparing import comparison_json
-    from rag.measure.intervals import intervals
+    from rag.evaluation.intervals import intervals
 
     sets = {}
     for name in found.run.sets:
@@ -145,7 +145,7 @@ def measured_json(found: Measured) -> dict[str, Any]:
 
 def set_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Return the figures of some outcomes as the contract groups them."""
-    from rag.measure.outcomes import SECONDS, counted, figures_of
+    from rag.evaluation.outcomes import SECONDS, counted, figures_of
 
     names = figures_of(outcomes)
     searched = counted(outcomes, "shared.hit@1")
@@ -168,7 +168,7 @@ def set_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def _rounded(outcomes: Sequence[Outcome], figure: str) -> float | None:
-    from rag.measure.outcomes import value
+    from rag.evaluation.outcomes import value
 
     found = value(outcomes, figure)
     return None if found is None else round(found, 4)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.measure.bench import Limits, Row, Run, row_json
-from rag.measure.chart import FONTS
+from rag.benchmark.rows import Limits, Row, Run, row_json
+from rag.charts import FONTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.errors import ConfigError
-from rag.measure.intervals import intervals
-from rag.measure.outcomes import SECONDS, Outcome, figures_of, value
+from rag.evaluation.intervals import intervals
+from rag.evaluation.outcomes import SECONDS, Outcome, figures_of, value
 from rag.words import Text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from rag.measure.runs import Comparison, Run
+    from rag.evaluation.runs import Comparison, Run
 
 FONTS = (  # the first one that is there draws a letter; Chinese names of sets need one of these
     "DejaVu Sans",
