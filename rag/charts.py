@@ -1,24 +1,20 @@
-"""Draws the figures of a run, and of the run before, with their intervals.
+"""What all charts share: matplotlib is looked for before anything is measured; one look.
 
 matplotlib is needed only for this, so it is no dependency of the app.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.errors import ConfigError
-from rag.evaluation.intervals import intervals
-from rag.evaluation.outcomes import SECONDS, Outcome, figures_of, value
 from rag.words import Text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from rag.evaluation.runs import Comparison, Run
+    from matplotlib.figure import Figure
 
 FONTS = (  # the first one that is there draws a letter; Chinese names of sets need one of these
     "DejaVu Sans",
@@ -29,8 +25,6 @@ FONTS = (  # the first one that is there draws a letter; Chinese names of sets n
     "PingFang SC",
     "SimHei",
 )
-_NOW, _BEFORE, _WORSE = "#1f5fae", "#6b7785", "#c0392b"
-_ROW, _WIDE = 0.26, 8.0  # inches
 
 
 def check(file: Path) -> None:
@@ -56,74 +50,37 @@ def check(file: Path) -> None:
         )
 
 
-def draw(file: Path, run: Run, comparison: Comparison | None = None) -> None:
-    """Write a PNG: a row for each figure of each set, a dot and its 95 % interval."""
-    from matplotlib import font_manager
+def empty(*, width: float, height: float) -> Figure:
+    """Return a white page of so many inches."""
     from matplotlib.figure import Figure
-    from matplotlib.text import Text as Words
 
-    known = {font.name for font in font_manager.fontManager.ttflist}
-    fonts = [font for font in FONTS if font in known]
-    panels = [(name, run.of(name)) for name in run.sets]
-    panels = [(name, outcomes) for name, outcomes in panels if _shown(outcomes)]
-    heights = [len(_shown(outcomes)) + 2 for _, outcomes in panels] or [1]
-    figure = Figure(
-        figsize=(_WIDE, _ROW * sum(heights) + 0.8), layout="constrained", facecolor="white"
-    )
+    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def panels(heights: list[int], *, width: float, row: float) -> tuple[Figure, list[Axes]]:
+    """Return a page with a panel for each height, counted in rows of ``row`` inches."""
+    heights = heights or [1]
+    figure = empty(width=width, height=row * sum(heights) + 0.8)
     grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
-    for place, (name, outcomes) in enumerate(panels):
-        axes = figure.add_subplot(grid[place])
-        _draw_set(axes, name, outcomes, comparison)
-    figure.suptitle(_title(run, comparison), fontsize=9)
-    for text in figure.findobj(Words):
-        text.set_fontfamily(fonts)
-    figure.savefig(file, dpi=150, format="png")
+    return figure, [figure.add_subplot(grid[place]) for place in range(len(heights))]
 
 
-def _shown(outcomes: Sequence[Outcome]) -> list[str]:
-    return [f for f in figures_of(outcomes) if f not in SECONDS and value(outcomes, f) is not None]
-
-
-def _draw_set(
-    axes: Axes, name: str, outcomes: Sequence[Outcome], comparison: Comparison | None
-) -> None:
-    figures, bounds = _shown(outcomes), intervals(outcomes)
-    before = {
-        found.figure: found
-        for change in (comparison.changes if comparison else ())
-        if change.set == name and not change.language
-        for found in change.differences
-    }
-    for row, figure in enumerate(figures):
-        now = value(outcomes, figure) or 0.0
-        low, high = bounds[figure]
-        old = before.get(figure)
-        colour = _WORSE if old and old.fell else _NOW
-        axes.plot([low, high], [row, row], color=colour, linewidth=2, solid_capstyle="round")
-        axes.plot(now, row, "o", color=colour, markersize=5, zorder=4)
-        if old:
-            axes.plot(
-                old.before, row, "D", color=_BEFORE, markersize=5, markeredgecolor="white", zorder=3
-            )
-        axes.text(1.03, row, f"{now:.3f}", va="center", fontsize=7, color=colour)
-    axes.set_yticks(range(len(figures)), figures, fontsize=7)
-    axes.set_xlim(-0.02, 1.02)
-    axes.set_ylim(len(figures) - 0.4, -0.6)
-    axes.tick_params(axis="x", labelsize=7)
+def as_rows(axes: Axes, count: int, *, fontsize: int = 7) -> None:
+    """Lay a panel out as ``count`` rows, the first on top, with a grid behind them."""
+    axes.set_ylim(count - 0.4, -0.6)
+    axes.tick_params(axis="x", labelsize=fontsize)
     axes.grid(axis="x", color="#e3e7eb", linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    axes.set_title(f"{name}  (n {len(outcomes)})", loc="left", fontsize=8)
 
 
-def _title(run: Run, comparison: Comparison | None) -> str:
-    parts = [
-        str(run.settings.get("embedder", "")).partition("@")[0],
-        str(run.settings.get("chunking", "")),
-        str(run.settings.get("model") or ""),
-    ]
-    title = "  ·  ".join(filter(None, parts))
-    if comparison is None:
-        return f"{title}\n● figure and 95 % interval"
-    return f"{title}\n● now, with its 95 % interval   ◆ run {comparison.before.id}   red: worse"
+def save(figure: Figure, file: Path) -> None:
+    """Write a PNG in fonts that know Chinese, as far as they are installed."""
+    from matplotlib import font_manager
+    from matplotlib.text import Text as Words
+
+    known = {font.name for font in font_manager.fontManager.ttflist}
+    for text in figure.findobj(Words):
+        text.set_fontfamily([font for font in FONTS if font in known])
+    figure.savefig(file, dpi=150, format="png")

@@ -34,7 +34,6 @@ ENGINES = {
     "lexical": "rag.retrieve.lexical:BM25Index",
     "allocator": "rag.gpu.allocator:TorchAllocator",
     "readings": "rag.gpu.readings:MachineReadings",
-    "limits": "rag.benchmark.limits:MachineLimits",
 }
 HASHING = "hashing"
 ECHO = "echo"

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.errors import OutOfMemory, RagError
+from rag.errors import ConfigError, OutOfMemory, RagError
 from rag.models.catalogue import load_catalogue
 from rag.models.footprint import Precision as Wished
-from rag.models.gpu_guide import with_bandwidth
+from rag.models.gpu_guide import Gpu, Guide, Outlook, load_guide, outlook, with_bandwidth
 from rag.models.layout import Helpers, Subject
 from rag.models.plan import Plan, Wishes
 from rag.models.planner import WANTED_CONTEXT, plan
-from rag.models.room import Room, room_of
+from rag.models.room import Card, Room, room_of
 from rag.models.subjects import helpers_of, subject_of_entry, subject_of_path
 from rag.placement import OnCards, Placement, Precision
+from rag.sizes import GIB
 from rag.words import Text
 
 if TYPE_CHECKING:
@@ -69,6 +72,72 @@ def chosen_name(factory: Factory) -> str:
 def free_room(factory: Factory) -> Room:
     """Return the memory that is free now, with what is known of this machine's cards."""
     return with_bandwidth(room_of(factory.readings().read()))
+
+
+def room_with(
+    factory: Factory, *, gpus: Sequence[str], sizes: Sequence[float], ram: float | None
+) -> Room:
+    """Return the memory to plan with: named cards and sizes in GiB, or this machine's as it is.
+
+    Raises:
+        ConfigError: a size is not larger than 0, or the guide knows no such card.
+    """
+    if any(size <= 0 for size in [*sizes, *([ram] if ram is not None else [])]):
+        raise ConfigError(
+            Text("A memory is larger than 0 GiB.", "内存或显存必须大于 0 GiB。"),
+            hint=Text("For example: --vram 24", "例如：--vram 24"),
+        )
+    here = free_room(factory)
+    cards: tuple[Card, ...] = here.cards
+    if gpus or sizes:
+        named = [load_guide().get(gpu).card() for gpu in gpus]
+        cards = (*named, *(Card.of_size(size) for size in sizes))
+    if ram is None:
+        return Room(here.ram_total_bytes, here.ram_free_bytes, cards)
+    return Room(round(ram * GIB), round(ram * GIB), cards)
+
+
+def own_card(factory: Factory, guide: Guide) -> Gpu | None:
+    """Return this machine's first card, if it has one that the guide knows."""
+    read = factory.readings().read()
+    if read.gpu_name is None:
+        return None
+    return guide.find(read.gpu_name, total_bytes=read.vram_total_bytes)
+
+
+def outlooks(factory: Factory, guide: Guide, name: str | None) -> list[list[Outlook]]:
+    """Return what cards would do with models: a row for each card, all with the same models.
+
+    ``name`` is a model (on every card) or a card (with every model); ``None`` takes every card
+    and the models for which the card matters: those that a processor is too slow for.
+
+    Raises:
+        RagError: there is no such card or model.
+    """
+    settings = factory.settings
+    entries = [e for e in factory.model_store().entries() if e.kind == "generator"]
+    cards: Sequence[Gpu] = guide.gpus
+    if name is None:
+        subjects = [subject_of_entry(e) for e in entries if e.engine == "transformers"]
+    elif card := _card_named(factory, guide, name):
+        cards, subjects = [card], [subject_of_entry(e) for e in entries]
+    else:
+        subjects = [subject_named(factory.model_store(), name)]
+    beside, wanted = helpers(settings), wishes(settings)
+    return [[outlook(gpu, subject, beside, wanted) for subject in subjects] for gpu in cards]
+
+
+def _card_named(factory: Factory, guide: Guide, name: str) -> Gpu | None:
+    """Return a card unless a model or a path is called so.
+
+    Raises:
+        ConfigError: it looks like a card's name, and there is none.
+    """
+    if factory.model_store().catalogue.find(name) or Path(name).expanduser().exists():
+        return None
+    if name.lower().startswith(("rtx", "gtx", "geforce", "nvidia", "tesla")):
+        return guide.get(name)
+    return guide.find(name)
 
 
 def helpers(settings: Settings) -> Helpers:

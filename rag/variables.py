@@ -28,6 +28,12 @@ def variable_of(key: str) -> str:
     return PREFIX + key.upper().replace(".", "__")
 
 
+def set_in(environ: Mapping[str, str], key: str) -> str | None:
+    """Return what the environment sets a key to, under its new name or its old one."""
+    new = variable_of(key)
+    return environ.get(new, environ.get(new.replace(PREFIX, OLD_PREFIX, 1)))
+
+
 def from_environment(environ: Mapping[str, str], keys: Collection[str]) -> dict[str, str]:
     """Return the values that the environment gives to ``keys``; a new name beats an old one.
 

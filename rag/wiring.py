@@ -85,7 +85,7 @@ def stale_words(factory: Factory, ledger: Ledger) -> Text | None:
 
 def library(factory: Factory, ledger: Ledger, *, index: LiveIndex | None) -> Library:
     """Wire the use cases; nothing is written into an ``index`` that is not there."""
-    from rag.indexing.calibrated import when_due
+    from rag.indexing.calibration import when_due
     from rag.library import Library
 
     def asked(space: Space) -> HybridRetriever:
@@ -126,7 +126,7 @@ def retriever(
 
     A ``plain`` one has no reranker, and knows nothing of what the space was asked before.
     """
-    from rag.indexing.calibrated import kept
+    from rag.indexing.calibration import kept
     from rag.store.passages import LedgerPassages
 
     store = LedgerPassages(ledger, engines.space)

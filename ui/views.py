@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from html import escape
 
+from rag.sizes import file_size
 from rag.types import Passage, Progress
 from rag.words import Language
 from ui.words import say
 
-GIB = 1024**3
 ICONS = {
     "copy": "M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3",
     "send": "M8 13V3M3.5 7.5 8 3l4.5 4.5",
@@ -40,27 +40,6 @@ def word(key: str, language: Language, **values: object) -> str:
 def attribute(value: object) -> str:
     """Return ``value`` as JSON inside a quoted attribute."""
     return escape(json.dumps(value, ensure_ascii=False, separators=(",", ":")), quote=True)
-
-
-def gib(size: int) -> str:
-    """Return bytes as gigabytes of 1024³ with one digit.
-
-    >>> gib(25_769_803_776)
-    '24.0'
-    """
-    return f"{size / GIB:.1f}"
-
-
-def size_words(size: float) -> str:
-    """Return the bytes of a download in the largest fitting decimal unit.
-
-    >>> size_words(1_117_320_736), size_words(512_000), size_words(93)
-    ('1.12 GB', '512 KB', '93 B')
-    """
-    for limit, unit, digits in ((1e9, "GB", 2), (1e6, "MB", 0), (1e3, "KB", 0)):
-        if size >= limit:
-            return f"{size / limit:.{digits}f} {unit}"
-    return f"{size:.0f} B"
 
 
 def share(progress: Progress) -> float | None:
@@ -95,9 +74,9 @@ def progress_words(progress: Progress, language: Language) -> str:
         return ""
     total, part = progress.total, share(progress)
     if progress.unit == "bytes":
-        amount = size_words(progress.done) + (f" / {size_words(total)}" if total else "")
+        amount = file_size(progress.done) + (f" / {file_size(total)}" if total else "")
         percent = f"{part * 100:.0f} %" if part is not None else ""
-        speed = f"{size_words(progress.per_second)}/s" if progress.per_second else ""
+        speed = f"{file_size(progress.per_second)}/s" if progress.per_second else ""
         return " · ".join(filter(None, (amount, percent, speed)))
     unit = say(f"unit_{progress.unit}", language) if progress.unit in KNOWN_UNITS else progress.unit
     amount = f"{progress.done:,}" + (f" / {total:,}" if total else "")

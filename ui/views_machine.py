@@ -7,9 +7,10 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from rag.machine import GpuReading, MemoryReading, Sample
+from rag.sizes import gib, memory_size
 from rag.throttle import HOT, throttle_text
 from rag.words import Language, Text
-from ui.views import gib, word
+from ui.views import word
 
 if TYPE_CHECKING:
     from rag.desk_state import DeskState
@@ -92,7 +93,7 @@ class _Lines:
 
     def memory(self, used: int, total: int) -> str:
         return self._line(
-            "machine_used", lambda s: s.used_bytes, total, f"{gib(used)} GB", "memory"
+            "machine_used", lambda s: s.used_bytes, total, memory_size(used), "memory"
         )
 
     def heat(self, card: GpuReading) -> str:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from rag.address import leaving
 from rag.machine import MemoryReading
+from rag.sizes import gib, memory_size
 from rag.types import Usage
 from rag.words import Language
-from ui.views import gib, progress_words, share, word
+from ui.views import progress_words, share, word
 from ui.views_chat import speed
 from ui.words import say
 
@@ -75,7 +76,7 @@ def _gpu(memory: MemoryReading, language: Language) -> str:
     name = escape(memory.gpu_name or "")
     return (
         f'<span class="reading" title="{name}">{word("vram", language)} '
-        f"<b>{gib(used)}</b> / {gib(total)} GB</span>"
+        f"<b>{gib(used)}</b> / {gib(total)} GiB</span>"
         f"{_meter(model / total, (used - model) / total, title)}"
         f'<span class="reading share">{word("model_share", language, value=gib(model))}</span>'
         f"{_value(memory.temperature_c, '°C', 'temperature', language)}"
@@ -94,7 +95,7 @@ def _no_gpu(memory: MemoryReading, language: Language) -> str:
     return (
         f'<span class="reading quiet">{word("no_gpu", language)}</span>'
         f'<span class="reading">{word("memory", language)} '
-        f"<b>{gib(used)}</b> / {gib(total)} GB</span>"
+        f"<b>{gib(used)}</b> / {gib(total)} GiB</span>"
         f"{_meter(process / total, (used - process) / total, title)}"
         '<span class="reading share">'
         f"{word('process_share', language, value=gib(process))}</span>"
@@ -146,7 +147,7 @@ def _next(forecast: Forecast | None, language: Language) -> str:
         return ""
     words = say("next_question", language, tokens=f"{round(forecast.tokens, -2):,}")
     if forecast.bytes:
-        words += f", +{gib(forecast.bytes)} GB"
+        words += f", +{memory_size(forecast.bytes)}"
     key = "next_fits" if forecast.fits else "next_does_not_fit"
     title = say("next_title", language, fits=say(key, language), window=f"{forecast.window:,}")
     kind = "quiet" if forecast.fits else "away"

@@ -187,14 +187,13 @@ WORDS: dict[str, Text] = {
     "memory": Text("Memory", "内存"),
     "vram": Text("VRAM", "显存"),
     "vram_title": Text(
-        "Graphics memory: {model} GB by this model, {other} GB by everything else, "
-        "{total} GB in all (1 GB = 1024³ bytes)",
-        "显存：本模型 {model} GB，其他 {other} GB，共 {total} GB（1 GB = 1024³ 字节）",
+        "Graphics memory: {model} GiB by this model, {other} GiB by everything else, "
+        "{total} GiB in all",
+        "显存：本模型 {model} GiB，其他 {other} GiB，共 {total} GiB",
     ),
     "ram_title": Text(
-        "Main memory: {process} GB by RAG Desk, {other} GB by other programs, "
-        "{total} GB in all (1 GB = 1024³ bytes)",
-        "内存：RAG Desk {process} GB，其他程序 {other} GB，共 {total} GB（1 GB = 1024³ 字节）",
+        "Main memory: {process} GiB by RAG Desk, {other} GiB by other programs, {total} GiB in all",
+        "内存：RAG Desk {process} GiB，其他程序 {other} GiB，共 {total} GiB",
     ),
     "model_share": Text("model {value}", "模型 {value}"),
     "process_share": Text("RAG Desk {value}", "RAG Desk {value}"),

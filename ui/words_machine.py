@@ -10,7 +10,7 @@ MACHINE: dict[str, Text] = {
     "machine_card": Text("Card {index}", "显卡 {index}"),
     "machine_vram": Text("Graphics memory", "显存"),
     "machine_ram": Text("Main memory", "内存"),
-    "machine_of": Text("{used} of {total} GB", "{used} / {total} GB"),
+    "machine_of": Text("{used} of {total} GiB", "{used} / {total} GiB"),
     "machine_load": Text("Load", "负载"),
     "machine_cpu": Text("Processor load", "处理器负载"),
     "machine_used": Text("In use", "已用"),

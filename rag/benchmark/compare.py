@@ -56,6 +56,25 @@ class Comparison:
         """Whether anything became slower, or does not run any more."""
         return bool(self.lost) or any(change.slower for change in self.changes)
 
+    def json(self) -> dict[str, Any]:
+        """Return the part of ``--json`` about the earlier run."""
+        return {
+            "machine": {key: list(pair) for key, pair in self.machine.items()},
+            "figures": [
+                {
+                    "row": change.row,
+                    "figure": change.figure,
+                    "before": change.before,
+                    "after": change.after,
+                    "noise": round(change.noise, 4),
+                    "slower": change.slower,
+                }
+                for change in self.changes
+            ],
+            "lost": list(self.lost),
+            "fell": self.fell,
+        }
+
 
 def load_run(file: Path) -> dict[str, Any]:
     """Read what ``rag bench --json`` printed.

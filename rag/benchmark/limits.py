@@ -79,16 +79,9 @@ def measure(
     }
 
 
-class MachineLimits:
-    """The devices of this machine and what they can do; what the table of engines names."""
-
-    def devices(self) -> list[str]:
-        """Return what can be measured here."""
-        return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-
-    def measure(self, device: str, *, quick: bool) -> dict[str, Any]:
-        """Return what ``measure`` does; ``quick`` copies no more than most caches hold twice."""
-        return measure(device, copy_bytes=QUICK_BYTES if quick else COPY_BYTES)
+def devices() -> list[str]:
+    """Return what can be measured here."""
+    return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 
 
 def _room(device: str) -> int:

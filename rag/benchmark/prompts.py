@@ -7,14 +7,21 @@ run needs no library and compares with a run of last month.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from rag.errors import ConfigError
 from rag.generate.prompt import build_messages
-from rag.types import Chunk, Message, Passage
+from rag.types import Chunk, Message, Passage, Progress
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.config import Settings
+    from rag.indexing.questions import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,58 @@ def quality_prompts(limit: int) -> tuple[Prompt, ...]:
     return tuple(known[i * len(known) // count] for i in range(count))
 
 
-def passage_values(passage: Passage) -> dict[str, Any]:
+def prompts_of_set(
+    settings: Settings, folder: Path, limit: int, *, report: Callable[[Progress], None]
+) -> Sequence[Prompt]:
+    """Return at most ``limit`` short questions of a set, with the passages the app finds.
+
+    Passages are found once; every row gets the same ones.
+
+    Raises:
+        ConfigError: the folder holds no question with a short answer.
+    """
+    from rag.evaluation.library import brought, opened, searching
+
+    chosen = _short(folder, limit)
+    with opened(settings, folder, report=report) as (factory, ledger):
+        search = searching(brought(folder, factory, ledger, report))
+        return [
+            Prompt(
+                question.text,
+                tuple(map(_values, search(question.text, settings.retrieve.k, None))),
+                answers=question.answers,
+            )
+            for question in chosen
+        ]
+
+
+def _short(folder: Path, limit: int) -> list[Question]:
+    """Return answerable questions with a short answer, spread over all sets."""
+    from rag.evaluation.answers import SHORT, evenly
+    from rag.evaluation.scoring import tokens
+    from rag.evaluation.sets import load_sets
+
+    known = [
+        question
+        for found in load_sets(folder)
+        for question in found.questions
+        if question.answerable and any(0 < len(tokens(a)) <= SHORT for a in question.answers)
+    ]
+    if not known:
+        raise ConfigError(
+            Text(
+                f"{folder} has no question with a short answer.",
+                f"{folder} 中没有答案简短的问题。",
+            ),
+            hint=Text(
+                "Name a folder that `rag eval` reads, or leave --questions out.",
+                "请指定 `rag eval` 能读取的文件夹，或去掉 --questions。",
+            ),
+        )
+    return evenly(known, limit) if limit else []
+
+
+def _values(passage: Passage) -> dict[str, Any]:
     """Return what a prompt keeps of a passage that was found."""
     return {
         "document": passage.document,

@@ -1,132 +1,103 @@
-"""What ``rag bench`` prints: a table for people, and what changed since an earlier run."""
+"""What ``rag bench`` shows: a table for people, what changed since an earlier run, a chart."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
-from rag.cli.context import Context, readable_bytes
-from rag.words import Text
+from rag import charts
+from rag.benchmark.rows import Limits, Row, Run, row_json
+from rag.sizes import GIB, memory_size
+from rag.words import Language, Text
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from rich.console import JustifyMethod
 
     from rag.benchmark.compare import Change, Comparison
 
-_HEADS = (
-    Text("precision", "精度"),
-    Text("tokens/s", "词元/秒"),
-    Text("of\nlimit", "占\n极限"),
-    Text("prompt\n/s", "读取\n/秒"),
-    Text("of\nlimit", "占\n极限"),
-    Text("first\ntoken", "首个\n词元"),
-    Text("follow-\nup", "追问"),
-    Text("memory", "内存"),
-    Text("context", "上下文"),
-    Text("right", "答对"),
+Line = tuple[str, str | None]
+"""Words and their colour."""
+_COLUMNS = (  # heads and widths: together 77 with what stands between them
+    (Text("precision", "精度"), 9),
+    (Text("tokens/s", "词元/秒"), 10),
+    (Text("of\nlimit", "占\n极限"), 5),
+    (Text("prompt\n/s", "读取\n/秒"), 6),
+    (Text("of\nlimit", "占\n极限"), 5),
+    (Text("first\ntoken", "首个\n词元"), 7),
+    (Text("follow-\nup", "追问"), 7),
+    (Text("memory", "内存"), 7),
+    (Text("context", "上下文"), 7),
+    (Text("right", "答对"), 5),
 )
+_BAR, _LIMIT, _RIGHT = "#1f5fae", "#c9d3de", "#2e7d4f"
+_ROW, _WIDE = 0.34, 11.0  # inches
+_MOST = 1.22  # of the longest bar: room for its figure
 
 
-_WIDTHS = (9, 10, 5, 6, 5, 7, 7, 7, 7, 5)  # together 77 with what stands between them
-
-
-def show(context: Context, run: Mapping[str, Any]) -> None:
-    """Print the rows that ran, then those that did not with their reason."""
+def shown(run: Mapping[str, Any], language: Language) -> Iterator[Line | Table]:
+    """Yield the rows that ran, then those that did not with their reason, then the limits."""
     ran = [row for row in run["rows"] if row["repetitions"]]
     for model in dict.fromkeys((row["model"], row["engine"]) for row in ran):
-        own = [row for row in ran if (row["model"], row["engine"]) == model]
-        typer.echo("  ".join(model))
-        Console().print(_table(context, own))
+        yield "  ".join(model), None
+        yield _table([row for row in ran if (row["model"], row["engine"]) == model], language)
     for row in run["rows"]:
         if row["reason"]:
-            reason = context.say(Text(row["reason"]["en"], row["reason"]["zh"]))
-            typer.echo(f"{_label(row)}: {reason}")
+            yield (
+                f"{row['model']} {row['precision']}".strip() + f": {row['reason'][language]}",
+                None,
+            )
     for name, limits in run["machine"]["limits"].items():
-        typer.echo(context.say(_limit_words(name, limits)))
+        yield _limit_words(name, limits).say(language), None
 
 
-def show_comparison(context: Context, comparison: Comparison) -> None:
-    """Print every figure that both runs have."""
+def compared(comparison: Comparison, language: Language) -> Iterator[Line]:
+    """Yield every figure that both runs have."""
     for key, (old, new) in comparison.machine.items():
-        typer.echo(f"  {key}: {old} → {new}")
+        yield f"  {key}: {old} → {new}", None
     for change in comparison.changes:
         colour = "red" if change.slower else "green" if change.faster else None
-        typer.secho(f"  {_change_words(context, change)}", fg=colour)
+        yield f"  {_change_words(change).say(language)}", colour
     for row in comparison.lost:
         lost = Text(f"  {row}: ran before, does not now", f"  {row}：以前能运行，现在不能")
-        typer.secho(context.say(lost), fg="red")
+        yield lost.say(language), "red"
     if not comparison.changes and not comparison.lost:
         nothing = Text("The two runs have no row in common.", "两次测量没有相同的行。")
-        typer.echo(context.say(nothing))
+        yield nothing.say(language), None
 
 
-def comparison_json(comparison: Comparison) -> dict[str, Any]:
-    """Return the part of ``--json`` about the earlier run."""
-    return {
-        "machine": {key: list(pair) for key, pair in comparison.machine.items()},
-        "figures": [
-            {
-                "row": change.row,
-                "figure": change.figure,
-                "before": change.before,
-                "after": change.after,
-                "noise": round(change.noise, 4),
-                "slower": change.slower,
-            }
-            for change in comparison.changes
-        ],
-        "lost": list(comparison.lost),
-        "fell": comparison.fell,
-    }
-
-
-def _table(context: Context, rows: list[dict[str, Any]]) -> Table:
+def _table(rows: Sequence[Mapping[str, Any]], language: Language) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
-    for head, width in zip(_HEADS, _WIDTHS, strict=True):
-        side: JustifyMethod = "left" if head is _HEADS[0] else "right"
-        table.add_column(context.say(head), justify=side, min_width=width, overflow="fold")
+    for number, (head, width) in enumerate(_COLUMNS):
+        side: JustifyMethod = "right" if number else "left"
+        table.add_column(head.say(language), justify=side, min_width=width, overflow="fold")
     for row in rows:
         table.add_row(*_cells(row))
     return table
 
 
-def _cells(row: Mapping[str, Any]) -> list[str]:
+def _cells(row: Mapping[str, Any]) -> Iterator[str]:
     accuracy = row["accuracy"]
     spread = row["spread"]["decode_tokens_per_s"]
     noise = f" ±{spread * 50:.0f}%" if spread else ""
-    return [
-        f"{row['precision']} {row['device'] if row['device'] != 'cpu' else ''}".strip(),
-        _number(row["decode_tokens_per_s"], 1) + noise,
-        _percent(row["share_of_limit"]),
-        _number(row["prefill_tokens_per_s"], 0),
-        _percent(row["prefill_share_of_limit"]),
-        _seconds(row["first_token_s"]),
-        _seconds(row["follow_up_s"]),
-        readable_bytes(row["device_bytes"] or row["peak_bytes"] or 0),
-        "" if row["max_context"] is None else f"{row['max_context']:,}",
-        f"{accuracy['contains'] * accuracy['n']:.0f}/{accuracy['n']}" if accuracy else "",
-    ]
+    yield f"{row['precision']} {row['device'] if row['device'] != 'cpu' else ''}".strip()
+    yield _said(row["decode_tokens_per_s"], ",.1f") + noise
+    yield _said(row["share_of_limit"], ".0%")
+    yield _said(row["prefill_tokens_per_s"], ",.0f")
+    yield _said(row["prefill_share_of_limit"], ".0%")
+    yield _said(row["first_token_s"], ".2f", " s")
+    yield _said(row["follow_up_s"], ".2f", " s")
+    yield memory_size(row["device_bytes"] or row["peak_bytes"] or 0)
+    yield _said(row["max_context"], ",")
+    yield f"{accuracy['contains'] * accuracy['n']:.0f}/{accuracy['n']}" if accuracy else ""
 
 
-def _label(row: Mapping[str, Any]) -> str:
-    return f"{row['model']} {row['precision']}".strip()
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:,.{digits}f}"
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.0%}"
-
-
-def _seconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f} s"
+def _said(value: float | None, form: str, unit: str = "") -> str:
+    return "" if value is None else f"{value:{form}}{unit}"
 
 
 def _limit_words(device: str, limits: Mapping[str, Any]) -> Text:
@@ -139,13 +110,84 @@ def _limit_words(device: str, limits: Mapping[str, Any]) -> Text:
     )
 
 
-def _change_words(context: Context, change: Change) -> str:
+def _change_words(change: Change) -> Text:
     word = Text("within the noise", "在噪声范围内")
     if change.slower:
         word = Text("SLOWER", "变慢")
     elif change.faster:
         word = Text("faster", "变快")
-    return (
+    figures = (
         f"{change.row:44} {change.figure:22} {change.before:g} → {change.after:g}"
-        f"  (×{change.gain:.2f}, ±{change.noise:.0%})  {context.say(word)}"
+        f"  (×{change.gain:.2f}, ±{change.noise:.0%})  "
     )
+    return Text(figures + word.en, figures + word.zh)
+
+
+def draw(file: Path, run: Run) -> None:
+    """Write a PNG: a row for each row that ran, in three or four panels."""
+    rows = [row for row in run.rows if row.ran]
+    judged = any(row.accuracy for row in rows)
+    figure = charts.empty(width=_WIDE, height=_ROW * max(1, len(rows)) + 1.3)
+    panels = figure.subplots(1, 4 if judged else 3, sharey=True, squeeze=False)[0]
+    _speeds(panels[0], rows, run)
+    _bars(panels[1], rows, "first token, s", lambda row: row.figure("first_token_s"))
+    _bars(panels[2], rows, "peak memory, GiB", _memory)
+    if judged:
+        _bars(panels[3], rows, "short answers right", _right, colour=_RIGHT, most=1.0)
+    for axes in panels:
+        charts.as_rows(axes, len(rows))
+        axes.tick_params(axis="y", length=0)
+    panels[0].set_yticks(range(len(rows)), [row.spec.label for row in rows], fontsize=7)
+    machine = run.machine
+    card = f", {machine['gpu']}" if machine["gpu"] else ""
+    title = f"{machine['processor']}, {machine['cores']} cores{card}  ·  {machine['date']}"
+    figure.suptitle(title, fontsize=8)
+    charts.save(figure, file)
+
+
+def _speeds(axes: Axes, rows: list[Row], run: Run) -> None:
+    """Draw tokens a second over the bar of what memory bandwidth allows."""
+    limits = [_limit(row, run.limits.get(row.device)) for row in rows]
+    speeds = [row.figure("decode_tokens_per_s") or 0.0 for row in rows]
+    axes.barh(range(len(rows)), [limit or 0.0 for limit in limits], color=_LIMIT, height=0.7)
+    axes.barh(range(len(rows)), speeds, color=_BAR, height=0.4)
+    longest = max([*speeds, *(limit or 0.0 for limit in limits), 1e-9])
+    for place, (speed, limit) in enumerate(zip(speeds, limits, strict=True)):
+        share = f" ({speed / limit:.0%})" if limit else ""
+        at = max(speed, limit or 0.0) + longest / 50
+        axes.text(at, place, f"{speed:.1f}{share}", va="center", fontsize=7)
+    axes.set_xlim(0, longest * _MOST * 1.1)
+    axes.set_title("tokens/s\n(grey: what the memory allows)", fontsize=8, loc="left")
+
+
+def _bars(
+    axes: Axes,
+    rows: list[Row],
+    title: str,
+    value: Callable[[Row], float | None],
+    *,
+    colour: str = _BAR,
+    most: float | None = None,
+) -> None:
+    values = [value(row) for row in rows]
+    longest = most or max([*(v for v in values if v is not None), 1e-9])
+    axes.barh(range(len(rows)), [v or 0.0 for v in values], color=colour, height=0.4)
+    for place, found in enumerate(values):
+        if found is not None:
+            axes.text(found + longest / 40, place, f"{found:.2f}", va="center", fontsize=7)
+    axes.set_xlim(0, longest * _MOST)
+    axes.set_title(title, fontsize=8, loc="left")
+
+
+def _limit(row: Row, limits: Limits | None) -> float | None:
+    found: float | None = row_json(row, limits)["limit_tokens_per_s"]
+    return found
+
+
+def _memory(row: Row) -> float | None:
+    taken = row.device_bytes or row.peak_bytes
+    return None if taken is None else taken / GIB
+
+
+def _right(row: Row) -> float | None:
+    return row.accuracy.contains if row.accuracy else None

@@ -20,6 +20,9 @@ SERVER = "url"
 WIDE: Mapping[str, str] = {"fp32": "fp32", "fp16": "fp16", "bf16": "bf16"}
 """Precisions that are multiplied as they are; all others in the fastest of these."""
 
+NARROW = 1.5
+"""16 bits multiply this much faster than 32 where there are units for them."""
+
 
 @dataclass(frozen=True, slots=True)
 class RowSpec:
@@ -83,6 +86,26 @@ class Limits:
     copy_bytes_per_s: float
     read_bytes_per_s: float
     flops: Mapping[str, float]  # by precision
+
+    @property
+    def narrow(self) -> bool:
+        """Whether 16 bits are what this device multiplies best.
+
+        >>> Limits("cpu", 0, 0, {"fp32": 2e11, "bf16": 1e12}).narrow
+        True
+        """
+        return self.flops.get("bf16", 0.0) > NARROW * self.flops.get("fp32", float("inf"))
+
+    def best(self, before: Limits | None) -> Limits:
+        """Return the higher of two measurements: a limit is what nothing else disturbed."""
+        if before is None:
+            return self
+        return Limits(
+            self.device,
+            max(before.copy_bytes_per_s, self.copy_bytes_per_s),
+            max(before.read_bytes_per_s, self.read_bytes_per_s),
+            {name: max(speed, before.flops.get(name, 0.0)) for name, speed in self.flops.items()},
+        )
 
     @property
     def bytes_per_s(self) -> float:

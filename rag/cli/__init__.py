@@ -17,7 +17,7 @@ from rag.cli import chats as chats_commands
 from rag.cli import models as models_commands
 from rag.cli.answers import ask, search
 from rag.cli.bench import bench
-from rag.cli.context import Context, environment, system_language, tell_renamed
+from rag.cli.context import Context, system_language, tell_renamed
 from rag.cli.doctor import doctor
 from rag.cli.evaluate import evaluate
 from rag.cli.gpu import gpu
@@ -27,6 +27,7 @@ from rag.cli.settings import settings
 from rag.cli.status import status
 from rag.cli.why import why
 from rag.errors import RagError
+from rag.variables import set_in
 
 app = typer.Typer(
     name="rag",
@@ -94,9 +95,9 @@ def main() -> None:
         app()
     except Exception as error:
         told = error if isinstance(error, RagError) else _of_the_disk(error)
-        if told is None or environment("traceback"):
+        if told is None or set_in(os.environ, "traceback"):
             raise
-        language = environment("ui.language") or "auto"
+        language = set_in(os.environ, "ui.language") or "auto"
         shown = told.say(system_language() if language not in {"en", "zh"} else language)  # type: ignore[arg-type]
         typer.secho(shown, fg="red", err=True)
         raise SystemExit(1) from None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.context import GAPS, Context, JsonOption, print_json
+from rag.cli.context import GAPS, Context, JsonOption, print_json, print_lines, progress_bar
 
 if TYPE_CHECKING:
     from rag.benchmark.rows import Run
@@ -45,20 +44,6 @@ NEW_TOKENS, QUICK_TOKENS = 64, 24
 QUALITY = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The options of the command."""
-
-    engine: str
-    models: tuple[str, ...]
-    precisions: tuple[str, ...]
-    repetitions: int
-    new_tokens: int
-    quality: int
-    questions: Path | None
-    quick: bool
-
-
 def bench(  # noqa: PLR0913 - each is an option of the command
     ctx: typer.Context,
     *,
@@ -74,47 +59,46 @@ def bench(  # noqa: PLR0913 - each is an option of the command
     as_json: JsonOption = False,
 ) -> None:
     """Measure speed, memory and short answers of models, engines and precisions here."""
+    from rag import charts
+    from rag.benchmark import report
     from rag.benchmark.compare import load_run
-    from rag.charts import check
-    from rag.cli.benching import measure
+    from rag.benchmark.run import measure
+    from rag.benchmark.selection import Options
 
     context: Context = ctx.obj
     before = load_run(compare) if compare is not None else None
     if chart is not None:
-        check(chart)
-    short = quick and questions is None
-    asked = Asked(
-        engine,
+        charts.check(chart)
+    usual = 0 if quick and questions is None else QUALITY
+    options = Options(
         tuple(model or ()),
+        engine,
         tuple(precision or ()),
         min(repetitions, 2) if quick else repetitions,
         QUICK_TOKENS if quick else NEW_TOKENS,
-        (0 if short else QUALITY) if quality is None else quality,
+        usual if quality is None else quality,
         questions,
         quick,
     )
-    run = measure(context, asked)
+    with progress_bar(context) as told:
+        run = measure(context.settings, options, report=told, say=context.say)
+    slower = _print(context, run, before, as_json=as_json)
     if chart is not None:
-        from rag.benchmark.chart import draw
+        report.draw(chart, run)
+    measured = any(row.ran for row in run.rows)
+    raise typer.Exit(GAPS if slower or run.interrupted or not measured else 0)
 
-        draw(chart, run)
-    raise typer.Exit(_show(context, run, before, as_json=as_json))
 
-
-def _show(context: Context, run: Run, before: dict[str, object] | None, *, as_json: bool) -> int:
-    """Print the rows, and what changed; return the command's exit code."""
-    from rag.benchmark.compare import compare
-    from rag.benchmark.report import comparison_json, show, show_comparison
+def _print(context: Context, run: Run, before: dict[str, Any] | None, *, as_json: bool) -> bool:
+    """Print the rows and what changed; return whether anything became slower."""
+    from rag.benchmark import compare as comparing
+    from rag.benchmark import report
 
     found = run.json()
-    comparison = compare(before, found) if before is not None else None
+    comparison = comparing.compare(before, found) if before is not None else None
     if as_json:
-        more = {"comparison": comparison_json(comparison)} if comparison else {}
-        print_json({**found, **more})
+        print_json({**found, **({"comparison": comparison.json()} if comparison else {})})
     else:
-        show(context, found)
-        if comparison is not None:
-            show_comparison(context, comparison)
-    slower = comparison is not None and comparison.fell
-    measured = any(row.ran for row in run.rows)
-    return GAPS if slower or run.interrupted or not measured else 0
+        print_lines(report.shown(found, context.language))
+        print_lines(report.compared(comparison, context.language) if comparison else ())
+    return comparison is not None and comparison.fell

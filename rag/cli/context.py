@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import locale
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.variables import OLD_PREFIX, PREFIX, renaming_note, variable_of
+from rag.sizes import file_size
+from rag.variables import renaming_note
 from rag.words import Language, Text
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from rag.config import Settings
     from rag.types import Progress
 
@@ -36,7 +39,6 @@ STAGES: dict[str, Text] = {
 }
 GAPS = 3  # exit code: done, but something cannot be searched
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object")]
-_UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +61,6 @@ def system_language() -> Language:
     return "zh" if code.lower().startswith(("zh", "chinese")) else "en"
 
 
-def environment(key: str) -> str | None:
-    """Return what the environment sets a key to, under its new name or its old one.
-
-    For what has to be known before the settings are read, or when they cannot be.
-    """
-    new = variable_of(key)
-    return os.environ.get(new, os.environ.get(new.replace(PREFIX, OLD_PREFIX, 1)))
-
-
 def tell_renamed(language: Language) -> None:
     """Say on stderr which variables are set under names that will stop working."""
     from rag.config import setting_keys
@@ -81,16 +74,15 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False))
 
 
-def readable_bytes(count: float) -> str:
-    """Return a size as people write it.
+def print_lines(lines: Iterable[tuple[str, str | None] | RenderableType]) -> None:
+    """Print words in their colours, and what rich draws."""
+    for line in lines:
+        if isinstance(line, tuple):
+            typer.secho(line[0], fg=line[1])
+        else:
+            from rich.console import Console
 
-    >>> readable_bytes(1_117_320_768), readable_bytes(12)
-    ('1.12 GB', '12 B')
-    """
-    for unit, size in _UNITS:
-        if count >= size:
-            return f"{count / size:.2f} {unit}" if unit == "GB" else f"{count / size:.0f} {unit}"
-    return f"{count:.0f} B"
+            Console().print(line)
 
 
 @contextmanager
@@ -136,11 +128,11 @@ def describe(progress: Progress, language: Language) -> dict[str, Any]:
     """Return what a progress bar shows: stage, share, counts with units, item."""
     stage = STAGES.get(progress.stage)
     if progress.unit == "bytes":
-        count = readable_bytes(progress.done)
+        count = file_size(progress.done)
         if progress.total:
-            count += f" / {readable_bytes(progress.total)}"
+            count += f" / {file_size(progress.total)}"
         if progress.per_second:
-            count += f", {readable_bytes(progress.per_second)}/s"
+            count += f", {file_size(progress.per_second)}/s"
     elif progress.total:
         count = f"{progress.done}/{progress.total}"
         if progress.per_second:

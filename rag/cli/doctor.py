@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from rag.cli.context import Context, JsonOption, print_json, readable_bytes
+from rag.cli.context import Context, JsonOption, print_json
 from rag.errors import RagError
+from rag.sizes import file_size, memory_size
 from rag.words import Text
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _machine(context: Context) -> Iterator[Finding]:
     from rag.factory import Factory
 
     reading = Factory(context.settings).readings().read()
-    total = readable_bytes(reading.ram_total_bytes)
+    total = memory_size(reading.ram_total_bytes)
     yield Finding("ok", Text(f"memory: {total}", f"内存：{total}"))
     if reading.gpu_name is None:
         yield Finding(
@@ -97,15 +98,15 @@ def _machine(context: Context) -> Iterator[Finding]:
             Text("no NVIDIA GPU; the CPU does the work", "没有 NVIDIA GPU，由 CPU 运行"),
         )
     else:
-        vram = f"{readable_bytes(reading.vram_used_bytes or 0)} / "
-        vram += readable_bytes(reading.vram_total_bytes or 0)
+        vram = f"{memory_size(reading.vram_used_bytes or 0)} / "
+        vram += memory_size(reading.vram_total_bytes or 0)
         yield _ok(f"{reading.gpu_name}, {vram}")
     folder = context.settings.knowledge
     if folder.exists():
         free = shutil.disk_usage(folder).free
         yield Finding(
             "ok" if free > _LOW_DISK_BYTES else "warning",
-            Text(f"disk: {readable_bytes(free)} free", f"磁盘：剩余 {readable_bytes(free)}"),
+            Text(f"disk: {file_size(free)} free", f"磁盘：剩余 {file_size(free)}"),
             None if free > _LOW_DISK_BYTES else Text("Make room.", "请清理磁盘空间。"),
         )
 
@@ -232,7 +233,7 @@ _KNOWS_MOST = "multilingual-e5-small"
 def _own_questions(ledger: Ledger) -> Iterator[Finding]:
     """Tell what the library has been asked about itself, and what came of it."""
     from rag.fingerprint import model_name
-    from rag.indexing.calibrated import kept
+    from rag.indexing.calibration import kept
 
     space = ledger.active_space()
     if space is None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag.cli.context import GAPS, Context, JsonOption
+from rag.cli.context import GAPS, Context, JsonOption, print_json, print_lines, progress_bar
+from rag.cli.library import run_sync
 from rag.cli.reading import tell_leaving
-from rag.cli.wanted import Measured, Wanted
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.evaluation.measure import Measured, Options
+    from rag.store.evaluations import EvaluationRow
 
 Folder = Annotated[
     Path | None, typer.Argument(help="a folder with PDFs and questions/*.jsonl, or a BEIR folder")
@@ -85,60 +91,68 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
     as_json: JsonOption = False,
 ) -> None:
     """Measure retrieval and answers on a set of questions, or on your own documents."""
+    from rag.evaluation.measure import Options, list_runs
+    from rag.evaluation.report import draw
+
     context: Context = ctx.obj
-    wanted = Wanted(
+    options = Options(
         folder, beir, squad, questions, tuple(sets.split(",")) if sets else (), limit, single,
         not retrieval_only, own, size, seed, rephrase, write, compare, against, name,
     )  # fmt: skip
     if runs:
-        _show_runs(context, wanted, as_json=as_json)
+        _print_runs(context, list_runs(context.settings, options), as_json=as_json)
         return
     if rephrase or not retrieval_only:
         tell_leaving(context)
-    _show(context, wanted, details, chart, as_json=as_json)
+    found = _measured(context, options, details, chart)
+    _print(context, found, as_json=as_json)
+    if chart is not None:
+        draw(chart, found.run, found.comparison)
+    if found.comparison is not None and found.comparison.fell:
+        raise typer.Exit(GAPS)
 
 
-def _show_runs(context: Context, wanted: Wanted, *, as_json: bool) -> None:
-    from rag.cli.comparing import show_runs
-    from rag.evaluation.keeping import list_runs
+def _print_runs(context: Context, rows: Sequence[EvaluationRow], *, as_json: bool) -> None:
+    from rag.evaluation.report import run_json, run_lines
 
-    show_runs(context, list_runs(context, wanted), as_json=as_json)
+    if as_json:
+        print_json({"runs": [run_json(row) for row in rows]})
+    else:
+        print_lines(run_lines(rows, context.language))
 
 
-def _show(
-    context: Context, wanted: Wanted, details: Path | None, chart: Path | None, *, as_json: bool
-) -> None:
-    from rag.cli.comparing import show_comparison
-    from rag.evaluation.report import answer_lines, show
+def _measured(
+    context: Context, options: Options, details: Path | None, chart: Path | None
+) -> Measured:
+    """Measure, and write what became of each question where that is asked for."""
+    from rag import charts
+    from rag.evaluation import report
+    from rag.evaluation.measure import measure
+
+    def warn(words: Text) -> None:
+        typer.secho(context.say(words), fg="yellow", err=True)
 
     if details is not None:
         details.write_text("", "utf-8")  # a path that cannot be written is said now
     if chart is not None:
-        from rag.charts import check
-
-        check(chart)
-    found = _measure(context, wanted)
+        charts.check(chart)
+    if options.own and not (context.settings.data / "library.db").is_file():
+        run_sync(context, ocr="off")  # questions do not wait for scans to be read
+    with progress_bar(context) as told:
+        found = measure(context.settings, options, report=told, notify=warn)
     if details is not None:
-        details.write_text("".join(map(answer_lines, found.answered)), "utf-8")
-    show(context, found, as_json=as_json)
-    if chart is not None:
-        from rag.charts import draw
+        details.write_text(report.details(found.answered), "utf-8")
+    return found
 
-        draw(chart, found.run, found.comparison)
+
+def _print(context: Context, found: Measured, *, as_json: bool) -> None:
+    from rag.evaluation import report
+
+    if as_json:
+        print_json(report.measured_json(found))
+        return
+    print_lines(report.shown(found, context.language))
+    if found.unkept is not None:
+        typer.secho(context.say(found.unkept), fg="yellow", err=True)
     if found.comparison is not None:
-        if not as_json:
-            show_comparison(context, found.comparison)
-        if found.comparison.fell:
-            raise typer.Exit(GAPS)
-
-
-def _measure(context: Context, wanted: Wanted) -> Measured:
-    if wanted.own:
-        from rag.cli.own import measure_own
-
-        return measure_own(context, wanted)
-    from rag.cli.measuring import measure_collection, measure_folder
-
-    if wanted.squad is not None or wanted.beir:
-        return measure_collection(context, wanted)
-    return measure_folder(context, wanted)
+        print_lines(report.compared(found.comparison, context.language))

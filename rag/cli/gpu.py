@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.context import Context, JsonOption, print_json, readable_bytes
+from rag.cli.context import Context, JsonOption, print_json
+from rag.sizes import memory_size
 from rag.words import Text
 
 if TYPE_CHECKING:
@@ -70,12 +71,12 @@ def _print(context: Context, reading: MemoryReading, *, as_json: bool) -> None:
 def lines(context: Context, reading: MemoryReading) -> list[str]:
     """Return a line for the computer and one for each card."""
     load = "" if reading.cpu_percent is None else f"{reading.cpu_percent:.0f} %  "
-    ram = f"{readable_bytes(reading.ram_used_bytes)} / {readable_bytes(reading.ram_total_bytes)}"
+    ram = f"{memory_size(reading.ram_used_bytes)} / {memory_size(reading.ram_total_bytes)}"
     first = f"CPU  {load}RAM {ram}"
     if not reading.gpus:
         return [f"{first}  {context.say(Text('no NVIDIA GPU', '没有 NVIDIA 显卡'))}"]
     held = ", ".join(
-        f"{context.say(HOLDERS[one.holder])} {readable_bytes(one.bytes)}" for one in reading.held
+        f"{context.say(HOLDERS[one.holder])} {memory_size(one.bytes)}" for one in reading.held
     )
     cards = [_card(context, card) for card in reading.gpus]
     return [first, *cards, *([f"     {held}"] if held else [])]
@@ -88,7 +89,7 @@ def _card(context: Context, card: GpuReading) -> str:
     if card.percent is not None:
         parts.append(f"{card.percent:.0f} %")
     if card.used_bytes is not None and card.total_bytes is not None:
-        parts.append(f"{readable_bytes(card.used_bytes)} / {readable_bytes(card.total_bytes)}")
+        parts.append(f"{memory_size(card.used_bytes)} / {memory_size(card.total_bytes)}")
     if card.temperature_c is not None:
         limit = "" if card.slowdown_c is None else f" / {card.slowdown_c:.0f}"
         parts.append(f"{card.temperature_c:.0f}{limit} °C")

@@ -1,14 +1,10 @@
-"""The server that answers, as commands show it; and ``rag models key``, which keeps its key."""
+"""The server that answers, as commands show it."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import typer
-
-from rag.cli.context import Context
 from rag.errors import ConfigError, RagError
 from rag.words import Text
 
@@ -63,41 +59,6 @@ def look(settings: Settings) -> Iterator[tuple[Seen, Text, Text | None]]:
         yield "ok", _served(generator), None
     finally:
         generator.close()
-
-
-def key(
-    ctx: typer.Context,
-    *,
-    forget: Annotated[bool, typer.Option("--forget", help="remove it from the keyring")] = False,
-) -> None:
-    """Keep the key of the server in `generator.url` in the system's keyring."""
-    from rag.generate.url_key import VARIABLE, keep_key
-
-    context: Context = ctx.obj
-    server = context.settings.generator.server()
-    if server is None:
-        raise ConfigError(
-            Text("No server is set, so there is nothing to keep a key for.", "尚未设置服务器。"),
-            hint=Text("Set generator.url first.", "请先设置 generator.url。"),
-        )
-    keep_key(server, "" if forget else _typed(context, server))
-    done = (
-        Text(f"The key for {server.shown} is forgotten.", f"已删除 {server.shown} 的密钥。")
-        if forget
-        else Text(
-            f"The key for {server.shown} is in the keyring; {VARIABLE} would win over it.",
-            f"{server.shown} 的密钥已存入密钥环；{VARIABLE} 优先于它。",
-        )
-    )
-    typer.echo(context.say(done))
-
-
-def _typed(context: Context, server: Address) -> str:
-    """Return the key as typed, unseen, or as the first line of a pipe."""
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().strip()
-    words = Text(f"Key for {server.shown}", f"{server.shown} 的密钥")
-    return str(typer.prompt(context.say(words), hide_input=True)).strip()
 
 
 def _stays(server: Address) -> Text:

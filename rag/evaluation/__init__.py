@@ -1,4 +1,5 @@
-"""Figures: how good and how fast.
+"""Figures of a library: how good retrieval and answers are, and whether they became worse.
 
-Scoring arithmetic and evaluation runs live here; nothing here changes an index.
+``measure`` asks sets of questions, ``figures`` computes, ``runs`` compares with earlier runs,
+``report`` shows. Nothing here changes what is indexed in the person's own library.
 """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from rag.evaluation.scoring import AnswerScore, score_answer, tokens
-from rag.evaluation.sets import Question
+from rag.indexing.questions import Question
 from rag.types import Answer, Evidence
 
 SHORT = 12  # words or characters; rules do not judge longer answers as people do
@@ -31,48 +31,11 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Abstention:
-    """Refusals against the questions that have no answer in the documents."""
-
-    precision: float | None  # None: nothing was refused
-    recall: float | None  # None: every question has an answer
-    f1: float | None
-    questions: int  # without an answer
-
-
-@dataclass(frozen=True, slots=True)
 class AnswerFigures:
-    """Means over a set's answers."""
+    """A set's answers."""
 
     name: str
     answered: tuple[Answered, ...]
-
-    @property
-    def cited(self) -> list[bool]:
-        """For each answer with a citation whether its first one is right, pages being known."""
-        return [
-            a.right_page for a in self.answered if a.right_page is not None and a.question.pages
-        ]
-
-    @property
-    def scores(self) -> list[AnswerScore]:
-        """The scores of short answers; a refusal of an answerable question scores 0."""
-        return [a.score for a in self.answered if a.score is not None]
-
-    @property
-    def seconds_per_question(self) -> float:
-        """Mean time of an answer."""
-        return sum(a.seconds for a in self.answered) / max(1, len(self.answered))
-
-    def abstention(self) -> Abstention:
-        """Return how well refusals and questions without an answer go together."""
-        refused = [a for a in self.answered if a.refused]
-        without = [a for a in self.answered if not a.question.answerable]
-        right = sum(not a.question.answerable for a in refused)
-        precision = right / len(refused) if refused else None
-        recall = right / len(without) if without else None
-        f1 = 2 * right / (len(refused) + len(without)) if without else None
-        return Abstention(precision, recall, f1, len(without))
 
 
 def measure_answers(

@@ -1,15 +1,152 @@
-"""The libraries that are measured: kept in the cache folder, beside nobody's own documents.
+"""The libraries that are measured: of a set, in the cache folder, or the person's own.
 
-Each set has a folder of its own there, so that measuring again costs only what has changed.
+Each set has a folder of its own there, beside nobody's own documents, so that measuring again
+costs only what has changed. The person's own is read as ``rag ask`` reads it, so that works
+while the app is open.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from platformdirs import user_cache_path
+
+from rag.errors import StoreError
+from rag.types import Progress
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.config import Settings
+    from rag.evaluation.retrieval import Searching
+    from rag.factory import Factory
+    from rag.indexing.work import SpaceEngines
+    from rag.store.ledger import Ledger
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredLibrary:
+    """A library that is measured."""
+
+    factory: Factory
+    ledger: Ledger
+    engines: SpaceEngines
+    report: Report
+
+    def documents(self) -> dict[str, str]:
+        """Return the id of each file name."""
+        return {
+            Path(path).name: row.document_id
+            for path, row in self.ledger.files().items()
+            if row.document_id
+        }
+
+    def told(self, name: str) -> Callable[[int, int], None]:
+        """Return what shows how many questions are done."""
+        return lambda done, total: self.report(Progress("check", done, total, "questions", name))
+
+
+def searching(library: MeasuredLibrary) -> Searching:
+    """Return what searches a library with exact vector search, so that no index adds errors."""
+    from rag import wiring
+    from rag.evaluation.retrieval import Searching
+    from rag.store.keeper import exact_index
+
+    factory, ledger, engines = library.factory, library.ledger, library.engines
+    retriever = wiring.retriever(factory, ledger, engines, exact_index(ledger, engines.space))
+    return Searching(retriever, min_relevance=factory.settings.retrieve.min_relevance)
+
+
+@contextmanager
+def opened(settings: Settings, source: Path, *, report: Report) -> Iterator[tuple[Factory, Ledger]]:
+    """Open the library that measures a source; nobody else may measure it meanwhile.
+
+    Raises:
+        LibraryBusy: somebody does.
+    """
+    from rag.factory import Factory
+    from rag.store.owner import Owner
+
+    settings = settings.model_copy(update={"knowledge": folder_for(source)})
+    owner = Owner(settings.data)
+    try:
+        factory = Factory(settings, report=report)
+        ledger = factory.ledger()
+        try:
+            yield factory, ledger
+        finally:
+            ledger.close()
+            factory.close()
+    finally:
+        owner.release()
+
+
+@contextmanager
+def opened_own(
+    settings: Settings, *, report: Report, notify: Callable[[Text], None]
+) -> Iterator[MeasuredLibrary]:
+    """Open the person's library for reading.
+
+    Raises:
+        StoreError: nothing has been indexed yet.
+    """
+    from rag import wiring
+    from rag.factory import Factory
+
+    factory = Factory(settings, report=report)
+    ledger = factory.ledger(read_only=True)
+    try:
+        space = ledger.active_space()
+        if space is None:
+            raise StoreError(
+                Text("Nothing has been indexed yet.", "还没有建立任何索引。"),
+                hint=Text("Run `rag sync`.", "请运行 `rag sync`。"),
+            )
+        if not wiring.is_wanted(factory, space):
+            notify(_OTHER_SETTINGS)
+        engines = wiring.space_engines(factory, ledger, space)
+        yield MeasuredLibrary(factory, ledger, engines, report)
+    finally:
+        factory.close()
+        ledger.close()
+
+
+_OTHER_SETTINGS = Text(
+    "The index was made with other settings than those in force; that index is measured."
+    " `rag rebuild` makes the one they ask for, and keeps this one to go back to.",
+    "现有索引与当前设置不同，下面评测的是现有索引。`rag rebuild` 可按当前设置重建，"
+    "并保留现有索引以便退回。",
+)
+
+
+def brought(source: Path, factory: Factory, ledger: Ledger, report: Report) -> MeasuredLibrary:
+    """Bring the library of a folder of PDFs up to date with it and with the settings."""
+    from rag import wiring
+
+    _bring_pdfs(source, factory.settings.knowledge)
+    library = wiring.library(factory, ledger, index=None)
+    if ledger.active_space() is None:
+        library.sync(report=report)
+    else:
+        library.rebuild(wanted=lambda space: wiring.is_wanted(factory, space), report=report)
+    engines = wiring.space_engines(factory, ledger, ledger.active_space())
+    return MeasuredLibrary(factory, ledger, engines, report)
+
+
+def for_texts(factory: Factory, ledger: Ledger, report: Report) -> MeasuredLibrary:
+    """Return the library in the space of the present settings; others are kept beside it."""
+    from rag import wiring
+
+    spaces = (space for space in ledger.spaces().values() if wiring.is_wanted(factory, space))
+    engines = wiring.space_engines(factory, ledger, next(spaces, None))
+    return MeasuredLibrary(factory, ledger, engines, report)
 
 
 def folder_for(source: Path) -> Path:
@@ -22,8 +159,8 @@ def folder_for(source: Path) -> Path:
     return folder
 
 
-def bring_pdfs(source: Path, folder: Path) -> int:
-    """Copy the PDFs below ``source`` that are new or changed, drop the others; count them.
+def _bring_pdfs(source: Path, folder: Path) -> None:
+    """Copy the PDFs below ``source`` that are new or changed, drop the others.
 
     Questions name files without their folders, so a name that comes twice is taken once.
     """
@@ -39,7 +176,6 @@ def bring_pdfs(source: Path, folder: Path) -> int:
         target = folder / name
         if not target.exists() or _stat(target) != _stat(file):
             shutil.copy2(file, target)
-    return len(wanted)
 
 
 def _stat(file: Path) -> tuple[int, int]:

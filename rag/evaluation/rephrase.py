@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rag.evaluation.scoring import contains
-from rag.evaluation.sets import Question
 from rag.generate.prompt import build_messages
+from rag.indexing.questions import Question
 from rag.types import Chunk, Message, Passage
 from rag.words import Text, detect_language
 

@@ -1,22 +1,37 @@
-"""What ``rag eval`` prints: a table for people, an object for scripts."""
+"""What ``rag eval`` shows: a table for people, an object for scripts, earlier runs, a chart."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from rag.cli.context import Context, print_json
-from rag.words import Text
+from rag import charts
+from rag.evaluation.figures import (
+    SECONDS,
+    Difference,
+    Interval,
+    Outcome,
+    counted,
+    figures_of,
+    intervals,
+    value,
+)
+from rag.words import Language, Text
 
 if TYPE_CHECKING:
-    from rag.cli.wanted import Measured
+    from matplotlib.axes import Axes
+
     from rag.evaluation.answers import AnswerFigures
-    from rag.evaluation.intervals import Interval
-    from rag.evaluation.outcomes import Outcome
+    from rag.evaluation.measure import Measured
+    from rag.evaluation.runs import Change, Comparison, Run
+    from rag.store.evaluations import EvaluationRow
+
+Line = tuple[str, str | None]
+"""Words and their colour."""
 MODES = ("shared", "single")
 _GROUPS: Mapping[str, tuple[str, str]] = {  # what their n counts
     "citation": ("citation.page_precision", "page_precision"),
@@ -24,68 +39,60 @@ _GROUPS: Mapping[str, tuple[str, str]] = {  # what their n counts
     "abstention": ("abstention.recall", "precision recall f1 false_refusals"),
     "gate": ("gate.recall", "precision recall f1 false_refusals"),
 }
+_HEAD = f"{'':29} {'n':>5} {'hit@1':>6} {'hit@5':>6} {'95 %':^12} {'hit@10':>6} {'mrr':>6}"
+_NOW, _BEFORE, _WORSE = "#1f5fae", "#6b7785", "#c0392b"
+_ROW, _WIDE = 0.26, 8.0  # inches
 
 
-def show(context: Context, found: Measured, *, as_json: bool) -> None:
-    """Print what was measured."""
-    if as_json:
-        print_json(measured_json(found))
-        return
-    typer.echo(
-        f"{'':16} {'':4} {'':7} {'n':>5} {'hit@1':>6} {'hit@5':>6} {'95 %':^12} {'hit@10':>6}"
-        f" {'mrr':>6}"
-    )
+# ---- the table ----------------------------------------------------------------------------
+
+
+def shown(found: Measured, language: Language) -> Iterator[Line]:
+    """Yield the table of what was measured, and under which number it is kept."""
+    yield _HEAD, None
     for name in found.run.sets:
-        _show_set(context, found, name)
-    if found.unkept is not None:
-        typer.secho(context.say(found.unkept), fg="yellow", err=True)
-    elif found.number:
-        typer.echo(
-            context.say(
-                Text(
-                    f"kept as run {found.number}; --compare shows what changes from here",
-                    f"已保存为第 {found.number} 次评测；以后用 --compare 查看变化",
-                )
-            )
+        for line in _set_lines(found.run, name, language):
+            yield line, None
+    if found.number and found.unkept is None:
+        kept = Text(
+            f"kept as run {found.number}; --compare shows what changes from here",
+            f"已保存为第 {found.number} 次评测；以后用 --compare 查看变化",
         )
+        yield kept.say(language), None
 
 
-def _show_set(context: Context, found: Measured, name: str) -> None:
-    from rag.evaluation.intervals import intervals
-
-    outcomes = found.run.of(name)
-    for language, spoken in by_language(outcomes).items():
+def _set_lines(run: Run, name: str, language: Language) -> Iterator[str]:
+    outcomes = run.of(name)
+    for spoken_in, spoken in _by_language(outcomes).items():
         bounds = intervals(spoken)
         for mode in MODES:
             if f"{mode}.hit@1" in bounds:
-                _line(name, language, mode, spoken, bounds)
+                yield _page_line(name, spoken_in, mode, spoken, bounds)
         if "ndcg@10" in bounds:
-            _text_line(name, language, spoken, bounds)
-    if left := found.run.left_out.get(name):
+            yield _text_line(name, spoken_in, spoken, bounds)
+    if left := run.left_out.get(name):
         parts = ", ".join(f"{reason} {count}" for reason, count in sorted(left.items()))
-        typer.echo("  " + context.say(Text(f"left out: {parts}", f"未计入：{parts}")))
+        yield "  " + Text(f"left out: {parts}", f"未计入：{parts}").say(language)
     row = set_json(outcomes)
     if "gate" in row and row["gate"]["n"]:
-        typer.echo("  " + _gate_words(context, row["gate"]))
+        yield "  " + _gate_words(row["gate"]).say(language)
     if "citation" in row:
-        answered = sum(1 for one in outcomes if "seconds.answer" in one.shares)
-        typer.echo("  " + _answer_words(context, row, answered))
+        answered = sum(1 for one in outcomes if SECONDS[1] in one.shares)
+        yield "  " + _answer_words(row, answered).say(language)
 
 
-def _line(
+def _page_line(
     name: str,
     language: str,
     mode: str,
     outcomes: Sequence[Outcome],
     bounds: Mapping[str, Interval],
-) -> None:
-    from rag.evaluation.outcomes import counted, value
-
+) -> str:
     hit1, hit5, hit10, mrr = (
         value(outcomes, f"{mode}.{figure}") or 0.0 for figure in ("hit@1", "hit@5", "hit@10", "mrr")
     )
     low, high = bounds[f"{mode}.hit@5"]
-    typer.echo(
+    return (
         f"{name:16} {language:4} {mode:7} {counted(outcomes, f'{mode}.hit@1'):5}"
         f" {hit1:6.3f} {hit5:6.3f} {f'{low:.3f}-{high:.3f}':^12} {hit10:6.3f} {mrr:6.3f}"
     )
@@ -93,17 +100,15 @@ def _line(
 
 def _text_line(
     name: str, language: str, outcomes: Sequence[Outcome], bounds: Mapping[str, Interval]
-) -> None:
-    from rag.evaluation.outcomes import value
-
+) -> str:
     parts = []
     for figure in ("ndcg@10", "recall@100", "hit@1", "hit@5"):
         low, high = bounds[figure]
         parts.append(f"{figure} {value(outcomes, figure) or 0.0:.3f} ({low:.3f}-{high:.3f})")
-    typer.echo(f"{name} {language} {len(outcomes)}  " + "  ".join(parts))
+    return f"{name} {language} {len(outcomes)}  " + "  ".join(parts)
 
 
-def by_language(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+def _by_language(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
     """Return all outcomes under "", and those of each language where there are several."""
     languages = sorted({one.language for one in outcomes})
     found = {"": list(outcomes)}
@@ -112,11 +117,42 @@ def by_language(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
     return found
 
 
+def _said(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _gate_words(row: Mapping[str, Any]) -> Text:
+    precision, recall = _said(row["precision"]), _said(row["recall"])
+    false = _said(row["false_refusals"])
+    return Text(
+        f"refused before a model is asked: P {precision} R {recall} F1 {_said(row['f1'])} of"
+        f" {row['n']} without an answer; {false} of the others",
+        f"不问模型即拒答：P {precision} R {recall} F1 {_said(row['f1'])}"
+        f"（无答案 {row['n']}）；误拒 {false}",
+    )
+
+
+def _answer_words(row: Mapping[str, Any], answered: int) -> Text:
+    cited, answer, refusal = row["citation"], row["answer"], row["abstention"]
+    return Text(
+        f"answers {answered}: right page cited {_said(cited['page_precision'])} of"
+        f" {cited['n']}; exact {_said(answer['exact'])}, F1 {_said(answer['f1'])}, right"
+        f" {_said(answer['grade'])} of {answer['n']}; refusals P {_said(refusal['precision'])}"
+        f" R {_said(refusal['recall'])}, {refusal['n']} without an answer;"
+        f" {row['seconds_per_question']:.1f} s each",
+        f"回答 {answered}：引用页正确 {_said(cited['page_precision'])}"
+        f"（{cited['n']}）；完全一致 {_said(answer['exact'])}，F1 {_said(answer['f1'])}，"
+        f"判对 {_said(answer['grade'])}（{answer['n']}）；拒答 P {_said(refusal['precision'])}"
+        f" R {_said(refusal['recall'])}（无答案 {refusal['n']}）；"
+        f"每题 {row['seconds_per_question']:.1f} 秒",
+    )
+
+
+# ---- JSON ---------------------------------------------------------------------------------
+
+
 def measured_json(found: Measured) -> dict[str, Any]:
     """Return the object of ``--json``."""
-    from rag.cli.comparing import comparison_json
-    from rag.evaluation.intervals import intervals
-
     sets = {}
     for name in found.run.sets:
         outcomes = found.run.of(name)
@@ -132,21 +168,18 @@ def measured_json(found: Measured) -> dict[str, Any]:
             for language in sorted({one.language for one in outcomes})
         }
         sets[name] = row
-    compared = comparison_json(found.comparison) if found.comparison else None
     return {
         "sets": sets,
         "space": dict(found.space),
         "model": found.model,
         "settings": dict(found.run.settings),
         "run": found.number or None,
-        **({"compared": compared} if compared else {}),
+        **({"compared": comparison_json(found.comparison)} if found.comparison else {}),
     }
 
 
 def set_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Return the figures of some outcomes as the contract groups them."""
-    from rag.evaluation.outcomes import SECONDS, counted, figures_of
-
     names = figures_of(outcomes)
     searched = counted(outcomes, "shared.hit@1")
     row: dict[str, Any] = {"n": len(outcomes) if "ndcg@10" in names else searched}
@@ -168,66 +201,178 @@ def set_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def _rounded(outcomes: Sequence[Outcome], figure: str) -> float | None:
-    from rag.evaluation.outcomes import value
-
     found = value(outcomes, figure)
     return None if found is None else round(found, 4)
 
 
-def said(value: float | None) -> str:
-    """Return a figure with three digits, or a dash."""
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _gate_words(context: Context, row: Mapping[str, Any]) -> str:
-    precision, recall = said(row["precision"]), said(row["recall"])
-    false = said(row["false_refusals"])
-    return context.say(
-        Text(
-            f"refused before a model is asked: P {precision} R {recall} F1 {said(row['f1'])} of"
-            f" {row['n']} without an answer; {false} of the others",
-            f"不问模型即拒答：P {precision} R {recall} F1 {said(row['f1'])}"
-            f"（无答案 {row['n']}）；误拒 {false}",
-        )
-    )
-
-
-def _answer_words(context: Context, row: Mapping[str, Any], answered: int) -> str:
-    cited, answer, refusal = row["citation"], row["answer"], row["abstention"]
-    return context.say(
-        Text(
-            f"answers {answered}: right page cited {said(cited['page_precision'])} of"
-            f" {cited['n']}; exact {said(answer['exact'])}, F1 {said(answer['f1'])}, right"
-            f" {said(answer['grade'])} of {answer['n']}; refusals P {said(refusal['precision'])}"
-            f" R {said(refusal['recall'])}, {refusal['n']} without an answer;"
-            f" {row['seconds_per_question']:.1f} s each",
-            f"回答 {answered}：引用页正确 {said(cited['page_precision'])}"
-            f"（{cited['n']}）；完全一致 {said(answer['exact'])}，F1 {said(answer['f1'])}，"
-            f"判对 {said(answer['grade'])}（{answer['n']}）；拒答 P {said(refusal['precision'])}"
-            f" R {said(refusal['recall'])}（无答案 {refusal['n']}）；"
-            f"每题 {row['seconds_per_question']:.1f} 秒",
-        )
-    )
-
-
-def answer_lines(figures: AnswerFigures) -> str:
+def details(answered: Iterable[AnswerFigures]) -> str:
     """Return what became of each question, one JSON object a line."""
-    lines = [
-        json.dumps(
-            {
-                "set": figures.name,
-                "id": one.question.id,
-                "question": one.question.text,
-                "answer": one.answer.text,
-                "verdict": one.answer.verdict,
-                "right_page": one.right_page,
-                "score": asdict(one.score) if one.score else None,
-                "seconds": round(one.seconds, 2),
-                "first_token_s": round(one.answer.usage.first_token_s, 2),
-                "prompt_tokens": one.answer.usage.prompt_tokens,
-            },
-            ensure_ascii=False,
-        )
+    rows = (
+        {
+            "set": figures.name,
+            "id": one.question.id,
+            "question": one.question.text,
+            "answer": one.answer.text,
+            "verdict": one.answer.verdict,
+            "right_page": one.right_page,
+            "score": asdict(one.score) if one.score else None,
+            "seconds": round(one.seconds, 2),
+            "first_token_s": round(one.answer.usage.first_token_s, 2),
+            "prompt_tokens": one.answer.usage.prompt_tokens,
+        }
+        for figures in answered
         for one in figures.answered
+    )
+    return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+
+
+# ---- earlier runs -------------------------------------------------------------------------
+
+
+def run_lines(rows: Sequence[EvaluationRow], language: Language) -> Iterator[Line]:
+    """Yield runs, the latest first."""
+    for row in rows:
+        parts = [row.name, ",".join(row.sets), *_in_brief(row.settings)]
+        yield f"{row.id:4}  {_when(row)}  " + "  ".join(filter(None, parts)), None
+    if not rows:
+        yield Text("There is no run yet.", "还没有评测记录。").say(language), None
+
+
+def compared(comparison: Comparison, language: Language) -> Iterator[Line]:
+    """Yield what differs from the run before: settings, then every figure that moved."""
+    before = comparison.before
+    name = f" ({before.name})" if before.name else ""
+    title = Text(
+        f"Compared with run {before.id}{name} of {_when(before)}, the same questions:",
+        f"与第 {before.id} 次评测{name}（{_when(before)}）相比，同样的问题：",
+    )
+    yield title.say(language), None
+    for key, (old, new) in comparison.settings.items():
+        yield f"  {key}: {old} → {new}", None
+    moved = [
+        (change, found)
+        for change in comparison.changes
+        for found in change.differences
+        if found.before != found.after
     ]
-    return "".join(f"{line}\n" for line in lines)
+    for change, found in moved:
+        colour = "red" if found.fell else "green" if found.rose else None
+        yield f"  {_difference_words(change, found).say(language)}", colour
+    if not moved:
+        yield "  " + Text("No figure changed.", "各项指标都没有变化。").say(language), None
+
+
+def _difference_words(change: Change, found: Difference) -> Text:
+    where = f"{change.set} {change.language}".strip()
+    word = Text("within chance", "在偶然范围内")
+    if found.fell:
+        word = Text("WORSE", "变差")
+    elif found.rose:
+        word = Text("better", "变好")
+    figures = (
+        f"{where:20} {found.figure:24} {found.before:.3f} → {found.after:.3f}"
+        f"  ({found.low:+.3f} … {found.high:+.3f}, n {found.questions})  "
+    )
+    return Text(figures + word.en, figures + word.zh)
+
+
+def comparison_json(comparison: Comparison) -> dict[str, Any]:
+    """Return the part of ``--json`` about the run before."""
+    return {
+        **run_json(comparison.before),
+        "changed": {key: list(pair) for key, pair in comparison.settings.items()},
+        "sets": [
+            {
+                "set": change.set,
+                "language": change.language or None,
+                "figures": {
+                    found.figure: {
+                        "n": found.questions,
+                        "before": round(found.before, 4),
+                        "after": round(found.after, 4),
+                        "interval": [round(found.low, 4), round(found.high, 4)],
+                        "fell": found.fell,
+                    }
+                    for found in change.differences
+                },
+            }
+            for change in comparison.changes
+        ],
+        "fell": [
+            {"set": change.set, "language": change.language or None, "figure": found.figure}
+            for change, found in comparison.fell
+        ],
+    }
+
+
+def run_json(row: EvaluationRow) -> dict[str, Any]:
+    """Return a run as the list of ``--runs --json`` has it."""
+    return {
+        "run": row.id,
+        "name": row.name,
+        "at": datetime.fromtimestamp(row.at).astimezone().isoformat(timespec="seconds"),
+        "source": row.source,
+        "sets": list(row.sets),
+        "settings": row.settings,
+    }
+
+
+def _when(row: EvaluationRow) -> str:
+    return f"{datetime.fromtimestamp(row.at).astimezone():%Y-%m-%d %H:%M}"
+
+
+def _in_brief(settings: Mapping[str, Any]) -> list[str]:
+    """Return embedder, cutting and model; "" where one is not known."""
+    embedder = str(settings.get("embedder", "")).partition("@")[0]
+    return [embedder, str(settings.get("chunking", "")), str(settings.get("model") or "")]
+
+
+# ---- the chart ----------------------------------------------------------------------------
+
+
+def draw(file: Path, run: Run, comparison: Comparison | None = None) -> None:
+    """Write a PNG: a row for each figure of each set, a dot and its 95 % interval."""
+    sets = [(name, run.of(name)) for name in run.sets]
+    sets = [(name, outcomes) for name, outcomes in sets if _drawn(outcomes)]
+    heights = [len(_drawn(outcomes)) + 2 for _, outcomes in sets]
+    figure, panels = charts.panels(heights, width=_WIDE, row=_ROW)
+    for axes, (name, outcomes) in zip(panels, sets, strict=False):
+        _draw_set(axes, name, outcomes, comparison)
+    title = "  ·  ".join(filter(None, _in_brief(run.settings)))
+    key = "● figure and 95 % interval"
+    if comparison is not None:
+        before = comparison.before.id
+        key = f"● now, with its 95 % interval   ◆ run {before}   red: worse"
+    figure.suptitle(f"{title}\n{key}", fontsize=9)
+    charts.save(figure, file)
+
+
+def _drawn(outcomes: Sequence[Outcome]) -> list[str]:
+    return [f for f in figures_of(outcomes) if f not in SECONDS and value(outcomes, f) is not None]
+
+
+def _draw_set(
+    axes: Axes, name: str, outcomes: Sequence[Outcome], comparison: Comparison | None
+) -> None:
+    figures, bounds = _drawn(outcomes), intervals(outcomes)
+    before = {
+        found.figure: found
+        for change in (comparison.changes if comparison else ())
+        if change.set == name and not change.language
+        for found in change.differences
+    }
+    for row, figure in enumerate(figures):
+        now = value(outcomes, figure) or 0.0
+        old = before.get(figure)
+        colour = _WORSE if old and old.fell else _NOW
+        axes.plot(bounds[figure], [row, row], color=colour, linewidth=2, solid_capstyle="round")
+        axes.plot(now, row, "o", color=colour, markersize=5, zorder=4)
+        if old:
+            axes.plot(
+                old.before, row, "D", color=_BEFORE, markersize=5, markeredgecolor="white", zorder=3
+            )
+        axes.text(1.03, row, f"{now:.3f}", va="center", fontsize=7, color=colour)
+    axes.set_yticks(range(len(figures)), figures, fontsize=7)
+    axes.set_xlim(-0.02, 1.02)
+    charts.as_rows(axes, len(figures))
+    axes.set_title(f"{name}  (n {len(outcomes)})", loc="left", fontsize=8)

@@ -1,16 +1,30 @@
-"""Retrieval figures: right pages of PDFs, right texts of a collection."""
+"""Retrieval figures: right pages of PDFs, right texts of a collection.
+
+A collection's texts become documents of a ledger, so that they are searched as PDFs are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from time import perf_counter
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rag.evaluation import collections
-from rag.evaluation.scoring import first_hit, hit_at, mrr, ndcg_at, recall_at
-from rag.evaluation.sets import Question, QuestionSet
-from rag.types import Passage
+from rag.evaluation.scoring import first_hit, ndcg_at, recall_at
+from rag.evaluation.sets import QuestionSet
+from rag.indexing.incoming import document_row
+from rag.indexing.indexer import Indexer
+from rag.indexing.questions import Question
+from rag.indexing.work import Pending, StageTimes
+from rag.store.rows import FileRow
+from rag.types import Document, Page, Passage, Progress
+
+if TYPE_CHECKING:
+    from rag.indexing.work import SpaceEngines
+    from rag.protocols import Retriever
+    from rag.store.ledger import Ledger
 
 Mode = Literal["shared", "single"]
 Search = Callable[[str, int, "Collection[str] | None"], Sequence[Passage]]
@@ -22,6 +36,32 @@ CUTOFF = 100  # of recall, as BEIR has it
 _PER_TEXT = 3  # passages looked at for each text wanted: long texts have several
 
 
+class Searching:
+    """A retriever, its passages, and which questions it would not let through to a model."""
+
+    def __init__(self, retriever: Retriever, *, min_relevance: float) -> None:
+        """``min_relevance`` is that of the settings."""
+        self._retriever = retriever
+        self._min_relevance = min_relevance
+        self._refused: dict[str, bool] = {}
+
+    def __call__(
+        self, question: str, k: int, documents: Collection[str] | None
+    ) -> Sequence[Passage]:
+        """Return at most ``k`` passages, best first; satisfies ``Search``."""
+        found = self._retriever.search(question, k=k, documents=documents)
+        if documents is None:
+            weak = found.relevance < self._min_relevance
+            self._refused[question] = weak or not found.passages
+        return found.passages
+
+    def refuses(self, question: str) -> bool:
+        """Say whether the app would answer, without a model, that the documents are silent."""
+        if question not in self._refused:
+            self(question, 1, None)
+        return self._refused[question]
+
+
 @dataclass(frozen=True, slots=True)
 class PageFigures:
     """How a set of questions about PDFs did. Each rank is of the first right passage."""
@@ -31,19 +71,6 @@ class PageFigures:
     ranks: Mapping[Mode, tuple[int | None, ...]]
     seconds: tuple[float, ...]  # of searching everything
     left_out: Mapping[str, int]
-
-    @property
-    def questions(self) -> int:
-        """How many were asked."""
-        return len(self.asked)
-
-    def hit(self, mode: Mode, k: int) -> float:
-        """Return hit@k."""
-        return hit_at(self.ranks[mode], k)
-
-    def mrr(self, mode: Mode) -> float:
-        """Return the mean reciprocal rank, ranks beyond 10 counting as none."""
-        return mrr(self.ranks[mode])
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +163,37 @@ def measure_texts(
 
 def _first_of_each(items: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(items))
+
+
+def index_texts(
+    ledger: Ledger,
+    engines: SpaceEngines,
+    items: Iterable[collections.Item],
+    *,
+    report: Callable[[Progress], None],
+    cancelled: Callable[[], bool],
+) -> dict[str, str]:
+    """Index what is not there yet; return the item's id for each document's id.
+
+    What an earlier, interrupted run has indexed is not done again.
+    """
+    item_of = {_identity(item): item for item in items}
+    done = ledger.complete_documents(engines.space)
+    missing = [identity for identity in item_of if identity not in done]
+    indexer = Indexer(ledger, engines, index=None, times=StageTimes())
+    run = indexer.run(_pending(missing, item_of), embedded=lambda *_: None, cancelled=cancelled)
+    for finished, _ in enumerate(run, start=1):
+        report(Progress("embed", finished, len(missing), "texts"))
+    return {identity: item.id for identity, item in item_of.items()}
+
+
+def _identity(item: collections.Item) -> str:
+    return sha256(f"{item.id}\0{item.title}\0{item.text}".encode()).hexdigest()
+
+
+def _pending(identities: Iterable[str], item_of: dict[str, collections.Item]) -> Iterator[Pending]:
+    for identity in identities:
+        item = item_of[identity]
+        document = Document(identity, item.title, (Page(1, item.text),))
+        file = FileRow(item.id, len(item.text), 0, identity)
+        yield Pending(document, document_row(document, [file]))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import ConfigError
-from rag.evaluation.intervals import Difference, differences
-from rag.evaluation.outcomes import Outcome
-from rag.evaluation.sets import Question, question_of
+from rag.evaluation.figures import Difference, Outcome, differences
+from rag.indexing.questions import Question, question_of
 from rag.store.evaluations import (
     EvaluationRow,
     evaluation_body,
@@ -21,10 +21,8 @@ from rag.store.evaluations import (
 from rag.words import Text
 
 if TYPE_CHECKING:
+    from rag.evaluation.library import MeasuredLibrary
     from rag.store.ledger import Ledger
-
-OWN = "own"
-"""The source and the set's name of questions made from the person's own documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +69,35 @@ class Comparison:
     def fell(self) -> list[tuple[Change, Difference]]:
         """The figures that became worse by more than their interval."""
         return [(c, d) for c in self.changes for d in c.differences if d.fell]
+
+
+def space_values(measured: MeasuredLibrary) -> dict[str, Any]:
+    """Return embedder, dimensions, cutting and analyser of the space that is measured."""
+    values = asdict(measured.engines.space)
+    del values["id"]
+    return values
+
+
+def settings_of(measured: MeasuredLibrary, *, model: str | None, single: bool) -> dict[str, Any]:
+    """Return all the settings that figures depend on; those of answers if a ``model`` gave any."""
+    from rag import wiring
+
+    settings = measured.factory.settings
+    kept = {
+        "version": version("ragdesk"),
+        "reader": wiring.fingerprint(measured.factory).reader,
+        **space_values(measured),
+        "passages": measured.ledger.chunk_count(measured.engines.space),
+    }
+    sections = {"retrieve": settings.retrieve.model_dump(mode="json")}
+    if settings.reranker.model:
+        sections["reranker"] = settings.reranker.model_dump(mode="json")
+    if model is not None:
+        kept |= {"model": model, "single": single}
+        sections["generator"] = settings.generator.model_dump(mode="json", exclude={"model"})
+    for section, values in sections.items():
+        kept |= {f"{section}.{key}": value for key, value in values.items()}
+    return kept
 
 
 def keep(ledger: Ledger, run: Run, *, documents: Mapping[str, str] = MappingProxyType({})) -> int:

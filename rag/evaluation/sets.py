@@ -7,50 +7,16 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from rag.errors import ConfigError
+from rag.indexing.questions import Question, question_of
 from rag.words import Text
 
 MIN_EVIDENCE_OVERLAP = 0.8
 """Share of the evidence's words that must stand on the named page for the row to count."""
 
 LeftOut = Literal["needs_vision", "no_text_layer", "evidence_not_on_page"]
-TakenOut = Literal["", "document", "pages"]
-"""What of ``documents[0]`` is hidden while the question is asked; then it has no answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One row of a set. ``pages`` are physical and 1-based, and may be unknown (empty)."""
-
-    id: str
-    set: str  # the file's name without its ending
-    language: str
-    documents: tuple[str, ...]  # file names; the answer is in the first
-    text: str
-    answers: tuple[str, ...]  # any one is right
-    pages: tuple[int, ...]
-    answerable: bool
-    kind: str = ""
-    evidence: tuple[str, ...] = ()
-    taken_out: TakenOut = ""
-
-    def row(self) -> dict[str, Any]:
-        """Return it as a line of a set's file."""
-        return {
-            "id": self.id,
-            "set": self.set,
-            "lang": self.language,
-            "docs": list(self.documents),
-            "question": self.text,
-            "answers": list(self.answers),
-            "pages_1based": list(self.pages),
-            "answerable": self.answerable,
-            "type": self.kind,
-            "evidence": list(self.evidence),
-            **({"taken_out": self.taken_out} if self.taken_out else {}),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,30 +87,6 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 yield number, json.loads(line)
             except json.JSONDecodeError as error:
                 raise _bad_line(file, number, error) from error
-
-
-def question_of(row: Mapping[str, Any], *, name: str) -> Question:
-    """Return what a line of a set's file holds.
-
-    Raises:
-        KeyError, TypeError, ValueError: it is no such line.
-    """
-    taken_out: TakenOut = row.get("taken_out") or ""
-    if taken_out not in get_args(TakenOut):
-        raise ValueError(f"taken_out is {taken_out!r}, neither document nor pages")
-    return Question(
-        id=str(row["id"]),
-        set=name,
-        language=str(row["lang"]),
-        documents=tuple(row["docs"]),
-        text=str(row["question"]),
-        answers=tuple(str(answer) for answer in row["answers"]),
-        pages=tuple(int(page) for page in row.get("pages_1based") or ()),
-        answerable=bool(row.get("answerable", True)) and not taken_out,
-        kind=str(row.get("type") or ""),
-        evidence=tuple(str(text) for text in row.get("evidence") or ()),
-        taken_out=taken_out,
-    )
 
 
 def _why_left_out(row: Mapping[str, Any], *, read_by_ocr: Collection[str]) -> LeftOut | None:

@@ -7,8 +7,6 @@ from pathlib import Path
 from rag.errors import ModelError, PromptTooLong
 from rag.words import Text
 
-GIB = 1024**3
-
 _SHORTER = Text(
     "Ask a shorter question, lower retrieve.k, or choose a model with a longer context.",
     "请缩短问题、调低 retrieve.k，或选择上下文更长的模型。",

@@ -10,9 +10,9 @@ import psutil
 import torch
 
 from rag.errors import OutOfMemory
+from rag.sizes import gib
 from rag.words import Text
 
-_GIB = 1024**3
 _CPU_SIGNS = ("not enough memory", "can't allocate memory")  # PyTorch's allocator for the CPU
 
 
@@ -30,7 +30,7 @@ def out_of_memory(doing: Text, *, device: torch.device, hint: Text) -> OutOfMemo
     """
     used, total = _usage(device)
     where = Text("The GPU", "显卡") if device.type == "cuda" else Text("The computer", "电脑")
-    full = f"{used / _GIB:.1f} of {total / _GIB:.1f} GiB"
+    full = f"{gib(used)} of {gib(total)} GiB"
     return OutOfMemory(
         Text(
             f"{where.en} ran out of memory while {doing.en}: {full} are in use.",

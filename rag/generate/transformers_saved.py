@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rag.generate.failures import GIB
+from rag.sizes import memory_size
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class SavedWeights:
             draft.mkdir(parents=True, exist_ok=True)
             needed = model.get_memory_footprint() * _SPARE
             if shutil.disk_usage(draft).free < needed:
-                logger.warning("no room for %.1f GiB of 4-bit weights", needed / GIB)
+                logger.warning("no room for %s of 4-bit weights", memory_size(needed))
                 return
             model.save_pretrained(draft)
             manifest = {"made_of": self._made_of, "files": self._digests(draft)}

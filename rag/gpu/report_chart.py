@@ -11,12 +11,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag.sizes import GIB
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _INK, _SOFT = "#1d2126", "#6b7785"
 _LOAD, _USED, _OWN, _HEAT, _POWER = "#1f5fae", "#0b6e5f", "#7fb8ad", "#b3372f", "#96600f"
-_GIB = 1 << 30
 
 
 def possible() -> bool:
@@ -55,13 +56,13 @@ def _load(axes: Axes, at: Sequence[Any], line: Sequence[dict[str, Any]]) -> None
 
 def _memory(axes: Axes, at: Sequence[Any], line: Sequence[dict[str, Any]]) -> None:
     card = any(sample["card"] for sample in line)
-    used = [sample["used_bytes"] / _GIB for sample in line]
+    used = [sample["used_bytes"] / GIB for sample in line]
     axes.fill_between(at, used, color=_USED, alpha=0.25, linewidth=0)
     axes.plot(at, used, color=_USED, linewidth=1.2, label="in use, all programs")
-    own = [sample["process_bytes"] / _GIB for sample in line]
+    own = [sample["process_bytes"] / GIB for sample in line]
     where = "in this program's RAM" if card else "in use by this program"
     axes.plot(at, own, color=_OWN, linewidth=1.2, label=where)
-    total = max((sample["total_bytes"] for sample in line), default=0) / _GIB
+    total = max((sample["total_bytes"] for sample in line), default=0) / GIB
     axes.axhline(total, color=_SOFT, linewidth=0.8, linestyle=":")
     axes.set_ylim(0, max(1.0, total * 1.25))  # room for the names above the total
     kind = "Graphics memory" if card else "Memory"

@@ -1,35 +1,98 @@
-"""Asks a library questions made of its own text, with their answers and without.
+"""Asks a library about itself: what counts as "not in the documents" there.
 
-Done when a library has been indexed, and again when it has changed much.
+A library that has been indexed is asked questions made of its own text, with their answers and
+without; again when it has changed much. What came of it is kept in the ledger for each space: it
+speaks of one embedder and one way of cutting.
 """
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rag.errors import ModelError, SpaceMismatch
 from rag.indexing.questions import questions_apart
 from rag.odd_text import attempt
-from rag.retrieve.calibration import Calibrations, Trial, calibrate
+from rag.retrieve.calibration import Calibrations, Trial, as_rows, calibrate, of_rows
 from rag.retrieve.relevance import log_odds
 from rag.types import Progress
 from rag.words import detect_language
 
 if TYPE_CHECKING:
-    from rag.evaluation.sets import Question
+    from rag.indexing.questions import Question
     from rag.protocols import Cancelled, PassageStore
     from rag.retrieve.fusion import Found
     from rag.retrieve.retriever import HybridRetriever
     from rag.store.ledger import Ledger
+    from rag.types import Space
 
+logger = logging.getLogger(__name__)
+
+_GREW = 0.25  # share of passages by which a library is another one
+_METHOD = 1  # another number asks every library again
 _QUESTIONS, _LEAST = 120, 24
 _PASSAGES = 12  # for each question: a small library is not worth as many
 _SEED = 1
 _DEEP = 200  # passages of each leg, so that some are left when a document is hidden
 _BUDGET_S = 30.0  # very large libraries are slow to look through; fewer questions do, too
+
+
+def kept(ledger: Ledger, space: Space) -> Calibrations:
+    """Return what is known of a space, by language; empty if it has not been asked."""
+    known = _known(ledger, space)
+    with suppress(TypeError):  # what another version wrote
+        return of_rows(known["languages"]) if known else {}
+    return {}
+
+
+def keep(ledger: Ledger, space: Space, found: Calibrations) -> None:
+    """Remember what has been found out about a space as it is."""
+    row = {
+        "method": _METHOD,
+        "passages": ledger.chunk_count(space),
+        "languages": as_rows(found),
+    }
+    ledger.set_meta(_key(space), json.dumps(row))
+
+
+def is_due(ledger: Ledger, space: Space) -> bool:
+    """Say whether a space has not been asked, or has changed much since."""
+    passages = ledger.chunk_count(space)
+    known = _known(ledger, space)
+    before = known["passages"] if known else 0
+    return abs(passages - before) > _GREW * before
+
+
+def when_due(
+    ledger: Ledger,
+    retriever: Callable[[Space], HybridRetriever],
+    report: Callable[[Progress], None],
+    cancelled: Cancelled,
+) -> None:
+    """Ask the active space by a ``retriever`` of it, if it has not been asked as it is.
+
+    What is indexed is indexed, whether its embedder is to be had just now or not: without it the
+    space is asked another time.
+    """
+    space = ledger.active_space()
+    if space is None or cancelled() or not is_due(ledger, space):
+        return
+    from rag.store.passages import LedgerPassages
+
+    store = LedgerPassages(ledger, space)
+    try:
+        found = ask_all(ledger, retriever(space), store, report=report, cancelled=cancelled)
+    except (ModelError, SpaceMismatch) as error:
+        logger.warning("the library could not be asked about itself: %s", error)
+        return
+    if found is not None:
+        keep(ledger, space, found)
 
 
 def ask_all(
@@ -105,3 +168,12 @@ def _documents(ledger: Ledger) -> dict[str, str]:
         for path, row in ledger.files().items()
         if row.document_id
     }
+
+
+def _key(space: Space) -> str:
+    return f"calibration {space.id}"
+
+
+def _known(ledger: Ledger, space: Space) -> dict[str, Any] | None:
+    known: dict[str, Any] | None = json.loads(ledger.meta(_key(space)) or "null")
+    return known if known and known.get("method") == _METHOD else None

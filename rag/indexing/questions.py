@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from rag.evaluation.runs import OWN
-from rag.evaluation.sets import Question, TakenOut
 from rag.indexing.facts import KINDS, Fact, Kind, facts_of
 from rag.indexing.wording import worded
 from rag.odd_text import attempt
@@ -36,6 +34,69 @@ _PLACES = 3  # pages that say the same; more is a header, or is said everywhere
 _WORDS, _CHARACTERS = 8, 12  # of a question about a sentence
 _UNEVEN = 2  # times its share: what a document gives at most where others give too little
 _SHORT_TRACE = {"en": 16, "zh": 8}  # letters: shorter pieces stand in many documents
+
+
+OWN = "own"
+"""The name of the set of questions made from the person's own documents."""
+TakenOut = Literal["", "document", "pages"]
+"""What of ``documents[0]`` is hidden while the question is asked; then it has no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One row of a set. ``pages`` are physical and 1-based, and may be unknown (empty)."""
+
+    id: str
+    set: str  # the file's name without its ending
+    language: str
+    documents: tuple[str, ...]  # file names; the answer is in the first
+    text: str
+    answers: tuple[str, ...]  # any one is right
+    pages: tuple[int, ...]
+    answerable: bool
+    kind: str = ""
+    evidence: tuple[str, ...] = ()
+    taken_out: TakenOut = ""
+
+    def row(self) -> dict[str, Any]:
+        """Return it as a line of a set's file."""
+        return {
+            "id": self.id,
+            "set": self.set,
+            "lang": self.language,
+            "docs": list(self.documents),
+            "question": self.text,
+            "answers": list(self.answers),
+            "pages_1based": list(self.pages),
+            "answerable": self.answerable,
+            "type": self.kind,
+            "evidence": list(self.evidence),
+            **({"taken_out": self.taken_out} if self.taken_out else {}),
+        }
+
+
+def question_of(row: Mapping[str, Any], *, name: str) -> Question:
+    """Return what a line of a set's file holds.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is no such line.
+    """
+    taken_out: TakenOut = row.get("taken_out") or ""
+    if taken_out not in get_args(TakenOut):
+        raise ValueError(f"taken_out is {taken_out!r}, neither document nor pages")
+    return Question(
+        id=str(row["id"]),
+        set=name,
+        language=str(row["lang"]),
+        documents=tuple(row["docs"]),
+        text=str(row["question"]),
+        answers=tuple(str(answer) for answer in row["answers"]),
+        pages=tuple(int(page) for page in row.get("pages_1based") or ()),
+        answerable=bool(row.get("answerable", True)) and not taken_out,
+        kind=str(row.get("type") or ""),
+        evidence=tuple(str(text) for text in row.get("evidence") or ()),
+        taken_out=taken_out,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,11 +292,3 @@ def _is_clear(question: str, fact: Fact) -> bool:
     if fact.language == "zh":
         return sum(map(is_cjk, question)) >= _CHARACTERS
     return len(question.split()) >= _WORDS and not question.endswith((" the?", " of?", " a?"))
-
-
-def by_file(questions: Sequence[Question]) -> Mapping[str, int]:
-    """Return how many questions each document gave."""
-    found: dict[str, int] = {}
-    for question in questions:
-        found[question.documents[0]] = found.get(question.documents[0], 0) + 1
-    return found

@@ -1,11 +1,23 @@
-"""Which generator a machine gets when nobody chose one, and what a model needs to run."""
+"""Which model is used: chosen by a person, or by what a machine can do; what a model needs."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag.errors import ConfigError
 from rag.models.catalogue import Entry
 from rag.models.layout import Helpers, Layout, shelves
 from rag.models.room import Card
 from rag.models.subjects import subject_of_entry
+from rag.sizes import file_size
+from rag.variables import set_in, variable_of
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.config import Settings
+    from rag.models.store import ModelStore
 
 GPU_GENERATOR = "Qwen2.5-7B-Instruct"
 CPU_GENERATOR = "Qwen2.5-Coder-1.5B-Instruct-Q4_K_M"
@@ -65,3 +77,83 @@ def default_generator(*, free_vram_bytes: int | None, total_ram_bytes: int) -> s
     if free_vram_bytes is not None and free_vram_bytes >= GPU_BYTES:
         return GPU_GENERATOR
     return SMALL_GENERATOR if total_ram_bytes < SMALL_RAM_BYTES else CPU_GENERATOR
+
+
+def set_model(path: Path, section: str, name: str) -> None:
+    """Change one key of the settings file; every other line stays as it is.
+
+    Raises:
+        ConfigError: the file cannot be read, is not TOML, or cannot be written.
+    """
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        document = tomlkit.parse(path.read_text("utf-8") if path.is_file() else "")
+        if section not in document:
+            document.add(section, tomlkit.table())
+        document[section]["model"] = name  # type: ignore[index]  # a table, or the next line says
+        draft = path.with_name(f"{path.name}.tmp")
+        draft.write_text(tomlkit.dumps(document), "utf-8")
+        draft.replace(path)
+    except (OSError, UnicodeDecodeError, TOMLKitError, TypeError) as error:
+        raise ConfigError(
+            Text(f"{path} cannot be changed: {error}.", f"无法修改 {path}：{error}。"),
+            hint=Text(
+                f'Set it by hand: [{section}] model = "{name}"',
+                f'请手动设置：[{section}] model = "{name}"',
+            ),
+        ) from error
+
+
+def notes(entry: Entry, store: ModelStore, settings: Settings) -> list[Text]:
+    """Return what a person should know after the choice."""
+    found = []
+    section, size = entry.kind, file_size(entry.download_bytes)
+    if set_in(os.environ, key := f"{section}.model") is not None:
+        variable = variable_of(key)
+        found.append(
+            Text(
+                f"But {variable} is set in the environment, and it wins.",
+                f"注意：环境变量 {variable} 已设置，优先于设置文件。",
+            )
+        )
+    if section == "generator" and settings.generator.url:
+        found.append(
+            Text(
+                "But generator.url is set: the server there answers, and is asked for this name.",
+                "注意：generator.url 已设置，回答的是该服务器，会向它请求这个名称。",
+            )
+        )
+    if store.installed(entry.name) is None:
+        found.append(
+            Text(
+                f"It is not on this computer yet: `rag models pull {entry.name}` fetches it"
+                f" ({size}), or the next start does.",
+                f"本机还没有该模型：运行 `rag models pull {entry.name}` 下载"
+                f"（{size}），或在下次启动时自动下载。",
+            )
+        )
+    return [*found, *_meaning(entry, settings)]
+
+
+def _meaning(entry: Entry, settings: Settings) -> list[Text]:
+    """Return what choosing a model of this kind means for the library."""
+    if entry.kind == "embedder":
+        return [
+            Text(
+                "Run `rag rebuild`: until then the index that there is goes on being used.",
+                "请运行 `rag rebuild`；在此之前继续使用现有索引。",
+            )
+        ]
+    if entry.kind == "reranker":
+        passages = settings.reranker.passages
+        return [
+            Text(
+                f"It reads {passages} passages for each question (without a graphics card that "
+                'takes time); reranker.model = "" switches it off.',
+                f"每个问题它会读 {passages} 个段落（没有显卡时较慢）；"
+                "把 reranker.model 设为空即可关闭。",
+            )
+        ]
+    return []

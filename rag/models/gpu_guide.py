@@ -20,7 +20,8 @@ from rag.errors import ConfigError
 from rag.models.layout import Helpers, Subject
 from rag.models.plan import Plan, Wishes
 from rag.models.planner import plan
-from rag.models.room import GIB, Card, Room
+from rag.models.room import Card, Room
+from rag.sizes import GIB
 from rag.words import Text
 
 _BUILT_IN = Path(__file__).with_name("gpus.toml")

@@ -1,17 +1,24 @@
-"""Draws the guide to cards: one card with many models, one model on many cards, or both."""
+"""The guide to cards as tables, JSON and a chart: one card, one model, or many of both."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text as Styled
 
+from rag import charts
 from rag.models.gpu_guide import Gpu, Guide, Outlook
 from rag.models.plan_words import PRECISIONS
 from rag.words import Language, Text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _CARD = Text("card", "显卡")
 _MODEL = Text("model", "模型")
@@ -27,12 +34,15 @@ _PART, _NOT = Text("in part", "部分"), Text("no", "否")
 _NOTE = Text(
     "Speed: the most that the memory's bandwidth allows, every weight being read once for each"
     " token; real engines reach a part of it. Energy: at that speed and full power. Computed, not"
-    " measured; each card idle, 32 GB of main memory. Sources: rag/models/gpus.toml.",
+    " measured; each card idle, 32 GiB of main memory. Sources: rag/models/gpus.toml.",
     "速度：显存带宽允许的上限（每个 token 需读取一次全部权重），实际引擎只能达到其中一部分。"
-    "能耗：按该速度和满功率计算。均为计算值，未经实测；假设显卡空闲、内存 32 GB。"
+    "能耗：按该速度和满功率计算。均为计算值，未经实测；假设显卡空闲、内存 32 GiB。"
     "数据来源：rag/models/gpus.toml。",
 )
 MOST_ADVICE = 3
+WORTH = 1.5  # times the speed
+_COLOURS = {"none": "#1f5fae", "int8": "#7a6fb0", "nf4": "#2a9d8f", None: "#6b7785"}
+_WIDE, _ROW = 8.0, 0.2  # inches
 
 
 def drawn(
@@ -174,4 +184,75 @@ def _gains(outlook: Outlook, own: Outlook) -> list[tuple[str, Text]]:
     return gains
 
 
-WORTH = 1.5
+def as_values(guide: Guide, rows: Sequence[Sequence[Outlook]], mine: Gpu | None) -> dict[str, Any]:
+    """Return the outlooks as the JSON shows them."""
+    return {
+        "own": mine.name if mine else None,
+        "gpus": [
+            {
+                **asdict(row[0].gpu),
+                "formats": guide.formats_of(row[0].gpu),
+                "models": [_of(outlook) for outlook in row],
+            }
+            for row in rows
+        ],
+    }
+
+
+def _of(outlook: Outlook) -> dict[str, Any]:
+    plan = outlook.plan
+    return {
+        "model": plan.model,
+        "fits": outlook.whole,
+        "precision": plan.layout.precision,
+        "context_tokens": plan.layout.context_tokens,
+        "longest_context": plan.longest_context,
+        "kv_bits": plan.layout.kv_bits,
+        "layers_on_gpu": plan.layers_on_cards,
+        "layers": plan.subject.shape.layers,
+        "tokens_per_second_limit": outlook.tokens_per_second,
+        "wh_per_1000_tokens": outlook.wh_per_1000_tokens,
+    }
+
+
+def draw(file: Path, rows: Sequence[Sequence[Outlook]], mine: Gpu | None) -> None:
+    """Write a PNG: a panel a model, a bar for each card that holds all of it; or one card's."""
+    panels = _panels(rows)
+    figure, axes = charts.panels([len(bars) + 2 for _, bars in panels], width=_WIDE, row=_ROW)
+    for each, (title, bars) in zip(axes, panels, strict=False):
+        _draw_panel(each, title, bars, mine)
+    figure.suptitle("tokens/s that memory bandwidth allows at most (computed)", fontsize=9)
+    charts.save(figure, file)
+
+
+def _panels(rows: Sequence[Sequence[Outlook]]) -> list[tuple[str, list[tuple[str, Outlook]]]]:
+    """Return titles with their bars, fastest first; what does not fit whole has no bar."""
+    if len(rows) == 1:
+        bars = [(outlook.plan.model, outlook) for outlook in rows[0] if outlook.tokens_per_second]
+        return [(rows[0][0].gpu.name, _sorted(bars))]
+    panels = []
+    for column in zip(*rows, strict=True):
+        bars = [(outlook.gpu.name, outlook) for outlook in column if outlook.tokens_per_second]
+        if bars:
+            panels.append((column[0].plan.model, _sorted(bars)))
+    return panels
+
+
+def _sorted(bars: list[tuple[str, Outlook]]) -> list[tuple[str, Outlook]]:
+    return sorted(bars, key=lambda bar: -(bar[1].tokens_per_second or 0))
+
+
+def _draw_panel(
+    axes: Axes, title: str, bars: Sequence[tuple[str, Outlook]], mine: Gpu | None
+) -> None:
+    for row, (_, outlook) in enumerate(bars):
+        speed = outlook.tokens_per_second or 0
+        precision = outlook.plan.layout.precision
+        axes.barh(row, speed, height=0.7, color=_COLOURS[precision])
+        words = PRECISIONS[precision].en if precision else "GGUF"
+        axes.text(speed, row, f" {speed:.0f}  {words}", va="center", fontsize=6)
+    names = [f"{name} ◀" if mine and outlook.gpu == mine else name for name, outlook in bars]
+    axes.set_yticks(range(len(bars)), names, fontsize=6)
+    charts.as_rows(axes, len(bars), fontsize=6)
+    axes.margins(x=0.15)
+    axes.set_title(title, loc="left", fontsize=8)

@@ -1,18 +1,25 @@
-"""Draws the list of models so that it can be read at 80 columns."""
+"""The list of models: as values, and drawn so that it can be read at 80 columns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text as Styled
 
-from rag.cli.context import readable_bytes
+from rag.models.choice import default_generator, fits, needs_bytes, needs_gpu
+from rag.sizes import file_size, memory_size
 from rag.words import Language, Text
+
+if TYPE_CHECKING:
+    from rag.config import Settings
+    from rag.machine import MemoryReading
+    from rag.models.catalogue import Entry
+    from rag.models.store import ModelStore
 
 KINDS = {
     "generator": Text("Answering", "回答"),
@@ -27,6 +34,45 @@ USED, CHOSEN, HERE = (
     Text("installed", "已安装"),
 )
 NO_CARD, TOO_BIG = Text("no NVIDIA card", "无 NVIDIA 显卡"), Text("too big", "内存不足")
+
+
+def model_values(
+    entry: Entry, store: ModelStore, settings: Settings, machine: MemoryReading
+) -> dict[str, Any]:
+    """Return one model as ``rag models list --json`` shows it; the table draws the same."""
+    here = store.installation(entry.name)
+    chosen = {
+        "generator": settings.generator.model,
+        "embedder": settings.embedder.model,
+        "reranker": settings.reranker.model,
+    }[entry.kind]
+    ram, vram = machine.ram_total_bytes, machine.vram_total_bytes
+    if entry.kind == "generator" and settings.generator.server() is not None:
+        chosen = ""  # the server answers
+    if chosen == "auto":
+        free = None if vram is None else vram - (machine.vram_used_bytes or 0)
+        chosen = default_generator(free_vram_bytes=free, total_ram_bytes=ram)
+    return {
+        "name": entry.name,
+        "kind": entry.kind,
+        "engine": entry.engine,
+        "languages": list(entry.languages),
+        "licence": entry.licence,
+        "bytes": entry.bytes,
+        "download_bytes": entry.download_bytes,
+        "context_tokens": entry.context_tokens,
+        "gated": entry.gated,
+        "installed": here is not None,
+        "path": str(here.path(store.folder / entry.name)) if here else None,
+        "source": here.source if here else None,
+        "revision": here.revision if here else None,
+        "needs_bytes": needs_bytes(entry),
+        "needs": "vram" if needs_gpu(entry) else "ram",
+        "no_card": needs_gpu(entry) and vram is None,
+        "fits": fits(entry, ram_bytes=ram, vram_bytes=vram),
+        "in_use": entry.name.lower() == chosen.lower(),
+        "description": {"en": entry.description.en, "zh": entry.description.zh},
+    }
 
 
 def table(
@@ -73,7 +119,7 @@ def _cells(row: dict[str, Any], language: Language) -> tuple[Styled, str, str, S
     languages = ", ".join("50+" if code == "multilingual" else code for code in row["languages"])
     state, style = _state(row)
     said = Styled(state.say(language) if state else "", style=style)
-    return name, languages, readable_bytes(row["bytes"]), said
+    return name, languages, file_size(row["bytes"]), said
 
 
 def _state(row: dict[str, Any]) -> tuple[Text | None, str]:
@@ -87,7 +133,7 @@ def _state(row: dict[str, Any]) -> tuple[Text | None, str]:
 
 def _needs(row: dict[str, Any]) -> Text:
     """Return licence and need in one line; why a model does not fit is part of it."""
-    need = readable_bytes(row["needs_bytes"])
+    need = memory_size(row["needs_bytes"])
     memory = (
         Text(f"NVIDIA card with {need}", f" NVIDIA 显卡，显存 {need}")
         if row["needs"] == "vram"

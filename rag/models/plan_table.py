@@ -1,17 +1,21 @@
-"""Draws a plan: each memory with what lies in it, then the reasons."""
+"""A plan for people, for scripts and for the README: what lies in each memory, and why."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text as Styled
 
+from rag.models.footprint import kv_bytes_per_token
 from rag.models.plan import Plan
-from rag.models.plan_words import PARTS, PRECISIONS, gb, place_words
+from rag.models.plan_words import PARTS, PRECISIONS, place_words
 from rag.models.room import Room
+from rag.sizes import memory_size
 from rag.words import Language, Text
 
 _HEADERS = (Text("memory", "存储"), Text("part", "内容"), Text("size", "大小"))
@@ -27,12 +31,18 @@ def drawn(plan: Plan, room: Room, *, language: Language) -> RenderableType:
             continue
         place = place_words(shelf).say(language)
         for part, size in shelf.parts:
-            table.add_row(place, PARTS[part].say(language), gb(size))
+            table.add_row(place, PARTS[part].say(language), memory_size(size))
             place = ""
         total = Text(
-            f"of {gb(shelf.limit_bytes)} that may be used", f"可用 {gb(shelf.limit_bytes)}"
+            f"of {memory_size(shelf.limit_bytes)} that may be used",
+            f"可用 {memory_size(shelf.limit_bytes)}",
         )
-        table.add_row("", total.say(language), gb(shelf.bytes), style=_colour(fits=shelf.fits))
+        table.add_row(
+            "",
+            total.say(language),
+            memory_size(shelf.bytes),
+            style="green" if shelf.fits else "red",
+        )
     title = Styled(f"{plan.model} ({plan.engine})", style="bold")
     reasons = [Styled(f"· {reason.say(language)}") for reason in plan.reasons]
     end = [] if room.cards else [Styled(_NO_CARD.say(language), style="dim")]
@@ -45,8 +55,35 @@ _NO_CARD = Text(
 )
 
 
-def _colour(*, fits: bool) -> str:
-    return "green" if fits else "red"
+def as_values(found: Plan, room: Room) -> dict[str, Any]:
+    """Return a plan as the JSON shows it."""
+    layout = found.layout
+    return {
+        "model": found.model,
+        "engine": found.engine,
+        "fits": found.fits,
+        "precision": layout.precision,
+        "context_tokens": layout.context_tokens,
+        "longest_context": found.longest_context,
+        "kv_bits": layout.kv_bits,
+        "kv_bytes_per_token": kv_bytes_per_token(found.subject.shape, bits=layout.kv_bits),
+        "layers": found.subject.shape.layers,
+        "layers_on_gpus": list(layout.layers),
+        "embedder_on_gpu": layout.helpers_card,
+        "tokens_per_second_limit": found.tokens_per_second,
+        "memories": [
+            {
+                "name": shelf.name or "ram",
+                "free_bytes": shelf.free_bytes,
+                "limit_bytes": shelf.limit_bytes,
+                "needed_bytes": shelf.bytes,
+                "parts": dict(shelf.parts),
+            }
+            for shelf in found.shelves
+        ],
+        "gpus": [asdict(card) for card in room.cards],
+        "reasons": [{"en": reason.en, "zh": reason.zh} for reason in found.reasons],
+    }
 
 
 def as_markdown(plans: Sequence[tuple[str, Plan]]) -> str:
@@ -57,7 +94,7 @@ def as_markdown(plans: Sequence[tuple[str, Plan]]) -> str:
     ]
     for name, plan in plans:
         layout = plan.layout
-        held = " + ".join(gb(shelf.bytes) for shelf in plan.shelves if shelf.name) or "–"
+        held = " + ".join(memory_size(shelf.bytes) for shelf in plan.shelves if shelf.name) or "–"
         beside = "–" if layout.helpers_card is None else f"card {layout.helpers_card + 1}"
         cells = (
             name,

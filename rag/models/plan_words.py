@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rag.models.footprint import Precision
 from rag.models.layout import Layout, Part, Shelf, Subject, offloaded_bytes
+from rag.sizes import memory_size
 from rag.words import Text
 
 PRECISIONS: dict[Precision | None, Text] = {
@@ -22,13 +23,7 @@ PARTS: dict[Part, Text] = {
     "ocr": Text("text recognition", "文字识别"),
 }
 _RAM = Text("main memory", "内存")
-GB = 1e9
 FULL_KV_BITS = 16
-
-
-def gb(size: float) -> str:
-    """Return a size in GB, which are 1,000,000,000 bytes, as published sizes are."""
-    return f"{size / GB:.1f} GB"
 
 
 def place_words(shelf: Shelf) -> Text:
@@ -39,10 +34,14 @@ def place_words(shelf: Shelf) -> Text:
 def misfit(subject: Subject, layout: Layout, found: tuple[Shelf, ...], wanted: int) -> Text:
     """Say what did not fit."""
     worst = max(found, key=lambda shelf: shelf.bytes - shelf.limit_bytes)
-    what, need, there = _arrangement(subject, layout, wanted), gb(worst.bytes), worst.limit_bytes
+    what, need, there = (
+        _arrangement(subject, layout, wanted),
+        memory_size(worst.bytes),
+        worst.limit_bytes,
+    )
     return Text(
-        f"{what.en}: no, {need} needed, {gb(there)} there.",
-        f"{what.zh}：不行，需要 {need}，可用 {gb(there)}。",
+        f"{what.en}: no, {need} needed, {memory_size(there)} there.",
+        f"{what.zh}：不行，需要 {need}，可用 {memory_size(there)}。",
     )
 
 
@@ -51,8 +50,8 @@ def nothing_fits(subject: Subject, layout: Layout, found: tuple[Shelf, ...], wan
     short = sum(max(0, shelf.bytes - shelf.limit_bytes) for shelf in found)
     what = _arrangement(subject, layout, wanted)
     return Text(
-        f"{subject.name} does not fit: even {what.en} lacks {gb(short)}.",
-        f"{subject.name} 放不下：即使采用{what.zh}，仍缺 {gb(short)}。",
+        f"{subject.name} does not fit: even {what.en} lacks {memory_size(short)}.",
+        f"{subject.name} 放不下：即使采用{what.zh}，仍缺 {memory_size(short)}。",
     )
 
 
@@ -130,17 +129,17 @@ def _arrangement(subject: Subject, layout: Layout, wanted: int) -> Text:
 
 def _held(shelf: Shelf) -> Text:
     place = place_words(shelf)
-    en = " + ".join(f"{PARTS[part].en} {gb(size)}" for part, size in shelf.parts)
-    zh = " + ".join(f"{PARTS[part].zh} {gb(size)}" for part, size in shelf.parts)
-    total = gb(shelf.bytes)
+    en = " + ".join(f"{PARTS[part].en} {memory_size(size)}" for part, size in shelf.parts)
+    zh = " + ".join(f"{PARTS[part].zh} {memory_size(size)}" for part, size in shelf.parts)
+    total = memory_size(shelf.bytes)
     return Text(
-        f"{place.en}: {en} = {total} of {gb(shelf.limit_bytes)}.",
-        f"{place.zh}：{zh} = {total}，可用 {gb(shelf.limit_bytes)}。",
+        f"{place.en}: {en} = {total} of {memory_size(shelf.limit_bytes)}.",
+        f"{place.zh}：{zh} = {total}，可用 {memory_size(shelf.limit_bytes)}。",
     )
 
 
 def _slow(subject: Subject, layout: Layout, left: int) -> Text:
-    moved = gb(offloaded_bytes(subject, layout))
+    moved = memory_size(offloaded_bytes(subject, layout))
     if subject.engine == "llamacpp":
         return Text(
             f"{left} layers are computed by the processor, which is several times slower.",

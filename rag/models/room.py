@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rag.machine import MemoryReading
+from rag.sizes import GIB
 
-GIB = 1 << 30
 IDLE_SHARE = 0.97
 """Of a card that is only named: what a driver without a desktop leaves free. An assumption; for
 the machine at hand the free memory is read."""

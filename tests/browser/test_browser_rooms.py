@@ -152,10 +152,10 @@ def test_the_strip_tells_the_graphics_card_or_that_there_is_none(
 ) -> None:
     strip = browser_page.locator("#strip-readings")
     expect(strip).to_contain_text("no NVIDIA GPU")
-    expect(strip).to_contain_text("6.2 / 16.0 GB")
+    expect(strip).to_contain_text("6.2 / 16.0 GiB")
     expect(strip).to_contain_text("CPU 37 %")
     desk.change(memory=GPU)
-    expect(strip).to_contain_text("13.1 / 24.0 GB")
+    expect(strip).to_contain_text("13.1 / 24.0 GiB")
     expect(strip).to_contain_text("61 °C")
     expect(strip).to_contain_text("287 W")
     expect(strip).to_contain_text("GPU 74 %")

@@ -23,11 +23,12 @@ from rag import wiring
 from rag.config import load_settings
 from rag.evaluation.answers import SHORT
 from rag.evaluation.scoring import score_answer, tokens
-from rag.evaluation.sets import Question, load_sets
+from rag.evaluation.sets import load_sets
 from rag.factory import Factory
 from rag.generate.prompt import build_messages
 from rag.generate.refusal import is_refusal
 from rag.generate.sentences import split_prose
+from rag.indexing.questions import Question
 from rag.protocols import never
 from rag.retrieve.question import content_terms
 from rag.store.keeper import exact_index

@@ -21,9 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rag.evaluation.sets import Question, load_sets
+from rag.evaluation.sets import load_sets
 from rag.indexing import calibration as calibrating
-from rag.indexing.calibrated import kept, when_due
+from rag.indexing.calibration import kept, when_due
+from rag.indexing.questions import Question
 from rag.protocols import Embedder, never
 from rag.retrieve.calibration import UNKNOWN, Calibration, Trial
 from tests.bench.child import folder_argument

@@ -19,9 +19,10 @@ from pathlib import Path
 from random import Random
 
 from rag.evaluation.scoring import contains, tokens
-from rag.evaluation.sets import Question, load_sets
+from rag.evaluation.sets import load_sets
 from rag.generate.citations import Embed, Linker
 from rag.generate.sentences import split_prose
+from rag.indexing.questions import Question
 from rag.types import Passage, Sentence
 from tests.eval.measure_retrieval import PAGE_SETS, Bench, eval_folder
 from tests.eval.mutations import MUTATIONS, REPHRASINGS, namer, names_of

@@ -29,12 +29,9 @@ from typing import Any
 from rag import wiring
 from rag.config import load_settings
 from rag.evaluation.collections import Collection, Item, Query
-from rag.evaluation.intervals import intervals
-from rag.evaluation.outcomes import Outcome, of_texts, value
-from rag.evaluation.retrieval import measure_texts
+from rag.evaluation.figures import Outcome, intervals, of_texts, value
+from rag.evaluation.retrieval import Searching, index_texts, measure_texts
 from rag.evaluation.scoring import contains
-from rag.evaluation.searching import Searching
-from rag.evaluation.texts import index_texts
 from rag.factory import Factory
 from rag.generate.citations import Embed, link
 from rag.generate.prompt import build_messages

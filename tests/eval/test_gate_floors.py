@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.indexing.calibrated import kept
+from rag.indexing.calibration import kept
 from rag.retrieve.bert_embedder import BertEmbedder
 from rag.retrieve.calibration import UNKNOWN
 from rag.words import Language

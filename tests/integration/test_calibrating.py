@@ -11,7 +11,7 @@ from rag import wiring
 from rag.errors import DownloadFailed, OutOfMemory, RagError, SpaceMismatch
 from rag.factory import Factory
 from rag.indexing import calibration as calibrating
-from rag.indexing.calibrated import is_due, keep, kept, when_due
+from rag.indexing.calibration import is_due, keep, kept, when_due
 from rag.indexing.questions import questions_apart
 from rag.retrieve.calibration import Calibration
 from rag.retrieve.hashing import HashingEmbedder

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from rag.indexing.calibrated import keep
+from rag.indexing.calibration import keep
 from rag.retrieve.calibration import Calibration
 from rag.retrieve.cpu_engine import Speeds, this_machine
 from rag.store.jobs import Jobs

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 SOURCES = sorted([*ROOT.glob("rag/**/*.py"), *ROOT.glob("ui/**/*.py")])
-MODULE_LINES = 300
+MODULE_LINES = 500
 FUNCTION_LINES = 40
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from rag.benchmark.models import Wanted, sized, specs
 from rag.benchmark.rows import Row, RowSpec
 from rag.benchmark.run import MARK, Stopped, run_row
+from rag.benchmark.selection import Options, sized, specs
 from rag.cli import app
 from rag.config import GeneratorSettings
 from rag.models.store import ModelStore
@@ -140,7 +140,7 @@ def test_a_damaged_file_costs_its_row_and_a_sound_one_is_measured(tmp_path: Path
 
 def test_each_precision_of_a_checkpoint_is_a_row_of_its_own_size(tmp_path: Path) -> None:
     folder, store = llama_folder(tmp_path / "tiny"), ModelStore(tmp_path / "models")
-    rows = specs(Wanted(models=(str(folder),)), store, GeneratorSettings())
+    rows = specs(Options(models=(str(folder),)), store, GeneratorSettings())
     assert [row.spec.precision for row in rows] == ["fp32", "fp16", "bf16", "int8", "nf4"]
     made = {row.spec.precision: sized(row, narrow=True).sizes for row in rows}
     weights = {name: found.weights_bytes for name, found in made.items() if found}

@@ -91,7 +91,7 @@ def test_the_strip_says_it_in_a_few_words(language: Language) -> None:
     state = DeskState("ready", "M", None, None, None, None, 1, NO_GPU, None)
     fitting = Forecast(tokens=3123, window=4096, bytes=round(2.4 * GIB), fits=True)
     shown = strip_html(replace(state, forecast=fitting), language)
-    for part in ("3,100", "+2.4 GB", "4,096"):
+    for part in ("3,100", "+2.4 GiB", "4,096"):
         assert part in shown
     full = strip_html(replace(state, forecast=replace(fitting, fits=False)), language)
     assert ("not enough memory" if language == "en" else "内存不足") in full

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.evaluation.intervals import differences, intervals
-from rag.evaluation.outcomes import Outcome, Share
+from rag.evaluation.figures import Outcome, Share, differences, intervals
 
 
 def outcomes(figure: str, *shares: Share, name: str = "s") -> list[Outcome]:

@@ -192,6 +192,6 @@ def test_the_command_prints_a_line_for_each_card_and_who_holds_the_memory(tmp_pa
     assert "61 / 90 °C" in printed[1]
     assert "287 / 450 W" in printed[1]
     assert "held back by its power limit" in printed[1]
-    assert "weights 7.84 GB" in printed[2]
+    assert "weights 7.3 GiB" in printed[2]
     (alone,) = lines(Context(settings(tmp_path), "zh", None), NO_GPU)
     assert "没有 NVIDIA 显卡" in alone

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from rag.evaluation.answers import evenly, judge, measure_answers
-from rag.evaluation.sets import Question
+from rag.evaluation.figures import counted, of_answers, value
+from rag.indexing.questions import Question
 from rag.types import Answer, Evidence, Sentence, Verdict
 
 
@@ -56,15 +57,12 @@ def test_refusals_are_compared_with_the_questions_that_have_no_answer() -> None:
         refused = asked.text.startswith("refused")
         return answer("950", verdict="not_in_documents" if refused else "supported")
 
-    found = measure_answers("s", asked, ask).abstention()
-    assert (found.precision, found.recall, found.f1, found.questions) == (0.5, 0.5, 0.5, 2)
-    nothing = measure_answers("s", asked[3:], ask).abstention()
-    assert (nothing.precision, nothing.recall, nothing.f1, nothing.questions) == (
-        None,
-        None,
-        None,
-        0,
-    )
+    names = [f"abstention.{name}" for name in ("precision", "recall", "f1", "false_refusals")]
+    found = of_answers(measure_answers("s", asked, ask))
+    assert [value(found, name) for name in names] == [0.5, 0.5, 0.5, 0.5]
+    assert counted(found, "abstention.recall") == 2
+    nothing = of_answers(measure_answers("s", asked[3:], ask))
+    assert [value(nothing, name) for name in names] == [None, None, None, 0]
 
 
 def test_a_sample_comes_from_all_over_the_set_and_keeps_those_without_an_answer() -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from rag.benchmark.compare import compare, load_run
-from rag.benchmark.models import fitted
 from rag.benchmark.prompts import Prompt, quality_prompts, speed_prompts
 from rag.benchmark.rows import Limits, Reading, Row, RowSpec, Run, Sizes, row_json
-from rag.benchmark.timing import listen, time_answers
+from rag.benchmark.selection import fitted
+from rag.benchmark.worker import listen, time_answers
 from rag.charts import check
 from rag.errors import ConfigError
 from rag.evaluation.scoring import contains
@@ -177,7 +177,7 @@ def test_another_file_is_no_earlier_run(tmp_path: Path, text: str) -> None:
 
 
 def test_the_chart_is_a_picture_of_all_rows_that_ran(tmp_path: Path) -> None:
-    from rag.benchmark.chart import draw
+    from rag.benchmark.report import draw
 
     machine = {"processor": "电脑", "cores": 2, "gpu": None, "date": "2026-01-02"}
     rows = (row(5, 6, peak_bytes=10**9), replace(row(9), sizes=None), Row(SPEC))

@@ -6,9 +6,10 @@ import pytest
 
 from rag.evaluation.collections import Collection as Texts
 from rag.evaluation.collections import Item, Query
-from rag.evaluation.outcomes import of_texts, value
+from rag.evaluation.figures import of_pages, of_texts, value
 from rag.evaluation.retrieval import measure_pages, measure_texts
-from rag.evaluation.sets import Question, QuestionSet
+from rag.evaluation.sets import QuestionSet
+from rag.indexing.questions import Question
 from rag.types import Chunk, Passage
 
 
@@ -32,9 +33,10 @@ def test_each_question_is_asked_of_everything_and_of_its_own_document() -> None:
         QuestionSet("s", asked, {"needs_vision": 3}), search, documents={"a.pdf": "a", "b.pdf": "b"}
     )
     assert figures.ranks == {"shared": (3, 4, None), "single": (2, 2, None)}
-    assert figures.questions == 3
-    assert figures.hit("single", 5) == pytest.approx(2 / 3)
-    assert figures.mrr("shared") == pytest.approx((1 / 3 + 1 / 4) / 3)
+    outcomes = of_pages(figures)
+    assert len(outcomes) == 3
+    assert value(outcomes, "single.hit@5") == pytest.approx(2 / 3)
+    assert value(outcomes, "shared.mrr") == pytest.approx((1 / 3 + 1 / 4) / 3)
     assert figures.left_out == {"needs_vision": 3}
 
 

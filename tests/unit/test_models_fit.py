@@ -77,7 +77,7 @@ class Scripted(Factory):
 def test_the_plan_is_printed_with_its_parts_and_reasons(tmp_path: Path, language: Language) -> None:
     shown = run(tmp_path, LLAMA, "--vram", "24", language=language)
     assert shown.exit_code == 0, shown.exception
-    for word in ("7.2 GB", "3.4 GB", "NF4"):
+    for word in ("6.7 GiB", "3.1 GiB", "NF4"):
         assert word in shown.stdout
     assert ("weights" if language == "en" else "权重") in shown.stdout
 

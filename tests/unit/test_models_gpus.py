@@ -11,7 +11,6 @@ from typer.testing import CliRunner, Result
 
 from rag.cli.context import Context
 from rag.cli.models import app
-from rag.cli.models_gpus import own_card
 from rag.config import GeneratorSettings, ModelSettings, Settings
 from rag.errors import ConfigError
 from rag.factory import Factory
@@ -22,6 +21,7 @@ from rag.models.gpu_report import better
 from rag.models.plan import Wishes
 from rag.models.room import GIB
 from rag.models.subjects import helpers_of, subject_of_entry
+from rag.planning import own_card
 from rag.words import Language
 
 GUIDE = load_guide()

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from rag.evaluation.rephrase import keeps, rephrased
-from rag.evaluation.sets import Question
 from rag.indexing.facts import facts_of
-from rag.indexing.questions import make_questions
+from rag.indexing.questions import Question, make_questions
 from rag.indexing.wording import worded
 from rag.retrieve.hashing import HashingEmbedder
 from rag.store.passages import LedgerPassages

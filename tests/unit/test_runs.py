@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from rag.errors import ConfigError
-from rag.evaluation.outcomes import Outcome
+from rag.evaluation.figures import Outcome
 from rag.evaluation.runs import Run, compare, earlier, keep, load
-from rag.evaluation.sets import Question
+from rag.indexing.questions import Question
 from rag.retrieve.hashing import HashingEmbedder
 from rag.store.evaluations import list_evaluations
 from tests.libraries import PageLibrary

@@ -375,15 +375,15 @@ def test_the_state_is_one_word(values: dict[str, object], kind: str, word: str) 
 
 def test_the_strip_shows_what_can_be_read_and_leaves_out_the_rest() -> None:
     words = plain(strip_html(replace(READY, memory=GPU), "en"))
-    for part in ("13.1 / 24.0 GB", "model 9.2", "61 °C", "287 W", "GPU 74 %"):
+    for part in ("13.1 / 24.0 GiB", "model 9.2", "61 °C", "287 W", "GPU 74 %"):
         assert part in " ".join(words.split())
     bare = MemoryReading(1, 2, 4, vram_total_bytes=8 * 1024**3)
     words = " ".join(plain(strip_html(replace(READY, memory=bare), "en")).split())
-    assert "VRAM 0.0 / 8.0 GB" in words
+    assert "VRAM 0.0 / 8.0 GiB" in words
     assert "°C" not in words
     words = " ".join(plain(strip_html(READY, "zh")).split())
     assert "没有 NVIDIA 显卡" in words
-    assert "内存 6.2 / 16.0 GB" in words
+    assert "内存 6.2 / 16.0 GiB" in words
 
 
 def test_meters_never_leave_their_frame() -> None:

@@ -1,0 +1,397 @@
+"""The use cases of ``rag eval``: sets about PDFs, collections of texts, the person's own library.
+
+Sets and collections are indexed with the present settings in a library of their own. Every
+question is searched for and put to the gate before the model; a model is asked some of them, if
+that is wanted. What came of it is compared with an earlier run, and kept in the ledger.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rag.errors import ConfigError, StoreError
+from rag.evaluation import figures, library, runs
+from rag.evaluation.answers import AnswerFigures, Ask, evenly, measure_answers
+from rag.evaluation.figures import Outcome
+from rag.evaluation.library import MeasuredLibrary, Report, searching
+from rag.evaluation.runs import Comparison, Run
+from rag.evaluation.sets import QuestionSet, load_set, load_sets
+from rag.indexing.questions import OWN, Question, make_questions
+from rag.words import Text
+
+if TYPE_CHECKING:
+    from rag.config import Settings
+    from rag.protocols import TextGenerator
+    from rag.store.evaluations import EvaluationRow
+    from rag.store.ledger import Ledger
+    from rag.types import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is measured, and what is made of it."""
+
+    folder: Path | None = None
+    beir: bool = False
+    squad: Path | None = None
+    questions: Path | None = None
+    sets: tuple[str, ...] = ()  # none named: all
+    limit: int = 20  # answers a set
+    single: bool = False
+    answers: bool = True
+    own: bool = False
+    size: int = 100  # questions made
+    seed: int = 1
+    rephrase: bool = False
+    write: Path | None = None
+    compare: bool = False
+    against: str = ""
+    name: str = ""
+
+    @property
+    def source(self) -> Path:
+        """The folder or file that is measured.
+
+        Raises:
+            ConfigError: nothing is named.
+        """
+        found = self.squad or self.folder
+        if found is None:
+            raise ConfigError(
+                Text("Nothing is named to be measured.", "没有指定评测集。"),
+                hint=Text(
+                    "Name a folder with PDFs and questions/*.jsonl, a file with --squad, or --own"
+                    " for your own documents.",
+                    "请给出包含 PDF 和 questions/*.jsonl 的文件夹，用 --squad 指定文件，"
+                    "或用 --own 评测你自己的文档。",
+                ),
+            )
+        return found
+
+    @property
+    def source_name(self) -> str:
+        """What the runs over the source are kept under."""
+        return OWN if self.own else self.source.name
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What became of the questions."""
+
+    outcomes: Sequence[Outcome]
+    left_out: Mapping[str, Mapping[str, int]] | None = None
+    answered: Sequence[AnswerFigures] = ()
+    model: str | None = None
+    questions: Sequence[Question] = ()  # made for this run
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A run with what is shown beside it."""
+
+    run: Run
+    space: Mapping[str, Any]
+    model: str | None
+    comparison: Comparison | None = None
+    answered: Sequence[AnswerFigures] = ()
+    number: int = 0  # of the run in the ledger
+    unkept: Text | None = None  # why it could not be written there
+
+
+def measure(
+    settings: Settings, options: Options, *, report: Report, notify: Callable[[Text], None]
+) -> Measured:
+    """Measure what the options name; ``notify`` hears what a person should know before.
+
+    Raises:
+        RagError: there is nothing to measure, or nothing to compare it with.
+    """
+    if options.own:
+        with library.opened_own(settings, report=report, notify=notify) as own:
+            return _measure_own(own, options)
+    if options.squad is not None or options.beir:
+        return _measure_collection(settings, options, report)
+    return _measure_folder(settings, options, report)
+
+
+def list_runs(settings: Settings, options: Options) -> list[EvaluationRow]:
+    """Return the runs over a source, the latest first."""
+    from rag.store.evaluations import list_evaluations
+    from rag.store.ledger import Ledger
+
+    folder = settings.knowledge if options.own else library.folder_for(options.source)
+    file = settings.model_copy(update={"knowledge": folder}).data / "library.db"
+    if not file.is_file():
+        return []
+    ledger = Ledger(file, read_only=True)
+    try:
+        return list_evaluations(ledger, options.source_name)
+    finally:
+        ledger.close()
+
+
+def _measure_collection(settings: Settings, options: Options, report: Report) -> Measured:
+    """Measure retrieval of short texts."""
+    from rag.evaluation.collections import load_beir, load_squad
+    from rag.evaluation.retrieval import index_texts, measure_texts
+    from rag.protocols import never
+
+    source = options.source
+    collection = (
+        load_squad(source, questions=options.questions) if options.squad else load_beir(source)
+    )
+    with library.opened(settings, source, report=report) as (factory, ledger):
+        before = _earlier(ledger, options, [collection.name])
+        texts = library.for_texts(factory, ledger, report)
+        item_of = index_texts(
+            ledger, texts.engines, collection.items, report=report, cancelled=never
+        )
+        told = texts.told(collection.name)
+        found = measure_texts(collection, searching(texts), item_of=item_of, told=told)
+        return _finished(texts, Found(figures.of_texts(found)), before, options)
+
+
+def _measure_folder(settings: Settings, options: Options, report: Report) -> Measured:
+    """Measure retrieval of pages and, unless that is all, answers."""
+    source = options.source
+    chosen = _chosen(load_sets(source), options)  # what is wrong is said before any indexing
+    with library.opened(settings, source, report=report) as (factory, ledger):
+        before = _earlier(ledger, options, [found.name for found in chosen])
+        pages = library.brought(source, factory, ledger, report)
+        sets = _chosen(load_sets(source, read_by_ocr=_read_by_ocr(ledger)), options)
+        return _finished(pages, _measure_sets(pages, sets, options), before, options)
+
+
+def _measure_own(own: MeasuredLibrary, options: Options) -> Measured:
+    """Make questions, or take those of a file or of the run to compare with, and ask them."""
+    before = _earlier(own.ledger, options, [OWN])
+    questions = _own_questions(own, options, before)
+    if options.write is not None:
+        lines = (json.dumps(one.row(), ensure_ascii=False) for one in questions)
+        options.write.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    found = _measure_sets(own, [QuestionSet(OWN, tuple(questions), {})], options)
+    return _finished(own, replace(found, questions=questions), before, options)
+
+
+def _chosen(sets: Sequence[QuestionSet], options: Options) -> list[QuestionSet]:
+    known = [found.name for found in sets]
+    if unknown := [name for name in options.sets if name not in known]:
+        raise ConfigError(
+            Text(f"There is no set {unknown[0]}.", f"没有名为 {unknown[0]} 的评测集。"),
+            hint=Text(f"There are: {', '.join(known)}.", f"现有：{', '.join(known)}。"),
+        )
+    return [found for found in sets if not options.sets or found.name in options.sets]
+
+
+def _read_by_ocr(ledger: Ledger) -> set[str]:
+    rows = ledger.connection.execute(
+        "SELECT DISTINCT f.path FROM files f JOIN pages p ON p.document_id = f.document_id"
+        " WHERE p.state = 'ocr'"
+    )
+    return {Path(row[0]).name for row in rows}
+
+
+# ---- asking -------------------------------------------------------------------------------
+
+
+def _measure_sets(whole: MeasuredLibrary, sets: Sequence[QuestionSet], options: Options) -> Found:
+    """Search for every question; ask a model some of them, if that is wanted."""
+    from rag.evaluation.retrieval import measure_pages
+
+    documents, search = whole.documents(), searching(whole)
+    outcomes: list[Outcome] = []
+    with _without_what_is_taken_out(whole, sets, documents) as other:
+        hidden = searching(other)
+        for found in sets:
+            told = whole.told(found.name)
+            pages = measure_pages(found, search, documents=documents, told=told)
+            gated = [
+                (q, (hidden if q.taken_out else search).refuses(q.text)) for q in found.questions
+            ]
+            outcomes += figures.merged(figures.of_pages(pages), figures.of_gate(found.name, gated))
+        left_out = {
+            found.name: {str(reason): count for reason, count in found.left_out.items()}
+            for found in sets
+        }
+        if not options.answers:
+            return Found(outcomes, left_out)
+        answered, model = _answers(whole, other, sets, options)
+    shares = [one for each in answered for one in figures.of_answers(each)]
+    return Found(figures.merged(outcomes, shares), left_out, answered, model)
+
+
+@contextmanager
+def _without_what_is_taken_out(
+    whole: MeasuredLibrary, sets: Sequence[QuestionSet], documents: Mapping[str, str]
+) -> Iterator[MeasuredLibrary]:
+    """Give a copy of the library without what questions say is taken out; itself if nothing."""
+    from rag.store.reduced import Part, reduced
+
+    parts = [
+        Part(documents[q.documents[0]], q.pages if q.taken_out == "pages" else None)
+        for found in sets
+        for q in found.questions
+        if q.taken_out and q.documents and q.documents[0] in documents
+    ]
+    if not parts:
+        yield whole
+        return
+    with reduced(whole.ledger, parts) as ledger:
+        yield replace(whole, ledger=ledger)
+
+
+def _answers(
+    whole: MeasuredLibrary,
+    other: MeasuredLibrary,
+    sets: Sequence[QuestionSet],
+    options: Options,
+) -> tuple[list[AnswerFigures], str]:
+    generator = whole.factory.generator()
+    of_whole = _asker(whole, generator, single=options.single)
+    of_rest = of_whole if other is whole else _asker(other, generator, single=options.single)
+
+    def ask(question: Question) -> Answer:
+        return (of_rest if question.taken_out else of_whole)(question)
+
+    try:
+        found = [
+            measure_answers(
+                s.name, evenly(s.questions, options.limit), ask, told=whole.told(s.name)
+            )
+            for s in sets
+        ]
+    finally:
+        generator.close()
+    return found, generator.name
+
+
+def _asker(asked: MeasuredLibrary, generator: TextGenerator, *, single: bool) -> Ask:
+    from rag import wiring
+    from rag.store.keeper import exact_index
+    from rag.types import Finished
+
+    documents = asked.documents()
+    pipeline = wiring.pipeline(
+        asked.factory,
+        asked.ledger,
+        index=lambda space: exact_index(asked.ledger, space),
+        generator=lambda _: generator,
+    )
+
+    def ask(question: Question) -> Answer:
+        own = documents.get(question.documents[0]) if question.documents else None
+        scope = [own] if single and own else None
+        *_, last = pipeline.ask(question.text, documents=scope)
+        assert isinstance(last, Finished), "a stream of events ends with Finished"
+        return last.answer
+
+    return ask
+
+
+# ---- questions of the person's own documents ----------------------------------------------
+
+
+def _own_questions(
+    own: MeasuredLibrary, options: Options, before: EvaluationRow | None
+) -> Sequence[Question]:
+    """Return the questions to ask; those of an earlier run, so that both answer the same."""
+    if options.questions is not None:
+        return [replace(q, set=OWN) for q in load_set(options.questions).questions]
+    if before is not None:
+        known = own.documents()
+        kept = [q for q in runs.load(own.ledger, before).questions if q.documents[0] in known]
+        return kept or _nothing_to_ask(Text(
+            f"The documents that run {before.id} asked about are not there any more.",
+            f"第 {before.id} 次评测所问的文档已经不在了。",
+        ))  # fmt: skip
+    told = own.told("making questions")
+    made = make_questions(own.ledger, size=options.size, seed=options.seed, told=told)
+    if options.rephrase:
+        made = _rephrased(own, made)
+    return made or _nothing_to_ask(Text(
+        "Nothing in your documents can be asked about by rule: they hold too little text.",
+        "文档中的文字太少，无法按规则提出问题。",
+    ))  # fmt: skip
+
+
+def _nothing_to_ask(words: Text) -> NoReturn:
+    raise ConfigError(
+        words,
+        hint=Text(
+            "Add documents, or ask questions of your own with --questions FILE.",
+            "请添加文档，或用 --questions FILE 给出自己的问题。",
+        ),
+    )
+
+
+def _rephrased(own: MeasuredLibrary, questions: Sequence[Question]) -> list[Question]:
+    from rag.evaluation.rephrase import rephrased
+
+    documents = own.documents()
+
+    def page_text(file: str, page: int) -> str:
+        row = own.ledger.connection.execute(
+            "SELECT text FROM pages WHERE document_id = ? AND number = ?", (documents[file], page)
+        ).fetchone()
+        return str(row[0]) if row else ""
+
+    generator, told = own.factory.generator(), own.told("other words")
+    try:
+        return list(rephrased(questions, generator, page_text=page_text, told=told))
+    finally:
+        generator.close()
+
+
+# ---- earlier runs -------------------------------------------------------------------------
+
+
+def _earlier(ledger: Ledger, options: Options, sets: Sequence[str]) -> EvaluationRow | None:
+    """Return the run to compare with. Asked first: that there is none need not wait an hour.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if not options.compare and not options.against:
+        return None
+    return runs.earlier(ledger, options.source_name, named=options.against, sets=sets)
+
+
+def _finished(
+    measured: MeasuredLibrary, found: Found, before: EvaluationRow | None, options: Options
+) -> Measured:
+    """Compare what was found with the run before, and keep it.
+
+    What was measured is shown even if it cannot be kept.
+    """
+    run = Run(
+        options.source_name,
+        runs.settings_of(measured, model=found.model, single=options.single),
+        list(found.outcomes),
+        found.left_out or {},
+        tuple(found.questions),
+        name=options.name,
+    )
+    comparison = runs.compare(runs.load(measured.ledger, before), before, run) if before else None
+    unkept, number = None, 0
+    try:
+        number = _keep(measured, run)
+    except StoreError as error:
+        unkept = error.message
+    space = runs.space_values(measured)
+    return Measured(run, space, found.model, comparison, found.answered, number, unkept)
+
+
+def _keep(measured: MeasuredLibrary, run: Run) -> int:
+    """Write the run, also into a library that another process owns and this one only reads."""
+    from rag.store.ledger import Ledger
+
+    ledger = Ledger(measured.ledger.path)
+    try:
+        return runs.keep(ledger, run, documents=measured.documents())
+    finally:
+        ledger.close()
