@@ -7,7 +7,6 @@ for a job to end badly becomes one ``Fault``.
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import shutil
 import tempfile
@@ -25,6 +24,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from rag.errors import RagError
 from rag.ingest.guard import TOO_BIG, TOO_SLOW, Journal
+from rag.ingest.spawning import ApartContext
 from rag.ingest.tasks import start_worker
 from rag.protocols import Cancelled, never
 
@@ -155,7 +155,7 @@ class Crew:
                 max_workers=self.workers,
                 initializer=start_worker,
                 initargs=(self._niceness,),
-                context=multiprocessing.get_context("spawn"),
+                context=ApartContext(),
             )
         return self._pool
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +35,7 @@ from rag.types import Delta, Message
 from tests.pdfs import write_pdf
 
 T = TypeVar("T")
+ROOT = Path(__file__).parents[2]
 SENTENCE = "The lessee pays the heating costs of the house."
 ENVIRONMENT = {
     "RAGDESK_EMBEDDER__MODEL": "hashing",
@@ -226,3 +230,35 @@ def test_both_sides_fit_each_other() -> None:
     back.close()
     assert "".join(delta.text for delta in deltas) == SENTENCE
     assert sum(delta.tokens for delta in deltas) == len(SENTENCE.split())
+
+
+EXAMPLE = (ROOT / "examples" / "langchain_chain.py").read_text("utf-8")
+
+
+@pytest.mark.parametrize("started", ["file", "module", "command", "typed in", "notebook"])
+def test_the_example_runs_however_it_is_started(folder: Path, tmp_path: Path, started: str) -> None:
+    # nothing of it stands behind a guard: a worker that imported it would run it once more
+    source = f"print('begun')\n{EXAMPLE}"
+    (tmp_path / "example.py").write_text(source, "utf-8")
+    cell = "__file__ = 'cell'; exec(compile(open({path!r}).read(), '<cell>', 'exec'))"
+    started_as = {
+        "file": [str(tmp_path / "example.py")],
+        "module": ["-m", "example"],
+        "command": ["-c", source],
+        "typed in": ["-"],
+        "notebook": ["-c", cell.format(path=str(tmp_path / "example.py"))],
+    }
+    done = subprocess.run(
+        [sys.executable, *started_as[started]],
+        cwd=folder.parent,
+        env={**os.environ, **ENVIRONMENT, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
+        input=source if started == "typed in" else "",
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert SENTENCE in done.stdout
+    assert done.stdout.count("begun") == 1
