@@ -6,7 +6,6 @@ The screen only draws what it finds here.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -30,6 +29,8 @@ from rag.store.jobs import Jobs
 from rag.store.kept import KeptIndex, kept_index
 from rag.store.live_index import LiveIndex
 from rag.store.owner import Owner
+from rag.store.status import document_statuses, page_states
+from rag.supervisor import Part, Supervisor
 from rag.store.status import document_statuses, page_size
 from rag.types import Event, Finished, Message, Usage
 from rag.watch import MachineWatch
@@ -43,7 +44,12 @@ if TYPE_CHECKING:
     from rag.machine import Holder
     from rag.reading import AskMode
 
-logger = logging.getLogger(__name__)
+_MODEL = Text("Loading the model", "加载模型")
+_LIBRARY = Text("Reading the folder", "读取文件夹")
+_ERRANDS = Text("Removing and re-admitting documents", "移除或恢复文档")
+_WATCH = Text("Watching the folder", "监视文件夹")
+_AHEAD = Text("Reading ahead", "提前读取")
+_MACHINE = Text("Watching the machine", "监视本机状态")
 
 
 class Desk:
@@ -65,7 +71,7 @@ class Desk:
         )
         self._answering = Answering(self._factory, self._ledger, self._index, self._model)
         self._arbiter = Arbiter(idle=lambda: tidy(self._factory.allocator))
-        self._threads: list[threading.Thread] = []
+        self._supervisor = Supervisor(self._stopping)
         library = wiring.library(self._factory, self._ledger, index=self._index)
         self._jobs = Jobs(self._ledger)
         self._worker = LibraryWorker(
@@ -107,24 +113,21 @@ class Desk:
 
     def start(self) -> None:
         """Load the model, sync the folder and watch it, all in the background."""
-        for name, work in (
-            ("model", lambda: self._model.load(self._factory)),
-            ("library", self._worker.run),
-            ("errands", self._errands.run),
-            ("watch", self._worker.watch),
-            ("ahead", self._ahead.run),
-            ("machine", lambda: self.machine.run(self._stopping)),
+        for part in (
+            Part("model", _MODEL, lambda: self._model.load(self._factory), again=False),
+            Part("library", _LIBRARY, self._worker.run),
+            Part("errands", _ERRANDS, self._errands.run),
+            Part("watch", _WATCH, self._worker.watch),
+            Part("ahead", _AHEAD, self._ahead.run),
+            Part("machine", _MACHINE, lambda: self.machine.run(self._stopping)),
         ):
-            thread = threading.Thread(target=work, name=f"desk-{name}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+            self._supervisor.start(part)
 
     def close(self) -> None:
         """Stop the background work and let go of everything."""
         self._stopping.set()
         self._worker.wake()
-        for thread in self._threads:
-            thread.join(timeout=30)
+        self._supervisor.join(timeout_s=30)
         self._index.close()
         self._model.close()
         self._factory.close()
@@ -152,6 +155,7 @@ class Desk:
             lowered=self._factory.ladder.lowered,
             heat=self.machine.heat.note,
             forecast=self._answering.forecast(now, self._last_usage),
+            failures=self._supervisor.failures,
         )
 
     def documents(self) -> list[DocumentStatus]:

@@ -31,3 +31,4 @@ class DeskState:
     lowered: tuple[Text, ...] = ()  # what answers do without, for want of memory
     heat: Text | None = None  # why answers come with pauses
     forecast: Forecast | None = None  # of the next question, where a model is loaded here
+    failures: tuple[Text, ...] = ()  # background parts that do not work now, why, and a remedy

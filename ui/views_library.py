@@ -13,7 +13,7 @@ from rag.document_status import DocumentStatus
 from rag.ingest.passwords import LOCKED
 from rag.reasons import reason_text
 from rag.types import PAGE_STATES, SEARCHABLE
-from rag.words import Language
+from rag.words import Language, Text
 from ui.views import bar_html, icon, progress_words, stage_words, word
 from ui.words import say
 
@@ -172,18 +172,23 @@ def _mixed(document: DocumentStatus) -> bool:
 
 
 def sync_html(state: DeskState, language: Language) -> str:
-    """Return what a running sync does and how far it is; a failed one says why."""
+    """Return what a running sync does and how far it is; what failed says why."""
+    failed = "".join(_warning(failure, language) for failure in state.failures)
     progress = state.sync_progress
     if progress is None:
-        note = state.sync_note
-        warning = f'<p class="warn" role="alert">{escape(note.say(language))}</p>' if note else ""
-        return warning + _stale_html(state, language)
+        warning = _warning(state.sync_note, language) if state.sync_note else ""
+        return failed + warning + _stale_html(state, language)
     item = f'<span class="item">{escape(progress.item)}</span>' if progress.item else ""
     return (
-        f'<div class="sync" role="status"><b>{escape(stage_words(progress, language))}</b>{item}'
+        f'{failed}<div class="sync" role="status">'
+        f"<b>{escape(stage_words(progress, language))}</b>{item}"
         f'<span class="amount">{escape(progress_words(progress, language))}</span>'
         f"{bar_html(progress)}</div>"
     )
+
+
+def _warning(words: Text, language: Language) -> str:
+    return f'<p class="warn" role="alert">{escape(words.say(language))}</p>'
 
 
 def _stale_html(state: DeskState, language: Language) -> str:

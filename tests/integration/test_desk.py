@@ -94,6 +94,26 @@ def test_what_is_typed_is_read_ahead_as_it_will_be_asked(
     assert "Are pets allowed?" in ahead[-1][-1].content
 
 
+def test_a_part_that_fails_in_the_background_is_shown_and_the_app_goes_on(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(self: EchoGenerator, messages: Any, *, cancelled: Any) -> None:
+        raise KeyError("a bug of an engine")
+
+    monkeypatch.setattr(EchoGenerator, "prepare", prepare)
+    desk.start()
+    until(lambda: names(desk) == ["lease.pdf"] and desk.state().model_state == "ready")
+    assert desk.state().failures == ()
+    desk.typed(Draft("What is the monthly rent?"))
+    until(lambda: desk.state().failures)
+    (failure,) = desk.state().failures
+    assert "Reading ahead failed" in failure.en
+    assert "a bug of an engine" in failure.en
+    *_, done = desk.ask("What is the monthly rent?", cancelled=lambda: False)
+    assert isinstance(done, Finished)
+    assert "950" in done.answer.text
+
+
 def test_a_follow_up_over_the_same_passages_begins_as_the_prompt_before_it(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

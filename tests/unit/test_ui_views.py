@@ -407,6 +407,18 @@ def test_what_is_stale_is_said_with_its_cost_and_a_button(language: Language) ->
     assert 'data-do="rebuild"' not in sync_html(busy, language), "it is being done"
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("progress", [None, Progress("read", 1, 2, "documents")])
+def test_a_background_part_that_failed_is_said_whatever_else_goes_on(
+    language: Language, progress: Progress | None
+) -> None:
+    words = Text("Reading <ahead> failed.", "提前<读取>失败。")
+    shown = sync_html(replace(READY, failures=(words,), sync_progress=progress), language)
+    assert 'role="alert"' in shown
+    assert unescape(shown).count(words.say(language)) == 1
+    assert "<ahead>" not in shown
+
+
 def test_a_near_duplicate_is_pointed_out_in_its_row() -> None:
     status = DocumentStatus(
         "a" * 64, ("a.pdf",), "A", "en", {"text": 3}, "ready", None, alike=("b <1>.pdf",)
