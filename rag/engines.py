@@ -6,10 +6,12 @@ name, when a setting asks for it; so ``rag --help`` never loads torch.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
-from rag.errors import MissingDependency
+from rag.errors import MissingDependency, ModelError
 from rag.words import Text
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ ENGINES = {
 HASHING = "hashing"
 ECHO = "echo"
 URL = "url"
+_OURS = frozenset({"rag", "ui"})
+_INNOCENT = _OURS | sys.stdlib_module_names | {""}
 
 _PACKAGES = dict.fromkeys(("langchain_openai", "openai", "httpx2"), "ragdesk[openai]")
 """What to install for a module, where that is not the module's own name."""
@@ -62,13 +66,14 @@ def load(engine: str) -> Any:
 
     Raises:
         MissingDependency: a package the engine needs is not installed.
+        ModelError: a package is there, but it, or a shared library of it, is broken.
     """
     module, _, name = ENGINES[engine].partition(":")
     try:
         return getattr(import_module(module), name)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing in {"rag", "ui"}:
+        if missing in _OURS:
             raise
         package = _PACKAGES.get(missing, missing)
         raise MissingDependency(
@@ -81,3 +86,37 @@ def load(engine: str) -> Any:
                 f'请运行 `pip install "{package}"`，或选择其他引擎。',
             ),
         ) from error
+    except Exception as error:  # an import runs whatever code a package has
+        package = _package_at_fault(error)
+        if package is None:  # a bug of ours
+            raise
+        raise _broken(engine, package, error) from error
+
+
+def _package_at_fault(error: Exception) -> str | None:
+    """Return the package in which an import went wrong; ``None`` if in this program itself."""
+    found = error.name.partition(".")[0] if isinstance(error, ImportError) and error.name else ""
+    if found not in _INNOCENT:
+        return found
+    for frame, _ in walk_tb(error.__traceback__):
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if package in _OURS or package not in _INNOCENT:
+            found = package
+    return None if found in _INNOCENT else found
+
+
+def _broken(engine: str, package: str, error: Exception) -> ModelError:
+    detail = " ".join(str(error).split()) or type(error).__name__
+    return ModelError(
+        Text(
+            f"The engine '{engine}' needs the package '{package}', which is installed but "
+            f"cannot be loaded: {detail}",
+            f"引擎“{engine}”需要软件包“{package}”，它已安装但无法加载：{detail}",
+        ),
+        hint=Text(
+            f"Run `pip install --force-reinstall {package}`, install the system library that is "
+            "named above if there is one, or choose another engine.",
+            f"请运行 `pip install --force-reinstall {package}`，安装上面提到的系统库（如有），"
+            "或选择其他引擎。",
+        ),
+    )

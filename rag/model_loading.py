@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from rag.device import parts_of
-from rag.errors import RagError, ServerUnreachable
+from rag.errors import ModelError, RagError, ServerUnreachable
 from rag.types import Progress
 from rag.words import Text
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rag.machine import Holder
     from rag.protocols import TextGenerator
 
+logger = logging.getLogger(__name__)
 ModelState = Literal["none", "downloading", "loading", "ready", "failed"]
 _POLL_S = 0.1
 
@@ -50,20 +52,27 @@ class ModelLoading:
     def load(self, factory: Factory) -> None:
         """Fetch and load what the settings ask for; what goes wrong is kept for ``wait``."""
         self._factory = factory
+        loading = factory.settings.embedder.model
         try:
             # the small one first: syncing and searching wait for it
-            factory.embedder(factory.settings.embedder.model)
+            factory.embedder(loading)
             chosen = factory.chosen_generator()
-            self.name = chosen.model
+            self.name = loading = chosen.model
             self._generator = factory.generator(self._stopped)
             self.name = self._generator.name
             self.state = "ready"
         except RagError as error:
-            self._error = error
-            self.state = "failed"
-            self.note = Text(error.say("en"), error.say("zh"))
+            self._fail(error)
+        except BaseException as error:  # whatever it is, questions must not wait or seem cancelled
+            logger.exception("%s could not be loaded", loading)
+            self._fail(_unexpected(loading, error))
         finally:
             self._ended.set()
+
+    def _fail(self, error: RagError) -> None:
+        self._error = error
+        self.note = Text(error.say("en"), error.say("zh"))
+        self.state = "failed"
 
     def wait(self, cancelled: Callable[[], bool]) -> TextGenerator | None:
         """Return the model once it is there; ``None`` if nobody wants it any more.
@@ -101,3 +110,19 @@ class ModelLoading:
         """Free the weights."""
         if self._generator is not None:
             self._generator.close()
+
+
+def _unexpected(name: str, error: BaseException) -> ModelError:
+    """Say that loading ended in an error that no engine knows."""
+    detail = f"{type(error).__name__}: {error}"
+    found = ModelError(
+        Text(f"{name} could not be loaded: {detail}", f"无法加载 {name}：{detail}"),
+        hint=Text(
+            "Delete its files and run `rag models pull`, or choose another model from `rag models "
+            "list`; the terminal of the app shows the details.",
+            "请删除其文件并运行 `rag models pull`，或从 `rag models list` 中选择其他模型；"
+            "应用的终端里有详细信息。",
+        ),
+    )
+    found.__cause__ = error
+    return found

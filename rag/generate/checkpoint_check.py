@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from safetensors import SafetensorError
+from tokenizers import Tokenizer
 from transformers import CONFIG_MAPPING
 
+from rag.errors import RagError
 from rag.words import Text
 
 AGAIN = Text(
@@ -17,9 +21,39 @@ AGAIN = Text(
 )
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model")
 _NO_FAST_ATTENTION = "attention implementation"
+Part = Literal["config", "tokenizer", "weights"]
 
 
-def why_not_loaded(path: Path, error: Exception) -> tuple[Text, Text]:
+class BrokenPart(Exception):
+    """Something went wrong in a part of a checkpoint; its cause is what the library raised."""
+
+    def __init__(self, part: Part) -> None:
+        super().__init__(part)
+        self.part = part
+
+
+@contextmanager
+def part_of_checkpoint(part: Part) -> Iterator[None]:
+    """Have what a library raises say in which part it was raised.
+
+    Files from elsewhere end in any error at all: a list where the library expects an object is
+    an ``AttributeError``, a nonsensical number a ``ZeroDivisionError``, a tokenizer of another
+    version a bare ``Exception``.
+
+    Raises:
+        BrokenPart: from anything but our own errors, a missing package and a lack of memory.
+    """
+    try:
+        yield
+    except (RagError, ImportError, MemoryError):
+        raise
+    except Exception as error:
+        raise BrokenPart(part) from error
+
+
+def why_not_loaded(
+    path: Path, error: BaseException | None, part: Part = "weights"
+) -> tuple[Text, Text]:
     """Return why a folder could not be loaded, and a remedy."""
     config = _json(path / "config.json")
     if not isinstance(config, dict) or "model_type" not in config:
@@ -34,10 +68,43 @@ def why_not_loaded(path: Path, error: Exception) -> tuple[Text, Text]:
     if path.is_dir() and not present:
         return Text("its tokenizer.json is missing.", "缺少 tokenizer.json。"), AGAIN
     for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
-        if (path / name).is_file() and _json(path / name) is None:
+        if (path / name).is_file() and not isinstance(_json(path / name), dict):
             return _damaged(name)
-    detail = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-    return Text(detail, detail), AGAIN
+    return _unusable(_file_at_fault(path, error, part), error)
+
+
+def _file_at_fault(path: Path, error: BaseException | None, part: Part) -> str:
+    """Return the file that a library stumbled over, as far as can be told."""
+    if part == "tokenizer":
+        return "tokenizer_config.json" if _is_tokenizer(path / _TOKENIZERS[0]) else _TOKENIZERS[0]
+    # of the weights themselves the libraries complain in these; anything else comes from
+    # building the model by what its configuration says
+    if part == "weights" and isinstance(error, OSError | RuntimeError):
+        return "weights"
+    return "config.json"
+
+
+def _is_tokenizer(path: Path) -> bool:
+    try:
+        Tokenizer.from_file(str(path))
+    except Exception:  # noqa: BLE001 - the library raises nothing narrower
+        return not path.is_file()
+    return True
+
+
+def _unusable(file: str, error: BaseException | None) -> tuple[Text, Text]:
+    detail = next(iter(str(error).strip().splitlines()), "").strip(" .:")
+    if isinstance(error, LookupError):  # it says no more than the key
+        en, zh = f"{detail} is missing or not known", f"{detail} 缺失或无法识别"
+    else:
+        en, zh = detail, ""  # developers' English
+    return (
+        Text(
+            f"its {file} cannot be used{en and f' ({en})'}.",
+            f"它的 {file} 无法使用{zh and f'（{zh}）'}。",
+        ),
+        AGAIN,
+    )
 
 
 def _json(path: Path) -> Any:

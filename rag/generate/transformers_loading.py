@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from rag.errors import MissingDependency, ModelError, ModelMissing
-from rag.generate.checkpoint_check import AGAIN, why_not_loaded
+from rag.errors import MissingDependency, ModelError, ModelMissing, RagError
+from rag.generate.checkpoint_check import (
+    AGAIN,
+    BrokenPart,
+    part_of_checkpoint,
+    why_not_loaded,
+)
 from rag.generate.cpu_products import quicken
 from rag.generate.device_map import CPU
 from rag.generate.failures import cannot_load
@@ -41,8 +45,6 @@ TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>")
 """Tokens with which templates close a turn; some checkpoints name only another as their end."""
 
 _LOCAL = {"local_files_only": True, "trust_remote_code": False}
-_UNREADABLE = (OSError, ValueError, LookupError, RuntimeError, MemoryError, SafetensorError)
-"""What transformers raises for missing, damaged and unknown files, by kind of damage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,12 @@ def load_model(
         return _load(source, quantization=quantization, place=place, placement=placement)
     except ImportError as error:
         raise _needs_package(path, error) from error
-    except _UNREADABLE as error:
+    except RagError:
+        raise
+    except BrokenPart as broken:
+        why, hint = why_not_loaded(path, broken.__cause__, broken.part)
+        raise cannot_load(path, why, hint=hint) from broken.__cause__
+    except Exception as error:  # damaged files end in errors of every kind
         if not is_out_of_memory(error):
             why, hint = why_not_loaded(path, error)
             raise cannot_load(path, why, hint=hint) from error
@@ -103,9 +110,12 @@ def _load(
     placement: Placement | None,
 ) -> Loaded:
     path = Path(source)
-    config = AutoConfig.from_pretrained(source, **_LOCAL)
-    kept = check_kept_quantization(path, config)
-    tokenizer = AutoTokenizer.from_pretrained(source, **_LOCAL)
+    with part_of_checkpoint("config"):
+        config = AutoConfig.from_pretrained(source, **_LOCAL)
+        kept = check_kept_quantization(path, config)
+        window = int(config.get_text_config(decoder=True).max_position_embeddings)
+    with part_of_checkpoint("tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(source, **_LOCAL)
     template = _template(path, config, tokenizer)
     dtype = dtype_of(quantization, place)
     where = devices(placement, place, config)
@@ -119,9 +129,8 @@ def _load(
         model = _weights(source, config=config, quantization_config=quantizer, **options)
         if saved:
             saved.write(model)
-    window = config.get_text_config(decoder=True).max_position_embeddings
     quicken(model)
-    return Loaded(model.eval(), tokenizer, template, int(window))
+    return Loaded(model.eval(), tokenizer, template, window)
 
 
 def _saved(
@@ -146,7 +155,9 @@ def _read_saved(saved: SavedWeights, options: dict[str, Any]) -> Any | None:
     bitsandbytes_config("nf4", options["dtype"], spread=False)  # says if the package is missing
     try:
         return _weights(saved.path, **options)
-    except _UNREADABLE as error:
+    except ImportError:
+        raise
+    except Exception as error:
         if is_out_of_memory(error):
             raise
         logger.warning("kept weights cannot be read: %s", error)

@@ -115,7 +115,7 @@ def shape_of_config(config: Mapping[str, Any], *, name: str) -> Shape:
     special = FAMILIES[kind]
     try:
         heads = int(config["num_attention_heads"])
-        return Shape(
+        found = Shape(
             layers=int(config["num_hidden_layers"]),
             hidden=int(config["hidden_size"]),
             feed_forward=int(config["intermediate_size"]),
@@ -130,8 +130,18 @@ def shape_of_config(config: Mapping[str, Any], *, name: str) -> Shape:
             head_norms=special.get("head_norms", 0),
             query_norms=special.get("query_norms", 0),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise _incomplete(name, Text(f"{error}", f"{error}")) from error
+    except KeyError as error:
+        key = error.args[0]
+        why = Text(f"config.json lacks {key}", f"config.json 缺少 {key}")
+        raise _incomplete(name, why) from error
+    except (TypeError, ValueError) as error:
+        why = Text(f"a value in config.json is of no use: {error}", "config.json 中的值无效")
+        raise _incomplete(name, why) from error
+    if min(found.layers, found.hidden, found.heads, found.kv_heads) < 1:
+        raise _incomplete(
+            name, Text("a size in config.json is zero or less", "config.json 中的尺寸为零或负数")
+        )
+    return found
 
 
 def shape_of_gguf(header: Gguf, *, name: str) -> Shape:

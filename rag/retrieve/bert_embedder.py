@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from safetensors import SafetensorError
 
 from rag.cpu_dtype import cpu_dtype
 from rag.retrieve.bert_forward import BertForward
-from rag.retrieve.bert_shape import BertShape
+from rag.retrieve.bert_shape import WEIGHTS, BertShape
 from rag.retrieve.cpu_streams import CpuStreams
 from rag.retrieve.token_batches import ITEM_TOKENS, embed_by_length, unloadable
 from rag.retrieve.token_embedder import TokenEmbedder
@@ -49,8 +48,8 @@ class BertEmbedder(TokenEmbedder):
         assert shape is not None, "asked only of a model that suits"
         try:
             self._forward = BertForward(folder, shape, dtype=cpu_dtype())
-        except (KeyError, OSError, SafetensorError) as error:
-            raise unloadable(folder, error) from error
+        except Exception as error:  # a table of another size ends in any error at all
+            raise unloadable(folder, error, file=WEIGHTS) from error
         self._streams = CpuStreams()
         self._batch_tokens = (batch or BATCH) * ITEM_TOKENS
         super().__init__(

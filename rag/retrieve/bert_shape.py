@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 WEIGHTS = "model.safetensors"
+_UNKNOWN: list[dict[str, Any]] = [{"type": "unknown"}]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +39,31 @@ class BertShape:
         if not all(wanted):
             return None
         own = _read(folder / "sentence_bert_config.json").get("max_seq_length")
-        positions = int(config["max_position_embeddings"])
-        return cls(
-            hidden=int(config["hidden_size"]),
-            layers=int(config["num_hidden_layers"]),
-            heads=int(config["num_attention_heads"]),
-            epsilon=float(config["layer_norm_eps"]),
-            max_tokens=min(positions, int(own or positions)),
-        )
+        try:
+            positions = int(config["max_position_embeddings"])
+            return cls(
+                hidden=int(config["hidden_size"]),
+                layers=int(config["num_hidden_layers"]),
+                heads=int(config["num_attention_heads"]),
+                epsilon=float(config["layer_norm_eps"]),
+                max_tokens=min(positions, int(own or positions)),
+            )
+        except (LookupError, TypeError, ValueError):  # the engine that reads any kind tells why
+            return None
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return found
+    return found if isinstance(found, dict) else {}
 
 
 def _modules(folder: Path) -> list[dict[str, Any]]:
     try:
-        found: list[dict[str, Any]] = json.loads((folder / "modules.json").read_text("utf-8"))
+        found = json.loads((folder / "modules.json").read_text("utf-8"))
     except (OSError, ValueError):
-        return [{"type": "unknown"}]
-    return found
+        return _UNKNOWN
+    whole = isinstance(found, list) and all(isinstance(module, dict) for module in found)
+    return found if whole else _UNKNOWN

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
-from safetensors import SafetensorError
 from sentence_transformers import CrossEncoder
 
 from rag.errors import ModelError, OutOfMemory
 from rag.retrieve.on_card import Device, OnCard, choose_device, dtype_on, quiet
 from rag.retrieve.passage_text import lexical_text
+from rag.retrieve.token_ids import broken_file
 from rag.words import Text
 
 if TYPE_CHECKING:
@@ -85,13 +85,17 @@ class CrossEncoderReranker(OnCard):
             batch //= 2  # out here, where nothing refers to the tensors that were too many
 
     def _full(self) -> OutOfMemory:
-        return OutOfMemory(
-            Text("The GPU ran out of memory while reordering passages.", "重排段落时显存不足。"),
-            hint=Text(
-                "Set reranker.device to cpu, or lower reranker.passages.",
-                "请把 reranker.device 设为 cpu，或调低 reranker.passages。",
-            ),
-        )
+        return _full()
+
+
+def _full() -> OutOfMemory:
+    return OutOfMemory(
+        Text("The GPU ran out of memory while reordering passages.", "重排段落时显存不足。"),
+        hint=Text(
+            "Set reranker.device to cpu, or lower reranker.passages.",
+            "请把 reranker.device 设为 cpu，或调低 reranker.passages。",
+        ),
+    )
 
 
 def _load(folder: Path, *, device: str) -> CrossEncoder:
@@ -104,8 +108,13 @@ def _load(folder: Path, *, device: str) -> CrossEncoder:
                 max_length=MOST_TOKENS,
                 model_kwargs={"dtype": dtype_on(device)},
             )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise _unloadable(folder, str(error)) from error
+    except ImportError:
+        raise
+    except torch.OutOfMemoryError as error:
+        raise _full() from error
+    except Exception as error:  # damaged files end in errors of every kind
+        why = f"{broken_file(folder)}: {error}"
+        raise _unloadable(folder, why) from error
     if model.num_labels != 1:
         raise _unloadable(folder, f"it gives {model.num_labels} scores for a pair instead of one")
     return model.eval()

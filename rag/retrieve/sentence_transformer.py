@@ -18,7 +18,7 @@ from rag.retrieve.cpu_streams import CpuStreams
 from rag.retrieve.on_card import Device, OnCard, choose_device, dtype_on, quiet
 from rag.retrieve.token_batches import ITEM_TOKENS, Run, embed_by_length, unloadable
 from rag.retrieve.token_embedder import TokenEmbedder
-from rag.retrieve.token_ids import Plain
+from rag.retrieve.token_ids import Plain, broken_file
 from rag.words import Text
 
 if TYPE_CHECKING:
@@ -142,6 +142,10 @@ def _load(folder: Path, *, device: str) -> SentenceTransformer:
                 local_files_only=True,
                 model_kwargs={"dtype": dtype_on(device)},
             )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise unloadable(folder, error) from error
+    except ImportError:
+        raise
+    except torch.OutOfMemoryError as error:
+        raise _full() from error
+    except Exception as error:  # damaged files end in errors of every kind
+        raise unloadable(folder, error, file=broken_file(folder)) from error
     return model.eval()

@@ -118,12 +118,19 @@ def _too_long(tokens: int, limit: int) -> ModelError:
     )
 
 
-def unloadable(folder: Path, error: Exception) -> ModelError:
-    """Return what a person is told when a model's files are of no use."""
+def unloadable(folder: Path, error: Exception, *, file: str = "") -> ModelError:
+    """Return what a person is told when a model's files are of no use.
+
+    ``file`` is the one at fault; empty where the library does not let that be told.
+    """
+    missing = (
+        " is missing" if isinstance(error, LookupError) else ""
+    )  # it says no more than the key
+    detail = f"{file}: {error}{missing}" if file else str(error)
     return ModelError(
         Text(
-            f"The embedding model in {folder} cannot be loaded: {error}",
-            f"无法加载 {folder} 里的向量模型：{error}",
+            f"The embedding model in {folder} cannot be loaded: {detail}",
+            f"无法加载 {folder} 里的向量模型：{detail}",
         ),
         hint=Text("Delete that folder and pull the model again.", "请删除该文件夹并重新下载模型。"),
     )

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
 from rag.freed_memory import give_back
+from rag.retrieve.bert_shape import WEIGHTS
 from rag.retrieve.token_batches import unloadable
 
 _SPACE = "▁"
@@ -41,12 +43,26 @@ def load_token_ids(folder: Path) -> TokenIds:
     file = folder / "tokenizer.json"
     try:
         found = _unigram(json.loads(file.read_text("utf-8")))
-    except (OSError, ValueError) as error:
-        raise unloadable(folder, error) from error
-    if found is None:
-        return Plain(Tokenizer.from_file(str(file)))
+        if found is None:
+            return Plain(Tokenizer.from_file(str(file)))
+    except Exception as error:  # the libraries raise nothing narrower for what is no tokenizer
+        raise unloadable(folder, error, file=file.name) from error
     give_back()  # the file as it was read is larger than what is kept of it
     return found
+
+
+def broken_file(folder: Path) -> str:
+    """Return which file of a model is likely at fault, after a library failed to load it."""
+    try:
+        Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception:  # noqa: BLE001 - the library raises nothing narrower
+        return "tokenizer.json"
+    try:
+        with safe_open(folder / WEIGHTS, framework="np") as weights:
+            weights.keys()
+    except (OSError, SafetensorError):
+        return WEIGHTS
+    return "config.json"
 
 
 class Plain:

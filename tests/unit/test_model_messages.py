@@ -23,7 +23,7 @@ import torch
 
 from rag.config import GeneratorSettings, ModelSettings, Settings
 from rag.engines import load
-from rag.errors import RagError
+from rag.errors import ModelError, RagError
 from rag.factory import Factory
 from rag.models.catalogue import Entry, File, Hub
 from rag.models.hub import HubSource
@@ -282,6 +282,64 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "tokenizer missing": lambda folder: (folder / "tokenizer.json").unlink(),
     "tokenizer cut off": lambda folder: _cut(folder / "tokenizer.json"),
 }
+
+
+def _edit(name: str, **values: object) -> Callable[[Path], object]:
+    """Return what changes values of a file of the folder, which stays JSON."""
+
+    def edit(folder: Path) -> None:
+        written = json.loads((folder / name).read_text("utf-8"))
+        (folder / name).write_text(json.dumps({**written, **values}), "utf-8")
+
+    return edit
+
+
+NONSENSE: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "tokenizer of an unknown kind": (
+        "tokenizer.json",
+        _edit("tokenizer.json", model={"type": "Abacus"}),
+    ),
+    "tokenizer is empty": (
+        "tokenizer.json",
+        lambda folder: (folder / "tokenizer.json").write_text("{}", "utf-8"),
+    ),
+    "tokenizer is a list": (
+        "tokenizer.json",
+        lambda folder: (folder / "tokenizer.json").write_text("[]", "utf-8"),
+    ),
+    "tokenizer's settings are a list": (
+        "tokenizer_config.json",
+        lambda folder: (folder / "tokenizer_config.json").write_text("[]", "utf-8"),
+    ),
+    "tokenizer's settings have a number for a token": (
+        "tokenizer_config.json",
+        _edit("tokenizer_config.json", added_tokens_decoder={"7": 1}),
+    ),
+    "generation settings are a list": (
+        "generation_config.json",
+        lambda folder: (folder / "generation_config.json").write_text("[]", "utf-8"),
+    ),
+    "unknown rope": ("config.json", _edit("config.json", rope_parameters={"rope_type": "hemp"})),
+    "unknown activation": ("config.json", _edit("config.json", hidden_act="explode")),
+    "no heads": ("config.json", _edit("config.json", num_attention_heads=0, head_dim=None)),
+    "size is a word": ("config.json", _edit("config.json", hidden_size="wide")),
+    "window is null": ("config.json", _edit("config.json", max_position_embeddings=None)),
+    "unknown number format": ("config.json", _edit("config.json", dtype="float99")),
+    "precision is a word": ("config.json", _edit("config.json", quantization_config="low")),
+}
+
+
+@pytest.mark.parametrize(("file", "spoil"), NONSENSE.values(), ids=NONSENSE)
+def test_a_file_of_a_folder_that_is_json_but_makes_no_sense_is_named(
+    folder: Path, file: str, spoil: Callable[[Path], object]
+) -> None:
+    spoil(folder)
+    error = answering(folder.parent, str(folder), quantization="none", device="cpu")
+    assert isinstance(error, ModelError)
+    says(error, name=MODEL)
+    assert file in error.message.en
+    assert file in error.message.zh
+    assert "rag models pull" in error.hint.en
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
