@@ -87,10 +87,10 @@ def load(engine: str) -> Any:
             ),
         ) from error
     except Exception as error:  # an import runs whatever code a package has
-        package = _package_at_fault(error)
-        if package is None:  # a bug of ours
+        culprit = _package_at_fault(error)
+        if culprit is None:  # a bug of ours
             raise
-        raise _broken(engine, package, error) from error
+        raise _broken(engine, culprit, error) from error
 
 
 def _package_at_fault(error: Exception) -> str | None:
