@@ -12,16 +12,15 @@ import logging
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from langsmith import tracing_context
 
 from rag.errors import RagError
 from rag.generate.failures import failed, prompt_too_long, unloaded
 from rag.generate.langchain_count import Count, count_of, messages_of
-from rag.generate.langchain_loop import Loop, Task, Work
-from rag.generate.streaming import Stopped
+from rag.generate.langchain_loop import Loop, Work
+from rag.generate.streaming import Bridge, Stopped
 from rag.generate.templates import plain_turns
 from rag.types import Delta, FinishReason, Message
 
@@ -123,13 +122,15 @@ class LangChainGenerator:
         room = min(max_tokens, self.context_tokens - spent)
         turns = messages_of(plain_turns(messages))
         answer = _Answer(turns, room, self._kwargs(room, temperature))
-        task = self._loop.submit(lambda: self._ask(answer))
-        if task is None:
+        cancel = self._loop.submit(lambda: self._ask(answer), answer.bridge)
+        if cancel is None:
             raise unloaded(self.name)
         try:
-            yield from self._received(answer, task, cancelled)
+            yield from self._received(answer, cancelled)
+        except asyncio.CancelledError:  # it was closed meanwhile
+            raise unloaded(self.name) from None
         finally:
-            task.cancel()
+            cancel()
 
     def prepare(self, messages: Sequence[Message], *, cancelled: Stopped) -> None:
         """Do nothing: what is still being typed is not sent to a server that others share."""
@@ -144,29 +145,19 @@ class LangChainGenerator:
     def _kwargs(self, room: int, temperature: float) -> dict[str, Any]:
         return {"max_tokens": room, "temperature": temperature, **dict(self._manners.kwargs)}
 
-    def _received(self, answer: _Answer, task: Task, cancelled: Stopped) -> Iterator[Delta]:
+    def _received(self, answer: _Answer, cancelled: Stopped) -> Iterator[Delta]:
         """Hand on what arrives, until the end, an error or a cancel."""
-        while True:
+        for delta in answer.bridge.ticks(_POLL_S):
             if cancelled():
                 yield Delta("", 0, "cancelled")
                 return
-            try:
-                delta = answer.outbox.get(timeout=_POLL_S)
-            except Empty:
-                if task.ended and answer.outbox.empty():
-                    self._raise(task.error)
-                continue
-            yield delta
-            if delta.finish is not None:
-                return
+            if delta is not None:
+                yield delta
 
-    def _raise(self, error: BaseException | None) -> NoReturn:
-        """Raise what ended an answer before its end came."""
+    def _explained(self, error: Exception) -> RagError:
         if isinstance(error, RagError):
-            raise error
-        if error is None or isinstance(error, asyncio.CancelledError):  # it was closed meanwhile
-            raise unloaded(self.name) from None
-        raise (self._manners.explain(error) or failed(self.name, str(error))) from error
+            return error
+        return self._manners.explain(error) or failed(self.name, str(error))
 
     async def _ask(self, answer: _Answer) -> None:
         with tracing_context(enabled=False):
@@ -175,7 +166,10 @@ class LangChainGenerator:
                     await self._stream_into(answer)
                 except Exception as error:
                     if pause is None or answer.begun or not self._manners.lost(error):
-                        raise
+                        explained = self._explained(error)
+                        if explained is error:
+                            raise
+                        raise explained from error
                     logger.info("%s: the connection was lost; trying again", self.name)
                     await asyncio.sleep(pause)
                 else:
@@ -199,7 +193,7 @@ class _Answer:
     def __init__(self, turns: list[BaseMessage], room: int, kwargs: dict[str, Any]) -> None:
         self.turns = turns
         self.kwargs = kwargs
-        self.outbox: SimpleQueue[Delta] = SimpleQueue()
+        self.bridge: Bridge[Delta] = Bridge()
         self.begun = False
         self._room = room
         self._pieces = 0  # with text; a server sends one for each token
@@ -225,7 +219,7 @@ class _Answer:
         self.begun = True
         self._pieces += 1
         if self._pieces <= self._room:
-            self.outbox.put(Delta(str(text), 1))
+            self.bridge.put(Delta(str(text), 1))
 
     def end(self, *, says_why: bool) -> None:
         """Close the answer; the last delta sets its count of tokens right.
@@ -241,4 +235,4 @@ class _Answer:
             self._finish = "stop"
         shown = min(self._pieces, self._room)
         rest = max(0, min(self._reported or 0, self._room) - shown)
-        self.outbox.put(Delta("", rest, self._finish))
+        self.bridge.put(Delta("", rest, self._finish))

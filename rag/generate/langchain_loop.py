@@ -6,50 +6,14 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
+from typing import TypeVar
 
+from rag.generate.streaming import Bridge
+
+T = TypeVar("T")
 Work = Callable[[], Coroutine[None, None, None]]
 
 _PATIENCE_S = 2.0  # with what was told to end, before going on without it
-
-
-class Task:
-    """One piece of work on the loop, as other threads see it."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, work: Work) -> None:
-        self._loop = loop
-        self._ended = threading.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._work = work
-        self.error: BaseException | None = None
-        # in a context of its own: what the caller has switched on, such as tracing, stays out
-        loop.call_soon_threadsafe(self._start, context=Context())
-
-    @property
-    def ended(self) -> bool:
-        """Whether it is over; ``error`` is what it raised."""
-        return self._ended.is_set()
-
-    def cancel(self) -> None:
-        """End it, and wait until its connection is closed."""
-        if self.ended:
-            return
-        try:
-            self._loop.call_soon_threadsafe(self._cancel)
-        except RuntimeError:  # the loop has ended, and this with it
-            return
-        self._ended.wait(_PATIENCE_S)
-
-    def _start(self) -> None:
-        self._task = self._loop.create_task(self._work())
-        self._task.add_done_callback(self._note)
-
-    def _cancel(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-
-    def _note(self, task: asyncio.Task[None]) -> None:
-        self.error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        self._ended.set()
 
 
 class Loop:
@@ -62,8 +26,11 @@ class Loop:
         self._running: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
         self.closed = False
 
-    def submit(self, work: Work) -> Task | None:
-        """Start ``work``; ``None`` if the loop was stopped."""
+    def submit(self, work: Work, bridge: Bridge[T]) -> Callable[[], None] | None:
+        """Start ``work``, which fills ``bridge``; ``None`` if the loop was stopped.
+
+        What is returned ends the work, and waits until its connection is closed.
+        """
         with self._guard:
             if self.closed:
                 return None
@@ -72,7 +39,7 @@ class Loop:
                 thread = threading.Thread(target=_run, args=(loop,), name="langchain", daemon=True)
                 thread.start()
                 self._running = loop, thread
-            return Task(self._running[0], work)
+            return _begin(self._running[0], work, bridge)
 
     def stop(self) -> None:
         """Cancel what runs, and end the thread."""
@@ -103,3 +70,28 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
         loop.close()
+
+
+def _begin(loop: asyncio.AbstractEventLoop, work: Work, bridge: Bridge[T]) -> Callable[[], None]:
+    tasks: list[asyncio.Task[None]] = []
+
+    def start() -> None:
+        tasks.append(loop.create_task(work()))
+        tasks[0].add_done_callback(note)
+
+    def note(task: asyncio.Task[None]) -> None:
+        cancelled = task.cancelled()
+        error = None if cancelled else task.exception()
+        bridge.end(asyncio.CancelledError() if cancelled and not bridge.abandoned else error)
+
+    def cancel() -> None:
+        bridge.abandon(0)
+        try:
+            loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
+        except RuntimeError:  # the loop has ended, and this with it
+            return
+        bridge.abandon(_PATIENCE_S)
+
+    # in a context of its own: what the caller has switched on, such as tracing, stays out
+    loop.call_soon_threadsafe(start, context=Context())
+    return cancel

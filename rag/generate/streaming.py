@@ -1,61 +1,93 @@
-"""Reads a blocking producer as an iterator: its errors arrive, and it stops when abandoned.
+"""The bridge from a producer elsewhere to an iterator here.
 
-This module knows nothing about models. Items are whatever the producer emits.
+The producer runs in a thread, or on an event loop. Its errors arrive, waiting for it can be
+interrupted, and it stops when nobody reads any more. This module knows nothing about models:
+items are whatever the producer emits.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from queue import Empty, Full, Queue
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 Stopped = Callable[[], bool]
+Produce = Callable[[Callable[[T], None], Stopped], None]
+"""``produce(emit, stopped)``; it ends soon once ``stopped()`` is true."""
 
 logger = logging.getLogger(__name__)
 
-_QUEUE_ITEMS = 64  # a reader that lags further behind holds the producer up
+_WAITING_ITEMS = 64  # a reader that lags further behind holds a producer in a thread up
 _POLL_S = 0.1  # how often a blocked side looks whether the other is still there
 _PATIENCE_S = 2.0  # with a producer that was told to stop, before going on without it
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
-    error: BaseException | None
-
-
-class _Pipe(Generic[T]):
-    """One way from a producer to a reader, who may leave at any time."""
+class Bridge(Generic[T]):
+    """One way from one producer to one reader, who may leave at any time."""
 
     def __init__(self) -> None:
-        self.abandoned = threading.Event()
-        self._items: Queue[T | _End] = Queue(maxsize=_QUEUE_ITEMS)
+        self._items: deque[T] = deque()
+        # reentrant: a reader that is dropped may be collected in the producer's own thread,
+        # while that holds the lock
+        self._changed = threading.Condition(threading.RLock())
+        self._ended = False
+        self._error: BaseException | None = None
+        self.abandoned = False
 
-    def send(self, item: T | _End) -> None:
+    def emit(self, item: T) -> None:
         """Wait for room, as long as somebody reads; else drop the item."""
-        while not self.abandoned.is_set():
-            try:
-                self._items.put(item, timeout=_POLL_S)
-            except Full:
-                continue
-            return
+        with self._changed:
+            while len(self._items) >= _WAITING_ITEMS and not self.abandoned:
+                self._changed.wait(_POLL_S)
+            self.put(item)
 
-    def receive(self) -> T | _End:
-        """Wait for an item, in slices: Windows delivers Ctrl-C only between them."""
+    def put(self, item: T) -> None:
+        """Hand over an item without waiting, as an event loop must."""
+        with self._changed:
+            if not self.abandoned:
+                self._items.append(item)
+                self._changed.notify_all()
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Say that nothing more comes; ``error`` is raised to the reader after the items."""
+        with self._changed:
+            if error is not None and self.abandoned:
+                logger.warning("a generation failed after its reader had left", exc_info=error)
+            self._error = error
+            self._ended = True
+            self._changed.notify_all()
+
+    def ticks(self, tick_s: float) -> Generator[T | None]:
+        """Yield the items, and ``None`` whenever ``tick_s`` passed without one, until the end.
+
+        Waiting is sliced by these: Windows delivers Ctrl-C only in between.
+        """
         while True:
-            try:
-                return self._items.get(timeout=_POLL_S)
-            except Empty:
-                continue
+            with self._changed:
+                arrived = self._changed.wait_for(lambda: self._items or self._ended, tick_s)
+                item = self._items.popleft() if self._items else None
+                self._changed.notify_all()
+            if item is not None or not arrived:
+                yield item
+            elif self._error is not None:
+                raise self._error
+            else:
+                return
+
+    def abandon(self, patience_s: float) -> bool:
+        """Tell the producer that nobody reads; return whether it ended within ``patience_s``."""
+        with self._changed:
+            self.abandoned = True
+            self._items.clear()
+            self._changed.notify_all()
+            return bool(self._changed.wait_for(lambda: self._ended, patience_s))
 
 
-def iterate(
-    produce: Callable[[Callable[[T], None], Stopped], None], *, cancelled: Stopped
-) -> Generator[T]:
+def iterate(produce: Produce[T], *, cancelled: Stopped) -> Generator[T]:
     """Run ``produce(emit, stopped)`` in a thread and yield what it emits.
 
     The thread starts with the first ``next()``. Whatever ``produce`` raises is raised here,
@@ -63,29 +95,35 @@ def iterate(
     was dropped) ``stopped()`` turns true, so that the device does not work for nobody; a
     producer that does not obey within two seconds is left to end by itself.
     """
-    pipe: _Pipe[T] = _Pipe()
+    for item in ticking(produce, cancelled=cancelled, tick_s=_POLL_S):
+        if item is not None:
+            yield item
+
+
+def ticking(
+    produce: Produce[T], *, cancelled: Stopped, tick_s: float, patience_s: float = _PATIENCE_S
+) -> Generator[T | None]:
+    """As ``iterate``, with a ``None`` whenever ``tick_s`` passed without anything.
+
+    Closing waits ``patience_s`` for the producer.
+    """
+    bridge: Bridge[T] = Bridge()
 
     def run() -> None:
         error: BaseException | None = None
         try:
-            produce(pipe.send, lambda: pipe.abandoned.is_set() or cancelled())
+            produce(bridge.emit, lambda: bridge.abandoned or cancelled())
         except BaseException as caught:  # noqa: BLE001 - handed to the reader, who raises it
             error = caught
-        if error is not None and pipe.abandoned.is_set():
-            logger.warning("a generation failed after its reader had left", exc_info=error)
-        pipe.send(_End(error))
+        bridge.end(error)
 
     worker = threading.Thread(target=run, name="generation", daemon=True)
     worker.start()
     try:
-        while not isinstance(item := pipe.receive(), _End):
-            yield item
-        if item.error is not None:
-            raise item.error
+        yield from bridge.ticks(tick_s)
     finally:
-        pipe.abandoned.set()
-        worker.join(_PATIENCE_S)
-        if worker.is_alive():
+        here = worker is threading.current_thread()  # which collects what nobody refers to
+        if not bridge.abandon(0 if here else patience_s) and patience_s:
             logger.warning("a generation is still ending; the next one waits for it")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from rag.generate.streaming import OneAtATime, iterate
+from rag.generate.streaming import Bridge, OneAtATime, iterate, ticking
 
 Emit = Callable[[int], None]
 Stopped = Callable[[], bool]
@@ -171,6 +171,46 @@ def test_an_error_after_the_reader_left_is_logged_not_lost(
     with caplog.at_level(logging.WARNING):
         iterator.close()
     assert "the device is gone" in caplog.text
+
+
+def test_waiting_is_interrupted_by_ticks_and_leaves_no_thread_behind() -> None:
+    go, here = threading.Event(), threading.active_count()
+
+    def produce(emit: Emit, stopped: Stopped) -> None:
+        emit(1)
+        go.wait(PATIENCE_S)
+        emit(2)
+
+    items = ticking(produce, cancelled=never, tick_s=0.001)
+    assert next(items) == 1
+    assert next(items) is None
+    go.set()
+    assert [item for item in items if item is not None] == [2]
+    items.close()
+    for thread in threading.enumerate():
+        if thread.name == "generation":
+            thread.join(PATIENCE_S)
+    assert threading.active_count() == here
+
+
+def test_an_event_loop_hands_over_any_number_of_items_without_waiting() -> None:
+    bridge: Bridge[int] = Bridge()
+    for number in range(1000):
+        bridge.put(number)
+    bridge.end(ValueError("broken"))
+    items = bridge.ticks(PATIENCE_S)
+    assert [next(items) for _ in range(1000)] == list(range(1000))
+    with pytest.raises(ValueError, match="broken"):
+        next(items)
+
+
+def test_a_reader_that_the_producer_s_own_thread_collects_holds_nothing_up() -> None:
+    bridge: Bridge[int] = Bridge()
+    with bridge._changed:  # as inside of ``emit``
+        assert not bridge.abandon(0)
+    bridge.emit(1)
+    bridge.end()
+    assert list(bridge.ticks(PATIENCE_S)) == []
 
 
 def test_one_generation_waits_for_the_other() -> None:
