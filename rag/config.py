@@ -141,7 +141,7 @@ class GeneratorSettings(_Section):
     ] = True
     guess: Annotated[
         Literal["exact", "always", "never"],
-        Field(description="transformers: guess copied words; exact: in fp32, which changes none"),
+        Field(description="transformers, temperature 0: guess copied words; exact: in fp32 alone"),
     ] = "exact"
     drop_unsupported: Annotated[
         bool, Field(description="leave out sentences that no passage supports")

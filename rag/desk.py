@@ -29,9 +29,8 @@ from rag.store.jobs import Jobs
 from rag.store.kept import KeptIndex, kept_index
 from rag.store.live_index import LiveIndex
 from rag.store.owner import Owner
-from rag.store.status import document_statuses, page_states
-from rag.supervisor import Part, Supervisor
 from rag.store.status import document_statuses, page_size
+from rag.supervisor import Part, Supervisor
 from rag.types import Event, Finished, Message, Usage
 from rag.watch import MachineWatch
 from rag.words import Text

@@ -25,7 +25,7 @@ ENGINES = {
     "onnx": "rag.retrieve.onnx_embedder:OnnxEmbedder",
     "onnx-graph": "rag.retrieve.onnx_cache:int8_graph",
     "llamacpp": "rag.generate.llamacpp_engine:LlamaCppGenerator",
-    "transformers": "rag.generate.transformers_engine:TransformersGenerator",
+    "transformers": "rag.generation.transformers.engine:TransformersGenerator",
     "url": "rag.generate.url_engine:UrlGenerator",
     "echo": "rag.generate.echo:EchoGenerator",
     "analyser": "rag.retrieve.analyser:BilingualAnalyser",

@@ -26,11 +26,11 @@ from rag import wiring
 from rag.config import Settings, load_settings
 from rag.evaluation.sets import load_sets
 from rag.factory import Factory
-from rag.generate.cpu_products import OneDnnLinear
 from rag.generate.prompt import build_messages
-from rag.generate.transformers_engine import TransformersGenerator
-from rag.generate.transformers_loading import load_model
-from rag.generate.transformers_weights import Quantization
+from rag.generation.transformers.cpu_products import OneDnnLinear
+from rag.generation.transformers.engine import TransformersGenerator
+from rag.generation.transformers.loading import load_model
+from rag.generation.transformers.weights import Quantization
 from rag.store.keeper import exact_index
 from rag.types import Message, Passage
 from rag.words import Text, detect_language

@@ -117,7 +117,7 @@ def url(path: Path) -> Engine:
 def transformers(folder: Path, *, quantization: Any) -> Engine:
     import torch
 
-    from rag.generate.transformers_engine import CHUNK_TOKENS, TransformersGenerator
+    from rag.generation.transformers.engine import CHUNK_TOKENS, TransformersGenerator
 
     generator = TransformersGenerator.load(
         folder, name=folder.name, context_tokens=WINDOW, quantization=quantization, device="cpu"

@@ -12,10 +12,10 @@ import torch
 
 from rag.asking import AskSettings
 from rag.errors import OutOfMemory
-from rag.generate.drafting import Speed
-from rag.generate.transformers_engine import TransformersGenerator
-from rag.generate.transformers_loading import Loaded
-from rag.generate.transformers_reply import Watch
+from rag.generation.transformers.cache import Watch
+from rag.generation.transformers.engine import TransformersGenerator
+from rag.generation.transformers.generate import Speed
+from rag.generation.transformers.loading import Loaded
 from rag.ladder import CALM, STEPS, Ladder
 from rag.notice import Notice
 from rag.pipeline import RagPipeline

@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from rag.asking import AskSettings
-from rag.generate.transformers_engine import TransformersGenerator
-from rag.generate.transformers_loading import Loaded
+from rag.generation.transformers.engine import TransformersGenerator
+from rag.generation.transformers.loading import Loaded
 from rag.ladder import Ladder
 from rag.pipeline import RagPipeline
 from rag.protocols import TextGenerator

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from rag.generate import cpu_products
-from rag.generate.cpu_products import OneDnnLinear, quicken
+from rag.generation.transformers import cpu_products
+from rag.generation.transformers.cpu_products import OneDnnLinear, quicken
 
 
 class Special(nn.Linear):

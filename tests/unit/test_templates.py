@@ -5,8 +5,8 @@ from tokenizers.processors import TemplateProcessing
 
 from rag.generate.failures import failed
 from rag.generate.templates import LLAMA2_CHAT, neutralise, plain_turns
-from rag.generate.transformers_engine import TransformersGenerator
-from rag.generate.transformers_loading import Loaded
+from rag.generation.transformers.engine import TransformersGenerator
+from rag.generation.transformers.loading import Loaded
 from rag.types import Message, Role
 from tests.tiny_models import byte_tokenizer, tiny_llama
 

@@ -18,10 +18,10 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 
 from rag.errors import MissingDependency, ModelError, ModelMissing, OutOfMemory
 from rag.generate.templates import LLAMA2_CHAT
-from rag.generate.torch_memory import is_out_of_memory, out_of_memory
-from rag.generate.transformers_engine import TransformersGenerator
-from rag.generate.transformers_loading import Loaded, load_model
-from rag.generate.transformers_weights import (
+from rag.generation.transformers.engine import TransformersGenerator
+from rag.generation.transformers.loading import Loaded, load_model
+from rag.generation.transformers.memory import is_out_of_memory, out_of_memory
+from rag.generation.transformers.weights import (
     attention,
     check_kept_quantization,
     compute_dtype,
@@ -511,6 +511,8 @@ def test_flash_attention_is_used_where_it_is_installed_and_can(
 ) -> None:
     card = torch.device("cuda", 0)
     assert attention(card, torch.bfloat16) == "sdpa"
-    monkeypatch.setattr("rag.generate.transformers_weights.is_flash_attn_2_available", lambda: True)
+    monkeypatch.setattr(
+        "rag.generation.transformers.weights.is_flash_attn_2_available", lambda: True
+    )
     assert attention(card, torch.bfloat16) == "flash_attention_2"
     assert attention(card, torch.float32) == attention(CPU, torch.bfloat16) == "sdpa"

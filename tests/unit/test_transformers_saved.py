@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from rag.generate import transformers_loading
-from rag.generate.transformers_loading import Loaded, load_model
-from rag.generate.transformers_saved import MANIFEST, SavedWeights
+from rag.generation.transformers import loading as transformers_loading
+from rag.generation.transformers.loading import Loaded, load_model
+from rag.generation.transformers.saved import MANIFEST, SavedWeights
 from rag.placement import Placement
 from tests.tiny_models import llama_folder
 

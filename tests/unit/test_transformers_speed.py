@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import count
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from transformers import LlamaForCausalLM, MistralConfig, MistralForCausalLM
+from transformers.cache_utils import DynamicLayer
 
 from rag.errors import OutOfMemory
-from rag.generate.drafting import Lookup, Speed
-from rag.generate.transformers_cache import EightBitLayer, GrowingLayer, WatchedCache
-from rag.generate.transformers_decoding import Decoder, _sure
-from rag.generate.transformers_engine import CHUNK_TOKENS, TransformersGenerator
-from rag.generate.transformers_loading import Loaded
+from rag.generation.transformers.cache import EightBitLayer, Watch
+from rag.generation.transformers.engine import CHUNK_TOKENS, TransformersGenerator
+from rag.generation.transformers.generate import Reply, Speed
+from rag.generation.transformers.loading import Loaded
 from rag.types import Delta, Message
 from tests.tiny_models import byte_tokenizer, tiny_llama
 
@@ -56,11 +54,8 @@ def repetitive() -> LlamaForCausalLM:
 
 
 def built(model: Any = None, **options: Any) -> TransformersGenerator:
-    """Return an engine for which every pass takes a second, of whatever width."""
     loaded = Loaded(model or repetitive(), byte_tokenizer(), None, WINDOW)
-    generator = TransformersGenerator(loaded, name="tiny", context_tokens=WINDOW, **options)
-    generator._decoder = Decoder(generator._model, clock=count().__next__)
-    return generator
+    return TransformersGenerator(loaded, name="tiny", context_tokens=WINDOW, **options)
 
 
 class Passes:
@@ -142,6 +137,24 @@ def test_an_answer_that_repeats_takes_fewer_passes_than_tokens() -> None:
     assert len(passes.widths) < 200
 
 
+def test_a_drawn_answer_guesses_nothing() -> None:
+    generator = built()
+    passes = Passes(generator)
+    ask(generator, CONVERSATION[0], temperature=0.5)
+    assert {width for width in passes.widths if width < 30} == {1}
+
+
+def test_a_cancel_is_heard_between_two_tokens_of_a_guess() -> None:
+    said: list[Delta] = []
+    watch = Watch(lambda: len(said) == 2)
+    reply = Reply(byte_tokenizer(), said.append, ends=[2], watch=watch)
+    reply.put(torch.tensor([[1, 2, 3]]))  # the prompt
+    reply.put(torch.tensor([[70, 71, 72, 73]]))
+    reply.end()
+    assert [delta.tokens for delta in said] == [1, 1, 0]
+    assert said[-1].finish == "cancelled"
+
+
 def test_each_token_of_a_guess_is_streamed_by_itself_and_can_be_the_last() -> None:
     generator = built()
     whole = ask(generator, CONVERSATION[0], max_tokens=400)
@@ -172,14 +185,6 @@ def test_another_turn_after_the_passages_computes_only_the_turns() -> None:
     assert passes.widths[0] < 120
 
 
-def test_where_two_ids_lead_alike_in_sixteen_bits_the_guess_ends() -> None:
-    clear, tied = [20.0, 1.0, 0.0], [20.0, 19.875, 0.0]
-    scores = torch.tensor([clear, clear, tied, clear])
-    assert _sure(scores.to(torch.bfloat16)) == 2
-    assert _sure(scores.to(torch.bfloat16)[:2]) == 2
-    assert _sure(scores) == 4
-
-
 def test_the_same_prompt_again_computes_its_last_chunk() -> None:
     generator = built()
     ask(generator, CONVERSATION[0], max_tokens=1)
@@ -207,7 +212,7 @@ def test_a_prompt_read_ahead_is_not_computed_again() -> None:
 
 
 def test_a_cancel_inside_the_prompt_keeps_what_was_read_and_spoils_nothing() -> None:
-    generator = built()
+    generator = built(speed=Speed(guess="never"))
     passes = Passes(generator)
     deltas = ask(generator, CONVERSATION[0], cancelled=lambda: len(passes.widths) == 2)
     assert [delta.finish for delta in deltas][-1] == "cancelled"
@@ -314,35 +319,6 @@ def test_a_cache_with_a_window_is_neither_cut_back_nor_kept() -> None:
         assert text == byte_tokenizer().decode(said, skip_special_tokens=True).rstrip("\ufffd")
 
 
-class Coin:
-    """A model that says 0 or 1, whatever came before."""
-
-    device = torch.device("cpu")
-
-    def forward(self, input_ids: torch.Tensor, logits_to_keep: int, **_: Any) -> Any:
-        return SimpleNamespace(logits=torch.zeros(1, input_ids.shape[1], 2))
-
-    __call__ = forward
-
-
-def test_drawn_answers_follow_the_model_s_own_odds_whatever_is_guessed() -> None:
-    torch.manual_seed(5)
-    decoder = Decoder(Coin(), clock=count().__next__)
-    cache = WatchedCache(repetitive().config)
-    drawn = list(
-        decoder.decode(
-            torch.zeros(1, 2),
-            cache,
-            choose=lambda scores: scores.softmax(-1).multinomial(1)[:, 0],
-            lookup=Lookup([0] * 40),  # guesses nothing but zeros
-            limit=1500,
-        )
-    )
-    assert 0.46 < sum(drawn) / len(drawn) < 0.54
-    pairs = sum(a == b for a, b in zip(drawn[1:], drawn[:-1], strict=True)) / len(drawn)
-    assert 0.46 < pairs < 0.54
-
-
 # -- keys and values ------------------------------------------------------------------------
 
 
@@ -350,28 +326,19 @@ def states(tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(1, 3, tokens, 16), torch.randn(1, 3, tokens, 16)
 
 
-def test_a_growing_layer_holds_what_was_written_through_growth_and_cuts() -> None:
-    torch.manual_seed(1)
-    layer, parts = GrowingLayer(), [states(n) for n in (200, 1, 7, 400)]
-    for keys, values in parts:
-        layer.update(keys, values)
-    layer.crop(-405)
-    more = states(2)
-    keys, values = layer.update(*more)
-    for found, index in ((keys, 0), (values, 1)):
-        written = torch.cat([part[index] for part in parts], dim=-2)[..., :203, :]
-        assert torch.equal(found, torch.cat([written, more[index]], dim=-2))
-
-
 def test_eight_bits_hold_keys_and_values_within_a_percent_at_half_the_size() -> None:
     torch.manual_seed(1)
-    small, full = EightBitLayer(), GrowingLayer()
+    small, full = EightBitLayer(), DynamicLayer()
     for tokens in (100, 3, 1):
         new = states(tokens)
         for found, exact in zip(small.update(*new), full.update(*new), strict=True):
             assert (found - exact).norm() / exact.norm() < 0.01
-    small.crop(-4)
+    for layer in (small, full):
+        layer.crop(-4)
     assert small.get_seq_length() == 100
+    new = states(2)
+    for found, exact in zip(small.update(*new), full.update(*new), strict=True):
+        assert (found - exact).norm() / exact.norm() < 0.01
     assert small.keys.dtype is torch.int8
 
 

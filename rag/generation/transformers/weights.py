@@ -15,7 +15,7 @@ from transformers.utils import is_flash_attn_2_available
 
 from rag.cpu_dtype import cpu_dtype
 from rag.errors import MissingDependency
-from rag.generate.device_map import device_map
+from rag.generation.transformers.device_map import device_map
 from rag.placement import Placement
 from rag.words import Text
 

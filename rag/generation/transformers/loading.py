@@ -13,19 +13,19 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from rag.errors import MissingDependency, ModelError, ModelMissing, RagError
-from rag.generate.checkpoint_check import (
+from rag.generate.failures import cannot_load
+from rag.generate.templates import LLAMA2_CHAT
+from rag.generation.transformers.checkpoint_check import (
     AGAIN,
     BrokenPart,
     part_of_checkpoint,
     why_not_loaded,
 )
-from rag.generate.cpu_products import quicken
-from rag.generate.device_map import CPU
-from rag.generate.failures import cannot_load
-from rag.generate.templates import LLAMA2_CHAT
-from rag.generate.torch_memory import is_out_of_memory, let_go, out_of_memory
-from rag.generate.transformers_saved import SavedWeights
-from rag.generate.transformers_weights import (
+from rag.generation.transformers.cpu_products import quicken
+from rag.generation.transformers.device_map import CPU
+from rag.generation.transformers.memory import is_out_of_memory, let_go, out_of_memory
+from rag.generation.transformers.saved import SavedWeights
+from rag.generation.transformers.weights import (
     Quantization,
     attention,
     bitsandbytes_config,

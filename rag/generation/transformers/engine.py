@@ -5,32 +5,39 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from jinja2 import TemplateError
+from transformers import GenerationConfig
 
-from rag.generate.drafting import FASTEST, Guess, Lookup, Speed
 from rag.generate.failures import failed, prompt_too_long, unloaded
 from rag.generate.streaming import OneAtATime, Stopped, iterate
 from rag.generate.templates import plain_turns
-from rag.generate.torch_memory import (
-    bytes_on_cards,
-    empty_caches,
-    is_out_of_memory,
-    let_go,
-    out_of_memory,
+from rag.generation.transformers import generate
+from rag.generation.transformers.cache import (
+    Kept,
+    Watch,
+    WatchedCache,
+    common_prefix,
+    ends_of_parts,
 )
-from rag.generate.transformers_cache import Kept, WatchedCache, common_prefix, parts_of
-from rag.generate.transformers_decoding import Decoder, chooser
-from rag.generate.transformers_loading import (
+from rag.generation.transformers.generate import FASTEST, Guess, Speed
+from rag.generation.transformers.loading import (
     Device,
     Loaded,
     batch_dependent,
     ends_of,
     load_model,
 )
-from rag.generate.transformers_reply import Emit, Reply, Watch
-from rag.generate.transformers_weights import Quantization
+from rag.generation.transformers.memory import (
+    bytes_on_cards,
+    empty_caches,
+    is_out_of_memory,
+    let_go,
+    out_of_memory,
+)
+from rag.generation.transformers.weights import Quantization
 from rag.machine import Holder
 from rag.placement import KvBits, Placement
 from rag.types import Delta, Message
@@ -69,7 +76,8 @@ class TransformersGenerator:
         # in 16 bits a pass over several tokens rounds otherwise, and now and then says otherwise
         exact = self._alone and model.dtype == torch.float32
         self._lookup = speed.guess == "always" or (speed.guess == "exact" and exact)
-        self._decoder: Decoder | None = Decoder(model)
+        model.generation_config = GenerationConfig()  # a repetition penalty punishes quoting
+        generate.go_on_from_caches(model)
         self._kept = Kept(model.config, keeps=speed.reuse, kv_bits=kv_bits)
         self._gate = OneAtATime()
         self._encoding = threading.Lock()  # tokenizers refuse to be borrowed twice at a time
@@ -143,7 +151,10 @@ class TransformersGenerator:
                 watch = Watch(lambda: cancelled() or self._gate.wanted)
                 ends = self._ends_of_parts(messages, prompt)
                 failure = self._run(
-                    prompt, ends, watch, lambda decoder, cache: decoder.read(prompt, ends, cache)
+                    prompt,
+                    ends,
+                    watch,
+                    lambda model, cache: generate.read(model, prompt, ends, cache),
                 )
         if failure is not None:
             raise failure
@@ -175,13 +186,13 @@ class TransformersGenerator:
     def close(self) -> None:
         """End the running generation and free the weights."""
         self._gate.close()
-        self._model = self._decoder = None
+        self._model = None
         self.forget()
 
     def _answer(
         self,
         messages: Sequence[Message],
-        emit: Emit,
+        emit: generate.Emit,
         stopped: Stopped,
         *,
         max_tokens: int,
@@ -197,24 +208,25 @@ class TransformersGenerator:
             room = self.context_tokens - len(prompt)
             if room < 1:
                 raise prompt_too_long(len(prompt), self.context_tokens)
-            limit = min(max_tokens, room)
-            reply = Reply(self._tokenizer, emit, ends=self._ends, limit=limit)
-            lookup = Lookup(prompt, passages_from=self._rules(messages)) if self._lookup else None
             watch = Watch(lambda: stopped() or self._gate.closed)
+            reply = generate.Reply(self._tokenizer, emit, ends=self._ends, watch=watch)
             ends = self._ends_of_parts(messages, prompt)
 
-            def say(decoder: Decoder, cache: WatchedCache) -> None:
-                scores = decoder.read(prompt, ends, cache, reply.read)
-                choose = chooser(temperature)
-                for token in decoder.decode(
-                    scores, cache, choose=choose, lookup=lookup, limit=limit
-                ):
-                    if reply.take(token, watch):
-                        break
+            def say(model: Any, cache: WatchedCache) -> None:
+                generate.read(
+                    model, prompt, ends, cache, lambda share: emit(Delta("", 0, prompt_read=share))
+                )
+                how = generate.settings(
+                    ends=self._ends,
+                    limit=min(max_tokens, room),
+                    temperature=temperature,
+                    lookup=self._lookup and cache.whole,
+                )
+                generate.answer(model, prompt, cache, reply, how=how, watch=watch)
 
             failure = self._run(prompt, ends, watch, say)
-            if watch.struck and not reply.finished:  # inside the prompt
-                reply.finish("cancelled")
+            if watch.struck and reply.reason is None:  # inside the prompt
+                reply.end()
         if failure is not None:
             raise failure  # out here, where nothing refers to the cache any more
 
@@ -223,15 +235,15 @@ class TransformersGenerator:
         prompt: list[int],
         ends: list[int],
         watch: Watch,
-        work: Callable[[Decoder, WatchedCache], object],
+        work: Callable[[Any, WatchedCache], object],
     ) -> Exception | None:
         """Do something with the model; return the failure if memory ran out."""
-        decoder = self._decoder
-        if decoder is None:
+        model = self._model
+        if model is None:
             raise unloaded(self.name)
         try:
             with torch.inference_mode(), self._kept.open(prompt, ends, watch) as cache:
-                work(decoder, cache)
+                work(model, cache)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -267,14 +279,7 @@ class TransformersGenerator:
             shared = self._encode([*messages[:place], Message(longest.role, before)])
             stem = common_prefix(shared, prompt)
         whole = len(prompt) // CHUNK_TOKENS * CHUNK_TOKENS
-        return parts_of(len(prompt), stem=stem or whole, most=CHUNK_TOKENS)
-
-    def _rules(self, messages: Sequence[Message]) -> int:
-        """Return about how many tokens of the prompt are rules, before anything that is quoted."""
-        if not messages or messages[0].role != "system":
-            return 0
-        with self._encoding:
-            return len(self._tokenizer(messages[0].content)["input_ids"])
+        return ends_of_parts(len(prompt), stem=stem or whole, most=CHUNK_TOKENS)
 
     def _encode(self, messages: Sequence[Message]) -> list[int]:
         """Return the ids of a prompt; the template writes all special tokens itself."""

@@ -1,4 +1,4 @@
-"""Keys and values of a prompt and its answer: written in place, watched, cut back, kept."""
+"""Keys and values of a prompt and its answer: watched while a prompt is read, cut back, kept."""
 
 from __future__ import annotations
 
@@ -10,61 +10,45 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from rag.generate.transformers_reply import Cancelled, Watch
+from rag.generate.streaming import Stopped
 from rag.placement import KvBits
 
-_ROOM = 256  # tokens by which a full buffer grows
+LONG_PASS_TOKENS = 32
+"""A longer pass reads a prompt and may take seconds; a shorter one decodes."""
 _INT8_MOST = 127
 _EIGHT: KvBits = 8
 
 
-class Shelf:
-    """A buffer ``(batch, heads, tokens, size)`` with room at its end."""
-
-    def __init__(self) -> None:
-        self._room: torch.Tensor | None = None
-
-    def write(self, new: torch.Tensor, *, after: int) -> torch.Tensor:
-        """Put ``new`` behind the first ``after`` tokens and return all of them, a view."""
-        room, end = self._room, after + new.shape[-2]
-        if room is None or end > room.shape[-2]:
-            room = new.new_empty((*new.shape[:-2], end + _ROOM, new.shape[-1]))
-            if self._room is not None:
-                room[..., :after, :] = self._room[..., :after, :]
-            self._room = room
-        room[..., after:end, :] = new
-        return room[..., :end, :]
+class Cancelled(Exception):
+    """Leaves a prompt that is being read."""
 
 
-class GrowingLayer(DynamicLayer):  # type: ignore[misc] # transformers comes without types
-    """One layer in 16 or 32 bits. The library's own copies everything for each new token."""
+class Watch:
+    """Asks whether to stop, between two layers and two tokens; remembers that it was so."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._keys, self._values = Shelf(), Shelf()
+    def __init__(self, stopped: Stopped) -> None:
+        """``stopped`` may pause, to let a card cool."""
+        self._stopped = stopped
+        self.struck = False
 
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keep the new tokens; return all."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        have = self.get_seq_length()
-        self.keys = self._keys.write(key_states, after=have)
-        self.values = self._values.write(value_states, after=have)
-        return self.keys, self.values
+    def look(self) -> bool:
+        """Return whether to stop; once true, always true."""
+        self.struck = self.struck or self._stopped()
+        return self.struck
 
 
-class EightBitLayer(DynamicLayer):  # type: ignore[misc]
+class EightBitLayer(DynamicLayer):  # type: ignore[misc] # transformers comes without types
     """One layer in 8 bits: whole numbers, and for each token and head their scale.
 
     ``keys`` and ``values`` hold the whole numbers. A token's scale never depends on others, so
-    tokens can be added and cut off.
+    tokens can be added and cut off. The library's own 8 bits need a package that is not
+    installed, or take one scale for all tokens.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._shelves = [Shelf() for _ in range(4)]  # keys, their scales, values, their scales
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        super().lazy_initialization(key_states, value_states)
+        self.keys = self.values = key_states.new_empty(0, dtype=torch.int8)
+        self._key_scales = self._value_scales = key_states.new_empty(0)
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
@@ -72,20 +56,27 @@ class EightBitLayer(DynamicLayer):  # type: ignore[misc]
         """Keep the new tokens; return all, in the precision in which they came."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        have = self.get_seq_length()
-        self.keys, keys = self._keep(key_states, self._shelves[:2], have)
-        self.values, values = self._keep(value_states, self._shelves[2:], have)
-        return keys, values
+        self.keys, self._key_scales = _add(self.keys, self._key_scales, key_states)
+        self.values, self._value_scales = _add(self.values, self._value_scales, value_states)
+        return self.keys * self._key_scales, self.values * self._value_scales
 
-    def _keep(
-        self, new: torch.Tensor, shelves: list[Shelf], have: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        largest = new.abs().amax(dim=-1, keepdim=True).float()
-        scale = (largest / _INT8_MOST).clamp(min=torch.finfo(torch.float32).tiny)
-        small = (new.float() / scale).round().to(torch.int8)
-        numbers = shelves[0].write(small, after=have)
-        scales = shelves[1].write(scale.to(new.dtype), after=have)
-        return numbers, numbers.to(new.dtype) * scales
+    def crop(self, tokens_to_remove: int) -> None:
+        """Cut off the last tokens; the number is negative, as the library has it."""
+        super().crop(tokens_to_remove)
+        if self.is_initialized:
+            tokens = self.get_seq_length()
+            self._key_scales = self._key_scales[..., :tokens, :]
+            self._value_scales = self._value_scales[..., :tokens, :]
+
+
+def _add(
+    numbers: torch.Tensor, scales: torch.Tensor, new: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Round ``(batch, heads, tokens, size)`` and put it behind what is kept."""
+    largest = new.abs().amax(dim=-1, keepdim=True).float()
+    scale = (largest / _INT8_MOST).clamp(min=torch.finfo(torch.float32).tiny)
+    small = (new.float() / scale).round().to(torch.int8)
+    return torch.cat([numbers, small], dim=-2), torch.cat([scales, scale.to(new.dtype)], dim=-2)
 
 
 class WatchedCache(DynamicCache):  # type: ignore[misc]
@@ -97,21 +88,19 @@ class WatchedCache(DynamicCache):  # type: ignore[misc]
         super().__init__(config=config.get_text_config(decoder=True))
         self.watch: Watch | None = None
         self.kv_bits = kv_bits
-        self.reading = True  # a prompt, or a long part of one
         self.whole = all(type(layer) is DynamicLayer for layer in self.layers)
         """Whether every layer keeps every token, so that it can be cut back anywhere."""
-        if self.whole:
-            layer = EightBitLayer if kv_bits == _EIGHT else GrowingLayer
-            self.layers = [layer() for _ in self.layers]
+        if self.whole and kv_bits == _EIGHT:
+            self.layers = [EightBitLayer() for _ in self.layers]
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Keep one layer's ``(batch, heads, tokens, size)``; leave if the answer is cancelled."""
-        if self.reading:
+        if key_states.shape[-2] > LONG_PASS_TOKENS and self.watch is not None:
             if key_states.is_cuda:  # else all layers would be queued before the first has run
                 torch.cuda.current_stream(key_states.device).synchronize()
-            if self.watch is not None and self.watch.look():
+            if self.watch.look():
                 raise Cancelled
         kept: tuple[torch.Tensor, torch.Tensor] = super().update(
             key_states, value_states, *args, **kwargs
@@ -120,7 +109,7 @@ class WatchedCache(DynamicCache):  # type: ignore[misc]
 
     @property
     def nbytes(self) -> int:
-        """What the layers hold, without the room at their ends."""
+        """What the layers hold."""
         return sum(layer.keys.nbytes + layer.values.nbytes for layer in self.layers)
 
     def shortest(self) -> int:
@@ -130,7 +119,8 @@ class WatchedCache(DynamicCache):  # type: ignore[misc]
     def keep(self, tokens: int) -> None:
         """Cut every layer back to its first ``tokens``, also where a pass broke off between two."""
         for layer in self.layers:
-            layer.crop(min(0, tokens - layer.get_seq_length()))
+            if (beyond := layer.get_seq_length() - tokens) > 0:
+                layer.crop(-beyond)
 
 
 class Kept:
@@ -199,12 +189,12 @@ class Kept:
         return last[2]
 
 
-def parts_of(tokens: int, *, stem: int, most: int) -> list[int]:
+def ends_of_parts(tokens: int, *, stem: int, most: int) -> list[int]:
     """Return where the parts of a prompt end, the last at ``tokens``.
 
     Parts of ``most`` tokens, and a cut at ``stem``, where what a next prompt may share ends.
 
-    >>> parts_of(1300, stem=1200, most=512)
+    >>> ends_of_parts(1300, stem=1200, most=512)
     [512, 1024, 1200, 1300]
     """
     ends = [*range(most, stem, most), *range(stem, tokens, most), tokens]
