@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rag.evaluation.scoring import numbers, score_answer
 from rag.generate.alignment import exchanged
 from rag.generate.arithmetic import calculations
 from rag.generate.bare import bare, without_pages
@@ -15,13 +16,12 @@ from rag.generate.prompt import build_messages
 from rag.generate.refusal import is_refusal
 from rag.generate.sentences import split_prose, split_sentences
 from rag.generate.templates import neutralise
+from rag.indexing.facts import facts_of
+from rag.indexing.wording import worded
 from rag.ingest.chunking import RecursiveChunker
 from rag.ingest.page_text import clean
 from rag.ingest.tables import find_tables
 from rag.ingest.verdict import verdict
-from rag.measure.facts import facts_of
-from rag.measure.scoring import numbers, score_answer
-from rag.measure.wording import worded
 from rag.quantities import Place, gaps, quantities, quantity_terms
 from rag.quantities.units import units_in
 from rag.retrieve import quotation

@@ -406,7 +406,12 @@ def test_the_size_of_a_page_is_read_without_those_of_all_others(desk: Desk) -> N
     until(lambda: "long.pdf" in names(desk))
     (long,) = [document for document in desk.documents() if document.paths == ("long.pdf",)]
     read: list[tuple[object, ...]] = []
-    desk._ledger.connection.row_factory = lambda _, row: read.append(row) or row
+
+    def note(_: object, row: tuple[object, ...]) -> tuple[object, ...]:
+        read.append(row)
+        return row
+
+    desk._ledger.connection.row_factory = note
     width, height = desk.page_size(long.id, 2)
     desk._ledger.connection.row_factory = None
     assert read == [(width, height)]

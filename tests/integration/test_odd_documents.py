@@ -84,15 +84,17 @@ def test_a_document_with_an_address_is_indexed_and_asked(tmp_path: Path) -> None
     folder = tmp_path / "knowledge"
     write_pdf(folder / "a.pdf", [ADDRESS])
     environment = {
-        "RAG_EMBEDDER__MODEL": "hashing",
-        "RAG_GENERATOR__ENGINE": "echo",
-        "RAG_INGEST__WORKERS": "1",
-        "RAG_INGEST__OCR": "off",
-        "RAG_RETRIEVE__INDEX": "numpy",
+        "RAGDESK_EMBEDDER__MODEL": "hashing",
+        "RAGDESK_GENERATOR__ENGINE": "echo",
+        "RAGDESK_INGEST__WORKERS": "1",
+        "RAGDESK_INGEST__OCR": "off",
+        "RAGDESK_RETRIEVE__INDEX": "numpy",
     }
+    done = None
     for command in (["sync"], ["status"], ["ask", "What listens on 192.168.0.1:8080:1.2.3?"]):
         done = CliRunner().invoke(app, ["--knowledge", str(folder), *command], env=environment)
         assert done.exit_code == 0, done.output
+    assert done is not None
     assert "a.pdf" in done.output
 
 

@@ -37,11 +37,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def write(name: str, text: str) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_text(text, "utf-8") and None
+def write(name: str, text: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_text(text, "utf-8")
 
 
-def edit(name: str, **values: object) -> Callable[[Path], None]:
+def edit(name: str, **values: object) -> Callable[[Path], object]:
     def change(folder: Path) -> None:
         written = json.loads((folder / name).read_text("utf-8"))
         (folder / name).write_text(json.dumps({**written, **values}), "utf-8")
@@ -49,7 +49,7 @@ def edit(name: str, **values: object) -> Callable[[Path], None]:
     return change
 
 
-def drop(name: str, key: str) -> Callable[[Path], None]:
+def drop(name: str, key: str) -> Callable[[Path], object]:
     def change(folder: Path) -> None:
         written = json.loads((folder / name).read_text("utf-8"))
         del written[key]
@@ -91,7 +91,7 @@ def test_a_broken_file_of_a_model_that_finds_passages_is_named(
     models: Path,
     tmp_path: Path,
     load: Callable[[Path], object],
-    spoil: Callable[[Path], None],
+    spoil: Callable[[Path], object],
     file: str,
 ) -> None:
     kind = "reranker" if load is reranker else "embedder"
@@ -115,7 +115,7 @@ def test_a_broken_file_of_a_model_that_finds_passages_is_named(
     ],
 )
 def test_a_shape_that_cannot_be_read_is_left_to_the_engine_that_reads_any_kind(
-    models: Path, tmp_path: Path, spoil: Callable[[Path], None]
+    models: Path, tmp_path: Path, spoil: Callable[[Path], object]
 ) -> None:
     folder = Path(shutil.copytree(models / "embedder", tmp_path / "embedder"))
     spoil(folder)

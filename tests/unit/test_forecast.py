@@ -13,7 +13,7 @@ from rag.factory import Factory
 from rag.forecast import Forecast, Forecaster
 from rag.generate.echo import EchoGenerator
 from rag.machine import GpuReading, MemoryReading
-from rag.models.room import GIB
+from rag.sizes import GIB
 from rag.types import Usage
 from rag.words import Language
 from tests.fakes import NO_GPU

@@ -20,9 +20,10 @@ from rag.config import (
 from rag.errors import ConfigError, OutOfMemory
 from rag.factory import Factory
 from rag.machine import GpuReading, MemoryReading
-from rag.models.room import GIB, Card, Room
+from rag.models.room import Card, Room
 from rag.placement import OnCards, Placement
 from rag.planning import helpers, placement_of, plan_for, subject_named
+from rag.sizes import GIB
 from rag.words import Language
 from tests.tiny_models import llama_gguf
 

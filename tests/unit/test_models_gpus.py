@@ -19,9 +19,9 @@ from rag.models.catalogue import load_catalogue
 from rag.models.gpu_guide import Gpu, Outlook, load_guide, outlook
 from rag.models.gpu_report import better
 from rag.models.plan import Wishes
-from rag.models.room import GIB
 from rag.models.subjects import helpers_of, subject_of_entry
 from rag.planning import own_card
+from rag.sizes import GIB
 from rag.words import Language
 
 GUIDE = load_guide()
