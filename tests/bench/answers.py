@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -27,7 +26,6 @@ from rag.config import Settings, load_settings
 from rag.evaluation.sets import load_sets
 from rag.factory import Factory
 from rag.generate.prompt import build_messages
-from rag.generation.transformers.cpu_products import OneDnnLinear
 from rag.generation.transformers.engine import TransformersGenerator
 from rag.generation.transformers.loading import load_model
 from rag.generation.transformers.weights import Quantization
@@ -150,20 +148,6 @@ def _ours(generator: TransformersGenerator, messages: Sequence[Message], most: i
     return Run(text, tokens, generator.count_tokens(messages), first_s, last_s - first_s)
 
 
-@contextmanager
-def untouched(model: Any) -> Iterator[None]:
-    """Give the library's own layers back for a while."""
-    ours = [layer for layer in model.modules() if type(layer) is OneDnnLinear]
-    own: tuple[type, type] = torch.nn.Linear, OneDnnLinear
-    for layer in ours:
-        layer.__class__ = own[0]
-    try:
-        yield
-    finally:
-        for layer in ours:
-            layer.__class__ = own[1]
-
-
 def _plain(generator: TransformersGenerator, messages: Sequence[Message], most: int) -> Run:
     """Answer with the library alone, on the same weights."""
     ids = torch.tensor([generator._encode(messages)])
@@ -176,7 +160,7 @@ def _plain(generator: TransformersGenerator, messages: Sequence[Message], most: 
         def end(self) -> None: ...
 
     began = perf_counter()
-    with torch.inference_mode(), untouched(generator._model):
+    with torch.inference_mode():
         output = generator._model.generate(
             ids.to(generator._model.device),
             attention_mask=torch.ones_like(ids),

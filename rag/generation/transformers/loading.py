@@ -21,7 +21,6 @@ from rag.generation.transformers.checkpoint_check import (
     part_of_checkpoint,
     why_not_loaded,
 )
-from rag.generation.transformers.cpu_products import quicken
 from rag.generation.transformers.device_map import CPU
 from rag.generation.transformers.memory import is_out_of_memory, let_go, out_of_memory
 from rag.generation.transformers.saved import SavedWeights
@@ -129,7 +128,6 @@ def _load(
         model = _weights(source, config=config, quantization_config=quantizer, **options)
         if saved:
             saved.write(model)
-    quicken(model)
     return Loaded(model.eval(), tokenizer, template, window)
 
 
