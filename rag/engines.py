@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from rag.config import GeneratorSettings
     from rag.protocols import TextGenerator
 
+_EMBEDDING = "rag.retrieval.embedding"
 ENGINES = {
-    "hashing": "rag.retrieve.hashing:HashingEmbedder",
-    "sentence-transformers": "rag.retrieve.sentence_transformer:SentenceTransformerEmbedder",
-    "bert": "rag.retrieve.bert_embedder:BertEmbedder",
-    "onnx": "rag.retrieve.onnx_embedder:OnnxEmbedder",
-    "onnx-graph": "rag.retrieve.onnx_cache:int8_graph",
+    "hashing": f"{_EMBEDDING}.hashing:HashingEmbedder",
+    "sentence-transformers": f"{_EMBEDDING}.sentence_transformers:SentenceTransformerEmbedder",
+    "bert": f"{_EMBEDDING}.bert_embedder:BertEmbedder",
+    "onnx": f"{_EMBEDDING}.onnxruntime:OnnxEmbedder",
+    "onnx-graph": f"{_EMBEDDING}.onnx_cache:int8_graph",
     "llamacpp": "rag.generate.llamacpp_engine:LlamaCppGenerator",
     "transformers": "rag.generation.transformers.engine:TransformersGenerator",
     "url": "rag.generate.url_engine:UrlGenerator",
@@ -31,7 +32,7 @@ ENGINES = {
     "analyser": "rag.retrieve.analyser:BilingualAnalyser",
     "chunker": "rag.ingest.chunking:RecursiveChunker",
     "reader": "rag.ingest.pool:WorkerPool",
-    "cross-encoder": "rag.retrieve.cross_encoder:CrossEncoderReranker",
+    "cross-encoder": "rag.retrieval.reranker:CrossEncoderReranker",
     "retriever": "rag.retrieve.retriever:HybridRetriever",
     "lexical": "rag.retrieve.lexical:BM25Index",
     "allocator": "rag.gpu.allocator:TorchAllocator",

@@ -92,7 +92,7 @@ class Finders:
         self, folder: Path, cache: Path, write: Callable[[], Path | None]
     ) -> Path | None:
         """Return the int8 graph where it was measured to embed faster on this machine's CPU."""
-        from rag.retrieve import cpu_engine
+        from rag.retrieval.embedding import cpu_engine
 
         device = self._factory.plans.helper_device(self._factory.settings.embedder.device)
         on_cpu = device == "cpu" or self._factory.readings().read().gpu_name is None

@@ -139,7 +139,7 @@ def _models(context: Context) -> Iterator[Finding]:
 
 def _embedding(factory: Factory, name: str) -> Iterator[Finding]:
     """Tell what was measured when the embedder was first loaded, if anything was."""
-    from rag.retrieve.cpu_engine import remembered
+    from rag.retrieval.embedding.cpu_engine import remembered
 
     found = remembered(factory.finders.int8_cache(name))
     if found is None or factory.settings.embedder.engine != "auto":

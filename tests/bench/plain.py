@@ -22,7 +22,7 @@ from pypdf.errors import PyPdfError
 from rag.config import load_settings
 from rag.engines import HASHING
 from rag.models.store import ModelStore
-from rag.retrieve.hashing import HashingEmbedder
+from rag.retrieval.embedding.hashing import HashingEmbedder
 from tests.bench.child import cpu_s, finish, folder_argument, since_start_s
 from tests.bench.corpus import pdfs_below
 

@@ -15,9 +15,9 @@ from rag.device import Movable
 from rag.errors import ModelError, OutOfMemory
 from rag.factory import Factory
 from rag.protocols import Embedder
-from rag.retrieve.bert_embedder import BertEmbedder
+from rag.retrieval.embedding.bert_embedder import BertEmbedder
+from rag.retrieval.embedding.sentence_transformers import SentenceTransformerEmbedder
 from rag.retrieve.passage_text import embedding_text
-from rag.retrieve.sentence_transformer import SentenceTransformerEmbedder
 from tests.factories import document
 
 EMBEDDERS = [

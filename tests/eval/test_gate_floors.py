@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rag.measure.calibrated import kept
 
-from rag.indexing.calibration import kept
-from rag.retrieve.bert_embedder import BertEmbedder
+from rag.retrieval.embedding.bert_embedder import BertEmbedder
 from rag.retrieve.calibration import UNKNOWN
 from rag.words import Language
 from tests.eval.measure_gate import refusals, xquad

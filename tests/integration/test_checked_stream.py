@@ -16,7 +16,7 @@ from rag.locator import Locator
 from rag.notice import UNSURE, Notice
 from rag.pipeline import NOTHING_LEFT, RagPipeline
 from rag.protocols import Cancelled, PageViewer, never
-from rag.retrieve.hashing import HashingEmbedder
+from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.store.passages import LedgerPassages
 from rag.types import Box, Checked, Delta, Event, Finished, Retrieved
 from tests.fake_reader import locator_over

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rag.measure.calibrated import keep
 
-from rag.indexing.calibration import keep
+from rag.retrieval.embedding.cpu_engine import Speeds, this_machine
 from rag.retrieve.calibration import Calibration
-from rag.retrieve.cpu_engine import Speeds, this_machine
 from rag.store.jobs import Jobs
 from rag.store.ledger import Ledger
 from rag.store.owner import Owner

@@ -21,7 +21,7 @@ from rag.explain.values import Asked
 from rag.generate.echo import EchoGenerator
 from rag.ingest.guard import Limits
 from rag.ingest.pool import WorkerPool
-from rag.retrieve.hashing import HashingEmbedder
+from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.store.jobs import Jobs
 from rag.store.ledger import Ledger
 from rag.types import Delta, Finished, Message, Retrieved

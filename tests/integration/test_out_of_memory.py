@@ -20,7 +20,7 @@ from rag.ladder import CALM, STEPS, Ladder
 from rag.notice import Notice
 from rag.pipeline import RagPipeline
 from rag.protocols import TextGenerator
-from rag.retrieve.hashing import HashingEmbedder
+from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.store.passages import LedgerPassages
 from rag.types import Delta, Event, Finished, Retrieved
 from rag.words import Text

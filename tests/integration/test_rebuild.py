@@ -16,8 +16,8 @@ from rag.indexing.staleness import find_stale
 from rag.indexing.work import SpaceEngines
 from rag.ingest.chunking import RecursiveChunker
 from rag.library import Library
+from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieve.analyser import BilingualAnalyser
-from rag.retrieve.hashing import HashingEmbedder
 from rag.store.ledger import Ledger
 from rag.store.live_index import LiveIndex
 from rag.store.passages import LedgerPassages

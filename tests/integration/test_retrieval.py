@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieve.calibration import Calibration, Calibrations
-from rag.retrieve.hashing import HashingEmbedder
 from rag.retrieve.ranking import Ranking
 from rag.retrieve.relevance import PROBES
 from rag.retrieve.retriever import HybridRetriever

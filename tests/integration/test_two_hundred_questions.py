@@ -17,7 +17,7 @@ from rag.generation.transformers.loading import Loaded
 from rag.ladder import Ladder
 from rag.pipeline import RagPipeline
 from rag.protocols import TextGenerator
-from rag.retrieve.hashing import HashingEmbedder
+from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.store.passages import LedgerPassages
 from rag.types import Answer, Delta, Finished
 from tests.fake_device import WEIGHTS, CardEmbedder, FakeCard, SmallCacheGenerator

@@ -11,7 +11,7 @@ from rag.asking import AskSettings
 from rag.errors import PromptTooLong, TooMuchToRead
 from rag.pipeline import RagPipeline
 from rag.reading import AskMode, Reading
-from rag.retrieve.hashing import HashingEmbedder
+from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.store.passages import LedgerPassages
 from rag.store.shelf import LedgerShelf
 from rag.types import Answer, Delta, Event, Finished

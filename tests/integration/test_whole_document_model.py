@@ -10,7 +10,7 @@ import pytest
 from rag.asking import AskSettings
 from rag.generate.llamacpp_engine import LlamaCppGenerator
 from rag.pipeline import RagPipeline
-from rag.retrieve.hashing import HashingEmbedder
+from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.store.passages import LedgerPassages
 from rag.store.shelf import LedgerShelf
 from rag.types import Answer, Finished

@@ -12,10 +12,10 @@ import torch
 from transformers import BertModel
 
 from rag.errors import ModelError
-from rag.retrieve import bert_forward
-from rag.retrieve.bert_embedder import BertEmbedder
-from rag.retrieve.bert_forward import BertForward
-from rag.retrieve.bert_shape import BertShape
+from rag.retrieval.embedding import bert_forward
+from rag.retrieval.embedding.bert_embedder import BertEmbedder
+from rag.retrieval.embedding.bert_forward import BertForward
+from rag.retrieval.embedding.bert_shape import BertShape
 from tests.tiny_encoder import write_tiny_encoder
 
 IDS = [[5, 9, 200, 17, 40, 41, 42], [7], [30, 31, 32, 33]]

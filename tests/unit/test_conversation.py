@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieve.conversation import readings
-from rag.retrieve.hashing import HashingEmbedder
 from rag.types import Message
 from tests.libraries import PageLibrary
 

@@ -13,11 +13,11 @@ import torch
 
 from rag.config import load_settings
 from rag.factory import Factory
-from rag.retrieve import cpu_engine
-from rag.retrieve.bert_embedder import BertEmbedder
-from rag.retrieve.cpu_engine import Speeds, remembered, speeds, this_machine
-from rag.retrieve.onnx_cache import int8_graph
-from rag.retrieve.onnx_embedder import OnnxEmbedder
+from rag.retrieval.embedding import cpu_engine
+from rag.retrieval.embedding.bert_embedder import BertEmbedder
+from rag.retrieval.embedding.cpu_engine import Speeds, remembered, speeds, this_machine
+from rag.retrieval.embedding.onnx_cache import int8_graph
+from rag.retrieval.embedding.onnxruntime import OnnxEmbedder
 from tests.tiny_encoder import write_tiny_encoder
 
 SHA = "0123456789abcdef" * 4

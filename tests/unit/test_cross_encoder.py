@@ -12,8 +12,8 @@ from transformers import BertForSequenceClassification
 
 from rag.device import HoldsParts, Movable
 from rag.errors import ModelError, OutOfMemory
-from rag.retrieve import on_card
-from rag.retrieve.cross_encoder import CPU_BATCH, CrossEncoderReranker
+from rag.retrieval.embedding import on_card
+from rag.retrieval.reranker import CPU_BATCH, CrossEncoderReranker
 from rag.retrieve.passage_text import lexical_text
 from rag.types import Passage, Ranks
 from tests.factories import passage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rag.retrieve.hashing import HashingEmbedder
+from rag.retrieval.embedding.hashing import HashingEmbedder
 
 embedder = HashingEmbedder()
 

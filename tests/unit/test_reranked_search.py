@@ -14,8 +14,8 @@ from rag.explain.explainer import lost_in_search
 from rag.explain.following import Pieces, search_steps
 from rag.explain.values import Place
 from rag.factory import Factory
-from rag.retrieve.cross_encoder import CrossEncoderReranker
-from rag.retrieve.hashing import HashingEmbedder
+from rag.retrieval.embedding.hashing import HashingEmbedder
+from rag.retrieval.reranker import CrossEncoderReranker
 from rag.retrieve.retriever import HybridRetriever
 from rag.retrieve.trace import Tracer
 from rag.types import Message, Passage

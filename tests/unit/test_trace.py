@@ -11,7 +11,7 @@ import pytest
 from rag.explain.explainer import lost_in_search
 from rag.explain.following import Pieces, search_steps
 from rag.explain.values import Place
-from rag.retrieve.hashing import HashingEmbedder
+from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieve.retriever import HybridRetriever
 from rag.retrieve.trace import Tracer
 from rag.words import Text

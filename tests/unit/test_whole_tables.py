@@ -13,8 +13,8 @@ from rag.ahead import Draft
 from rag.config import load_settings
 from rag.factory import Factory
 from rag.generate.echo import EchoGenerator
+from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieve.analyser import BilingualAnalyser
-from rag.retrieve.hashing import HashingEmbedder
 from rag.retrieve.whole_tables import REACH, with_whole_tables
 from rag.store.keeper import exact_index
 from rag.store.ledger import Ledger

@@ -16,7 +16,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from safetensors import safe_open
 
-from rag.retrieve.bert_shape import WEIGHTS, BertShape
+from rag.retrieval.embedding.bert_shape import WEIGHTS, BertShape
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]

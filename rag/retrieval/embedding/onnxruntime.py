@@ -18,9 +18,9 @@ import psutil
 
 from rag.background import lower_thread
 from rag.errors import ModelError
-from rag.retrieve.bert_shape import BertShape
-from rag.retrieve.token_embedder import TokenEmbedder
-from rag.retrieve.token_ids import load_token_ids
+from rag.retrieval.embedding.bert_shape import BertShape
+from rag.retrieval.embedding.token_embedder import TokenEmbedder
+from rag.retrieval.embedding.tokens import load_token_ids
 from rag.words import Text
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class OnnxEmbedder(TokenEmbedder):
-    """Embeds with a graph that ``rag.retrieve.onnx_cache`` wrote.
+    """Embeds with a graph that ``onnx_cache`` wrote.
 
     One text a run, as many at once as there are cores: nothing is padded, no thread waits for
     another in the middle of a layer, and a text's vector never depends on its neighbours.

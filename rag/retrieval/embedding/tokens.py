@@ -1,5 +1,8 @@
 """Text as a model's token ids, special tokens included: with sentencepiece where it can be.
 
+Prefixes are put before the text here and nowhere else, so they are applied exactly once.
+No passage is ever truncated: one that is too long is an error.
+
 The package tokenizers holds the 250,000 pieces of XLM-RoBERTa in 295 MB, sentencepiece in 50, and
 cuts the same text in half the time (docs/decisions.md).
 """
@@ -8,17 +11,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
+from rag.errors import ModelError
 from rag.freed_memory import give_back
-from rag.retrieve.bert_shape import WEIGHTS
-from rag.retrieve.token_batches import unloadable
+from rag.retrieval.embedding.bert_shape import WEIGHTS
+from rag.words import Text
 
 _SPACE = "▁"
+_CACHED_COUNTS = 1 << 14  # a chunker asks for the same pieces several times
 _WORDS = {"type": "Metaspace", "replacement": _SPACE, "prepend_scheme": "always", "split": True}
 
 
@@ -32,6 +38,46 @@ class TokenIds(Protocol):
     def each(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text."""
         ...
+
+
+class TokenizedTexts:
+    """Passages and questions as token ids, prefix and special tokens included."""
+
+    def __init__(
+        self, tokens: TokenIds, *, query_prefix: str, passage_prefix: str, max_tokens: int
+    ) -> None:
+        self._tokens = tokens
+        self._query_prefix = query_prefix
+        self._passage_prefix = passage_prefix
+        self._max_tokens = max_tokens
+        self.count = lru_cache(maxsize=_CACHED_COUNTS)(self._count)
+
+    def _count(self, text: str) -> int:
+        return len(self._tokens.one(self._passage_prefix + text))
+
+    def passages(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of each passage.
+
+        Raises:
+            ModelError: a passage is longer than the model takes.
+        """
+        found = self._tokens.each([self._passage_prefix + text for text in texts])
+        for ids in found:
+            if len(ids) > self._max_tokens:
+                raise _too_long(len(ids), self._max_tokens)
+        return found
+
+    def question(self, text: str) -> list[list[int]]:
+        """Return the ids of a question, in several windows if it is longer than the model takes."""
+        windows = [self._query_prefix + window for window in self._windows(text)]
+        return self._tokens.each(windows)
+
+    def _windows(self, text: str) -> list[str]:
+        """Halve the text until each piece fits."""
+        if len(self._tokens.one(self._query_prefix + text)) <= self._max_tokens:
+            return [text]
+        middle = len(text) // 2
+        return self._windows(text[:middle]) + self._windows(text[middle:])
 
 
 def load_token_ids(folder: Path) -> TokenIds:
@@ -155,3 +201,32 @@ def _pieces(vocabulary: Sequence[tuple[str, float]], unknown: int, special: set[
     model.normalizer_spec.escape_whitespaces = False
     found: bytes = model.SerializeToString()
     return found
+
+
+def _too_long(tokens: int, limit: int) -> ModelError:
+    return ModelError(
+        Text(
+            f"A passage has {tokens} tokens, but the embedding model reads only {limit}.",
+            f"有一个段落长 {tokens} 个 token，而向量模型最多只读 {limit} 个。",
+        ),
+        hint=Text(
+            "Lower chunk.tokens and run `rag rebuild`.",
+            "请调低 chunk.tokens 并运行 `rag rebuild`。",
+        ),
+    )
+
+
+def unloadable(folder: Path, error: Exception, *, file: str = "") -> ModelError:
+    """Return what a person is told when a model's files are of no use.
+
+    ``file`` is the one at fault; empty where the library does not let that be told.
+    """
+    missing = " is missing" if isinstance(error, LookupError) else ""  # it says only the key
+    detail = f"{file}: {error}{missing}" if file else str(error)
+    return ModelError(
+        Text(
+            f"The embedding model in {folder} cannot be loaded: {detail}",
+            f"无法加载 {folder} 里的向量模型：{detail}",
+        ),
+        hint=Text("Delete that folder and pull the model again.", "请删除该文件夹并重新下载模型。"),
+    )

@@ -15,7 +15,7 @@ import torch
 from sentence_transformers import CrossEncoder
 
 from rag.errors import ModelError, OutOfMemory
-from rag.retrieve.on_card import Device, OnCard, choose_device, dtype_on, quiet
+from rag.retrieval.embedding.on_card import Device, OnCard, choose_device, dtype_on, quiet
 from rag.retrieve.passage_text import lexical_text
 from rag.retrieve.token_ids import broken_file
 from rag.words import Text

@@ -1,6 +1,6 @@
 """Embedding with a sentence-transformers model from a local folder.
 
-The engine for CUDA, and on a CPU for models that `rag.retrieve.bert_embedder` cannot read.
+The engine for CUDA, and on a CPU for models that ``bert_embedder`` cannot read.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from rag.errors import ModelMissing, OutOfMemory
-from rag.retrieve.cpu_streams import CpuStreams
-from rag.retrieve.on_card import Device, OnCard, choose_device, dtype_on, quiet
-from rag.retrieve.token_batches import ITEM_TOKENS, Run, embed_by_length, unloadable
-from rag.retrieve.token_embedder import TokenEmbedder
-from rag.retrieve.token_ids import Plain, broken_file
+from rag.retrieval.embedding.cpu_streams import CpuStreams
+from rag.retrieval.embedding.on_card import Device, OnCard, choose_device, dtype_on, quiet
+from rag.retrieval.embedding.token_embedder import ITEM_TOKENS, Run, TokenEmbedder, embed_by_length
+from rag.retrieval.embedding.tokens import Plain, broken_file, unloadable
 from rag.words import Text
 
 if TYPE_CHECKING:

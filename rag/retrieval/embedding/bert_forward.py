@@ -19,7 +19,7 @@ from safetensors import safe_open
 from torch import Tensor
 from torch.nn import functional
 
-from rag.retrieve.bert_shape import WEIGHTS, BertShape
+from rag.retrieval.embedding.bert_shape import WEIGHTS, BertShape
 
 if TYPE_CHECKING:
     from rag.protocols import Vectors

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from rag.cpu_dtype import cpu_dtype
-from rag.retrieve.bert_forward import BertForward
-from rag.retrieve.bert_shape import WEIGHTS, BertShape
-from rag.retrieve.cpu_streams import CpuStreams
-from rag.retrieve.token_batches import ITEM_TOKENS, embed_by_length, unloadable
-from rag.retrieve.token_embedder import TokenEmbedder
-from rag.retrieve.token_ids import load_token_ids
+from rag.retrieval.embedding.bert_forward import BertForward
+from rag.retrieval.embedding.bert_shape import WEIGHTS, BertShape
+from rag.retrieval.embedding.cpu_streams import CpuStreams
+from rag.retrieval.embedding.token_embedder import ITEM_TOKENS, TokenEmbedder, embed_by_length
+from rag.retrieval.embedding.tokens import load_token_ids, unloadable
 
 if TYPE_CHECKING:
     from rag.protocols import Vectors

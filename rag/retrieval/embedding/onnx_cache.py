@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from tokenizers import Tokenizer
 
 from rag.errors import ModelError
-from rag.retrieve.bert_shape import BertShape
+from rag.retrieval.embedding.bert_shape import BertShape
 from rag.types import Progress
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def _progress(done: int, shape: BertShape, name: str) -> Progress:
 
 def _checked(folder: Path, shape: BertShape, layer_done: Callable[[int], None]) -> bytes | None:
     """Return the graph's bytes if its vectors are those of the float32 graph."""
-    from rag.retrieve.onnx_graph import bert_graph
+    from rag.retrieval.embedding.onnx_graph import bert_graph
 
     graph: bytes = bert_graph(folder, shape, int8=True, layer_done=layer_done).SerializeToString()
     exact: bytes = bert_graph(folder, shape, int8=False).SerializeToString()
@@ -94,7 +94,7 @@ def _checked(folder: Path, shape: BertShape, layer_done: Callable[[int], None]) 
 
 def agreement(folder: Path, graph: bytes, exact: bytes, *, max_tokens: int) -> float:
     """Return the mean cosine between the vectors that two graphs give for the probes."""
-    from rag.retrieve.onnx_embedder import open_session, run_graph
+    from rag.retrieval.embedding.onnxruntime import open_session, run_graph
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()

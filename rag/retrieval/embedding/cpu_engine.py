@@ -1,8 +1,8 @@
 """Whether int8 embeds faster than torch on this CPU: measured once in a child, and remembered.
 
 No table of processors decides: what int8 gains depends on instructions that no library names
-alike. ``python -m rag.retrieve.cpu_engine FOLDER GRAPH`` prints both speeds as JSON; a process of
-its own, because the engine that loses would keep its memory.
+alike. ``python -m rag.retrieval.embedding.cpu_engine FOLDER GRAPH`` prints both speeds as JSON; a
+process of its own, because the engine that loses would keep its memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rag.retrieve.token_embedder import TokenEmbedder
+    from rag.retrieval.embedding.token_embedder import TokenEmbedder
 
 logger = logging.getLogger(__name__)
 LEAST_GAIN = 1.2
@@ -83,7 +83,7 @@ def speeds(folder: Path, *, graph: Path) -> Speeds | None:
     """
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "rag.retrieve.cpu_engine", str(folder), str(graph)],
+            [sys.executable, "-m", "rag.retrieval.embedding.cpu_engine", str(folder), str(graph)],
             capture_output=True,
             text=True,
             timeout=MEASURE_TIMEOUT_S,
@@ -127,8 +127,8 @@ def _pair(found: Speeds) -> tuple[float, float]:
 
 def main() -> None:
     """Measure what the command line names."""
-    from rag.retrieve.bert_embedder import BertEmbedder
-    from rag.retrieve.onnx_embedder import OnnxEmbedder
+    from rag.retrieval.embedding.bert_embedder import BertEmbedder
+    from rag.retrieval.embedding.onnxruntime import OnnxEmbedder
 
     folder, graph = Path(sys.argv[1]), Path(sys.argv[2])
     common: dict[str, Any] = {"name": folder.name, "max_tokens": _PASSAGE_TOKENS * 2}

@@ -1,0 +1,1 @@
+"""The models that find passages: embedders, and a reranker that reads them again."""
