@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +145,18 @@ def test_a_long_question_is_read_in_windows(model: BertModel, tmp_path: Path) ->
     assert np.linalg.norm(embedder.embed_query("word " * 60)) == pytest.approx(1, abs=1e-5)
     with pytest.raises(ModelError):
         embedder.embed_passages(["x" * 94])
+
+
+def test_a_question_overtakes_the_passages_that_wait(model: BertModel, tmp_path: Path) -> None:
+    graph = int8_graph(tmp_path / "model", cache=tmp_path / "c", source_sha256=SHA)
+    assert graph is not None
+    embedder = OnnxEmbedder(tmp_path / "model", graph=graph, name="tiny")
+    free = threading.Event()
+    busy = [embedder._threads.submit(free.wait, 30) for _ in range(64)]
+    asked: list[Any] = []
+    asking = threading.Thread(target=lambda: asked.append(embedder.embed_query("rent")))
+    asking.start()
+    asking.join(20)
+    free.set()
+    assert asked, "it waited"
+    assert all(waiting.result() for waiting in busy)

@@ -66,7 +66,12 @@ class OnnxEmbedder(TokenEmbedder):
         )
 
     def _embed(self, ids: Sequence[Sequence[int]]) -> Vectors:
-        """Return unit rows; the longest texts begin, so that no thread is left with one."""
+        """Return unit rows; the longest texts begin, so that no thread is left with one.
+
+        A single text is a question's: it does not wait behind the passages of a document.
+        """
+        if len(ids) == 1:
+            return run_graph(self._session, ids[0])[np.newaxis]
         rows = np.empty((len(ids), self.dim), dtype=np.float32)
         if len(ids) == 1:
             rows[0] = run_graph(self._session, ids[0])
