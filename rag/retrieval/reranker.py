@@ -16,8 +16,8 @@ from sentence_transformers import CrossEncoder
 
 from rag.errors import ModelError, OutOfMemory
 from rag.retrieval.embedding.on_card import Device, OnCard, choose_device, dtype_on, quiet
+from rag.retrieval.embedding.tokens import broken_file
 from rag.retrieve.passage_text import lexical_text
-from rag.retrieve.token_ids import broken_file
 from rag.words import Text
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rag.measure.calibrated import kept
 
+from rag.indexing.calibration import kept
 from rag.retrieval.embedding.bert_embedder import BertEmbedder
 from rag.retrieve.calibration import UNKNOWN
 from rag.words import Language

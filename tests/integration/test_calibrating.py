@@ -6,14 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from rag.measure import calibrating
-from rag.measure.calibrated import is_due, keep, kept, when_due
-from rag.measure.own import questions_apart
 
 from rag import wiring
 from rag.errors import DownloadFailed, OutOfMemory, RagError, SpaceMismatch
 from rag.factory import Factory
 from rag.indexing import calibration as calibrating
+from rag.indexing.calibration import is_due, keep, kept, when_due
+from rag.indexing.questions import questions_apart
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieve.calibration import Calibration
 from rag.retrieve.retriever import HybridRetriever

@@ -8,14 +8,12 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rag.measure.calibrated import keep
 
-from rag.retrieval.embedding.cpu_engine import Speeds, this_machine
+from rag.indexing.calibration import keep
 from rag.retrieve.calibration import Calibration
 from rag.store.jobs import Jobs
 from rag.store.ledger import Ledger
@@ -327,23 +325,6 @@ def test_doctor_tells_what_the_library_knows_of_itself(synced: Shell) -> None:
     assert "passages in Chinese" in warned["what"]
     assert "multilingual-e5-small" in warned["remedy"]
     assert "30 个中文问题" in synced.run("doctor", RAGDESK_UI__LANGUAGE="zh").stdout
-
-
-@pytest.mark.parametrize(
-    ("int8_per_s", "said"), [(57.4, "computes in int8 here: 57"), (31.0, "with torch here: 30")]
-)
-def test_doctor_tells_which_embedding_engine_won_here(
-    shell: Shell, tmp_path: Path, int8_per_s: float, said: str
-) -> None:
-    note = tmp_path / "models" / "all-MiniLM-L6-v2" / ".onnx" / "engine.json"
-    note.parent.mkdir(parents=True)
-    note.write_text(json.dumps(asdict(Speeds(this_machine(), 30.0, int8_per_s))), "utf-8")
-    shell.environment |= {
-        "RAGDESK_EMBEDDER__MODEL": "all-MiniLM-L6-v2",
-        "RAGDESK_MODELS__FOLDER": str(tmp_path / "models"),
-    }
-    assert said in shell.run("doctor").stdout
-    assert said not in shell.run("doctor", RAGDESK_EMBEDDER__ENGINE="torch").stdout
 
 
 def test_help_names_every_command_and_loads_no_heavy_library(shell: Shell) -> None:

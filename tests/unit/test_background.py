@@ -13,7 +13,7 @@ from rag.background import COMPUTING, READING, RECOGNITION, lower_thread
 from rag.ingest.crew import Crew
 from rag.ingest.guard import Limits
 from rag.ingest.pool import WorkerPool
-from rag.retrieve.cpu_streams import CpuStreams
+from rag.retrieval.embedding.cpu_streams import CpuStreams
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities on Linux")
 BEFORE = 0 if sys.platform != "linux" else os.getpriority(os.PRIO_PROCESS, 0)

@@ -18,10 +18,10 @@ from rag.errors import ModelError
 from rag.factory import Factory
 from rag.model_loading import ModelLoading
 from rag.protocols import never
-from rag.retrieve.bert_embedder import BertEmbedder
-from rag.retrieve.bert_shape import BertShape
-from rag.retrieve.cross_encoder import CrossEncoderReranker
-from rag.retrieve.sentence_transformer import SentenceTransformerEmbedder
+from rag.retrieval.embedding.bert_embedder import BertEmbedder
+from rag.retrieval.embedding.bert_shape import BertShape
+from rag.retrieval.embedding.sentence_transformers import SentenceTransformerEmbedder
+from rag.retrieval.reranker import CrossEncoderReranker
 from tests.factories import settings
 from tests.tiny_encoder import write_tiny_encoder, write_tiny_reranker
 

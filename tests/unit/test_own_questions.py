@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from rag.measure.facts import facts_of
-from rag.measure.own import make_questions
-from rag.measure.rephrase import keeps, rephrased
-from rag.measure.sets import Question
-from rag.measure.wording import worded
 
+from rag.evaluation.rephrase import keeps, rephrased
+from rag.indexing.facts import facts_of
+from rag.indexing.questions import Question, make_questions
+from rag.indexing.wording import worded
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.store.passages import LedgerPassages
 from rag.store.reduced import Part, reduced

@@ -3,11 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rag.measure.outcomes import Outcome
-from rag.measure.runs import Run, compare, earlier, keep, load
-from rag.measure.sets import Question
 
 from rag.errors import ConfigError
+from rag.evaluation.figures import Outcome
+from rag.evaluation.runs import Run, compare, earlier, keep, load
+from rag.indexing.questions import Question
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.store.evaluations import list_evaluations
 from tests.libraries import PageLibrary
