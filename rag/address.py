@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from rag.errors import ConfigError
-from rag.words import Text
+from rag.text.messages import Text
 
 _PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")

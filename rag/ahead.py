@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.errors import RagError
-from rag.words import Language, detect_language
+from rag.text.language import detect_language
+from rag.text.messages import Language
 
 if TYPE_CHECKING:
     from rag.protocols import TextGenerator

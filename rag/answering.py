@@ -10,8 +10,8 @@ from rag.ahead import ReadAhead, Surroundings
 from rag.errors import StoreError
 from rag.forecast import Forecast, Forecaster
 from rag.generate.prompt import build_messages
+from rag.text.messages import Text
 from rag.whole.scope import Pace
-from rag.words import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.errors import ConfigError
-from rag.words import Text
+from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from rag.beside import came
-from rag.generate.sentences import split_sentences
 from rag.protocols import Cancelled, never
+from rag.text.sentences import split_sentences
 from rag.types import Sentence
 
 Judge = Callable[[str, int, int], Sentence | None]

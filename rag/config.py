@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rag.address import Address, checked
 from rag.errors import ConfigError
+from rag.text.messages import Text
 from rag.variables import from_environment
-from rag.words import Text
 
 DATA_FOLDER = ".rag"
 """Everything the app derives lives in this folder inside the knowledge folder."""

@@ -31,9 +31,9 @@ from rag.store.live_index import LiveIndex
 from rag.store.owner import Owner
 from rag.store.status import document_statuses, page_size
 from rag.supervisor import Part, Supervisor
+from rag.text.messages import Text
 from rag.types import Event, Finished, Message, Usage
 from rag.watch import MachineWatch
-from rag.words import Text
 from rag.worker import LibraryWorker, WorkerHooks
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from rag.address import Address
 from rag.forecast import Forecast
 from rag.machine import MemoryReading
 from rag.model_loading import ModelState
+from rag.text.messages import Text
 from rag.types import Progress, Usage
-from rag.words import Text
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Kept as ``key:detail``, such as ``number:45 GB``, and turned into words only whe
 
 from __future__ import annotations
 
-from rag.words import Language, Text
+from rag.text.messages import Language, Text
 
 DOUBTS: dict[str, Text] = {
     "number": Text("{0} does not stand there.", "文中没有 {0}。"),

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rag.words import Language, Text
+from rag.text.messages import Language, Text
 
 
 class RagError(Exception):
@@ -67,7 +67,7 @@ class IngestError(RagError):
 class UnreadableDocument(IngestError):
     """The file is damaged, encrypted, empty, or not a PDF.
 
-    ``reason`` is a key of ``rag.reasons.REASONS``.
+    ``reason`` is a key of ``rag.text.reasons.REASONS``.
     """
 
     def __init__(self, message: Text, *, hint: Text, reason: str) -> None:

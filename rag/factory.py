@@ -17,8 +17,8 @@ from rag.finders import Finders
 from rag.generate.continuing import Continuing
 from rag.ladder import Ladder
 from rag.planning import Plans
+from rag.text.messages import Text
 from rag.types import Progress, Space
-from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.config import Settings

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from rag.engines import HASHING, load
 from rag.errors import ConfigError
+from rag.text.messages import Text
 from rag.types import Progress
-from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.factory import Factory

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rag.text.messages import Text
 from rag.types import Space
-from rag.words import Text
 
 _MINUTE = 60  # seconds
 _LONG = 100  # minutes; more is said in hours

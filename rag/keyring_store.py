@@ -6,7 +6,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Protocol
 
-from rag.words import Text
+from rag.text.messages import Text
 
 SERVICE = "ragdesk"
 # keyring's own errors are RuntimeErrors, except KeyringError, which is a plain Exception; the

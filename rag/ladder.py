@@ -22,8 +22,8 @@ from rag.device import Movable, SmallCache
 from rag.errors import OutOfMemory
 from rag.notice import Notice
 from rag.protocols import TextGenerator
+from rag.text.messages import Text
 from rag.types import FinishReason
-from rag.words import Text
 
 Step = Literal["caches", "cpu", "cache8", "passages", "reply", "context"]
 STEPS: tuple[Step, ...] = get_args(Step)

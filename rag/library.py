@@ -36,8 +36,8 @@ from rag.ingest.reader_name import reader_name
 from rag.protocols import Cancelled, never
 from rag.store.kept import kept_space
 from rag.store.rows import FileRow
+from rag.text.messages import Text
 from rag.types import Progress, Space
-from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.ingest.pool import WorkerPool

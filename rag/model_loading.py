@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from rag.device import parts_of
 from rag.errors import ModelError, RagError, ServerUnreachable
+from rag.text.messages import Text
 from rag.types import Progress
-from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.factory import Factory

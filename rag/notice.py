@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rag.words import Text
+from rag.text.messages import Text
 
 NoticeKind = Literal["unsure", "lowered", "skipped", "raised", "heat"]
 

@@ -20,6 +20,8 @@ from rag.ladder import SEARCHING, Climb, Ladder, Means, Tried
 from rag.notice import UNSURE, Notice
 from rag.protocols import Cancelled, never
 from rag.run import Clock, Run
+from rag.text.language import detect_language
+from rag.text.messages import Text
 from rag.types import (
     Answer,
     Checked,
@@ -31,7 +33,6 @@ from rag.types import (
     SearchResult,
     Sentence,
 )
-from rag.words import Text, detect_language
 
 if TYPE_CHECKING:
     from rag.ahead import Draft

@@ -22,8 +22,8 @@ from rag.models.planner import WANTED_CONTEXT, plan
 from rag.models.room import Card, Room, room_of
 from rag.models.subjects import helpers_of, subject_of_entry, subject_of_path
 from rag.placement import OnCards, Placement, Precision
-from rag.sizes import GIB
-from rag.words import Text
+from rag.text.messages import Text
+from rag.text.sizes import GIB
 
 if TYPE_CHECKING:
     from rag.config import Settings

@@ -39,7 +39,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class RecognisedPage:
-    """One page after text recognition. ``reason`` is a key of ``rag.reasons.REASONS``."""
+    """One page after text recognition. ``reason`` is a key of ``rag.text.reasons.REASONS``."""
 
     number: int
     state: PageState  # "ocr", or what the page stays

@@ -10,8 +10,8 @@ from time import perf_counter
 from rag.beside import Beside, came
 from rag.notice import Notice
 from rag.protocols import Cancelled
+from rag.text.messages import Language
 from rag.types import Delta, FinishReason, Passage, Retrieved, SearchResult, Sentence, Usage
-from rag.words import Language
 
 
 class Clock:

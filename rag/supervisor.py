@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rag.errors import RagError
-from rag.words import Text
+from rag.text.messages import Text
 
 logger = logging.getLogger(__name__)
 FIRST_PAUSE_S = 1.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rag.words import Text
+from rag.text.messages import Text
 
 REASONS = {
     "power_cap": Text("held back by its power limit", "受功耗上限限制"),

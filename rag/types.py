@@ -32,7 +32,7 @@ Verdict = Literal["supported", "weak", "unsupported", "not_in_documents"]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One physical page. ``reason`` is a key of ``rag.reasons.REASONS``.
+    """One physical page. ``reason`` is a key of ``rag.text.reasons.REASONS``.
 
     A page with text may have one too: what of it was kept out.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from rag.errors import ConfigError
-from rag.words import Text
+from rag.text.messages import Text
 
 PREFIX = "RAGDESK_"
 OLD_PREFIX = "RAG_"

@@ -12,8 +12,8 @@ from rag.fingerprint import Fingerprint, model_name
 from rag.ingest.chunk_name import chunking_name
 from rag.ingest.ocr_name import ocr_name
 from rag.ingest.reader_name import reader_name
+from rag.text.messages import Text
 from rag.types import Space
-from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.asking import AskSettings

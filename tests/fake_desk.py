@@ -28,6 +28,7 @@ from rag.reading import AskMode, Coverage, Offer, Reading
 from rag.store.chats import Absence, Chats
 from rag.store.kept import KeptIndex
 from rag.store.ledger import Ledger
+from rag.text.messages import Text
 from rag.types import (
     Answer,
     Chunk,
@@ -42,7 +43,6 @@ from rag.types import (
     Sentence,
     Usage,
 )
-from rag.words import Text
 from tests.fake_pdf import Typeset, guide_en, guide_zh, typeset
 from tests.fake_script import EN, HOSTILE, SCRIPT_ABSENT, SCRIPTS, ZH, Script
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from rag.device import Share
 from rag.errors import OutOfMemory
+from rag.text.messages import Text
 from rag.types import Delta, Message
-from rag.words import Text
 
 WEIGHTS = 1000
 KV = 2  # per token, halved in 8 bits

@@ -14,7 +14,6 @@ from rag.generate.negation import negations, opposites
 from rag.generate.notes import note_lines
 from rag.generate.prompt import build_messages
 from rag.generate.refusal import is_refusal
-from rag.generate.sentences import split_prose, split_sentences
 from rag.generate.templates import neutralise
 from rag.indexing.facts import facts_of
 from rag.indexing.wording import worded
@@ -22,8 +21,6 @@ from rag.ingest.chunking import RecursiveChunker
 from rag.ingest.page_text import clean
 from rag.ingest.tables import find_tables
 from rag.ingest.verdict import verdict
-from rag.quantities import Place, gaps, quantities, quantity_terms
-from rag.quantities.units import units_in
 from rag.retrieve import quotation
 from rag.retrieve.analyser import BilingualAnalyser
 from rag.retrieve.conversation import readings
@@ -35,8 +32,12 @@ from rag.retrieve.statements import by_lines
 from rag.retrieve.subjects import names_in
 from rag.retrieve.whole_question import may_be_whole, whole_task
 from rag.store.likeness import sketch
+from rag.text.language import detect_language
+from rag.text.messages import shown, undrawn
+from rag.text.quantities import Place, gaps, quantities, quantity_terms
+from rag.text.quantities.units import units_in
+from rag.text.sentences import split_prose, split_sentences
 from rag.types import Heading, Message
-from rag.words import detect_language, shown, undrawn
 from tests.factories import document, passage
 from ui import markup
 

@@ -16,7 +16,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from rag.config import Settings
 from rag.errors import ConfigError
-from rag.words import Text
+from rag.text.messages import Text
 from ui.guard import HOSTS, SameOrigin, Shell
 from ui.head import assets, head_html, skeleton_html
 from ui.lean import lean_import

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from starlette.staticfiles import StaticFiles
 
-from rag.words import LANGUAGES
+from rag.text.messages import LANGUAGES
 from ui.words import WORDS
 
 ASSETS = Path(__file__).parent / "assets"

@@ -15,7 +15,7 @@ import gradio as gr
 
 from rag.ahead import Draft
 from rag.errors import RagError
-from rag.words import Language
+from rag.text.messages import Language
 from ui import frames
 from ui.handlers import opened, respond
 from ui.page import Page

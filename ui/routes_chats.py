@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body
 
 from rag.errors import RagError
-from rag.words import Language
+from rag.text.messages import Language
 from ui.seam import DeskLike
 from ui.views_chats import chats_html
 from ui.words import say

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Body, HTTPException, Response
 from fastapi.responses import FileResponse
 
 from rag.errors import RagError
-from rag.words import Language
+from rag.text.messages import Language
 from ui.seam import DeskLike
 from ui.views_machine import SPAN_S, machine_html
 from ui.words import say

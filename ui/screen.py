@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from rag.notice import Notice
 from rag.reading import AskMode, Reading
+from rag.text.messages import Language, Text
 from rag.types import Answer, Evidence, Message, Passage, Progress, Sentence
-from rag.words import Language, Text
 
 Stage = Literal[
     "queued", "searching", "model", "reading", "writing", "stopping", "done", "stopped", "failed"

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rag.reading import AskMode
     from rag.store.chats import Chats
     from rag.store.kept import KeptIndex
+    from rag.text.messages import Text
     from rag.types import Event, Message
-    from rag.words import Text
 
 
 class MachineLike(Protocol):

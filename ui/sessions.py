@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Event, Lock
 
-from rag.words import Language
+from rag.text.messages import Language
 
 
 class Ticket:

@@ -10,7 +10,7 @@ from typing import Any
 from rag.config import Settings
 from rag.errors import RagError
 from rag.ingest.uploads import Added
-from rag.words import Text
+from rag.text.messages import Text
 from ui.seam import DeskLike
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from html import escape
 
-from rag.sizes import file_size
+from rag.text.messages import Language
+from rag.text.sizes import file_size
 from rag.types import Passage, Progress
-from rag.words import Language
 from ui.words import say
 
 ICONS = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 
 from rag.doubts import doubt_text
+from rag.text.messages import Language
 from rag.types import Evidence, Progress, Sentence, Usage
-from rag.words import Language
 from ui.markup import settled
 from ui.screen import Problem, Screen, Turn, passage_of
 from ui.views import attribute, bar_html, icon, page_words, progress_words, word

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from rag.store.chats import ChatSummary
-from rag.words import Language
+from rag.text.messages import Language
 from ui.views import icon, word
 
 SHOWN = 200  # rows; older chats are listed by the command line

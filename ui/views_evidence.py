@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
+from rag.text.messages import Language, undrawn
 from rag.types import Box, Chunk, Evidence, Passage, Sentence
-from rag.words import Language, undrawn
 from ui.screen import PageSizes, Turn, passage_of
 from ui.views import attribute, page_words, word
 from ui.words import say

@@ -11,7 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from rag.document_status import DocumentStatus
-from rag.words import Language
+from rag.text.messages import Language
 from ui.views import icon, word
 from ui.words import say
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from rag.address import leaving
 from rag.document_status import DocumentStatus
 from rag.ingest.passwords import LOCKED
-from rag.reasons import reason_text
+from rag.text.messages import Language, Text
+from rag.text.reasons import reason_text
 from rag.types import PAGE_STATES, SEARCHABLE
-from rag.words import Language, Text
 from ui.views import bar_html, icon, progress_words, stage_words, word
 from ui.words import say
 

@@ -7,9 +7,9 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from rag.machine import GpuReading, MemoryReading, Sample
-from rag.sizes import gib, memory_size
+from rag.text.messages import Language, Text
+from rag.text.sizes import gib, memory_size
 from rag.throttle import HOT, throttle_text
-from rag.words import Language, Text
 from ui.views import word
 
 if TYPE_CHECKING:

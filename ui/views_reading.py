@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 
 from rag.reading import Coverage, Offer, Reading
+from rag.text.messages import Language
 from rag.types import Progress
-from rag.words import Language
 from ui.views import bar_html, word
 from ui.words import say
 

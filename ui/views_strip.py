@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from rag.address import leaving
 from rag.machine import MemoryReading
-from rag.sizes import gib, memory_size
+from rag.text.messages import Language
+from rag.text.sizes import gib, memory_size
 from rag.types import Usage
-from rag.words import Language
 from ui.views import progress_words, share, word
 from ui.views_chat import speed
 from ui.words import say

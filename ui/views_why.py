@@ -8,7 +8,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from rag.words import Language
+from rag.text.messages import Language
 from ui.screen import Turn
 from ui.views import attribute, icon, word
 

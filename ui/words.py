@@ -6,7 +6,7 @@ frames name theirs in ``data-word``. Values in braces are filled in by ``say``.
 
 from __future__ import annotations
 
-from rag.words import Language, Text
+from rag.text.messages import Language, Text
 from ui.words_left import LEFT
 from ui.words_machine import MACHINE
 from ui.words_why import WHY

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rag.words import Text
+from rag.text.messages import Text
 
 LEFT: dict[str, Text] = {
     "chats": Text("Chats", "对话"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rag.words import Text
+from rag.text.messages import Text
 
 MACHINE: dict[str, Text] = {
     "machine": Text("Machine", "机器"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rag.words import Text
+from rag.text.messages import Text
 
 WHY: dict[str, Text] = {
     "searched_for": Text("Searched for: {words}", "检索内容：{words}"),

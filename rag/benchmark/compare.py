@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rag.errors import ConfigError
-from rag.words import Text
+from rag.text.messages import Text
 
 LEAST_NOISE = 0.05
 """Two runs of a few answers differ by this much on an idle machine."""

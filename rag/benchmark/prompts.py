@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from rag.errors import ConfigError
 from rag.generate.prompt import build_messages
+from rag.text.messages import Text
 from rag.types import Chunk, Message, Passage, Progress
-from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.config import Settings

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from rag import charts
 from rag.benchmark.rows import Limits, Row, Run, row_json
-from rag.sizes import GIB, memory_size
-from rag.words import Language, Text
+from rag.text.messages import Language, Text
+from rag.text.sizes import GIB, memory_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

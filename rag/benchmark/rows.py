@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
-from rag.words import Text
+from rag.text.messages import Text
 
 Device = Literal["cpu", "cuda"]
 SERVER = "url"

@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any
 from rag.benchmark.prompts import Prompt, prompts_of_set, quality_prompts, speed_prompts
 from rag.benchmark.rows import SERVER, Limits, Reading, Row, RowSpec, Run, accuracy_of
 from rag.benchmark.selection import Options, fitted, sized, specs
+from rag.text.messages import Text
 from rag.types import Progress
-from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.config import Settings

@@ -12,8 +12,8 @@ from rag.errors import ConfigError, ModelError, RagError
 from rag.gguf import Gguf
 from rag.models.footprint import kv_bytes_per_token, weights_of, weights_of_file
 from rag.models.shape import config_of, header_of, shape_of_config, shape_of_gguf
-from rag.sizes import memory_size
-from rag.words import Text
+from rag.text.messages import Text
+from rag.text.sizes import memory_size
 
 if TYPE_CHECKING:
     from rag.config import GeneratorSettings

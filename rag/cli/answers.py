@@ -11,7 +11,7 @@ import typer
 
 from rag.cli.context import Context, JsonOption, print_json
 from rag.cli.reading import only, opened
-from rag.words import Text, undrawn
+from rag.text.messages import Text, undrawn
 
 if TYPE_CHECKING:
     from rag.reading import AskMode

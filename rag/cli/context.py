@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.sizes import file_size
+from rag.text.messages import Language, Text
+from rag.text.sizes import file_size
 from rag.variables import renaming_note
-from rag.words import Language, Text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -10,7 +10,7 @@ import typer
 from rag.cli.chats import writing
 from rag.cli.context import Context
 from rag.errors import ConfigError
-from rag.words import Text
+from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.store.ledger import Ledger

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rag.cli.context import Context, progress_bar
-from rag.words import Text
+from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.notice import Notice

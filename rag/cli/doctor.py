@@ -12,8 +12,8 @@ import typer
 
 from rag.cli.context import Context, JsonOption, print_json
 from rag.errors import RagError
-from rag.sizes import file_size, memory_size
-from rag.words import Text
+from rag.text.messages import Text
+from rag.text.sizes import file_size, memory_size
 
 if TYPE_CHECKING:
     from rag.factory import Factory

@@ -11,7 +11,7 @@ import typer
 from rag.cli.context import GAPS, Context, JsonOption, print_json, print_lines, progress_bar
 from rag.cli.library import run_sync
 from rag.cli.reading import tell_leaving
-from rag.words import Text
+from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.evaluation.measure import Measured, Options

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag.cli.context import Context, JsonOption, print_json
-from rag.sizes import memory_size
-from rag.words import Text
+from rag.text.messages import Text
+from rag.text.sizes import memory_size
 
 if TYPE_CHECKING:
     from rag.machine import GpuReading, MemoryReading

@@ -17,8 +17,8 @@ from rag.cli.context import GAPS, Context, JsonOption, print_json
 from rag.cli.conversation import chats_quoting, print_quoting
 from rag.cli.owned import owned
 from rag.fingerprint import model_name
-from rag.reasons import reason_text
-from rag.words import Text, shown
+from rag.text.messages import Text, shown
+from rag.text.reasons import reason_text
 
 if TYPE_CHECKING:
     from rag.factory import Factory

@@ -11,8 +11,8 @@ import typer
 from rag.cli.context import Context, JsonOption, print_json, print_lines, progress_bar
 from rag.cli.server import server_json
 from rag.errors import ConfigError
-from rag.sizes import file_size
-from rag.words import Text
+from rag.text.messages import Text
+from rag.text.sizes import file_size
 
 if TYPE_CHECKING:
     from rag.address import Address

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag.cli.context import Context, progress_bar
 from rag.errors import LibraryBusy, StoreError
-from rag.words import Text
+from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.factory import Factory

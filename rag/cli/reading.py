@@ -16,7 +16,7 @@ from rag.address import leaving
 from rag.cli.context import Context, progress_bar
 from rag.cli.library import run_sync
 from rag.errors import UnknownDocument
-from rag.words import Text
+from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.explain.explainer import Explainer

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from rag.cli.context import Context
-from rag.words import Text
+from rag.text.messages import Text
 
 
 def ui(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from rag.errors import ConfigError, RagError
-from rag.words import Text
+from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.address import Address

@@ -37,6 +37,6 @@ def settings(
         now = table.values_in_force(loaded)
     except ConfigError as error:
         problem = error
-    typer.echo(table.as_json(now) if as_json else table.as_text(now))
+    typer.echo(table.settings_json(now) if as_json else table.settings_text(now))
     if problem:
         raise problem

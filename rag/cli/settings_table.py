@@ -118,7 +118,7 @@ def values_in_force(loaded: Settings) -> dict[str, Any]:
     return values
 
 
-def as_text(now: dict[str, Any]) -> str:
+def settings_text(now: dict[str, Any]) -> str:
     """Return the list as text; ``now`` holds the values in force, or nothing."""
     lines = []
     for item in list_settings():
@@ -129,7 +129,7 @@ def as_text(now: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def as_json(now: dict[str, Any]) -> str:
+def settings_json(now: dict[str, Any]) -> str:
     """Return the list as one JSON object."""
     rows = [
         {**asdict(item), "value": _plain(now[item.key]) if item.key in now else None}

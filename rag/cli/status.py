@@ -8,8 +8,8 @@ import typer
 
 from rag.cli.context import GAPS, Context, JsonOption, print_json
 from rag.cli.server import server_json
-from rag.reasons import reason_text
-from rag.words import Text, shown
+from rag.text.messages import Text, shown
+from rag.text.reasons import reason_text
 
 if TYPE_CHECKING:
     from rag.document_status import DocumentStatus

@@ -12,11 +12,11 @@ import typer
 from rag.cli.answers import Question
 from rag.cli.context import GAPS, Context, JsonOption, print_json
 from rag.cli.reading import only, opened
-from rag.words import Text
+from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.explain.values import Step, Why
-    from rag.words import Language
+    from rag.text.messages import Language
 
 _SIGNS = {True: "✓", False: "✗", None: "·"}
 _COLOURS = {True: "green", False: "red", None: None}

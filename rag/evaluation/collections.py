@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rag.errors import ConfigError
-from rag.words import Text
+from rag.text.messages import Text
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.words import detect_language
+from rag.text.language import detect_language
 
 if TYPE_CHECKING:
     from rag.evaluation.answers import AnswerFigures

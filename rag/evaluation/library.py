@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from platformdirs import user_cache_path
 
 from rag.errors import StoreError
+from rag.text.messages import Text
 from rag.types import Progress
-from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.config import Settings

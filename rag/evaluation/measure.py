@@ -22,7 +22,7 @@ from rag.evaluation.library import MeasuredLibrary, Report, searching
 from rag.evaluation.runs import Comparison, Run
 from rag.evaluation.sets import QuestionSet, load_set, load_sets
 from rag.indexing.questions import OWN, Question, make_questions
-from rag.words import Text
+from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.config import Settings

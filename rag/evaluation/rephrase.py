@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from rag.evaluation.scoring import contains
 from rag.generate.prompt import build_messages
 from rag.indexing.questions import Question
+from rag.text.language import detect_language
+from rag.text.messages import Text
 from rag.types import Chunk, Message, Passage
-from rag.words import Text, detect_language
 
 if TYPE_CHECKING:
     from rag.protocols import TextGenerator

@@ -20,7 +20,7 @@ from rag.evaluation.figures import (
     intervals,
     value,
 )
-from rag.words import Language, Text
+from rag.text.messages import Language, Text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,7 +18,7 @@ from rag.store.evaluations import (
     list_evaluations,
     put_evaluation,
 )
-from rag.words import Text
+from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.evaluation.library import MeasuredLibrary

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from rag.errors import ConfigError
 from rag.indexing.questions import Question, question_of
-from rag.words import Text
+from rag.text.messages import Text
 
 MIN_EVIDENCE_OVERLAP = 0.8
 """Share of the evidence's words that must stand on the named page for the row to count."""

@@ -10,7 +10,7 @@ from rag.explain.outcomes import outcome
 from rag.explain.prompting import Prompting
 from rag.explain.values import Asked, Outcome, Place, Step, Why
 from rag.protocols import Cancelled, never
-from rag.words import Text, shown
+from rag.text.messages import Text, shown
 
 if TYPE_CHECKING:
     from rag.explain.finding import Finder

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rag.explain.values import Outcome
-from rag.reasons import REASONS
-from rag.words import Text
+from rag.text.messages import Text
+from rag.text.reasons import REASONS
 
 _ASK_NEARER = Text(
     "Ask with words that stand in the passage itself",

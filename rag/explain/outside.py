@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from rag.explain.outcomes import of_reason, outcome
 from rag.explain.values import Outcome
 from rag.ingest.folder import FoundFile, scan
+from rag.text.messages import Text, shown
 from rag.types import NOTHING_TO_READ
-from rag.words import Text, shown
 
 if TYPE_CHECKING:
     from rag.explain.finding import Finder, Sighting

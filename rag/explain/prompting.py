@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rag.explain.outcomes import outcome
 from rag.explain.values import Outcome, Step
+from rag.text.messages import Text
 from rag.types import Answer, Finished
-from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.explain.following import Pieces

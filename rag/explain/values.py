@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from rag.text.messages import Text
 from rag.types import Message
-from rag.words import Text
 
 Stage = Literal[
     "file", "page", "text", "passage", "words", "meaning", "fusion", "pages",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
-from rag.quantities import Place, Quantity, gaps, quantities
+from rag.text.quantities import Place, Quantity, gaps, quantities
 
 ALIKE = 0.75
 """Share of the sentence's words that the evidence has in the same order."""

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from rag.generate.arithmetic import Calculation, alike, calculations
 from rag.generate.checks import Claim, Doubt, Source
-from rag.quantities import Quantity, gaps
+from rag.text.quantities import Quantity, gaps
 
 _CONSTANTS = {*map(Decimal, range(13)), *map(Decimal, (100, 360, 365, 1_000, 1_000_000))}
 """Months, days, percent, and how many are averaged: they stand in no passage."""

@@ -18,7 +18,7 @@ from rag.generate.names import Name, names, squeezed
 from rag.generate.negation import negations, opposites
 from rag.generate.neighbours import stands_beside
 from rag.generate.spans import Terms
-from rag.quantities import Gap, Place, Quantity, gaps, quantities
+from rag.text.quantities import Gap, Place, Quantity, gaps, quantities
 
 _CLAUSE = re.compile(r"[,;:，；：。、\n]|[.!?](?=\s)")
 _SAME_CLAUSE = 0.5  # of its words that a clause shares with another of which it speaks as well

@@ -16,12 +16,13 @@ from rag.generate.bare import bare, without_pages
 from rag.generate.calculated import Calculated, check_calculations
 from rag.generate.checks import Claim, Source, doubts, gravest
 from rag.generate.refusal import is_refusal
-from rag.generate.sentences import split_sentences
 from rag.generate.spans import Rarity, Span, Terms, candidate_spans, or_none
-from rag.odd_text import attempt
-from rag.quantities import gaps
+from rag.text.language import detect_language, is_cjk
+from rag.text.messages import Language
+from rag.text.parse_errors import attempt
+from rag.text.quantities import gaps
+from rag.text.sentences import split_sentences
 from rag.types import Chunk, Evidence, Passage, Sentence, Verdict
-from rag.words import Language, detect_language, is_cjk
 
 if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors

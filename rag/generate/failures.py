@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rag.errors import ModelError, PromptTooLong
-from rag.words import Text
+from rag.text.messages import Text
 
 _SHORTER = Text(
     "Ask a shorter question, lower retrieve.k, or choose a model with a longer context.",

@@ -7,7 +7,7 @@ from pathlib import Path
 from rag.errors import ModelMissing
 from rag.generate.failures import cannot_load
 from rag.gguf import DamagedGguf, read_gguf
-from rag.words import Text
+from rag.text.messages import Text
 
 _MAGIC = b"GGUF"
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from rag.generate.spans import Terms
-from rag.quantities import Quantity
+from rag.text.quantities import Quantity
 
 _NEXT = re.compile(r"[)\]]?[ -]?(?P<word>[A-Za-z]{2,}|[\u4e00-\u9fff])")
 _BEFORE = re.compile(r"(?P<word>[A-Za-z]{2,}|[\u4e00-\u9fff])[ :：]?\Z")

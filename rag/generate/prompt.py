@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 
 from rag.errors import PromptTooLong
 from rag.generate.templates import neutralise
+from rag.text.language import detect_language
+from rag.text.messages import Language, Text
 from rag.types import Message, Passage
-from rag.words import Language, Text, detect_language
 
 Count = Callable[[Sequence[Message]], int]
 

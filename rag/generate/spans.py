@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from rag.generate.sentences import split_lines, split_prose
-from rag.odd_text import attempt
+from rag.text.parse_errors import attempt
+from rag.text.sentences import split_lines, split_prose
 from rag.types import Passage
 
 Terms = Callable[[str], list[str]]

@@ -11,7 +11,7 @@ import openai
 
 from rag.errors import ModelError, PromptTooLong, RagError, ServerUnreachable, UnknownModel
 from rag.generate.failures import failed
-from rag.words import Text
+from rag.text.messages import Text
 
 _SHOWN_MODELS = 5
 _SHOWN_CHARACTERS = 300  # of what a server says

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rag.errors import ConfigError
 from rag.keyring_store import NoStore, keep_secret, kept_secret
-from rag.words import Text
+from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.address import Address

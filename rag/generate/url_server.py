@@ -16,7 +16,7 @@ from rag.address import Address
 from rag.errors import RagError
 from rag.generate.langchain_count import Count, Turns, counted_by_text
 from rag.generate.url_failures import Failures, is_lost
-from rag.words import Text
+from rag.text.messages import Text
 
 Json = dict[str, Any]
 

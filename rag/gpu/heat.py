@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 
 from rag.machine import GpuReading, MemoryReading
+from rag.text.messages import Text
 from rag.throttle import HOT
-from rag.words import Text
 
 NEAR_C, LEAVE_C = 6.0, 9.0
 """Pauses begin this close to the slowdown, and end only further away, so that they do not flicker.

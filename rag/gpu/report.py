@@ -14,8 +14,8 @@ from typing import Any
 
 from rag.errors import ConfigError
 from rag.machine import MemoryReading, Sample
+from rag.text.messages import Text
 from rag.types import Answer
-from rag.words import Text
 
 FIGURES = ("load", "used_bytes", "process_bytes", "temperature_c", "power_w")
 Answered = tuple[float, Answer]

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.sizes import GIB
+from rag.text.sizes import GIB
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from rag.errors import ModelError, SpaceMismatch
 from rag.indexing.questions import questions_apart
-from rag.odd_text import attempt
 from rag.retrieve.calibration import Calibrations, Trial, as_rows, calibrate, of_rows
 from rag.retrieve.relevance import log_odds
+from rag.text.language import detect_language
+from rag.text.parse_errors import attempt
 from rag.types import Progress
-from rag.words import detect_language
 
 if TYPE_CHECKING:
     from rag.indexing.questions import Question

@@ -11,11 +11,12 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rag.generate.sentences import split_prose
 from rag.ingest.tables import find_tables
-from rag.quantities import Quantity, quantities
+from rag.text.language import detect_language, is_cjk
+from rag.text.messages import Language
+from rag.text.quantities import Quantity, quantities
+from rag.text.sentences import split_prose
 from rag.types import Heading
-from rag.words import Language, detect_language, is_cjk
 
 Kind = Literal["heading", "definition", "table", "sentence"]
 KINDS: tuple[Kind, ...] = ("sentence", "table", "definition", "heading")

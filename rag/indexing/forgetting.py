@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rag.document_status import FORGOTTEN
 from rag.errors import UnknownDocument
 from rag.ingest.folder import content_id, real_path
-from rag.words import Text
+from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.store.ledger import Ledger

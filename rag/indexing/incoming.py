@@ -15,8 +15,9 @@ from rag.ingest.folder import FoundFile, look_again
 from rag.ingest.plan import GROWING, Plan
 from rag.ingest.reader_name import reader_name
 from rag.store.rows import DocumentRow, FileRow
+from rag.text.language import detect_language
+from rag.text.messages import Text
 from rag.types import NOTHING_TO_READ, SEARCHABLE, Document, DocumentState, Progress
-from rag.words import Text, detect_language
 
 if TYPE_CHECKING:
     from rag.ingest.pool import Reading

@@ -17,9 +17,9 @@ import numpy as np
 from rag.freed_memory import give_back
 from rag.indexing.line import Group, Line
 from rag.indexing.work import INDEX_FAILED, Cut, Pending, SpaceEngines, StageTimes, failed
-from rag.odd_text import TEXT_ERRORS
 from rag.retrieve.passage_text import embedding_text, lexical_text, text_digest
 from rag.store.rows import IndexedChunks
+from rag.text.parse_errors import TEXT_ERRORS
 
 if TYPE_CHECKING:
     from rag.protocols import Analyser, Embedder, VectorIndex, Vectors

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from rag.indexing.facts import KINDS, Fact, Kind, facts_of
 from rag.indexing.wording import worded
-from rag.odd_text import attempt
-from rag.words import is_cjk
+from rag.text.language import is_cjk
+from rag.text.parse_errors import attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable

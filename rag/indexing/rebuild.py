@@ -13,7 +13,7 @@ from rag.retrieve.passage_text import text_digest
 from rag.store.keeper import exact_index
 from rag.store.passages import LedgerPassages
 from rag.store.status import broken_invariants
-from rag.words import Text
+from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.indexing.work import SpaceEngines

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rag.indexing.work import Pending, StageTimes
-from rag.reasons import reason_text
+from rag.text.reasons import reason_text
 from rag.types import NOTHING_TO_READ, PAGE_STATES, SEARCHABLE, Page, PageState
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from rag.errors import ConfigError, UnknownDocument, UnreadableDocument
 from rag.ingest.folder import real_path
 from rag.ingest.passwords import LOCKED, keep
-from rag.words import Text
+from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.ingest.folder import FoundFile

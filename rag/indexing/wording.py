@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 
 from rag.indexing.facts import Fact
-from rag.quantities import Quantity
+from rag.text.quantities import Quantity
 
 _ENGLISH: Mapping[str, str] = {
     "increased": "rose", "decreased": "fell", "approximately": "", "obtain": "get",

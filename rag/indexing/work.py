@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rag.types import Chunk, Document, Space
 
 INDEX_FAILED = "index_failed"
-"""The reason of a document that was read but could not be indexed; see rag.reasons."""
+"""The reason of a document that was read but could not be indexed; see rag.text.reasons."""
 
 SPEED = "speed embed "
 """Followed by an embedder's name: the key of its passages per second in the ledger."""

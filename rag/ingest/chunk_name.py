@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-VERSION = 3
+CHUNKING_VERSION = 3
 """Counts the changes that make passages cut before differ from those cut now."""
 
 
 def chunking_name(*, tokens: int, overlap: int) -> str:
     """Return the name that a space keeps of its chunker."""
-    return f"recursive/{tokens}/{overlap}/{VERSION}"
+    return f"recursive/{tokens}/{overlap}/{CHUNKING_VERSION}"

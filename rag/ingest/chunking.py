@@ -20,7 +20,7 @@ from langchain_text_splitters import RecursiveCharacterTextSplitter
 
 from rag.ingest.chunk_name import chunking_name
 from rag.ingest.tables import Table, find_tables
-from rag.odd_text import attempt
+from rag.text.parse_errors import attempt
 from rag.types import Chunk, Document
 
 # From the strongest border to the weakest: blank line, end of a sentence (Chinese, then

@@ -27,7 +27,7 @@ class FoundFile:
     real: Path
     size: int = 0
     mtime_ns: int = 0
-    reason: str | None = None  # a key of rag.reasons.REASONS
+    reason: str | None = None  # a key of rag.text.reasons.REASONS
 
 
 def scan(folder: Path) -> list[FoundFile]:

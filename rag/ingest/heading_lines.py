@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rag.ingest.lines import Line
+from rag.text.language import is_cjk
 from rag.types import Heading
-from rag.words import is_cjk
 
 _LARGER = 1.15  # times the size of the text
 _TITLE = 1.3

@@ -6,11 +6,11 @@ from functools import lru_cache
 from importlib.metadata import version
 
 DPI = 150  # as good as 200, and a quarter cheaper: "Text recognition" in docs/decisions.md
-VERSION = 2
+OCR_VERSION = 2
 """Counts the changes of ours that make the same page be recognised in another way."""
 
 
 @lru_cache(maxsize=1)
 def ocr_name() -> str:
     """Return the library with its version, and so its models, the resolution, and our own."""
-    return f"rapidocr/{version('rapidocr')}/{DPI}/{VERSION}"
+    return f"rapidocr/{version('rapidocr')}/{DPI}/{OCR_VERSION}"

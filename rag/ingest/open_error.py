@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from rag.errors import UnreadableDocument
-from rag.reasons import REASONS
-from rag.words import Text
+from rag.text.messages import Text
+from rag.text.reasons import REASONS
 
 
 def unreadable(path: Path, reason: str) -> UnreadableDocument:

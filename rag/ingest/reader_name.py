@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib.metadata import version
 
-VERSION = 3
+READER_VERSION = 3
 """Counts the changes that make the same PDF be read in another way."""
 
 
 @lru_cache(maxsize=1)
 def reader_name() -> str:
     """Return the libraries that read PDFs, with their versions, and our own."""
-    return f"pypdfium2/{version('pypdfium2')}+pypdf/{version('pypdf')}/{VERSION}"
+    return f"pypdfium2/{version('pypdfium2')}+pypdf/{version('pypdf')}/{READER_VERSION}"

@@ -17,8 +17,8 @@ from pydantic import ConfigDict
 from rag.errors import ConfigError
 from rag.interop.stops import Stops
 from rag.protocols import TextGenerator, never
+from rag.text.messages import Text
 from rag.types import Delta, Message, Role
-from rag.words import Text
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun

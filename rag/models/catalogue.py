@@ -14,7 +14,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from rag.errors import UnknownModel
 from rag.models.shape import Shape
-from rag.words import Text
+from rag.text.messages import Text
 
 Kind = Literal["generator", "embedder", "reranker"]
 EngineName = Literal["llamacpp", "transformers", "sentence-transformers", "cross-encoder"]

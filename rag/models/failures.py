@@ -9,7 +9,7 @@ from rag.errors import ConfigError, DownloadFailed, ModelMissing, WrongChecksum
 from rag.models.catalogue import Entry
 from rag.models.job import size
 from rag.models.sources import SourceName, SourceUnavailable
-from rag.words import Text
+from rag.text.messages import Text
 
 SOURCE_WORDS: dict[SourceName, Text] = {
     "folder": Text("models folder", "模型文件夹"),

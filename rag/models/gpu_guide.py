@@ -21,8 +21,8 @@ from rag.models.layout import Helpers, Subject
 from rag.models.plan import Plan, Wishes
 from rag.models.planner import plan
 from rag.models.room import Card, Room
-from rag.sizes import GIB
-from rag.words import Text
+from rag.text.messages import Text
+from rag.text.sizes import GIB
 
 _BUILT_IN = Path(__file__).with_name("gpus.toml")
 _STRICT = ConfigDict(extra="forbid", strict=False)

@@ -15,7 +15,7 @@ from rich.text import Text as Styled
 from rag import charts
 from rag.models.gpu_guide import Gpu, Guide, Outlook
 from rag.models.plan_words import PRECISIONS
-from rag.words import Language, Text
+from rag.text.messages import Language, Text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -41,7 +41,7 @@ from rag.models.sources import (
     SourceUnavailable,
     Trust,
 )
-from rag.words import Text
+from rag.text.messages import Text
 
 REACH_TIMEOUT_S = 5.0
 """A hub that is silent for so long counts as out of reach; wheels may be nearer."""

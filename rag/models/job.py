@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.errors import DownloadFailed
+from rag.text.messages import Text
 from rag.types import Progress
-from rag.words import Text
 
 if TYPE_CHECKING:
     from hashlib import _Hash

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text as Styled
 
 from rag.models.choice import default_generator, fits, needs_bytes, needs_gpu
-from rag.sizes import file_size, memory_size
-from rag.words import Language, Text
+from rag.text.messages import Language, Text
+from rag.text.sizes import file_size, memory_size
 
 if TYPE_CHECKING:
     from rag.config import Settings

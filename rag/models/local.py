@@ -10,7 +10,7 @@ from pathlib import Path
 from rag.models.catalogue import Entry, File
 from rag.models.job import Job, sha256_of
 from rag.models.sources import Delivered, Delivery, Place, SourceName, SourceUnavailable
-from rag.words import Text
+from rag.text.messages import Text
 
 WEIGHTS_INDEX = "model.safetensors.index.json"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rag.models.footprint import Precision, kv_bytes_per_token
 from rag.models.layout import Engine, Layout, Shelf, Subject, working_bytes
-from rag.words import Text
+from rag.text.messages import Text
 
 
 @dataclass(frozen=True, slots=True)

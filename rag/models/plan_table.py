@@ -15,8 +15,8 @@ from rag.models.footprint import kv_bytes_per_token
 from rag.models.plan import Plan
 from rag.models.plan_words import PARTS, PRECISIONS, place_words
 from rag.models.room import Room
-from rag.sizes import memory_size
-from rag.words import Language, Text
+from rag.text.messages import Language, Text
+from rag.text.sizes import memory_size
 
 _HEADERS = (Text("memory", "存储"), Text("part", "内容"), Text("size", "大小"))
 

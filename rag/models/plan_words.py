@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rag.models.footprint import Precision
 from rag.models.layout import Layout, Part, Shelf, Subject, offloaded_bytes
-from rag.sizes import memory_size
-from rag.words import Text
+from rag.text.messages import Text
+from rag.text.sizes import memory_size
 
 PRECISIONS: dict[Precision | None, Text] = {
     "none": Text("16 bit", "16 位"),

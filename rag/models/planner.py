@@ -15,7 +15,7 @@ from rag.models.plan import Plan, Wishes
 from rag.models.plan_words import chosen_words, misfit, nothing_fits, speed_words
 from rag.models.room import Card, Room
 from rag.placement import KvBits
-from rag.words import Text
+from rag.text.messages import Text
 
 WANTED_CONTEXT = 4096
 """Rules, five passages, a history and an answer are some 2,500 tokens; questions about whole

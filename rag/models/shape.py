@@ -15,7 +15,7 @@ from pydantic import ConfigDict
 
 from rag.errors import ModelError
 from rag.gguf import DamagedGguf, Gguf, read_gguf
-from rag.words import Text
+from rag.text.messages import Text
 
 _STRICT = ConfigDict(extra="forbid", strict=False)
 

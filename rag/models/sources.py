@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from rag.models.catalogue import Entry, File
 from rag.models.job import Job
-from rag.words import Text
+from rag.text.messages import Text
 
 SourceName = Literal["folder", "hub", "wheels"]
 Trust = Literal["catalogue", "hub", "first use", "unpacked"]

@@ -28,8 +28,8 @@ from rag.models.local import whole_model
 from rag.models.locking import locked
 from rag.models.manifest import Manifest
 from rag.models.sources import Delivery, Place, Source, SourceName, SourceUnavailable
+from rag.text.messages import Text
 from rag.types import Progress
-from rag.words import Text
 
 logger = logging.getLogger(__name__)
 

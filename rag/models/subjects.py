@@ -9,7 +9,7 @@ from rag.gguf import Gguf
 from rag.models.catalogue import Entry
 from rag.models.layout import Helpers, Subject
 from rag.models.shape import Shape, config_of, header_of, shape_of_config, shape_of_gguf
-from rag.words import Text
+from rag.text.messages import Text
 
 EMBEDDER_BATCH = 64
 """Passages that are embedded at once on a card, as ``embedder.batch`` has it by default."""

@@ -25,7 +25,7 @@ from typing import Protocol
 from rag.models.catalogue import Entry, File, Wheels
 from rag.models.job import BLOCK_BYTES, Job, Meter
 from rag.models.sources import Delivered, Delivery, Place, SourceName, SourceUnavailable
-from rag.words import Text
+from rag.text.messages import Text
 
 POLL_S = 0.2
 STOP_S = 5.0

@@ -18,7 +18,7 @@ from rag.errors import ModelError, OutOfMemory
 from rag.retrieval.embedding.on_card import Device, OnCard, choose_device, dtype_on, quiet
 from rag.retrieval.embedding.tokens import broken_file
 from rag.retrieve.passage_text import lexical_text
-from rag.words import Text
+from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.machine import Holder

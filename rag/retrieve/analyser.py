@@ -13,8 +13,8 @@ import unicodedata
 from functools import lru_cache
 from typing import Any
 
-from rag.odd_text import attempt
-from rag.quantities import quantity_terms
+from rag.text.parse_errors import attempt
+from rag.text.quantities import quantity_terms
 
 CJK = (
     "\u2e80-\u2fdf\u3005\u3007\u3021-\u3029\u3031-\u3035\u3038-\u303c\u3041-\u3096\u309d-\u309f"

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rag.words import Language
+from rag.text.messages import Language
 
 LEAST = 12
 """Questions of a language; fewer say nothing."""

@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rag.odd_text import attempt
 from rag.retrieve.question import content_terms
+from rag.text.parse_errors import attempt
 
 if TYPE_CHECKING:
     from rag.protocols import Analyser, PassageStore

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rag.words import detect_language, is_cjk
+from rag.text.language import detect_language, is_cjk
 
 _LEAST_LATIN, _LEAST_CHINESE = 3, 2  # characters; a shorter name is in any sentence by chance
 _NO_NAMES = frozenset(

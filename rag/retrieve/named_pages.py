@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rag.quantities.numerals import CHINESE, ENGLISH, chinese_number, english_number
 from rag.retrieve.fusion import Fused
+from rag.text.quantities.numerals import CHINESE, ENGLISH, chinese_number, english_number
 from rag.types import Ranks
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rag.quantities import quantity_terms
 from rag.retrieve.analyser import simplified
+from rag.text.quantities import quantity_terms
 
 if TYPE_CHECKING:
     from rag.protocols import Analyser

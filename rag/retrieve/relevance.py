@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median, pstdev
 
 from rag.retrieve.calibration import UNKNOWN, Calibration
-from rag.words import Language
+from rag.text.messages import Language
 
 PROBES: Mapping[Language, tuple[str, ...]] = {
     "en": (

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from rag.odd_text import attempt
 from rag.retrieve.analyser import BilingualAnalyser
 from rag.retrieve.calibration import UNKNOWN, Calibration, Calibrations
 from rag.retrieve.conversation import Readings, readings
@@ -21,8 +20,10 @@ from rag.retrieve.question import content_terms, model_numbers, weighed_terms
 from rag.retrieve.ranking import Legs, Ranking, together, with_lines
 from rag.retrieve.relevance import PROBES, Signs, coverage, floor_of, headroom, relevance
 from rag.retrieve.statements import by_lines, trust_in_lines
+from rag.text.language import detect_language, reads_as
+from rag.text.messages import Language
+from rag.text.parse_errors import attempt
 from rag.types import Message, Passage, SearchResult, SearchTimes
-from rag.words import Language, detect_language, reads_as
 
 if TYPE_CHECKING:
     from rag.protocols import (

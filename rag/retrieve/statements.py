@@ -18,7 +18,8 @@ from typing import Literal
 from pydantic import ConfigDict, TypeAdapter
 
 from rag.retrieve.subjects import YEAR, names_in
-from rag.words import Language, is_cjk
+from rag.text.language import is_cjk
+from rag.text.messages import Language
 
 _BUILT_IN = Path(__file__).with_name("statements.toml")
 _STRICT = ConfigDict(extra="forbid", strict=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rag.words import is_cjk
+from rag.text.language import is_cjk
 
 YEAR = re.compile(
     r"(?:\b(?:in|of|for|during|on|at)\s+)?(?:\b(?:the\s+)?(?:fiscal|calendar)(?:\s+year)?\s+)?"

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 
 from rag.errors import UnknownChat
 from rag.store.snapshots import from_json, to_json
+from rag.text.messages import Text
 from rag.types import Answer
-from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.store.ledger import Ledger

@@ -9,7 +9,7 @@ import sqlite3
 from pathlib import Path
 
 from rag.errors import LibraryBusy, StoreError
-from rag.words import Text
+from rag.text.messages import Text
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.odd_text import attempt
-from rag.words import CJK_RANGES
+from rag.text.language import CJK_RANGES
+from rag.text.parse_errors import attempt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from rag.errors import LibraryBusy
 from rag.store.failures import store_failure
-from rag.words import Text
+from rag.text.messages import Text
 
 
 class Owner:

@@ -13,7 +13,7 @@ from pathlib import Path
 from rag.errors import LibraryTooNew, StoreError
 from rag.store.chat_tables import CHAT_TABLES
 from rag.store.failures import store_failure, writable
-from rag.words import Text
+from rag.text.messages import Text
 
 BUSY_TIMEOUT_MS = 30_000
 
@@ -25,7 +25,7 @@ CREATE TABLE documents (
   title         TEXT NOT NULL,
   language      TEXT NOT NULL,
   state         TEXT NOT NULL CHECK (state IN ('ready', 'partial', 'failed')),
-  reason        TEXT,                        -- a code of rag.reasons.REASONS
+  reason        TEXT,                        -- a code of rag.text.reasons.REASONS
   reader        TEXT NOT NULL,
   superseded_by TEXT,
   added_at      REAL NOT NULL,

@@ -22,12 +22,13 @@ from rag.errors import OutOfMemory
 from rag.generate.citations import Linker
 from rag.generate.notes import write_messages
 from rag.generate.prompt import too_long
-from rag.generate.sentences import split_sentences
 from rag.ladder import READING, Tried
 from rag.notice import Notice
 from rag.pipeline import NOT_IN_DOCUMENTS, NOTHING_LEFT
 from rag.protocols import Cancelled, never
 from rag.reading import Coverage, Offer, Reading
+from rag.text.language import detect_language
+from rag.text.sentences import split_sentences
 from rag.types import (
     Answer,
     Checked,
@@ -42,7 +43,6 @@ from rag.types import (
 )
 from rag.whole.lists import distinct, listed, only_cited
 from rag.whole.notes import GROUP_TOKENS, NOTE_TOKENS, NoteTaker, Parts
-from rag.words import detect_language
 
 if TYPE_CHECKING:
     from rag.ahead import Draft

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.errors import TooMuchToRead
-from rag.odd_text import attempt
 from rag.reading import Offer
 from rag.retrieve.named_documents import Named, named_documents
 from rag.retrieve.whole_question import may_be_whole, whole_task
-from rag.words import Text
+from rag.text.messages import Text
+from rag.text.parse_errors import attempt
 
 if TYPE_CHECKING:
     from rag.protocols import Retriever, Shelf

@@ -30,8 +30,9 @@ from rag.generation.transformers.engine import TransformersGenerator
 from rag.generation.transformers.loading import load_model
 from rag.generation.transformers.weights import Quantization
 from rag.store.keeper import exact_index
+from rag.text.language import detect_language
+from rag.text.messages import Text
 from rag.types import Message, Passage
-from rag.words import Text, detect_language
 from tests.bench import machine
 from tests.bench.child import folder_argument
 from tests.bench.corpus import eval_sets

@@ -30,8 +30,9 @@ from rag.generate.prompt import build_messages
 from rag.generate.templates import plain_turns
 from rag.pipeline import RagPipeline
 from rag.store.keeper import exact_index
+from rag.text.language import detect_language
+from rag.text.messages import Text
 from rag.types import Answer, Delta, Finished, Message
-from rag.words import Text, detect_language
 from tests.bench import machine
 from tests.bench.answers import questions_about
 from tests.bench.child import folder_argument

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from rag.errors import ModelError
+from rag.text.messages import Text
 from rag.types import Progress
-from rag.words import Text
 from tests.fake_script import DROP_EN, SCRIPT_EN
 from tests.fakes import FakeDesk
 

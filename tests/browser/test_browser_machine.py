@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Page, expect
 
-from rag.words import Text
+from rag.text.messages import Text
 from tests.browser.conftest import OpenPage, ServeApp
 from tests.fakes import GPU, NO_GPU, FakeDesk
 

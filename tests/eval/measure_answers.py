@@ -27,11 +27,11 @@ from rag.evaluation.sets import load_sets
 from rag.factory import Factory
 from rag.generate.prompt import build_messages
 from rag.generate.refusal import is_refusal
-from rag.generate.sentences import split_prose
 from rag.indexing.questions import Question
 from rag.protocols import never
 from rag.retrieve.question import content_terms
 from rag.store.keeper import exact_index
+from rag.text.sentences import split_prose
 from rag.types import Passage
 from tests.eval.measure_retrieval import PAGE_SETS, eval_folder
 

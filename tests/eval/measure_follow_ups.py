@@ -29,8 +29,8 @@ from rag.config import load_settings
 from rag.factory import Factory
 from rag.protocols import never
 from rag.store.keeper import exact_index
+from rag.text.messages import Text
 from rag.types import Message, Passage
-from rag.words import Text
 
 if TYPE_CHECKING:
     from rag.protocols import Retriever, TextGenerator

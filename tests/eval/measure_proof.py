@@ -21,8 +21,8 @@ from random import Random
 from rag.evaluation.scoring import contains, tokens
 from rag.evaluation.sets import load_sets
 from rag.generate.citations import Embed, Linker
-from rag.generate.sentences import split_prose
 from rag.indexing.questions import Question
+from rag.text.sentences import split_prose
 from rag.types import Passage, Sentence
 from tests.eval.measure_retrieval import PAGE_SETS, Bench, eval_folder
 from tests.eval.mutations import MUTATIONS, REPHRASINGS, namer, names_of

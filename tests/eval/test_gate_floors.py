@@ -12,7 +12,7 @@ import pytest
 from rag.indexing.calibration import kept
 from rag.retrieval.embedding.bert_embedder import BertEmbedder
 from rag.retrieve.calibration import UNKNOWN
-from rag.words import Language
+from rag.text.messages import Language
 from tests.eval.measure_gate import refusals, xquad
 
 pytestmark = [pytest.mark.eval, pytest.mark.model, pytest.mark.timeout(900)]

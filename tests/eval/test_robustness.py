@@ -14,9 +14,9 @@ from rag.errors import UnreadableDocument
 from rag.factory import Factory
 from rag.ingest.guard import Limits
 from rag.ingest.pool import WorkerPool
-from rag.reasons import REASONS
 from rag.store.live_index import LiveIndex
 from rag.store.status import broken_invariants, document_statuses
+from rag.text.reasons import REASONS
 from rag.types import PAGE_STATES, SEARCHABLE
 from tests.factories import settings
 from tests.pdfs import write_pdf

@@ -17,8 +17,8 @@ from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieve.calibration import Calibration
 from rag.retrieve.retriever import HybridRetriever
 from rag.store.keeper import exact_index
+from rag.text.messages import Text
 from rag.types import Progress, Space
-from rag.words import Text
 from tests.factories import settings
 from tests.libraries import PageLibrary
 from tests.pdfs import write_pdf

@@ -14,11 +14,11 @@ from rag import wiring
 from rag.cli import app
 from rag.factory import Factory
 from rag.library import Library
-from rag.reasons import reason_text
 from rag.retrieve.analyser import BilingualAnalyser
 from rag.store.live_index import LiveIndex
 from rag.store.passages import LedgerPassages
 from rag.store.status import broken_invariants, document_statuses
+from rag.text.reasons import reason_text
 from tests.factories import settings
 from tests.pdfs import write_pdf
 

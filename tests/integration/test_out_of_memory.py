@@ -22,8 +22,8 @@ from rag.pipeline import RagPipeline
 from rag.protocols import TextGenerator
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.store.passages import LedgerPassages
+from rag.text.messages import Text
 from rag.types import Delta, Event, Finished, Retrieved
-from rag.words import Text
 from tests.fake_device import (
     WEIGHTS,
     CardEmbedder,

@@ -63,7 +63,7 @@ class Home:
                 analyser=self.analyser.name,
             )  # fmt: skip
         elif space.embedder != self.embedder.name:
-            from rag.words import Text
+            from rag.text.messages import Text
 
             raise SpaceMismatch(Text("other bytes", "x"), hint=Text("Run `rag rebuild`.", "x"))
         return SpaceEngines(space, self.embedder, chunker, self.analyser)

@@ -15,7 +15,7 @@ from rag.factory import Factory
 from rag.indexing.report import SyncReport
 from rag.indexing.staleness import find_stale
 from rag.ingest.guard import Limits
-from rag.ingest.ocr_name import DPI, VERSION
+from rag.ingest.ocr_name import DPI, OCR_VERSION
 from rag.ingest.pool import WorkerPool
 from rag.library import Library
 from rag.locator import Locator
@@ -296,7 +296,7 @@ def test_the_version_of_today_is_known_without_loading_it() -> None:
     code = "import sys, rag.wiring; from rag.ingest.ocr_name import ocr_name; print(ocr_name());"
     code += "print('rapidocr' in sys.modules, 'numpy' in sys.modules)"
     said = subprocess.check_output([sys.executable, "-c", code], text=True).split()
-    assert said == [f"rapidocr/{version('rapidocr')}/{DPI}/{VERSION}", "False", "False"]
+    assert said == [f"rapidocr/{version('rapidocr')}/{DPI}/{OCR_VERSION}", "False", "False"]
 
 
 def test_a_removed_scan_leaves_nothing_behind(home: Home) -> None:

@@ -21,8 +21,8 @@ from rag.store.ledger import Ledger
 from rag.store.live_index import LiveIndex
 from rag.store.passages import LedgerPassages
 from rag.store.status import broken_invariants, document_statuses
+from rag.text.messages import Text
 from rag.types import Progress
-from rag.words import Text
 from tests.factories import settings
 from tests.pdfs import lines, write_pdf
 

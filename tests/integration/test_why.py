@@ -18,7 +18,7 @@ from rag.factory import Factory
 from rag.generate.echo import EchoGenerator
 from rag.protocols import TextGenerator
 from rag.store.keeper import exact_index
-from rag.words import LANGUAGES
+from rag.text.messages import LANGUAGES
 from tests.factories import settings
 from tests.pdfs import write_pdf
 

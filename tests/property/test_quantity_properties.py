@@ -8,7 +8,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.quantities import Place, gaps, quantities, quantity_terms
+from rag.text.quantities import Place, gaps, quantities, quantity_terms
 
 TEXTS = st.text(max_size=60) | st.text(
     alphabet="0123456789.,%$()-/: 年月日第季度万亿千百十一二三〇两点分之FYQqmarch twelvbioGs",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.generate.sentences import split_lines, split_prose, split_sentences
+from rag.text.sentences import split_lines, split_prose, split_sentences
 
 PIECES = st.sampled_from(
     [

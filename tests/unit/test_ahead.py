@@ -11,8 +11,8 @@ import pytest
 from rag.ahead import Draft, ReadAhead, Surroundings
 from rag.errors import ModelError
 from rag.generate.echo import EchoGenerator
+from rag.text.messages import Language, Text
 from rag.types import Message
-from rag.words import Language, Text
 
 WAIT_S = 10
 

@@ -6,8 +6,8 @@ import pytest
 
 from rag.generate.alignment import exchanged
 from rag.generate.citations import link
-from rag.quantities import quantities
 from rag.retrieve.analyser import BilingualAnalyser
+from rag.text.quantities import quantities
 from tests.factories import passage
 
 

@@ -13,8 +13,8 @@ from rag.cli.context import Context
 from rag.cli.coverage import print_notice, shown_progress
 from rag.cli.shapes import answer_json
 from rag.notice import Notice
+from rag.text.messages import Text
 from rag.types import Answer, Delta, Event, Progress, Retrieved, Sentence
-from rag.words import Text
 from tests.factories import settings
 
 

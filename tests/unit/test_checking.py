@@ -9,8 +9,8 @@ import pytest
 
 from rag.checking import Checker
 from rag.errors import ModelError
+from rag.text.messages import Text
 from rag.types import Sentence
-from rag.words import Text
 
 
 def judge(text, start, end):

@@ -13,9 +13,9 @@ from rag.factory import Factory
 from rag.forecast import Forecast, Forecaster
 from rag.generate.echo import EchoGenerator
 from rag.machine import GpuReading, MemoryReading
-from rag.sizes import GIB
+from rag.text.messages import Language
+from rag.text.sizes import GIB
 from rag.types import Usage
-from rag.words import Language
 from tests.fakes import NO_GPU
 from ui.views_strip import strip_html
 

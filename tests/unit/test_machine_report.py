@@ -20,9 +20,9 @@ from rag.machine import MemoryReading, Sample
 from rag.notice import Notice
 from rag.store.chats import Chats
 from rag.store.ledger import Ledger
+from rag.text.messages import Text
 from rag.types import Answer, Usage
 from rag.watch import MachineWatch
-from rag.words import Text
 from tests.factories import settings
 from tests.fake_nvml import Card, ScriptedDriver
 from tests.fakes import GPU, NO_GPU, FakeDesk

@@ -14,7 +14,7 @@ from rag.cli.context import Context
 from rag.cli.models import app
 from rag.config import ModelSettings, Settings, load_settings
 from rag.errors import ConfigError, DownloadFailed, RagError, UnknownModel
-from rag.words import Language
+from rag.text.messages import Language
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from rag.machine import GpuReading, MemoryReading
 from rag.models.room import Card, Room
 from rag.placement import OnCards, Placement
 from rag.planning import helpers, placement_of, plan_for, subject_named
-from rag.sizes import GIB
-from rag.words import Language
+from rag.text.messages import Language
+from rag.text.sizes import GIB
 from tests.tiny_models import llama_gguf
 
 LLAMA = "Llama-2-13b-chat"

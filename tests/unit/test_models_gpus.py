@@ -21,8 +21,8 @@ from rag.models.gpu_report import better
 from rag.models.plan import Wishes
 from rag.models.subjects import helpers_of, subject_of_entry
 from rag.planning import own_card
-from rag.sizes import GIB
-from rag.words import Language
+from rag.text.messages import Language
+from rag.text.sizes import GIB
 
 GUIDE = load_guide()
 LLAMA = "Llama-2-13b-chat"

@@ -27,8 +27,8 @@ from rag.models.sources import (
 )
 from rag.models.store import ModelStore
 from rag.models.wheels import WheelsSource
+from rag.text.messages import Text
 from rag.types import Progress
-from rag.words import Text
 from tests.model_files import (
     COMMIT,
     WEIGHTS,

@@ -19,7 +19,7 @@ from rag.models.planner import LEAST_CONTEXT, plan
 from rag.models.room import Card, Room
 from rag.models.shape import FAMILIES, Shape, config_of, shape_of_config
 from rag.models.subjects import helpers_of, subject_of_entry, subject_of_path
-from rag.sizes import GIB
+from rag.text.sizes import GIB
 from tests.tiny_models import llama_folder, llama_gguf, weightless
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from rag.quantities import Place, gaps, quantities, quantity_terms
+from rag.text.quantities import Place, gaps, quantities, quantity_terms
 
 ONE_VALUE = [
     ["3.2亿", "320 million", "320,000,000", "3.2億", "三亿二千万", "３.２亿", "0.32 billion"],

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from rag.retrieve.relevance import PROBES, Signs, coverage, floor_of, headroom, rarity, relevance
-from rag.words import detect_language
+from rag.text.language import detect_language
 
 
 def test_coverage_is_the_share_of_rarity_that_the_best_passage_holds():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.generate.sentences import split_lines, split_prose, split_sentences
+from rag.text.sentences import split_lines, split_prose, split_sentences
 
 
 def cut(text):

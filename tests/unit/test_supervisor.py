@@ -9,7 +9,7 @@ import pytest
 
 from rag.errors import StoreError
 from rag.supervisor import STEADY_S, Part, Supervisor
-from rag.words import Text
+from rag.text.messages import Text
 
 PATIENCE_S = 10
 TITLE = Text("Watching the clouds", "观云")

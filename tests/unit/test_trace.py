@@ -14,7 +14,7 @@ from rag.explain.values import Place
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieve.retriever import HybridRetriever
 from rag.retrieve.trace import Tracer
-from rag.words import Text
+from rag.text.messages import Text
 from tests.libraries import PageLibrary
 
 PAGES = [f"Entry {n} about {'boats' if n >= 20 else 'trains'} in the harbour." for n in range(30)]

@@ -28,8 +28,8 @@ from rag.generation.transformers.weights import (
     devices,
 )
 from rag.placement import Placement
+from rag.text.messages import Text
 from rag.types import Delta, Message
-from rag.words import Text
 from tests.tiny_models import byte_tokenizer, llama_folder, tiny_llama
 
 ASKED = [Message("user", "Why is the sky blue?")]

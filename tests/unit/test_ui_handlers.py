@@ -15,8 +15,8 @@ import pytest
 
 from rag.errors import ModelError
 from rag.notice import Notice
+from rag.text.messages import Text
 from rag.types import Answer, Delta, Event, Finished, Progress, Retrieved
-from rag.words import Text
 from tests.fake_script import EN, SCRIPT_EN, ZH
 from tests.fakes import FakeDesk
 from ui.handlers import opened, respond

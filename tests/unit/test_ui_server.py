@@ -11,7 +11,7 @@ import pytest
 
 from rag.address import Address
 from rag.desk_state import DeskState
-from rag.words import LANGUAGES, Language
+from rag.text.messages import LANGUAGES, Language
 from tests.fakes import GPU, NO_GPU
 from ui.views_library import landing_html
 from ui.views_strip import strip_html

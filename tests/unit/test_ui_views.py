@@ -18,6 +18,7 @@ from rag.ingest.uploads import Added
 from rag.machine import MemoryReading
 from rag.reading import Coverage, Offer, Reading
 from rag.store.kept import KeptIndex
+from rag.text.messages import LANGUAGES, Language, Text
 from rag.types import (
     Answer,
     Box,
@@ -30,7 +31,6 @@ from rag.types import (
     Usage,
     Verdict,
 )
-from rag.words import LANGUAGES, Language, Text
 from tests.fake_script import HOSTILE
 from tests.fakes import GPU, NO_GPU
 from ui.screen import Problem, Screen, Turn

@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 
 from rag.errors import StoreError
 from rag.reading import Coverage
+from rag.text.messages import Text
 from rag.types import Answer, Message
-from rag.words import Text
 from tests.fakes import FakeDesk
 from ui.app import create_app
 from ui.handlers import respond

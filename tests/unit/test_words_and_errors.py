@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from rag.errors import ConfigError, RagError, UnreadableDocument
-from rag.reasons import REASONS, reason_text
-from rag.words import Language, Text, detect_language, is_cjk, reads_as
+from rag.text.language import detect_language, is_cjk, reads_as
+from rag.text.messages import Language, Text
+from rag.text.reasons import REASONS, reason_text
 
 ROOT = Path(__file__).parent.parent.parent
 

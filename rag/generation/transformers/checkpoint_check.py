@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from transformers import CONFIG_MAPPING
 
 from rag.errors import RagError
-from rag.words import Text
+from rag.text.messages import Text
 
 AGAIN = Text(
     "Delete it and download it again, with `rag models pull` if it is in the list.",

@@ -40,8 +40,8 @@ from rag.generation.transformers.memory import (
 from rag.generation.transformers.weights import Quantization
 from rag.machine import Holder
 from rag.placement import KvBits, Placement
+from rag.text.messages import Text
 from rag.types import Delta, Message
-from rag.words import Text
 
 CHUNK_TOKENS = 512
 """Of a prompt in one pass, at most; between two progress is told. Smaller ones cost time: see

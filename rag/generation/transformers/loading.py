@@ -33,7 +33,7 @@ from rag.generation.transformers.weights import (
     dtype_of,
 )
 from rag.placement import Placement
-from rag.words import Text
+from rag.text.messages import Text
 
 Device = Literal["auto", "cpu", "cuda"]
 

@@ -10,8 +10,8 @@ import psutil
 import torch
 
 from rag.errors import OutOfMemory
-from rag.sizes import gib
-from rag.words import Text
+from rag.text.messages import Text
+from rag.text.sizes import gib
 
 _CPU_SIGNS = ("not enough memory", "can't allocate memory")  # PyTorch's allocator for the CPU
 

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rag.sizes import memory_size
+from rag.text.sizes import memory_size
 
 logger = logging.getLogger(__name__)
 

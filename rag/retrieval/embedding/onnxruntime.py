@@ -21,7 +21,7 @@ from rag.errors import ModelError
 from rag.retrieval.embedding.bert_shape import BertShape
 from rag.retrieval.embedding.token_embedder import TokenEmbedder
 from rag.retrieval.embedding.tokens import load_token_ids
-from rag.words import Text
+from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors

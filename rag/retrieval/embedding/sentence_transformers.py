@@ -18,7 +18,7 @@ from rag.retrieval.embedding.cpu_streams import CpuStreams
 from rag.retrieval.embedding.on_card import Device, OnCard, choose_device, dtype_on, quiet
 from rag.retrieval.embedding.token_embedder import ITEM_TOKENS, Run, TokenEmbedder, embed_by_length
 from rag.retrieval.embedding.tokens import Plain, broken_file, unloadable
-from rag.words import Text
+from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.machine import Holder

@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 from rag.errors import ModelError
 from rag.freed_memory import give_back
 from rag.retrieval.embedding.bert_shape import WEIGHTS
-from rag.words import Text
+from rag.text.messages import Text
 
 _SPACE = "▁"
 _CACHED_COUNTS = 1 << 14  # a chunker asks for the same pieces several times

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rag.words import Language, Text
+from rag.text.messages import Language, Text
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Literal
 
-from rag.quantities.find import half_width, quantities
-from rag.quantities.units import COUNTS, MONEY, alike, base_of, units_in
-from rag.quantities.values import Day, Quantity
+from rag.text.quantities.find import half_width, quantities
+from rag.text.quantities.units import COUNTS, MONEY, alike, base_of, units_in
+from rag.text.quantities.values import Day, Quantity
 
 Difference = Literal["absent", "unit", "scale"]
 

@@ -37,7 +37,7 @@ class Quantity:
     start: int
     end: int
     value: Decimal | None = None
-    unit: str = ""  # as in rag.quantities.units; "" = none stands beside it
+    unit: str = ""  # as in rag.text.quantities.units; "" = none stands beside it
     scaled: bool = False  # a word or letter for thousand, 万, million … stands beside it
     about: bool = False  # about, roughly, 约 … stands before it
     date: Day | None = None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from rag.quantities.numerals import CHINESE_DIGITS, chinese_number
-from rag.quantities.values import Day, Quantity
+from rag.text.quantities.numerals import CHINESE_DIGITS, chinese_number
+from rag.text.quantities.values import Day, Quantity
 
 _MONTHS = {
     "jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6,

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 
-from rag.quantities.dates import dates
-from rag.quantities.numerals import (
+from rag.text.quantities.dates import dates
+from rag.text.quantities.numerals import (
     CHINESE,
     CHINESE_DIGITS,
     CHINESE_SCALES,
@@ -18,8 +18,8 @@ from rag.quantities.numerals import (
     chinese_number,
     english_number,
 )
-from rag.quantities.units import AFTER, COUNTS, CURRENCY_SIGNS, MONEY, read_unit
-from rag.quantities.values import Day, Quantity
+from rag.text.quantities.units import AFTER, COUNTS, CURRENCY_SIGNS, MONEY, read_unit
+from rag.text.quantities.values import Day, Quantity
 
 _FULL_WIDTH = re.compile("[\uff01-\uff5e]")
 _HALF_WIDTH = {0xFF01 + i: 0x21 + i for i in range(94)}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rag.quantities.find import half_width, quantities
-from rag.quantities.values import Quantity
+from rag.text.quantities.find import half_width, quantities
+from rag.text.quantities.values import Quantity
 
 _SHORT_SCALE = re.compile(r"[0-9][ ]?[kmbt]\Z")
 _MANY = 10  # smaller numbers, spelled out, stand everywhere and find nothing

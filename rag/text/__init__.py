@@ -1,0 +1,1 @@
+"""Language, messages in two languages, sentences, and the quantities in a text."""
