@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from rag import wiring
-from rag.ahead import ReadAhead, Surroundings
+from rag.app.prefetch import ReadAhead, Surroundings
 from rag.errors import StoreError
 from rag.forecast import Forecast, Forecaster
 from rag.generate.prompt import build_messages
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from rag.explain.explainer import Explainer
     from rag.factory import Factory
-    from rag.machine import MemoryReading
     from rag.model_loading import ModelLoading
     from rag.store.ledger import Ledger
     from rag.store.live_index import LiveIndex
-    from rag.types import Usage
+    from rag.types.answers import Usage
+    from rag.types.hardware import MemoryReading
     from rag.whole.asker import Asker
 
 

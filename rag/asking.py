@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rag.types import Passage, Sentence, Verdict
+from rag.types.answers import Passage, Sentence, Verdict
 
 
 def overall(sentences: Sequence[Sentence]) -> Verdict:

@@ -12,7 +12,7 @@ from typing import Self
 from rag.beside import came
 from rag.protocols import Cancelled, never
 from rag.text.sentences import split_sentences
-from rag.types import Sentence
+from rag.types.answers import Sentence
 
 Judge = Callable[[str, int, int], Sentence | None]
 """Judges ``text[start:end]``; ``None`` for a piece without words."""

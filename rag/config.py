@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal
 from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rag.address import Address, checked
 from rag.errors import ConfigError
 from rag.text.messages import Text
+from rag.types.server_address import Address, checked
 from rag.variables import from_environment
 
 DATA_FOLDER = ".rag"

@@ -16,7 +16,6 @@ from rag.answering import Answering
 from rag.arbiter import Arbiter
 from rag.desk_state import DeskState
 from rag.device import parts_of
-from rag.document_status import DocumentStatus
 from rag.errands import Errands
 from rag.errors import no_page
 from rag.factory import Factory
@@ -32,16 +31,16 @@ from rag.store.owner import Owner
 from rag.store.status import document_statuses, page_size
 from rag.supervisor import Part, Supervisor
 from rag.text.messages import Text
-from rag.types import Event, Finished, Message, Usage
+from rag.types.answers import Event, Finished, Message, Usage
+from rag.types.documents import DocumentStatus
 from rag.watch import MachineWatch
 from rag.worker import LibraryWorker, WorkerHooks
 
 if TYPE_CHECKING:
-    from rag.ahead import Draft
     from rag.config import Settings
     from rag.explain.values import Asked, Why
-    from rag.machine import Holder
-    from rag.reading import AskMode
+    from rag.types.answers import AskMode, Draft
+    from rag.types.hardware import Holder
 
 _MODEL = Text("Loading the model", "加载模型")
 _LIBRARY = Text("Reading the folder", "读取文件夹")

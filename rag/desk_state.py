@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rag.address import Address
 from rag.forecast import Forecast
-from rag.machine import MemoryReading
 from rag.model_loading import ModelState
 from rag.text.messages import Text
-from rag.types import Progress, Usage
+from rag.types.answers import Usage
+from rag.types.hardware import MemoryReading
+from rag.types.progress import Progress
+from rag.types.server_address import Address
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from rag.machine import Holder, MemoryReading
+from rag.types.hardware import Holder, MemoryReading
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from rag.text.messages import Text
 if TYPE_CHECKING:
     from rag.library import Library
     from rag.store.jobs import Job, JobKind, Jobs
-    from rag.types import Progress
+    from rag.types.progress import Progress
 
 logger = logging.getLogger(__name__)
 _POLL_S = 0.25

@@ -18,7 +18,8 @@ from rag.generate.continuing import Continuing
 from rag.ladder import Ladder
 from rag.planning import Plans
 from rag.text.messages import Text
-from rag.types import Progress, Space
+from rag.types.documents import Space
+from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from rag.config import Settings

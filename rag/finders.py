@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rag.engines import HASHING, load
 from rag.errors import ConfigError
 from rag.text.messages import Text
-from rag.types import Progress
+from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from rag.factory import Factory

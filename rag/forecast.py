@@ -11,10 +11,10 @@ from rag.models.room import reserve
 
 if TYPE_CHECKING:
     from rag.factory import Factory
-    from rag.machine import MemoryReading
     from rag.models.plan import Plan
     from rag.protocols import TextGenerator
-    from rag.types import Usage
+    from rag.types.answers import Usage
+    from rag.types.hardware import MemoryReading
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,9 @@ from typing import Literal, get_args
 
 from rag.device import Movable, SmallCache
 from rag.errors import OutOfMemory
-from rag.notice import Notice
 from rag.protocols import TextGenerator
 from rag.text.messages import Text
-from rag.types import FinishReason
+from rag.types.answers import FinishReason, Notice
 
 Step = Literal["caches", "cpu", "cache8", "passages", "reply", "context"]
 STEPS: tuple[Step, ...] = get_args(Step)

@@ -32,12 +32,13 @@ from rag.indexing.unlocking import Unlocking
 from rag.indexing.work import Pending, SpaceEngines, StageTimes
 from rag.ingest.folder import FoundFile, content_id, look_again, scan
 from rag.ingest.plan import Plan, make_plan, same_stat, surely_deleted
-from rag.ingest.reader_name import reader_name
 from rag.protocols import Cancelled, never
 from rag.store.kept import kept_space
 from rag.store.rows import FileRow
 from rag.text.messages import Text
-from rag.types import Progress, Space
+from rag.types.documents import Space
+from rag.types.index_version import reader_name
+from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from rag.ingest.pool import WorkerPool

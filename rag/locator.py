@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from rag.errors import IngestError
 from rag.ingest.folder import real_path
-from rag.recognised import span_boxes
-from rag.types import Box, Evidence, Passage, Sentence
+from rag.types.answers import Evidence, Passage, Sentence
+from rag.types.documents import Box
+from rag.types.recognised_text import span_boxes
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Literal
 from rag.device import parts_of
 from rag.errors import ModelError, RagError, ServerUnreachable
 from rag.text.messages import Text
-from rag.types import Progress
+from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from rag.factory import Factory
-    from rag.machine import Holder
     from rag.protocols import TextGenerator
+    from rag.types.hardware import Holder
 
 logger = logging.getLogger(__name__)
 ModelState = Literal["none", "downloading", "loading", "ready", "failed"]

@@ -17,27 +17,28 @@ from rag.errors import OutOfMemory, PromptTooLong
 from rag.generate.citations import Linker
 from rag.generate.continuing import Continuing
 from rag.ladder import SEARCHING, Climb, Ladder, Means, Tried
-from rag.notice import UNSURE, Notice
 from rag.protocols import Cancelled, never
 from rag.run import Clock, Run
 from rag.text.language import detect_language
 from rag.text.messages import Text
-from rag.types import (
+from rag.types.answers import (
+    UNSURE,
     Answer,
     Checked,
     Delta,
     Event,
     Finished,
     Message,
+    Notice,
     Passage,
     SearchResult,
     Sentence,
 )
 
 if TYPE_CHECKING:
-    from rag.ahead import Draft
     from rag.locator import Locator
     from rag.protocols import Analyser, Embedder, Retriever, TextGenerator
+    from rag.types.answers import Draft
 
 NOT_IN_DOCUMENTS = Text(
     "Your documents do not hold the answer to this question.",

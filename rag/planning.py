@@ -21,9 +21,9 @@ from rag.models.plan import Plan, Wishes
 from rag.models.planner import WANTED_CONTEXT, plan
 from rag.models.room import Card, Room, room_of
 from rag.models.subjects import helpers_of, subject_of_entry, subject_of_path
-from rag.placement import OnCards, Placement, Precision
 from rag.text.messages import Text
 from rag.text.sizes import GIB
+from rag.types.hardware import OnCards, Placement, Precision
 
 if TYPE_CHECKING:
     from rag.config import Settings

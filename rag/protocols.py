@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import numpy as np
 
-    from rag.reading import Readable
-    from rag.recognised import RecognisedPage
-    from rag.types import Box, Chunk, Delta, Document, Message, Passage, SearchResult
+    from rag.types.answers import Delta, Message, Passage, Readable, SearchResult
+    from rag.types.documents import Box, Chunk, Document
+    from rag.types.recognised_text import RecognisedPage
 
     Vectors = np.ndarray[tuple[int, int], np.dtype[np.float32]]
     Vector = np.ndarray[tuple[int], np.dtype[np.float32]]

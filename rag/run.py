@@ -8,10 +8,18 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 from rag.beside import Beside, came
-from rag.notice import Notice
 from rag.protocols import Cancelled
 from rag.text.messages import Language
-from rag.types import Delta, FinishReason, Passage, Retrieved, SearchResult, Sentence, Usage
+from rag.types.answers import (
+    Delta,
+    FinishReason,
+    Notice,
+    Passage,
+    Retrieved,
+    SearchResult,
+    Sentence,
+    Usage,
+)
 
 
 class Clock:

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from rag.gpu.heat import HeatGuard
 from rag.gpu.ring import HOUR, Ring
-from rag.notice import Notice
-from rag.types import Event, Finished
+from rag.types.answers import Event, Finished, Notice
 
 if TYPE_CHECKING:
     from rag.device import GpuReadings
-    from rag.machine import Holder, MemoryReading, Sample
     from rag.store.chats import KeptTurn
+    from rag.types.hardware import Holder, MemoryReading, Sample
 
 EVERY_S = 1.0
 _FRESH_S = 2 * EVERY_S

@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING
 
 from rag.engines import HASHING, load
 from rag.errors import SpaceMismatch, StoreError
-from rag.fingerprint import Fingerprint, model_name
-from rag.ingest.chunk_name import chunking_name
-from rag.ingest.ocr_name import ocr_name
-from rag.ingest.reader_name import reader_name
 from rag.text.messages import Text
-from rag.types import Space
+from rag.types.documents import Space
+from rag.types.index_version import Fingerprint, chunking_name, model_name, ocr_name, reader_name
 
 if TYPE_CHECKING:
     from rag.asking import AskSettings

@@ -20,7 +20,8 @@ from watchfiles import Change, watch
 from rag.errands import attempt
 from rag.errors import RagError
 from rag.text.messages import Text
-from rag.types import Progress, Space
+from rag.types.documents import Space
+from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from rag.library import Library, Ocr

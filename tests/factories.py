@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from rag.config import Settings, load_settings
-from rag.types import Chunk, Document, Heading, Page, Passage
+from rag.types.answers import Passage
+from rag.types.documents import Chunk, Document, Heading, Page
 
 
 def document(

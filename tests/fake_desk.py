@@ -14,35 +14,37 @@ from typing import Any
 
 import pypdfium2
 
-from rag.ahead import Draft
 from rag.config import Settings
 from rag.desk_state import DeskState
-from rag.document_status import DocumentStatus
 from rag.errors import RagError, UnknownDocument, UnreadableDocument
 from rag.explain.outcomes import outcome
 from rag.explain.values import Asked, Place, Step, Why
 from rag.gpu.ring import Ring
 from rag.ingest.uploads import Added
-from rag.machine import GpuReading, Held, MemoryReading, Sample
-from rag.reading import AskMode, Coverage, Offer, Reading
 from rag.store.chats import Absence, Chats
 from rag.store.kept import KeptIndex
 from rag.store.ledger import Ledger
 from rag.text.messages import Text
-from rag.types import (
+from rag.types.answers import (
     Answer,
-    Chunk,
+    AskMode,
+    Coverage,
     Delta,
+    Draft,
     Event,
     Evidence,
     Finished,
     Message,
+    Offer,
     Passage,
     Ranks,
+    Reading,
     Retrieved,
     Sentence,
     Usage,
 )
+from rag.types.documents import Chunk, DocumentStatus
+from rag.types.hardware import GpuReading, Held, MemoryReading, Sample
 from tests.fake_pdf import Typeset, guide_en, guide_zh, typeset
 from tests.fake_script import EN, HOSTILE, SCRIPT_ABSENT, SCRIPTS, ZH, Script
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from rag.device import Share
 from rag.errors import OutOfMemory
 from rag.text.messages import Text
-from rag.types import Delta, Message
+from rag.types.answers import Delta, Message
 
 WEIGHTS = 1000
 KV = 2  # per token, halved in 8 bits

@@ -12,7 +12,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
-from rag.types import Box
+from rag.types.documents import Box
 
 MARGIN, LEADING, BODY, HEAD = 72.0, 20.0, 11.0, 17.0
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from rag.generate.echo import EchoGenerator
 from rag.locator import Locator
 from rag.store.passages import LedgerPassages
-from rag.types import Box, Delta, Message
+from rag.types.answers import Delta, Message
+from rag.types.documents import Box
 
 
 class NoPictures:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rag.protocols import Enter, all_of_it
-from rag.types import Document, Page
+from rag.types.documents import Document, Page
 
 PAGES = 6
 CLEAN = "tests.fake_readers:CleanReader"

@@ -6,10 +6,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from rag.ingest.ocr_name import ocr_name
 from rag.ingest.ocr_order import Placed
 from rag.ingest.ocr_text import page_of
-from rag.recognised import RecognisedPage
+from rag.types.index_version import ocr_name
+from rag.types.recognised_text import RecognisedPage
 
 OBEDIENT = "tests.fake_recognisers:ObedientRecogniser"
 

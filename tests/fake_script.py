@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rag.types import Verdict
+from rag.types.answers import Verdict
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from rag.store.ledger import Ledger
 from rag.store.numpy_index import NumpyIndex
 from rag.store.passages import LedgerPassages
 from rag.store.rows import DocumentRow, FileRow, IndexedChunks
-from rag.types import Chunk
+from rag.types.documents import Chunk
 from tests.factories import document
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from rag.models.catalogue import Catalogue, Embedding, Entry, File, Hub, Wheels
 from rag.models.sources import SourceUnavailable
 from rag.text.messages import Text
-from rag.types import Progress
+from rag.types.progress import Progress
 
 PARTS = [bytes([n]) * 1000 for n in range(1, 13)]
 """Twelve parts, so that part10 comes before part2 in the order of the alphabet."""

@@ -37,7 +37,8 @@ from rag.text.messages import shown, undrawn
 from rag.text.quantities import Place, gaps, quantities, quantity_terms
 from rag.text.quantities.units import units_in
 from rag.text.sentences import split_prose, split_sentences
-from rag.types import Heading, Message
+from rag.types.answers import Message
+from rag.types.documents import Heading
 from tests.factories import document, passage
 from ui import markup
 

@@ -12,9 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from rag.address import Address
 from rag.generate.templates import plain_turns
-from rag.types import Message
+from rag.types.answers import Message
+from rag.types.server_address import Address
 
 
 @dataclass(frozen=True)

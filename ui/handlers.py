@@ -13,10 +13,19 @@ from dataclasses import replace
 from time import monotonic
 
 from rag.errors import RagError, UnknownChat
-from rag.notice import Notice
-from rag.reading import AskMode, Reading
 from rag.text.messages import Text
-from rag.types import Answer, Checked, Delta, Event, Finished, Passage, Retrieved
+from rag.types.answers import (
+    Answer,
+    AskMode,
+    Checked,
+    Delta,
+    Event,
+    Finished,
+    Notice,
+    Passage,
+    Reading,
+    Retrieved,
+)
 from ui.pump import pumped
 from ui.screen import LAST, PageSizes, Problem, Screen, Turn, history_of, passage_of
 from ui.seam import DeskLike

@@ -13,9 +13,9 @@ from typing import Any
 
 import gradio as gr
 
-from rag.ahead import Draft
 from rag.errors import RagError
 from rag.text.messages import Language
+from rag.types.answers import Draft
 from ui import frames
 from ui.handlers import opened, respond
 from ui.page import Page

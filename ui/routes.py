@@ -17,7 +17,7 @@ from pydantic import StringConstraints
 from rag.errors import IngestError, RagError, UnknownDocument
 from rag.explain.values import Asked
 from rag.text.messages import Language
-from rag.types import Message
+from rag.types.answers import Message
 from ui.routes_chats import add_chats
 from ui.routes_machine import add_machine
 from ui.seam import DeskLike

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rag.notice import Notice
-from rag.reading import AskMode, Reading
 from rag.text.messages import Language, Text
-from rag.types import Answer, Evidence, Message, Passage, Progress, Sentence
+from rag.types.answers import Answer, AskMode, Evidence, Message, Notice, Passage, Reading, Sentence
+from rag.types.progress import Progress
 
 Stage = Literal[
     "queued", "searching", "model", "reading", "writing", "stopping", "done", "stopped", "failed"

@@ -7,18 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from rag.ahead import Draft
     from rag.config import Settings
     from rag.desk_state import DeskState
-    from rag.document_status import DocumentStatus
     from rag.explain.values import Asked, Why
     from rag.ingest.uploads import Added
-    from rag.machine import Sample
-    from rag.reading import AskMode
     from rag.store.chats import Chats
     from rag.store.kept import KeptIndex
     from rag.text.messages import Text
-    from rag.types import Event, Message
+    from rag.types.answers import AskMode, Draft, Event, Message
+    from rag.types.documents import DocumentStatus
+    from rag.types.hardware import Sample
 
 
 class MachineLike(Protocol):

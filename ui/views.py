@@ -7,7 +7,8 @@ from html import escape
 
 from rag.text.messages import Language
 from rag.text.sizes import file_size
-from rag.types import Passage, Progress
+from rag.types.answers import Passage
+from rag.types.progress import Progress
 from ui.words import say
 
 ICONS = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 
-from rag.types import Sentence
+from rag.types.answers import Sentence
 from ui.markup import Block, Run, blocks
 
 TAGS = {"bold": "strong", "code": "code"}

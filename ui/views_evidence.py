@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from html import escape
 
 from rag.text.messages import Language, undrawn
-from rag.types import Box, Chunk, Evidence, Passage, Sentence
+from rag.types.answers import Evidence, Passage, Sentence
+from rag.types.documents import Box, Chunk
 from ui.screen import PageSizes, Turn, passage_of
 from ui.views import attribute, page_words, word
 from ui.words import say

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from rag.document_status import DocumentStatus
 from rag.text.messages import Language
+from rag.types.documents import DocumentStatus
 from ui.views import icon, word
 from ui.words import say
 

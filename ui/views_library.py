@@ -8,19 +8,18 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.address import leaving
-from rag.document_status import DocumentStatus
 from rag.ingest.passwords import LOCKED
 from rag.text.messages import Language, Text
 from rag.text.reasons import reason_text
-from rag.types import PAGE_STATES, SEARCHABLE
+from rag.types.documents import PAGE_STATES, SEARCHABLE, DocumentStatus
+from rag.types.server_address import leaving
 from ui.views import bar_html, icon, progress_words, stage_words, word
 from ui.words import say
 
 if TYPE_CHECKING:
-    from rag.address import Address
     from rag.desk_state import DeskState
     from rag.ingest.uploads import Added
+    from rag.types.server_address import Address
 
 LONG, TAIL = 24, 9  # characters
 GROWING = "growing"  # the reason of a file that is still being copied

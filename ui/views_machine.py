@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from rag.machine import GpuReading, MemoryReading, Sample
 from rag.text.messages import Language, Text
 from rag.text.sizes import gib, memory_size
 from rag.throttle import HOT, throttle_text
+from rag.types.hardware import GpuReading, MemoryReading, Sample
 from ui.views import word
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
-from rag.reading import Coverage, Offer, Reading
 from rag.text.messages import Language
-from rag.types import Progress
+from rag.types.answers import Coverage, Offer, Reading
+from rag.types.progress import Progress
 from ui.views import bar_html, word
 from ui.words import say
 

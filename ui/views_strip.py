@@ -5,19 +5,19 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from rag.address import leaving
-from rag.machine import MemoryReading
 from rag.text.messages import Language
 from rag.text.sizes import gib, memory_size
-from rag.types import Usage
+from rag.types.answers import Usage
+from rag.types.hardware import MemoryReading
+from rag.types.server_address import leaving
 from ui.views import progress_words, share, word
 from ui.views_chat import speed
 from ui.words import say
 
 if TYPE_CHECKING:
-    from rag.address import Address
     from rag.desk_state import DeskState
     from rag.forecast import Forecast
+    from rag.types.server_address import Address
 
 
 def state_word(state: DeskState, language: Language) -> tuple[str, str]:

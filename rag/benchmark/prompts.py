@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 from rag.errors import ConfigError
 from rag.generate.prompt import build_messages
 from rag.text.messages import Text
-from rag.types import Chunk, Message, Passage, Progress
+from rag.types.answers import Message, Passage
+from rag.types.documents import Chunk
+from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from rag.config import Settings

@@ -29,11 +29,11 @@ from rag.benchmark.prompts import Prompt, prompts_of_set, quality_prompts, speed
 from rag.benchmark.rows import SERVER, Limits, Reading, Row, RowSpec, Run, accuracy_of
 from rag.benchmark.selection import Options, fitted, sized, specs
 from rag.text.messages import Text
-from rag.types import Progress
+from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from rag.config import Settings
-    from rag.machine import MemoryReading
+    from rag.types.hardware import MemoryReading
 
 MARK = "\x1erag-bench "
 COMMAND = (sys.executable, "-m", "rag.benchmark.worker")

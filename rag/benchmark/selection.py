@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from rag.benchmark.rows import SERVER, Row, RowSpec, Sizes
 from rag.errors import ConfigError, ModelError, RagError
-from rag.gguf import Gguf
 from rag.models.footprint import kv_bytes_per_token, weights_of, weights_of_file
 from rag.models.shape import config_of, header_of, shape_of_config, shape_of_gguf
 from rag.text.messages import Text
 from rag.text.sizes import memory_size
+from rag.types.gguf import Gguf
 
 if TYPE_CHECKING:
     from rag.config import GeneratorSettings
-    from rag.machine import MemoryReading
     from rag.models.store import ModelStore
+    from rag.types.hardware import MemoryReading
 
 ECHO = "echo"
 PRECISIONS = ("fp32", "fp16", "bf16", "int8", "nf4")

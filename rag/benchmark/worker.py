@@ -22,7 +22,7 @@ from rag.benchmark.selection import reason_of
 from rag.errors import RagError
 from rag.evaluation.scoring import AnswerScore, score_answer
 from rag.protocols import TextGenerator, never
-from rag.types import Message
+from rag.types.answers import Message
 
 WARM_UP_TOKENS = 8
 SHORT_ANSWER_TOKENS = 48

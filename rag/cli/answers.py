@@ -14,8 +14,7 @@ from rag.cli.reading import only, opened
 from rag.text.messages import Text, undrawn
 
 if TYPE_CHECKING:
-    from rag.reading import AskMode
-    from rag.types import Answer, Passage
+    from rag.types.answers import Answer, AskMode, Passage
 
 Question = Annotated[str, typer.Argument(help="in English or Chinese")]
 InDocument = Annotated[
@@ -47,7 +46,7 @@ def ask(
     from rag.cli.conversation import history_of, keep_answer
     from rag.cli.coverage import print_coverage, shown_progress
     from rag.cli.shapes import answer_json
-    from rag.types import Delta, Finished
+    from rag.types.answers import Delta, Finished
 
     context: Context = ctx.obj
     answer: Answer | None = None

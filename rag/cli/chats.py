@@ -16,7 +16,7 @@ from rag.text.messages import Text
 if TYPE_CHECKING:
     from rag.store.chats import Absence, Chats, KeptTurn
     from rag.store.ledger import Ledger
-    from rag.types import Evidence, Passage
+    from rag.types.answers import Evidence, Passage
 
 app = typer.Typer(
     help="Conversations that are kept: list, show, export, delete.",

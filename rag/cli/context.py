@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from rag.config import Settings
-    from rag.types import Progress
+    from rag.types.progress import Progress
 
 STAGES: dict[str, Text] = {
     "scan": Text("looking at the folder", "查看文件夹"),

@@ -14,7 +14,7 @@ from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.store.ledger import Ledger
-    from rag.types import Answer, Message
+    from rag.types.answers import Answer, Message
 
 NEW = "new"
 
@@ -27,7 +27,7 @@ def history_of(ledger: Ledger, chat: str) -> list[Message]:
         UnknownChat: there is no such chat.
     """
     from rag.store.chats import Chats
-    from rag.types import Message
+    from rag.types.answers import Message
 
     number = _number(chat)
     return [

@@ -12,9 +12,8 @@ from rag.cli.context import Context, progress_bar
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
-    from rag.notice import Notice
-    from rag.reading import Coverage, Offer, Reading
-    from rag.types import Answer, Event, Progress
+    from rag.types.answers import Answer, Coverage, Event, Notice, Offer, Reading
+    from rag.types.progress import Progress
 
 _NAMED = 5  # documents named before an answer; the rest are counted
 _MINUTE = 60
@@ -22,9 +21,8 @@ _MINUTE = 60
 
 def shown_progress(context: Context, events: Iterator[Event]) -> Iterator[Event]:
     """Pass events on, and show on stderr how much the model has read and what it does without."""
-    from rag.notice import Notice
-    from rag.reading import Reading
-    from rag.types import Delta, Progress
+    from rag.types.answers import Delta, Notice, Reading
+    from rag.types.progress import Progress
 
     begun = False
     with ExitStack() as stack:
@@ -73,7 +71,7 @@ def duration(seconds: float) -> Text:
 
 
 def _progress(context: Context, reading: Reading) -> Progress:
-    from rag.types import Progress
+    from rag.types.progress import Progress
 
     coverage, left = reading.coverage, reading.seconds_left
     if reading.step != "read":

@@ -232,8 +232,8 @@ _KNOWS_MOST = "multilingual-e5-small"
 
 def _own_questions(ledger: Ledger) -> Iterator[Finding]:
     """Tell what the library has been asked about itself, and what came of it."""
-    from rag.fingerprint import model_name
     from rag.indexing.calibration import kept
+    from rag.types.index_version import model_name
 
     space = ledger.active_space()
     if space is None:

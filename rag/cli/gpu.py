@@ -14,7 +14,7 @@ from rag.text.messages import Text
 from rag.text.sizes import memory_size
 
 if TYPE_CHECKING:
-    from rag.machine import GpuReading, MemoryReading
+    from rag.types.hardware import GpuReading, MemoryReading
 
 HOLDERS = {
     "weights": Text("weights", "权重"),

@@ -16,14 +16,14 @@ import typer
 from rag.cli.context import GAPS, Context, JsonOption, print_json
 from rag.cli.conversation import chats_quoting, print_quoting
 from rag.cli.owned import owned
-from rag.fingerprint import model_name
 from rag.text.messages import Text, shown
 from rag.text.reasons import reason_text
+from rag.types.index_version import model_name
 
 if TYPE_CHECKING:
     from rag.factory import Factory
     from rag.library import Library, Ocr
-    from rag.types import Progress
+    from rag.types.progress import Progress
 
 
 def sync(
@@ -207,7 +207,7 @@ def _print_report(context: Context, result: dict[str, Any], *, as_json: bool) ->
     if as_json:
         print_json(result)
         return
-    from rag.types import SEARCHABLE
+    from rag.types.documents import SEARCHABLE
 
     files, pages = result["files"], result["pages"]
     counts = {kind: count for kind, count in files.items() if kind != "failed" and count}

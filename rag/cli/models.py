@@ -15,10 +15,10 @@ from rag.text.messages import Text
 from rag.text.sizes import file_size
 
 if TYPE_CHECKING:
-    from rag.address import Address
     from rag.config import Settings
     from rag.models.catalogue import Entry
     from rag.models.store import ModelStore
+    from rag.types.server_address import Address
 
 app = typer.Typer(
     help="The language models: list, download, choose.", no_args_is_help=True, add_completion=False

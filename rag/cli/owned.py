@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rag.factory import Factory
     from rag.library import Library
     from rag.store.jobs import JobKind
-    from rag.types import Progress
+    from rag.types.progress import Progress
 
 _POLL_S = 0.2
 Work = Callable[["Library", "Factory", Callable[["Progress"], None]], dict[str, Any]]

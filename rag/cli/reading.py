@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rag.address import leaving
 from rag.cli.context import Context, progress_bar
 from rag.cli.library import run_sync
 from rag.errors import UnknownDocument
 from rag.text.messages import Text
+from rag.types.server_address import leaving
 
 if TYPE_CHECKING:
     from rag.explain.explainer import Explainer
     from rag.factory import Factory
     from rag.pipeline import RagPipeline
     from rag.protocols import TextGenerator, VectorIndex
-    from rag.reading import AskMode
     from rag.store.ledger import Ledger
-    from rag.types import Event, Message, Space
+    from rag.types.answers import AskMode, Event, Message
+    from rag.types.documents import Space
     from rag.whole.asker import Asker
 
 

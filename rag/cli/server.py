@@ -9,8 +9,8 @@ from rag.errors import ConfigError, RagError
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
-    from rag.address import Address
     from rag.config import Settings
+    from rag.types.server_address import Address
 
 Seen = Literal["ok", "warning", "error"]
 
@@ -30,8 +30,8 @@ def server_json(settings: Settings) -> dict[str, Any] | None:
 
 def look(settings: Settings) -> Iterator[tuple[Seen, Text, Text | None]]:
     """Ask the server what it serves; yield state, words and remedy for ``rag doctor``."""
-    from rag.address import leaving
     from rag.factory import Factory
+    from rag.types.server_address import leaving
 
     try:
         server = settings.generator.server()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from rag.types import Answer, Box, Passage, SearchResult, Sentence
+from rag.types.answers import Answer, Passage, SearchResult, Sentence
+from rag.types.documents import Box
 
 
 def box_json(box: Box) -> list[float]:

@@ -12,10 +12,10 @@ from rag.text.messages import Text, shown
 from rag.text.reasons import reason_text
 
 if TYPE_CHECKING:
-    from rag.document_status import DocumentStatus
     from rag.factory import Factory
-    from rag.fingerprint import Stale
     from rag.store.ledger import Ledger
+    from rag.types.documents import DocumentStatus
+    from rag.types.index_version import Stale
 
 
 def status(
@@ -55,7 +55,7 @@ def _status_json(
     from rag import wiring
     from rag.indexing.staleness import find_stale
     from rag.store.ocr_pages import waiting_pages
-    from rag.types import PAGE_STATES
+    from rag.types.documents import PAGE_STATES
 
     stale = find_stale(ledger, wiring.fingerprint(factory))
     totals = {state: sum(d.pages.get(state, 0) for d in documents) for state in PAGE_STATES}
@@ -87,7 +87,7 @@ def _status_json(
 
 def _print_server(context: Context) -> None:
     """Say who answers where that is a server, and what goes there."""
-    from rag.address import leaving
+    from rag.types.server_address import leaving
 
     generator = context.settings.generator
     server = generator.server()
@@ -146,7 +146,7 @@ def _print_stale(context: Context, stale: Stale) -> None:
 
 
 def _document_json(document: DocumentStatus, *, with_pages: bool) -> dict[str, Any]:
-    from rag.types import PAGE_STATES
+    from rag.types.documents import PAGE_STATES
 
     found: dict[str, Any] = {
         "id": document.id,
@@ -175,7 +175,7 @@ def _print_status(context: Context, documents: list[DocumentStatus]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from rag.types import SEARCHABLE
+    from rag.types.documents import SEARCHABLE
 
     table = Table(box=None, pad_edge=False)
     for heading in (Text("document", "文档"), Text("pages", "页"), Text("why", "原因")):

@@ -8,7 +8,7 @@ from time import perf_counter
 
 from rag.evaluation.scoring import AnswerScore, score_answer, tokens
 from rag.indexing.questions import Question
-from rag.types import Answer, Evidence
+from rag.types.answers import Answer, Evidence
 
 SHORT = 12  # words or characters; rules do not judge longer answers as people do
 Ask = Callable[[Question], Answer]

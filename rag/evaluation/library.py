@@ -19,7 +19,7 @@ from platformdirs import user_cache_path
 
 from rag.errors import StoreError
 from rag.text.messages import Text
-from rag.types import Progress
+from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from rag.config import Settings

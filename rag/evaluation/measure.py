@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rag.protocols import TextGenerator
     from rag.store.evaluations import EvaluationRow
     from rag.store.ledger import Ledger
-    from rag.types import Answer
+    from rag.types.answers import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +273,7 @@ def _answers(
 def _asker(asked: MeasuredLibrary, generator: TextGenerator, *, single: bool) -> Ask:
     from rag import wiring
     from rag.store.keeper import exact_index
-    from rag.types import Finished
+    from rag.types.answers import Finished
 
     documents = asked.documents()
     pipeline = wiring.pipeline(

@@ -16,7 +16,8 @@ from rag.generate.prompt import build_messages
 from rag.indexing.questions import Question
 from rag.text.language import detect_language
 from rag.text.messages import Text
-from rag.types import Chunk, Message, Passage
+from rag.types.answers import Message, Passage
+from rag.types.documents import Chunk
 
 if TYPE_CHECKING:
     from rag.protocols import TextGenerator

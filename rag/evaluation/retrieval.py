@@ -19,7 +19,9 @@ from rag.indexing.indexer import Indexer
 from rag.indexing.questions import Question
 from rag.indexing.work import Pending, StageTimes
 from rag.store.rows import FileRow
-from rag.types import Document, Page, Passage, Progress
+from rag.types.answers import Passage
+from rag.types.documents import Document, Page
+from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from rag.indexing.work import SpaceEngines

@@ -11,7 +11,7 @@ from rag.explain.outcomes import of_reason, outcome
 from rag.explain.values import Outcome
 from rag.ingest.folder import FoundFile, scan
 from rag.text.messages import Text, shown
-from rag.types import NOTHING_TO_READ
+from rag.types.documents import NOTHING_TO_READ
 
 if TYPE_CHECKING:
     from rag.explain.finding import Finder, Sighting

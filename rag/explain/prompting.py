@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rag.explain.outcomes import outcome
 from rag.explain.values import Outcome, Step
 from rag.text.messages import Text
-from rag.types import Answer, Finished
+from rag.types.answers import Answer, Finished
 
 if TYPE_CHECKING:
     from rag.explain.following import Pieces
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rag.pipeline import RagPipeline
     from rag.protocols import Cancelled, TextGenerator
     from rag.retrieve.trace import SearchTrace
-    from rag.types import Passage
+    from rag.types.answers import Passage
 
 Followed = tuple[Outcome, list[Step]]
 _QUOTED = 300  # characters of an answer in a step

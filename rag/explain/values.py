@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rag.text.messages import Text
-from rag.types import Message
+from rag.types.answers import Message
 
 Stage = Literal[
     "file", "page", "text", "passage", "words", "meaning", "fusion", "pages",

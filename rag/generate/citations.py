@@ -22,7 +22,8 @@ from rag.text.messages import Language
 from rag.text.parse_errors import attempt
 from rag.text.quantities import gaps
 from rag.text.sentences import split_sentences
-from rag.types import Chunk, Evidence, Passage, Sentence, Verdict
+from rag.types.answers import Evidence, Passage, Sentence, Verdict
+from rag.types.documents import Chunk
 
 if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rag.generate.prompt import Count, build_messages, fit
-from rag.types import Message, Passage
+from rag.types.answers import Message, Passage
 
 
 @dataclass(frozen=True, slots=True)

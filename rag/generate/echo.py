@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from rag.generate.failures import prompt_too_long
 from rag.text.language import detect_language
 from rag.text.messages import Text
-from rag.types import Delta, Message
+from rag.types.answers import Delta, Message
 
 _FIRST_PASSAGE = re.compile(r"^\[1\] .*\n(?P<text>(?:.+\n?)*)", re.MULTILINE)
 _TOKEN = re.compile(r"\s*(?:[\u3400-\u9fff]|[^\s\u3400-\u9fff]+)|\s+\Z")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rag.errors import ModelMissing
 from rag.generate.failures import cannot_load
-from rag.gguf import DamagedGguf, read_gguf
 from rag.text.messages import Text
+from rag.types.gguf import DamagedGguf, read_gguf
 
 _MAGIC = b"GGUF"
 

@@ -22,7 +22,7 @@ from rag.generate.langchain_count import Count, count_of, messages_of
 from rag.generate.langchain_loop import Loop, Work
 from rag.generate.streaming import Bridge, Stopped
 from rag.generate.templates import plain_turns
-from rag.types import Delta, FinishReason, Message
+from rag.types.answers import Delta, FinishReason, Message
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

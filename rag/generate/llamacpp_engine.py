@@ -19,8 +19,8 @@ from rag.generate.llamacpp_loading import Opened, error_message, open_server
 from rag.generate.loopback import Loopback
 from rag.generate.streaming import OneAtATime, Stopped, iterate
 from rag.generate.templates import plain_turns
-from rag.placement import OnCards
-from rag.types import Delta, FinishReason, Message
+from rag.types.answers import Delta, FinishReason, Message
+from rag.types.hardware import OnCards
 
 logger = logging.getLogger(__name__)
 

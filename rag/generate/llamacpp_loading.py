@@ -15,7 +15,7 @@ from rag.generate.gguf_check import check_gguf, why_not_loaded
 from rag.generate.llamacpp_cores import Cores, ThreadNames, cores_for, nobodys, wait_spinning
 from rag.generate.loopback import Loopback
 from rag.generate.templates import LLAMA2_CHAT
-from rag.placement import OnCards
+from rag.types.hardware import OnCards
 
 wait_spinning()  # OpenMP comes with xllamacpp, and reads the environment as it is loaded
 import xllamacpp  # noqa: E402

@@ -14,10 +14,9 @@ from itertools import groupby
 from rag.generate.prompt import too_long
 from rag.generate.refusal import is_refusal
 from rag.generate.templates import neutralise
-from rag.reading import Task
 from rag.text.language import reads_as
 from rag.text.messages import Language, Text
-from rag.types import Message, Passage
+from rag.types.answers import Message, Passage, Task
 
 Count = Callable[[Sequence[Message]], int]
 

@@ -13,7 +13,7 @@ from rag.errors import PromptTooLong
 from rag.generate.templates import neutralise
 from rag.text.language import detect_language
 from rag.text.messages import Language, Text
-from rag.types import Message, Passage
+from rag.types.answers import Message, Passage
 
 Count = Callable[[Sequence[Message]], int]
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from rag.text.parse_errors import attempt
 from rag.text.sentences import split_lines, split_prose
-from rag.types import Passage
+from rag.types.answers import Passage
 
 Terms = Callable[[str], list[str]]
 

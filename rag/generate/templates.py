@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
-from rag.types import Message
+from rag.types.answers import Message
 
 LLAMA2_CHAT = (
     "{% if messages[0]['role'] == 'system' %}"

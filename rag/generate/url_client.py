@@ -17,7 +17,7 @@ import httpx2
 from rag.generate.url_failures import chain
 
 if TYPE_CHECKING:
-    from rag.address import Address
+    from rag.types.server_address import Address
 
 _HEADERS = frozenset(
     {"host", "accept", "accept-encoding", "connection", "content-length", "content-type"}

@@ -16,8 +16,8 @@ from rag.generate.url_key import find_key
 from rag.generate.url_server import Served, Server
 
 if TYPE_CHECKING:
-    from rag.address import Address
     from rag.config import GeneratorSettings
+    from rag.types.server_address import Address
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from rag.keyring_store import NoStore, keep_secret, kept_secret
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
-    from rag.address import Address
+    from rag.types.server_address import Address
 
 VARIABLE = "RAGDESK_API_KEY"
 

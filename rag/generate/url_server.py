@@ -12,11 +12,11 @@ from typing import Any
 
 import httpx2
 
-from rag.address import Address
 from rag.errors import RagError
 from rag.generate.langchain_count import Count, Turns, counted_by_text
 from rag.generate.url_failures import Failures, is_lost
 from rag.text.messages import Text
+from rag.types.server_address import Address
 
 Json = dict[str, Any]
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from rag.machine import GpuReading, MemoryReading
 from rag.text.messages import Text
 from rag.throttle import HOT
+from rag.types.hardware import GpuReading, MemoryReading
 
 NEAR_C, LEAVE_C = 6.0, 9.0
 """Pauses begin this close to the slowdown, and end only further away, so that they do not flicker.

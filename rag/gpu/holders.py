@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from rag.device import Share
-from rag.machine import GpuReading, Held, Holder
+from rag.types.hardware import GpuReading, Held, Holder
 
 _ORDER: tuple[Holder, ...] = get_args(Holder)
 _MODELS: tuple[Holder, ...] = ("weights", "embedder", "reranker")

@@ -13,7 +13,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any, TypeVar
 
-from rag.machine import GpuReading
+from rag.types.hardware import GpuReading
 
 NVML: Any
 """The library; ``None`` where the package is not installed, which is as without a card."""

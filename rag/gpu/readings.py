@@ -14,7 +14,7 @@ import psutil
 from rag.gpu.allocator import TorchAllocator
 from rag.gpu.holders import holders, own_first
 from rag.gpu.nvml import NVML, Cards, cuda_present
-from rag.machine import GpuReading, Holder, MemoryReading
+from rag.types.hardware import GpuReading, Holder, MemoryReading
 
 if TYPE_CHECKING:
     from rag.device import Allocator

@@ -13,9 +13,9 @@ from statistics import fmean
 from typing import Any
 
 from rag.errors import ConfigError
-from rag.machine import MemoryReading, Sample
 from rag.text.messages import Text
-from rag.types import Answer
+from rag.types.answers import Answer
+from rag.types.hardware import MemoryReading, Sample
 
 FIGURES = ("load", "used_bytes", "process_bytes", "temperature_c", "power_w")
 Answered = tuple[float, Answer]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from rag.machine import MemoryReading, Sample
+from rag.types.hardware import MemoryReading, Sample
 
 HOUR = 3600
 """Samples that are kept, one a second: about a megabyte."""

@@ -22,7 +22,7 @@ from rag.retrieve.calibration import Calibrations, Trial, as_rows, calibrate, of
 from rag.retrieve.relevance import log_odds
 from rag.text.language import detect_language
 from rag.text.parse_errors import attempt
-from rag.types import Progress
+from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from rag.indexing.questions import Question
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rag.retrieve.fusion import Found
     from rag.retrieve.retriever import HybridRetriever
     from rag.store.ledger import Ledger
-    from rag.types import Space
+    from rag.types.documents import Space
 
 logger = logging.getLogger(__name__)
 

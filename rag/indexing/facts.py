@@ -16,7 +16,7 @@ from rag.text.language import detect_language, is_cjk
 from rag.text.messages import Language
 from rag.text.quantities import Quantity, quantities
 from rag.text.sentences import split_prose
-from rag.types import Heading
+from rag.types.documents import Heading
 
 Kind = Literal["heading", "definition", "table", "sentence"]
 KINDS: tuple[Kind, ...] = ("sentence", "table", "definition", "heading")

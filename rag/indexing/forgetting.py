@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from rag.document_status import FORGOTTEN
 from rag.errors import UnknownDocument
 from rag.ingest.folder import content_id, real_path
 from rag.text.messages import Text
+from rag.types.documents import FORGOTTEN
 
 if TYPE_CHECKING:
     from rag.store.ledger import Ledger

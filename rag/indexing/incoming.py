@@ -8,16 +8,16 @@ from pathlib import Path, PurePosixPath
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from rag.document_status import FORGOTTEN
 from rag.errors import ConfigError, UnreadableDocument
 from rag.indexing.work import Pending
 from rag.ingest.folder import FoundFile, look_again
 from rag.ingest.plan import GROWING, Plan
-from rag.ingest.reader_name import reader_name
 from rag.store.rows import DocumentRow, FileRow
 from rag.text.language import detect_language
 from rag.text.messages import Text
-from rag.types import NOTHING_TO_READ, SEARCHABLE, Document, DocumentState, Progress
+from rag.types.documents import FORGOTTEN, NOTHING_TO_READ, SEARCHABLE, Document, DocumentState
+from rag.types.index_version import reader_name
+from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from rag.ingest.pool import Reading

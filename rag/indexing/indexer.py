@@ -24,7 +24,7 @@ from rag.text.parse_errors import TEXT_ERRORS
 if TYPE_CHECKING:
     from rag.protocols import Analyser, Embedder, VectorIndex, Vectors
     from rag.store.ledger import Ledger
-    from rag.types import Chunk
+    from rag.types.documents import Chunk
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rag.store.ledger import Ledger
-    from rag.types import Document, Page
+    from rag.types.documents import Document, Page
 
 _HIDDEN = 4  # every fourth question is asked without its document
 _HIDDEN_DOCUMENTS = 5  # every fifth document is taken out; with fewer, pages are

@@ -18,7 +18,7 @@ from rag.text.messages import Text
 if TYPE_CHECKING:
     from rag.indexing.work import SpaceEngines
     from rag.store.ledger import Ledger
-    from rag.types import Space
+    from rag.types.documents import Space
 
 SAMPLE = 24  # passages embedded again to see that they find themselves
 _SAME = 0.98  # cosine of one text embedded twice; other batch shapes move it by 0.001

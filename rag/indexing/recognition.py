@@ -23,7 +23,6 @@ from rag.indexing.shelves import Outdated, Shelf, Waiting, shown
 from rag.indexing.space_writer import Run, SpaceWriter
 from rag.indexing.work import Pending
 from rag.ingest.folder import real_path
-from rag.ingest.ocr_name import ocr_name
 from rag.protocols import Cancelled
 from rag.store.ocr_pages import (
     outdated_pages,
@@ -32,15 +31,16 @@ from rag.store.ocr_pages import (
     remember_speed,
     waiting_pages,
 )
-from rag.types import Progress
+from rag.types.index_version import ocr_name
+from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rag.ingest.pool import Recognising, WorkerPool
-    from rag.recognised import RecognisedPage
     from rag.store.ledger import Ledger
     from rag.store.rows import FileRow
+    from rag.types.recognised_text import RecognisedPage
 
 SLICE = 32
 """Pages of one document recognised before it is committed again: 32 take minutes to read and

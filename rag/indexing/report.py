@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag.indexing.work import Pending, StageTimes
 from rag.text.reasons import reason_text
-from rag.types import NOTHING_TO_READ, PAGE_STATES, SEARCHABLE, Page, PageState
+from rag.types.documents import NOTHING_TO_READ, PAGE_STATES, SEARCHABLE, Page, PageState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

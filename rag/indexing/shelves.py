@@ -11,14 +11,14 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from rag.ingest.ocr_name import ocr_name
 from rag.ingest.ocr_text import plausible
 from rag.store import ocr_pages
-from rag.types import Page
+from rag.types.documents import Page
+from rag.types.index_version import ocr_name
 
 if TYPE_CHECKING:
-    from rag.recognised import RecognisedPage
     from rag.store.ledger import Ledger
+    from rag.types.recognised_text import RecognisedPage
 
 LEAST_SHARE = 0.5
 """Of the letters that were found before; a version that finds fewer has failed on the page."""

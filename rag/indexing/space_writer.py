@@ -11,14 +11,14 @@ from rag.indexing.incoming import Meter, Report, from_ledger
 from rag.indexing.report import SyncReport
 from rag.indexing.work import Pending, SpaceEngines
 from rag.protocols import Cancelled
-from rag.types import Progress
+from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from rag.protocols import VectorIndex, Vectors
     from rag.store.ledger import Ledger
-    from rag.types import Space
+    from rag.types.documents import Space
 
 OpenIndex = Callable[[], "VectorIndex"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rag.fingerprint import Fingerprint, Stale
 from rag.indexing.work import SPEED
 from rag.store.ocr_pages import outdated_pages, seconds_for
+from rag.types.index_version import Fingerprint, Stale
 
 if TYPE_CHECKING:
     from rag.indexing.report import SyncReport
     from rag.store.ledger import Ledger
-    from rag.types import Space
+    from rag.types.documents import Space
 
 READ_SPEED = "speed read"
 """The key of the pages per second, indexing included, in the ledger."""

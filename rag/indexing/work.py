@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rag.protocols import Analyser, Chunker, Embedder
     from rag.store.rows import DocumentRow
-    from rag.types import Chunk, Document, Space
+    from rag.types.documents import Chunk, Document, Space
 
 INDEX_FAILED = "index_failed"
 """The reason of a document that was read but could not be indexed; see rag.text.reasons."""

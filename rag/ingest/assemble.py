@@ -14,7 +14,7 @@ from rag.ingest.compose import Composed, compose, vocabulary
 from rag.ingest.furniture import PageLines, furniture
 from rag.ingest.heading_lines import SetLine, headings_by_type, largest_text
 from rag.ingest.pdf_page import DraftPage, hyphens
-from rag.types import Heading, Page
+from rag.types.documents import Heading, Page
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ from functools import lru_cache
 
 from langchain_text_splitters import RecursiveCharacterTextSplitter
 
-from rag.ingest.chunk_name import chunking_name
 from rag.ingest.tables import Table, find_tables
 from rag.text.parse_errors import attempt
-from rag.types import Chunk, Document
+from rag.types.documents import Chunk, Document
+from rag.types.index_version import chunking_name
 
 # From the strongest border to the weakest: blank line, end of a sentence (Chinese, then
 # Latin), end of a line (table rows), clause, word, character.

@@ -14,7 +14,7 @@ from itertools import islice
 
 import pypdfium2
 
-from rag.types import Heading
+from rag.types.documents import Heading
 
 _MAX_HEADINGS = 5000
 _MAX_TITLE = 200  # characters, of the document or of a heading

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from rag.ingest.lines import Line
 from rag.text.language import is_cjk
-from rag.types import Heading
+from rag.types.documents import Heading
 
 _LARGER = 1.15  # times the size of the text
 _TITLE = 1.3

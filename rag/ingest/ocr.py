@@ -14,13 +14,13 @@ import numpy as np
 from rapidocr import RapidOCR
 from rapidocr.utils.output import RapidOCROutput
 
-from rag.ingest.ocr_name import DPI, ocr_name
 from rag.ingest.ocr_order import Placed
 from rag.ingest.ocr_text import Piece, knows_script, page_of, plausible
 from rag.ingest.open_pdf import opened
 from rag.ingest.page_text import clean
 from rag.ingest.verdict import verdict
-from rag.recognised import RecognisedPage
+from rag.types.index_version import DPI, ocr_name
+from rag.types.recognised_text import RecognisedPage
 
 if TYPE_CHECKING:
     import pypdfium2

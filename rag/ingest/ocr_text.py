@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rag.ingest.ocr_order import Placed, reading_order
 from rag.ingest.verdict import garbled_share
-from rag.recognised import Line, Word
+from rag.types.recognised_text import Line, Word
 
 _LEAST_LETTERS = 0.25
 """Letters and digits of a page's lines for each time that a line is longer than high. Pages of

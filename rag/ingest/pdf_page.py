@@ -18,7 +18,7 @@ from rag.ingest.lines import CharIndex, Frame, Line, find_lines
 from rag.ingest.pieces import Piece, PieceReader, hidden_pieces, is_bold
 from rag.ingest.reading_order import reading_order
 from rag.ingest.verdict import verdict
-from rag.types import PageState
+from rag.types.documents import PageState
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from rag.ingest.extras import Extras, read_extras
 from rag.ingest.open_error import unreadable
 from rag.ingest.open_pdf import load, reason_of
 from rag.ingest.pdf_page import DraftPage, read_page
-from rag.ingest.reader_name import reader_name
 from rag.ingest.second_reader import SecondReader
 from rag.protocols import EXTRAS, OPENING, Enter, all_of_it
-from rag.types import Document, Page
+from rag.types.documents import Document, Page
+from rag.types.index_version import reader_name
 
 _FIRST_BYTES = 1024  # a PDF's header stands within the first 1024 bytes (ISO 32000-1, annex H)
 

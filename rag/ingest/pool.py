@@ -24,8 +24,8 @@ from rag.ingest.open_error import unreadable
 from rag.ingest.passwords import LOCKED, Passwords
 from rag.ingest.tasks import Look, ReadJob
 from rag.protocols import Cancelled, never
-from rag.recognised import RecognisedPage
-from rag.types import Box, Document
+from rag.types.documents import Box, Document
+from rag.types.recognised_text import RecognisedPage
 
 T = TypeVar("T")
 Again = Callable[[UnreadableDocument], bool]

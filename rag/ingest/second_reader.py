@@ -19,7 +19,7 @@ from pypdf.errors import (
 from rag.ingest.extras import Extras, given_title, in_order, plain_labels
 from rag.ingest.verdict import verdict
 from rag.protocols import EXTRAS, Enter
-from rag.types import Page
+from rag.types.documents import Page
 
 # pypdf's own list of what a broken file can raise is open-ended: its manual leaves it to the
 # caller to catch what else comes out of hostile input.

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from rag.background import lower_process
 from rag.errors import UnreadableDocument
 from rag.ingest.guard import Limits, guarded
-from rag.recognised import RecognisedPage
-from rag.types import Box, Document
+from rag.types.documents import Box, Document
+from rag.types.recognised_text import RecognisedPage
 
 if TYPE_CHECKING:
     from rag.protocols import PageReader, Recogniser

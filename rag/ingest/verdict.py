@@ -15,7 +15,7 @@ from functools import lru_cache
 from math import sqrt
 
 from rag.ingest.letters import daily_share, surprise
-from rag.types import PageState
+from rag.types.documents import PageState
 
 GARBLED_SHARE = 0.3  # of what stands on the page, digits and white space aside
 _CID = re.compile(r"\(cid:\d+\)")

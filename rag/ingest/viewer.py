@@ -20,7 +20,7 @@ import pypdfium2.raw as pdfium
 from rag.ingest.open_pdf import opened
 from rag.ingest.page_text import kept
 from rag.ingest.recipe import read_recipe, stretches
-from rag.types import Box
+from rag.types.documents import Box
 
 _DEVICE = 100_000  # pixels; PageToDevice answers in whole pixels, so the finer the better
 MAX_WIDTH, MAX_HEIGHT = 4000, 12_000

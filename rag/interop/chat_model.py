@@ -18,7 +18,7 @@ from rag.errors import ConfigError
 from rag.interop.stops import Stops
 from rag.protocols import TextGenerator, never
 from rag.text.messages import Text
-from rag.types import Delta, Message, Role
+from rag.types.answers import Delta, Message, Role
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun

@@ -21,7 +21,7 @@ from rag.variables import renaming_note
 if TYPE_CHECKING:
     from rag.protocols import TextGenerator
     from rag.store.ledger import Ledger
-    from rag.types import SearchResult
+    from rag.types.answers import SearchResult
 
 
 @dataclass

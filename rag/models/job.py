@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rag.errors import DownloadFailed
 from rag.text.messages import Text
-from rag.types import Progress
+from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from hashlib import _Hash

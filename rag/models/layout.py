@@ -18,7 +18,7 @@ from rag.models.footprint import (
 )
 from rag.models.room import Card, reserve
 from rag.models.shape import Shape
-from rag.placement import KvBits
+from rag.types.hardware import KvBits
 
 Engine = Literal["transformers", "llamacpp"]
 Part = Literal["weights", "kv", "working", "cuda", "embedder", "reranker", "ocr"]

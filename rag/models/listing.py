@@ -17,9 +17,9 @@ from rag.text.sizes import file_size, memory_size
 
 if TYPE_CHECKING:
     from rag.config import Settings
-    from rag.machine import MemoryReading
     from rag.models.catalogue import Entry
     from rag.models.store import ModelStore
+    from rag.types.hardware import MemoryReading
 
 KINDS = {
     "generator": Text("Answering", "回答"),

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from rag.models.catalogue import Entry
 from rag.models.job import Job
 from rag.models.sources import Place
-from rag.types import Progress
+from rag.types.progress import Progress
 
 WAIT_S = 0.5
 """How often a waiting process looks whether it was stopped, and what has arrived."""

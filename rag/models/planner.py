@@ -14,8 +14,8 @@ from rag.models.layout import Helpers, Layout, Shelf, Subject, shelves
 from rag.models.plan import Plan, Wishes
 from rag.models.plan_words import chosen_words, misfit, nothing_fits, speed_words
 from rag.models.room import Card, Room
-from rag.placement import KvBits
 from rag.text.messages import Text
+from rag.types.hardware import KvBits
 
 WANTED_CONTEXT = 4096
 """Rules, five passages, a history and an answer are some 2,500 tokens; questions about whole

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rag.machine import MemoryReading
 from rag.text.sizes import GIB
+from rag.types.hardware import MemoryReading
 
 IDLE_SHARE = 0.97
 """Of a card that is only named: what a driver without a desktop leaves free. An assumption; for

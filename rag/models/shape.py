@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import ConfigDict
 
 from rag.errors import ModelError
-from rag.gguf import DamagedGguf, Gguf, read_gguf
 from rag.text.messages import Text
+from rag.types.gguf import DamagedGguf, Gguf, read_gguf
 
 _STRICT = ConfigDict(extra="forbid", strict=False)
 

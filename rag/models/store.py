@@ -29,7 +29,7 @@ from rag.models.locking import locked
 from rag.models.manifest import Manifest
 from rag.models.sources import Delivery, Place, Source, SourceName, SourceUnavailable
 from rag.text.messages import Text
-from rag.types import Progress
+from rag.types.progress import Progress
 
 logger = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from rag.errors import ConfigError
-from rag.gguf import Gguf
 from rag.models.catalogue import Entry
 from rag.models.layout import Helpers, Subject
 from rag.models.shape import Shape, config_of, header_of, shape_of_config, shape_of_gguf
 from rag.text.messages import Text
+from rag.types.gguf import Gguf
 
 EMBEDDER_BATCH = 64
 """Passages that are embedded at once on a card, as ``embedder.batch`` has it by default."""

@@ -21,8 +21,8 @@ from rag.retrieve.passage_text import lexical_text
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
-    from rag.machine import Holder
-    from rag.types import Passage
+    from rag.types.answers import Passage
+    from rag.types.hardware import Holder
 
 MOST_TOKENS = 512
 """Of question and passage together; a passage with its heading is rarely longer than half of it."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from rag.retrieve.subjects import YEAR, names_in
 from rag.text.language import detect_language
-from rag.types import Message
+from rag.types.answers import Message
 
 # Measured: docs/decisions.md, "Follow-up questions".
 _SAID_SO = 0.85  # trust in the completed reading of a question that says it is a follow-up

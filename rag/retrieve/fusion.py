@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
-from rag.types import Ranks
+from rag.types.answers import Ranks
 
 Found = Sequence[tuple[int, float]]
 """``(chunk id, score)`` pairs of one leg, best first."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rag.retrieve.fusion import Fused
 from rag.text.quantities.numerals import CHINESE, ENGLISH, chinese_number, english_number
-from rag.types import Ranks
+from rag.types.answers import Ranks
 
 if TYPE_CHECKING:
     from rag.protocols import PassageStore

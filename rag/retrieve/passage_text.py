@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from rag.retrieve.analyser import CJK
-from rag.types import Chunk
+from rag.types.documents import Chunk
 
 # A line break between two Chinese characters (or beside full-width punctuation) is an
 # artefact of the page's width; kept, it becomes a token between the two and cuts the pair

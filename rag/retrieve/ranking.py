@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING
 
 from rag.retrieve.fusion import Found, Fused
-from rag.types import SearchTimes
+from rag.types.answers import SearchTimes
 
 if TYPE_CHECKING:
     from rag.retrieve.conversation import Readings

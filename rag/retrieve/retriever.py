@@ -23,7 +23,7 @@ from rag.retrieve.statements import by_lines, trust_in_lines
 from rag.text.language import detect_language, reads_as
 from rag.text.messages import Language
 from rag.text.parse_errors import attempt
-from rag.types import Message, Passage, SearchResult, SearchTimes
+from rag.types.answers import Message, Passage, SearchResult, SearchTimes
 
 if TYPE_CHECKING:
     from rag.protocols import (

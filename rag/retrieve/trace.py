@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from rag.retrieve.question import content_terms
-from rag.types import Message, SearchResult
+from rag.types.answers import Message, SearchResult
 
 if TYPE_CHECKING:
     from rag.protocols import Analyser, PassageStore

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from rag.reading import Task
 from rag.retrieve.named_pages import named_pages
+from rag.types.answers import Task
 
 _DOC = (
     r"(?:documents?|files?|pdfs?|reports?|papers?|articles?|essays?|books?|manuals?|contracts?|"

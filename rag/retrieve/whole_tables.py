@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from rag.types import Neighbour, Passage
+    from rag.types.answers import Neighbour, Passage
 
 REACH = 3
 """Passages that are added on either side, at most."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from rag.errors import UnknownChat
 from rag.store.snapshots import from_json, to_json
 from rag.text.messages import Text
-from rag.types import Answer
+from rag.types.answers import Answer
 
 if TYPE_CHECKING:
     from rag.store.ledger import Ledger

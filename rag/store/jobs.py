@@ -11,7 +11,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from rag.types import Progress
+from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from rag.store.ledger import Ledger

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from rag.store.numpy_index import NumpyIndex
 from rag.store.passages import LedgerPassages
-from rag.types import Space
+from rag.types.documents import Space
 
 if TYPE_CHECKING:
     from rag.protocols import VectorIndex

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rag.fingerprint import model_name
+from rag.types.index_version import model_name
 
 if TYPE_CHECKING:
     from rag.store.ledger import Ledger
-    from rag.types import Space
+    from rag.types.documents import Space
 
 
 @dataclass(frozen=True, slots=True)

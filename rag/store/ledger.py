@@ -19,7 +19,7 @@ from rag.store import rows
 from rag.store.failures import store_failure
 from rag.store.rows import DocumentRow, FileRow, IndexedChunks
 from rag.store.schema import connect, create_fts, drop_fts, migrate, upgrade
-from rag.types import Document, Heading, Page, Space
+from rag.types.documents import Document, Heading, Page, Space
 
 
 class _ThreadState:

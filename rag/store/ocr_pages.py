@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from rag.recognised import Line, RecognisedPage, pack, unpack
-from rag.types import SEARCHABLE, PageState
+from rag.types.documents import SEARCHABLE, PageState
+from rag.types.recognised_text import Line, RecognisedPage, pack, unpack
 
 if TYPE_CHECKING:
     from rag.store.ledger import Ledger

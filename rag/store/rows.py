@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.store.schema import fts_table
-from rag.types import Chunk, Document, DocumentState, Space
+from rag.types.documents import Chunk, Document, DocumentState, Space
 
 if TYPE_CHECKING:
     from rag.protocols import Vectors

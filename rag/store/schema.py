@@ -153,7 +153,7 @@ CREATE TABLE ocr_pages (
   state       TEXT NOT NULL,                 -- what the page becomes
   reason      TEXT,
   text        TEXT NOT NULL,
-  lines       TEXT NOT NULL,                 -- JSON; see rag.recognised
+  lines       TEXT NOT NULL,                 -- JSON; see rag.types.recognised_text
   PRIMARY KEY (document_id, number)
 ) STRICT, WITHOUT ROWID;
 """

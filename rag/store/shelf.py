@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from rag.reading import Readable
 from rag.store.passages import LedgerPassages
+from rag.types.answers import Readable
 
 if TYPE_CHECKING:
     from rag.store.ledger import Ledger
-    from rag.types import Passage, Space
+    from rag.types.answers import Passage
+    from rag.types.documents import Space
 
 
 class LedgerShelf:

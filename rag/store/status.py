@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rag.document_status import DocumentStatus
 from rag.store.schema import fts_table
-from rag.types import Page, PageState
+from rag.types.documents import DocumentStatus, Page, PageState
 
 if TYPE_CHECKING:
     from rag.store.ledger import Ledger

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from rag.types import PAGE_JOIN, SEARCHABLE, PageState
+from rag.types.documents import PAGE_JOIN, SEARCHABLE, PageState
 
 if TYPE_CHECKING:
     from rag.store.ledger import Ledger
     from rag.store.rows import FileRow
-    from rag.types import Space
+    from rag.types.documents import Space
 
 _RUN_ON = 1000  # characters of the next page that a sentence may run on into
 

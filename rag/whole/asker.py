@@ -23,20 +23,22 @@ from rag.generate.citations import Linker
 from rag.generate.notes import write_messages
 from rag.generate.prompt import too_long
 from rag.ladder import READING, Tried
-from rag.notice import Notice
 from rag.pipeline import NOT_IN_DOCUMENTS, NOTHING_LEFT
 from rag.protocols import Cancelled, never
-from rag.reading import Coverage, Offer, Reading
 from rag.text.language import detect_language
 from rag.text.sentences import split_sentences
-from rag.types import (
+from rag.types.answers import (
     Answer,
     Checked,
+    Coverage,
     Delta,
     Event,
     Finished,
     FinishReason,
+    Notice,
+    Offer,
     Passage,
+    Reading,
     Retrieved,
     Sentence,
     Usage,
@@ -45,11 +47,9 @@ from rag.whole.lists import distinct, listed, only_cited
 from rag.whole.notes import GROUP_TOKENS, NOTE_TOKENS, NoteTaker, Parts
 
 if TYPE_CHECKING:
-    from rag.ahead import Draft
     from rag.pipeline import RagPipeline
     from rag.protocols import TextGenerator
-    from rag.reading import AskMode, ReadingStep
-    from rag.types import Message
+    from rag.types.answers import AskMode, Draft, Message, ReadingStep
     from rag.whole.scope import Plan, Planner
 
 

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from rag.generate.notes import Note
 from rag.text.messages import Language, Text
-from rag.types import Passage, Sentence
+from rag.types.answers import Passage, Sentence
 
 _ALIKE = 0.8  # shared terms over all terms, from which two notes say the same
 _DIGITS = re.compile(r"\d[\d.,]*")

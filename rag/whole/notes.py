@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rag.asking import AskSettings
     from rag.locator import Locator
     from rag.protocols import Analyser, Embedder, Shelf, TextGenerator
-    from rag.types import Message, Passage
+    from rag.types.answers import Message, Passage
     from rag.whole.scope import Pace, Plan
 
 GROUP_TOKENS = 1400

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.errors import TooMuchToRead
-from rag.reading import Offer
 from rag.retrieve.named_documents import Named, named_documents
 from rag.retrieve.whole_question import may_be_whole, whole_task
 from rag.text.messages import Text
 from rag.text.parse_errors import attempt
+from rag.types.answers import Offer
 
 if TYPE_CHECKING:
     from rag.protocols import Retriever, Shelf
-    from rag.reading import AskMode, Readable, Task
+    from rag.types.answers import AskMode, Readable, Task
 
 _LOOKED_AT = 50  # best passages whose documents count as relevant
 

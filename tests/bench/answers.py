@@ -32,7 +32,7 @@ from rag.generation.transformers.weights import Quantization
 from rag.store.keeper import exact_index
 from rag.text.language import detect_language
 from rag.text.messages import Text
-from rag.types import Message, Passage
+from rag.types.answers import Message, Passage
 from tests.bench import machine
 from tests.bench.child import folder_argument
 from tests.bench.corpus import eval_sets

@@ -21,7 +21,6 @@ from time import perf_counter
 from typing import Any
 
 from rag import wiring
-from rag.ahead import Draft
 from rag.config import Settings, load_settings
 from rag.factory import Factory
 from rag.generate import llamacpp_loading
@@ -32,7 +31,7 @@ from rag.pipeline import RagPipeline
 from rag.store.keeper import exact_index
 from rag.text.language import detect_language
 from rag.text.messages import Text
-from rag.types import Answer, Delta, Finished, Message
+from rag.types.answers import Answer, Delta, Draft, Finished, Message
 from tests.bench import machine
 from tests.bench.answers import questions_about
 from tests.bench.child import folder_argument

@@ -33,13 +33,13 @@ from rag.store.keeper import exact_index
 from rag.store.ledger import Ledger
 from rag.store.passages import LedgerPassages
 from rag.store.rows import DocumentRow, FileRow, IndexedChunks
-from rag.types import Chunk, Document, Page, Space
+from rag.types.documents import Chunk, Document, Page, Space
 from tests.bench.child import folder_argument
 from tests.bench.corpus import eval_sets
 
 if TYPE_CHECKING:
     from rag.protocols import Retriever, VectorIndex, Vectors
-    from rag.types import SearchTimes
+    from rag.types.answers import SearchTimes
 
 PER_DOCUMENT = 500
 NOISE = 0.4  # length of what is added to a unit vector

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from rag.errors import ModelError
 from rag.text.messages import Text
-from rag.types import Progress
+from rag.types.progress import Progress
 from tests.fake_script import DROP_EN, SCRIPT_EN
 from tests.fakes import FakeDesk
 

@@ -11,10 +11,10 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Page, expect
 
-from rag.document_status import DocumentStatus
 from rag.errors import ModelError
 from rag.text.messages import Text
-from rag.types import Progress
+from rag.types.documents import DocumentStatus
+from rag.types.progress import Progress
 from tests.browser.conftest import OpenPage, ServeApp
 from tests.fake_script import SCRIPT_EN, SCRIPT_ZH, Said
 from tests.fakes import GPU, FakeDesk

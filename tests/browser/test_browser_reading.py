@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Page, expect
 
-from rag.reading import Offer
+from rag.types.answers import Offer
 from tests.browser.conftest import OpenPage, ServeApp
 from tests.fakes import FakeDesk
 

@@ -10,8 +10,8 @@ import pytest
 from fastapi import FastAPI
 from playwright.sync_api import Page, expect
 
-from rag.document_status import DocumentStatus
-from rag.types import Progress
+from rag.types.documents import DocumentStatus
+from rag.types.progress import Progress
 from tests.browser.conftest import OpenPage, ServeApp
 from tests.fake_pdf import typeset
 from tests.fake_script import HOSTILE

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from rag.address import Address
 from rag.config import load_settings
 from rag.desk import Desk
+from rag.types.server_address import Address
 from tests.browser.conftest import OpenPage, ServeApp
 from tests.fakes import FakeDesk
 from tests.pdfs import write_pdf

@@ -13,7 +13,7 @@ import pytest
 from rag.errors import PromptTooLong
 from rag.generate.templates import neutralise, plain_turns
 from rag.protocols import TextGenerator
-from rag.types import Delta, Message
+from rag.types.answers import Delta, Message
 
 WINDOW = 512
 MANY = 40  # tokens, more than the short answers have

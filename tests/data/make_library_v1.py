@@ -19,7 +19,7 @@ from rag import wiring
 from rag.factory import Factory
 from rag.store.chats import Chats
 from rag.store.live_index import LiveIndex
-from rag.types import Finished
+from rag.types.answers import Finished
 from tests.factories import settings
 from tests.pdfs import write_pdf
 

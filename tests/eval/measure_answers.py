@@ -32,7 +32,7 @@ from rag.protocols import never
 from rag.retrieve.question import content_terms
 from rag.store.keeper import exact_index
 from rag.text.sentences import split_prose
-from rag.types import Passage
+from rag.types.answers import Passage
 from tests.eval.measure_retrieval import PAGE_SETS, eval_folder
 
 if TYPE_CHECKING:

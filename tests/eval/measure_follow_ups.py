@@ -30,7 +30,7 @@ from rag.factory import Factory
 from rag.protocols import never
 from rag.store.keeper import exact_index
 from rag.text.messages import Text
-from rag.types import Message, Passage
+from rag.types.answers import Message, Passage
 
 if TYPE_CHECKING:
     from rag.protocols import Retriever, TextGenerator

@@ -27,7 +27,7 @@ from rag.evaluation.sets import load_sets
 from rag.factory import Factory
 from rag.store.keeper import exact_index
 from rag.store.passages import LedgerPassages
-from rag.types import Passage
+from rag.types.answers import Passage
 
 if TYPE_CHECKING:
     from rag.protocols import Analyser, Embedder, LexicalIndex, Retriever, Vector, Vectors

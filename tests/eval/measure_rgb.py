@@ -39,7 +39,8 @@ from rag.generate.refusal import is_refusal
 from rag.generate.spans import Terms
 from rag.protocols import Retriever, TextGenerator, never
 from rag.store.keeper import exact_index
-from rag.types import Chunk, Passage
+from rag.types.answers import Passage
+from rag.types.documents import Chunk
 from tests.eval.measure_retrieval import eval_folder
 
 SHOWN = 5  # passages

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 from rag.generate.langchain_count import estimate
 from rag.generate.url_engine import UrlGenerator
-from rag.types import Message
+from rag.types.answers import Message
 from tests.servers import LlamaServer, llama_server
 
 PAGE_CHARACTERS = 1500

@@ -15,7 +15,7 @@ import pytest
 
 from rag.ingest.pdf_reader import PdfReader
 from rag.ingest.recipe import read_recipe
-from rag.types import Document
+from rag.types.documents import Document
 from tests.damage import DAMAGES, damaged
 
 pytestmark = pytest.mark.eval

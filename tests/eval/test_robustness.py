@@ -17,7 +17,7 @@ from rag.ingest.pool import WorkerPool
 from rag.store.live_index import LiveIndex
 from rag.store.status import broken_invariants, document_statuses
 from rag.text.reasons import REASONS
-from rag.types import PAGE_STATES, SEARCHABLE
+from rag.types.documents import PAGE_STATES, SEARCHABLE
 from tests.factories import settings
 from tests.pdfs import write_pdf
 

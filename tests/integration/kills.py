@@ -17,7 +17,7 @@ from rag.store.live_index import LiveIndex
 from rag.store.owner import Owner
 from rag.store.schema import fts_table
 from rag.store.status import broken_invariants
-from rag.types import Progress
+from rag.types.progress import Progress
 from tests.pdfs import lines, write_pdf
 
 DOCUMENTS = 24

@@ -18,7 +18,8 @@ from rag.retrieve.calibration import Calibration
 from rag.retrieve.retriever import HybridRetriever
 from rag.store.keeper import exact_index
 from rag.text.messages import Text
-from rag.types import Progress, Space
+from rag.types.documents import Space
+from rag.types.progress import Progress
 from tests.factories import settings
 from tests.libraries import PageLibrary
 from tests.pdfs import write_pdf

@@ -13,12 +13,12 @@ import pytest
 from rag.asking import AskSettings
 from rag.generate.echo import EchoGenerator
 from rag.locator import Locator
-from rag.notice import UNSURE, Notice
 from rag.pipeline import NOTHING_LEFT, RagPipeline
 from rag.protocols import Cancelled, PageViewer, never
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.store.passages import LedgerPassages
-from rag.types import Box, Checked, Delta, Event, Finished, Retrieved
+from rag.types.answers import UNSURE, Checked, Delta, Event, Finished, Notice, Retrieved
+from rag.types.documents import Box
 from tests.fake_reader import locator_over
 from tests.libraries import PageLibrary
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from rag.ahead import Draft
 from rag.desk import Desk
 from rag.errors import LibraryBusy, RagError, StoreError, UnknownDocument
 from rag.explain.values import Asked
@@ -24,7 +23,7 @@ from rag.ingest.pool import WorkerPool
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.store.jobs import Jobs
 from rag.store.ledger import Ledger
-from rag.types import Delta, Finished, Message, Retrieved
+from rag.types.answers import Delta, Draft, Finished, Message, Retrieved
 from tests.factories import settings
 from tests.fake_recognisers import OBEDIENT
 from tests.integration.test_cli import Shell

@@ -31,7 +31,7 @@ from rag.generate.echo import EchoGenerator
 from rag.generate.langchain_engine import LangChainGenerator
 from rag.interop import OpenLibrary, RagChatModel, open_library
 from rag.interop.chat_model import turns_of
-from rag.types import Delta, Message
+from rag.types.answers import Delta, Message
 from tests.pdfs import write_pdf
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ from rag.store.live_index import LiveIndex
 from rag.store.numpy_index import NumpyIndex
 from rag.store.probe import is_sound
 from rag.store.rows import DocumentRow, FileRow, IndexedChunks
-from rag.types import Space
+from rag.types.documents import Space
 from tests.factories import chunk, document
 
 DIM = 24

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rag.desk import Desk
-from rag.types import Answer, Finished
+from rag.types.answers import Answer, Finished
 from tests.factories import settings
 from tests.integration.test_desk import until
 from tests.pdfs import write_pdf

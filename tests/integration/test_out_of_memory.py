@@ -17,13 +17,12 @@ from rag.generation.transformers.engine import TransformersGenerator
 from rag.generation.transformers.generate import Speed
 from rag.generation.transformers.loading import Loaded
 from rag.ladder import CALM, STEPS, Ladder
-from rag.notice import Notice
 from rag.pipeline import RagPipeline
 from rag.protocols import TextGenerator
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.store.passages import LedgerPassages
 from rag.text.messages import Text
-from rag.types import Delta, Event, Finished, Retrieved
+from rag.types.answers import Delta, Event, Finished, Notice, Retrieved
 from tests.fake_device import (
     WEIGHTS,
     CardEmbedder,

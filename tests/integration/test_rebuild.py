@@ -11,7 +11,6 @@ import pytest
 
 from rag.errors import SpaceMismatch, StoreError
 from rag.factory import Factory
-from rag.fingerprint import Fingerprint
 from rag.indexing.staleness import find_stale
 from rag.indexing.work import SpaceEngines
 from rag.ingest.chunking import RecursiveChunker
@@ -22,7 +21,8 @@ from rag.store.ledger import Ledger
 from rag.store.live_index import LiveIndex
 from rag.store.passages import LedgerPassages
 from rag.store.status import broken_invariants
-from rag.types import Space
+from rag.types.documents import Space
+from rag.types.index_version import Fingerprint
 from tests.factories import settings
 from tests.pdfs import lines, write_pdf
 
@@ -77,9 +77,7 @@ class Home:
 
     @property
     def fingerprint(self) -> Fingerprint:
-        from rag.ingest.chunk_name import chunking_name
-        from rag.ingest.ocr_name import ocr_name
-        from rag.ingest.reader_name import reader_name
+        from rag.types.index_version import chunking_name, ocr_name, reader_name
 
         chunking = chunking_name(tokens=self.tokens, overlap=0)
         reader = reader_name()

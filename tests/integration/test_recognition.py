@@ -15,7 +15,6 @@ from rag.factory import Factory
 from rag.indexing.report import SyncReport
 from rag.indexing.staleness import find_stale
 from rag.ingest.guard import Limits
-from rag.ingest.ocr_name import DPI, OCR_VERSION
 from rag.ingest.pool import WorkerPool
 from rag.library import Library
 from rag.locator import Locator
@@ -23,7 +22,9 @@ from rag.store.live_index import LiveIndex
 from rag.store.ocr_pages import recognised_lines, recognised_pages, waiting_pages
 from rag.store.passages import LedgerPassages
 from rag.store.status import broken_invariants, document_statuses
-from rag.types import Box, Progress
+from rag.types.documents import Box
+from rag.types.index_version import DPI, OCR_VERSION
+from rag.types.progress import Progress
 from tests.factories import settings
 from tests.fake_recognisers import OBEDIENT
 from tests.pdfs import write_pdf
@@ -293,7 +294,9 @@ def test_a_forgotten_scan_leaves_nothing_aside(home: Home) -> None:
 
 
 def test_the_version_of_today_is_known_without_loading_it() -> None:
-    code = "import sys, rag.wiring; from rag.ingest.ocr_name import ocr_name; print(ocr_name());"
+    code = (
+        "import sys, rag.wiring; from rag.types.index_version import ocr_name; print(ocr_name());"
+    )
     code += "print('rapidocr' in sys.modules, 'numpy' in sys.modules)"
     said = subprocess.check_output([sys.executable, "-c", code], text=True).split()
     assert said == [f"rapidocr/{version('rapidocr')}/{DPI}/{OCR_VERSION}", "False", "False"]

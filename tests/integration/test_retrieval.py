@@ -12,7 +12,7 @@ from rag.retrieve.calibration import Calibration, Calibrations
 from rag.retrieve.ranking import Ranking
 from rag.retrieve.relevance import PROBES
 from rag.retrieve.retriever import HybridRetriever
-from rag.types import Message
+from rag.types.answers import Message
 from tests.libraries import PageLibrary
 
 CARDS = "cards"

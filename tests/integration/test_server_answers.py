@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from rag.address import Address
 from rag.cli import app
 from rag.config import GeneratorSettings, Settings, load_settings
 from rag.desk import Desk
 from rag.errors import ConfigError, RagError, ServerUnreachable
-from rag.types import Finished
+from rag.types.answers import Finished
+from rag.types.server_address import Address
 from tests.pdfs import write_pdf
 from tests.servers import Call, Reply, ScriptedServer, scripted, serving
 

@@ -22,7 +22,7 @@ from rag.store.live_index import LiveIndex
 from rag.store.passages import LedgerPassages
 from rag.store.status import broken_invariants, document_statuses
 from rag.text.messages import Text
-from rag.types import Progress
+from rag.types.progress import Progress
 from tests.factories import settings
 from tests.pdfs import lines, write_pdf
 

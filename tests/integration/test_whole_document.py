@@ -10,11 +10,10 @@ import pytest
 from rag.asking import AskSettings
 from rag.errors import PromptTooLong, TooMuchToRead
 from rag.pipeline import RagPipeline
-from rag.reading import AskMode, Reading
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.store.passages import LedgerPassages
 from rag.store.shelf import LedgerShelf
-from rag.types import Answer, Delta, Event, Finished
+from rag.types.answers import Answer, AskMode, Delta, Event, Finished, Reading
 from rag.whole.asker import Asker
 from rag.whole.notes import Parts
 from rag.whole.scope import Pace, Planner

@@ -13,7 +13,7 @@ from rag.pipeline import RagPipeline
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.store.passages import LedgerPassages
 from rag.store.shelf import LedgerShelf
-from rag.types import Answer, Finished
+from rag.types.answers import Answer, Finished
 from rag.whole.asker import Asker
 from rag.whole.notes import Parts
 from rag.whole.scope import Pace, Planner

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.ingest.chunking import RecursiveChunker
-from rag.types import Heading
+from rag.types.documents import Heading
 from tests.factories import document
 
 words = st.sampled_from(

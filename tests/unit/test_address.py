@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.address import Address, checked
 from rag.errors import ConfigError
+from rag.types.server_address import Address, checked
 
 
 @pytest.mark.parametrize(

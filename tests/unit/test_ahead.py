@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from rag.ahead import Draft, ReadAhead, Surroundings
+from rag.app.prefetch import ReadAhead, Surroundings
 from rag.errors import ModelError
 from rag.generate.echo import EchoGenerator
 from rag.text.messages import Language, Text
-from rag.types import Message
+from rag.types.answers import Draft, Message
 
 WAIT_S = 10
 

@@ -10,7 +10,8 @@ from rag.doubts import doubt_text
 from rag.generate.arithmetic import calculations
 from rag.generate.citations import link
 from rag.retrieve.analyser import BilingualAnalyser
-from rag.types import Chunk, Passage, Sentence
+from rag.types.answers import Passage, Sentence
+from rag.types.documents import Chunk
 
 
 @pytest.mark.parametrize(

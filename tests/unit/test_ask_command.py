@@ -12,9 +12,9 @@ from rag.cli.answers import _print_doubts
 from rag.cli.context import Context
 from rag.cli.coverage import print_notice, shown_progress
 from rag.cli.shapes import answer_json
-from rag.notice import Notice
 from rag.text.messages import Text
-from rag.types import Answer, Delta, Event, Progress, Retrieved, Sentence
+from rag.types.answers import Answer, Delta, Event, Notice, Retrieved, Sentence
+from rag.types.progress import Progress
 from tests.factories import settings
 
 

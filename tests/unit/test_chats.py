@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from rag.errors import UnknownChat
-from rag.reading import Coverage
 from rag.store.chats import Chats
 from rag.store.ledger import Ledger
-from rag.types import Answer, Box, Evidence, Ranks, Sentence, Usage
+from rag.types.answers import Answer, Coverage, Evidence, Ranks, Sentence, Usage
+from rag.types.documents import Box
 from tests.factories import passage
 
 LEASE, GUIDE = "ab" * 32, "cd" * 32

@@ -10,7 +10,7 @@ import pytest
 from rag.checking import Checker
 from rag.errors import ModelError
 from rag.text.messages import Text
-from rag.types import Sentence
+from rag.types.answers import Sentence
 
 
 def judge(text, start, end):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rag.generate.continuing import Continuing
 from rag.generate.prompt import build_messages
-from rag.types import Message
+from rag.types.answers import Message
 from tests.factories import passage
 
 FIRST, SECOND, OTHER = (passage(f"text {n}", id=n, page=n) for n in (1, 2, 3))

@@ -8,7 +8,7 @@ import pytest
 
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieve.conversation import readings
-from rag.types import Message
+from rag.types.answers import Message
 from tests.libraries import PageLibrary
 
 

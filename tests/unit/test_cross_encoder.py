@@ -15,7 +15,7 @@ from rag.errors import ModelError, OutOfMemory
 from rag.retrieval.embedding import on_card
 from rag.retrieval.reranker import CPU_BATCH, CrossEncoderReranker
 from rag.retrieve.passage_text import lexical_text
-from rag.types import Passage, Ranks
+from rag.types.answers import Passage, Ranks
 from tests.factories import passage
 from tests.tiny_encoder import write_tiny_reranker
 from tests.tiny_models import byte_tokenizer

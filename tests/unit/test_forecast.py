@@ -12,10 +12,10 @@ from rag.desk_state import DeskState
 from rag.factory import Factory
 from rag.forecast import Forecast, Forecaster
 from rag.generate.echo import EchoGenerator
-from rag.machine import GpuReading, MemoryReading
 from rag.text.messages import Language
 from rag.text.sizes import GIB
-from rag.types import Usage
+from rag.types.answers import Usage
+from rag.types.hardware import GpuReading, MemoryReading
 from tests.fakes import NO_GPU
 from ui.views_strip import strip_html
 

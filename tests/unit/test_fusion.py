@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rag.retrieve.fusion import fuse, lexical_weight
-from rag.types import Ranks
+from rag.types.answers import Ranks
 
 
 def ids(fused):

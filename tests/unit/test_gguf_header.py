@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from gguf import GGUFReader
 
-from rag.gguf import DamagedGguf, read_gguf
+from rag.types.gguf import DamagedGguf, read_gguf
 from tests.tiny_models import llama_gguf
 
 

@@ -14,7 +14,7 @@ import pypdf
 import pypdfium2
 import pytest
 
-from rag.types import PAGE_STATES
+from rag.types.documents import PAGE_STATES
 from tests.conftest import skip_or_fail
 from tests.guide.source import Block, Figure, Grid, Heading, Paragraph, read_source
 

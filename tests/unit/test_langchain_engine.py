@@ -18,7 +18,7 @@ from pydantic import Field
 from rag.errors import ModelError
 from rag.generate.langchain_count import TEMPLATE_TOKENS, TURN_TOKENS, count_of, estimate
 from rag.generate.langchain_engine import LangChainGenerator, Manners
-from rag.types import Delta, Message
+from rag.types.answers import Delta, Message
 
 ROOT = Path(__file__).parents[2]
 ASK = [Message("user", "Who pays the heating costs?")]

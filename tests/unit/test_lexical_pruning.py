@@ -12,7 +12,7 @@ from rag.retrieve.lexical import BM25Index
 from rag.store.ledger import Ledger
 from rag.store.passages import LedgerPassages
 from rag.store.rows import DocumentRow, FileRow, IndexedChunks
-from rag.types import Chunk, Document, Page
+from rag.types.documents import Chunk, Document, Page
 
 ANALYSER = BilingualAnalyser()
 TEXTS = [

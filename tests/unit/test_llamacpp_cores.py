@@ -14,7 +14,7 @@ import pytest
 
 from rag.generate.llamacpp_cores import WINDOW_S, Cores, ThreadNames, left_to_us
 from rag.generate.llamacpp_engine import LlamaCppGenerator
-from rag.types import Message
+from rag.types.answers import Message
 from tests.tiny_models import llama_gguf
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="threads are placed on Linux only")

@@ -20,8 +20,8 @@ from rag.errors import ModelError, ModelMissing
 from rag.generate.llamacpp_engine import LlamaCppGenerator
 from rag.generate.llamacpp_loading import BATCH_TOKENS, _divide
 from rag.generate.loopback import Loopback
-from rag.placement import OnCards
-from rag.types import Delta, Message
+from rag.types.answers import Delta, Message
+from rag.types.hardware import OnCards
 from tests.tiny_models import llama_gguf
 
 ASKED = [Message("user", "Why is the sky blue?")]
@@ -431,7 +431,7 @@ LEAVE = """
 import sys
 from pathlib import Path
 from rag.generate.llamacpp_engine import LlamaCppGenerator
-from rag.types import Message
+from rag.types.documents import Message
 model = LlamaCppGenerator.load(Path(sys.argv[1]), name="t", context_tokens=2048, threads=1)
 stream = model.stream(
     [Message("user", "Go on")], max_tokens=2000, temperature=0, cancelled=lambda: False

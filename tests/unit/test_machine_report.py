@@ -16,12 +16,11 @@ from rag.cli.gpu import lines
 from rag.errors import ConfigError
 from rag.gpu.readings import MachineReadings
 from rag.gpu.report import build, energy, write
-from rag.machine import MemoryReading, Sample
-from rag.notice import Notice
 from rag.store.chats import Chats
 from rag.store.ledger import Ledger
 from rag.text.messages import Text
-from rag.types import Answer, Usage
+from rag.types.answers import Answer, Notice, Usage
+from rag.types.hardware import MemoryReading, Sample
 from rag.watch import MachineWatch
 from tests.factories import settings
 from tests.fake_nvml import Card, ScriptedDriver

@@ -19,10 +19,9 @@ from rag.gpu.heat import LONGEST_S, MOST_REST, HeatGuard, power_command
 from rag.gpu.readings import MachineReadings
 from rag.gpu.ring import Ring
 from rag.gpu.tidy import tidy
-from rag.machine import GpuReading, MemoryReading
-from rag.notice import Notice
 from rag.throttle import REASONS, throttle_text
-from rag.types import Answer, Delta, Event, Finished
+from rag.types.answers import Answer, Delta, Event, Finished, Notice
+from rag.types.hardware import GpuReading, MemoryReading
 from rag.watch import MachineWatch
 from tests.fake_nvml import Card, ScriptedDriver
 from tests.pdfs import write_pdf

@@ -5,7 +5,7 @@ import pytest
 from rag.evaluation.answers import evenly, judge, measure_answers
 from rag.evaluation.figures import counted, of_answers, value
 from rag.indexing.questions import Question
-from rag.types import Answer, Evidence, Sentence, Verdict
+from rag.types.answers import Answer, Evidence, Sentence, Verdict
 
 
 def question(

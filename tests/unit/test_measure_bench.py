@@ -18,8 +18,8 @@ from rag.benchmark.worker import listen, time_answers
 from rag.charts import check
 from rag.errors import ConfigError
 from rag.evaluation.scoring import contains
-from rag.machine import MemoryReading
-from rag.types import Delta, Message
+from rag.types.answers import Delta, Message
+from rag.types.hardware import MemoryReading
 
 SPEC = RowSpec("llamacpp", "Tiny", "Q4_K_M", {})
 SIZES = Sizes(

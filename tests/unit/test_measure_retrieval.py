@@ -10,7 +10,8 @@ from rag.evaluation.figures import of_pages, of_texts, value
 from rag.evaluation.retrieval import measure_pages, measure_texts
 from rag.evaluation.sets import QuestionSet
 from rag.indexing.questions import Question
-from rag.types import Chunk, Passage
+from rag.types.answers import Passage
+from rag.types.documents import Chunk
 
 
 def passage(document: str, page: int) -> Passage:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from rag.ingest.viewer import merged
-from rag.types import Box
+from rag.types.documents import Box
 
 
 def test_runs_of_one_line_become_one_box() -> None:

@@ -379,7 +379,7 @@ def test_a_model_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             return self
 
         def read(self, **_: object):
-            from rag.machine import MemoryReading
+            from rag.types.hardware import MemoryReading
 
             return MemoryReading(0, 0, 1 << 30)
 

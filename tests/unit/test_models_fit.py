@@ -19,12 +19,11 @@ from rag.config import (
 )
 from rag.errors import ConfigError, OutOfMemory
 from rag.factory import Factory
-from rag.machine import GpuReading, MemoryReading
 from rag.models.room import Card, Room
-from rag.placement import OnCards, Placement
 from rag.planning import helpers, placement_of, plan_for, subject_named
 from rag.text.messages import Language
 from rag.text.sizes import GIB
+from rag.types.hardware import GpuReading, MemoryReading, OnCards, Placement
 from tests.tiny_models import llama_gguf
 
 LLAMA = "Llama-2-13b-chat"

@@ -14,7 +14,6 @@ from rag.cli.models import app
 from rag.config import GeneratorSettings, ModelSettings, Settings
 from rag.errors import ConfigError
 from rag.factory import Factory
-from rag.machine import MemoryReading
 from rag.models.catalogue import load_catalogue
 from rag.models.gpu_guide import Gpu, Outlook, load_guide, outlook
 from rag.models.gpu_report import better
@@ -23,6 +22,7 @@ from rag.models.subjects import helpers_of, subject_of_entry
 from rag.planning import own_card
 from rag.text.messages import Language
 from rag.text.sizes import GIB
+from rag.types.hardware import MemoryReading
 
 GUIDE = load_guide()
 LLAMA = "Llama-2-13b-chat"

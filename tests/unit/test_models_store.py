@@ -28,7 +28,7 @@ from rag.models.sources import (
 from rag.models.store import ModelStore
 from rag.models.wheels import WheelsSource
 from rag.text.messages import Text
-from rag.types import Progress
+from rag.types.progress import Progress
 from tests.model_files import (
     COMMIT,
     WEIGHTS,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rag.ingest.ocr_order import Placed, reading_order
-from rag.recognised import Line, Word, span_boxes
-from rag.types import Box
+from rag.types.documents import Box
+from rag.types.recognised_text import Line, Word, span_boxes
 
 
 def column(prefix: str, x0: float, x1: float, *, top: float = 100, lines: int = 6) -> list[Placed]:

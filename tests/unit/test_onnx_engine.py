@@ -18,7 +18,7 @@ from rag.retrieval.embedding.bert_shape import BertShape
 from rag.retrieval.embedding.onnx_cache import int8_graph
 from rag.retrieval.embedding.onnx_graph import bert_graph
 from rag.retrieval.embedding.onnxruntime import OnnxEmbedder, open_session, run_graph
-from rag.types import Progress
+from rag.types.progress import Progress
 from tests.tiny_encoder import write_tiny_encoder
 
 IDS = [[5, 9, 200, 17, 40, 41, 42], [7], [30, 31, 32, 33]]

@@ -14,7 +14,8 @@ from rag.indexing.wording import worded
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.store.passages import LedgerPassages
 from rag.store.reduced import Part, reduced
-from rag.types import Delta, Heading, Message
+from rag.types.answers import Delta, Message
+from rag.types.documents import Heading
 from tests.libraries import PageLibrary
 
 ENGLISH = """The museum was opened to the public by the mayor on March 3, 1921 in Antwerp.

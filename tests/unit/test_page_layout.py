@@ -18,7 +18,7 @@ from rag.ingest.viewer import PdfViewer
 from rag.store.ledger import Ledger
 from rag.store.passages import LedgerPassages
 from rag.store.rows import DocumentRow, FileRow, IndexedChunks
-from rag.types import Document
+from rag.types.documents import Document
 
 Draw = Callable[[Canvas, int], None]
 LEFT = [f"Left line {i:02d} tells of the supplier's duty to deliver" for i in range(12)]

@@ -8,7 +8,7 @@ import pytest
 
 from rag.errors import PromptTooLong
 from rag.generate.prompt import RULES, build_messages, fit
-from rag.types import Message
+from rag.types.answers import Message
 from tests.factories import passage
 
 TABLE = "功耗 450W\n显存 24GB"

@@ -10,7 +10,7 @@ import pytest
 from rag.device import Share
 from rag.gpu import nvml
 from rag.gpu.readings import MachineReadings, cuda_present
-from rag.machine import GpuReading, Held, MemoryReading
+from rag.types.hardware import GpuReading, Held, MemoryReading
 from tests.fake_nvml import Card, ScriptedDriver
 
 GIB = 1 << 30

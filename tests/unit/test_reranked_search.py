@@ -19,7 +19,7 @@ from rag.retrieval.reranker import CrossEncoderReranker
 from rag.retrieve.retriever import HybridRetriever
 from rag.retrieve.trace import Tracer
 from rag.text.messages import Text
-from rag.types import Message, Passage
+from rag.types.answers import Message, Passage
 from tests.libraries import PageLibrary
 from tests.tiny_encoder import write_tiny_reranker
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rag.run import Clock
-from rag.types import Usage
+from rag.types.answers import Usage
 
 
 class Watch:

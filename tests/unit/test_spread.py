@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from rag.retrieve.fusion import SAME_PAGE, Fused, spread
-from rag.types import Ranks
+from rag.types.answers import Ranks
 
 
 def item(number: int, score: float) -> Fused:

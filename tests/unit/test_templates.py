@@ -7,7 +7,7 @@ from rag.generate.failures import failed
 from rag.generate.templates import LLAMA2_CHAT, neutralise, plain_turns
 from rag.generation.transformers.engine import TransformersGenerator
 from rag.generation.transformers.loading import Loaded
-from rag.types import Message, Role
+from rag.types.answers import Message, Role
 from tests.tiny_models import byte_tokenizer, tiny_llama
 
 MARKERS = [

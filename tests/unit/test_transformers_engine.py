@@ -27,9 +27,9 @@ from rag.generation.transformers.weights import (
     compute_dtype,
     devices,
 )
-from rag.placement import Placement
 from rag.text.messages import Text
-from rag.types import Delta, Message
+from rag.types.answers import Delta, Message
+from rag.types.hardware import Placement
 from tests.tiny_models import byte_tokenizer, llama_folder, tiny_llama
 
 ASKED = [Message("user", "Why is the sky blue?")]

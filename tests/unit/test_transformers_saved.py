@@ -13,7 +13,7 @@ import torch
 from rag.generation.transformers import loading as transformers_loading
 from rag.generation.transformers.loading import Loaded, load_model
 from rag.generation.transformers.saved import MANIFEST, SavedWeights
-from rag.placement import Placement
+from rag.types.hardware import Placement
 from tests.tiny_models import llama_folder
 
 IDS = torch.tensor([[5, 6, 7, 8, 9]])

@@ -15,7 +15,7 @@ from rag.generation.transformers.cache import EightBitLayer, Watch
 from rag.generation.transformers.engine import CHUNK_TOKENS, TransformersGenerator
 from rag.generation.transformers.generate import Reply, Speed
 from rag.generation.transformers.loading import Loaded
-from rag.types import Delta, Message
+from rag.types.answers import Delta, Message
 from tests.tiny_models import byte_tokenizer, tiny_llama
 
 WINDOW = 2048

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.types import Sentence
+from rag.types.answers import Sentence
 from tests.fake_script import HOSTILE
 from ui.markup import blocks, settled
 from ui.views_answer import answer_html

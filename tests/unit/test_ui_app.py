@@ -14,11 +14,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from rag.desk import Desk
-from rag.document_status import DocumentStatus
 from rag.errors import ConfigError, UnknownDocument
 from rag.store.kept import KeptIndex
 from rag.text.messages import Text
-from rag.types import Finished
+from rag.types.answers import Finished
+from rag.types.documents import DocumentStatus
 from tests.fake_script import EN, HOSTILE
 from tests.fakes import FakeDesk
 from ui.app import PORTS_TRIED, create_app, listen

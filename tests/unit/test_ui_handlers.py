@@ -14,9 +14,9 @@ from subprocess import run
 import pytest
 
 from rag.errors import ModelError
-from rag.notice import Notice
 from rag.text.messages import Text
-from rag.types import Answer, Delta, Event, Finished, Progress, Retrieved
+from rag.types.answers import Answer, Delta, Event, Finished, Notice, Retrieved
+from rag.types.progress import Progress
 from tests.fake_script import EN, SCRIPT_EN, ZH
 from tests.fakes import FakeDesk
 from ui.handlers import opened, respond

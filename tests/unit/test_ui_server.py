@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rag.address import Address
 from rag.desk_state import DeskState
 from rag.text.messages import LANGUAGES, Language
+from rag.types.server_address import Address
 from tests.fakes import GPU, NO_GPU
 from ui.views_library import landing_html
 from ui.views_strip import strip_html

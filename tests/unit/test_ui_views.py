@@ -12,25 +12,25 @@ from pathlib import Path
 import pytest
 
 from rag.desk_state import DeskState
-from rag.document_status import DocumentStatus
-from rag.fingerprint import Stale
 from rag.ingest.uploads import Added
-from rag.machine import MemoryReading
-from rag.reading import Coverage, Offer, Reading
 from rag.store.kept import KeptIndex
 from rag.text.messages import LANGUAGES, Language, Text
-from rag.types import (
+from rag.types.answers import (
     Answer,
-    Box,
-    Chunk,
+    Coverage,
     Evidence,
+    Offer,
     Passage,
-    Progress,
     Ranks,
+    Reading,
     Sentence,
     Usage,
     Verdict,
 )
+from rag.types.documents import Box, Chunk, DocumentStatus
+from rag.types.hardware import MemoryReading
+from rag.types.index_version import Stale
+from rag.types.progress import Progress
 from tests.fake_script import HOSTILE
 from tests.fakes import GPU, NO_GPU
 from ui.screen import Problem, Screen, Turn

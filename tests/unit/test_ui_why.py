@@ -9,9 +9,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from rag.errors import StoreError
-from rag.reading import Coverage
 from rag.text.messages import Text
-from rag.types import Answer, Message
+from rag.types.answers import Answer, Coverage, Message
 from tests.fakes import FakeDesk
 from ui.app import create_app
 from ui.handlers import respond

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from rag.address import Address
 from rag.config import GeneratorSettings
 from rag.engines import URL, without_weights
 from rag.errors import (
@@ -27,7 +26,8 @@ from rag.errors import (
 )
 from rag.generate.url_engine import UrlGenerator
 from rag.generate.url_key import VARIABLE, find_key, keep_key
-from rag.types import Delta, Message
+from rag.types.answers import Delta, Message
+from rag.types.server_address import Address
 from tests.servers import Call, Reply, ScriptedServer, llama_server, scripted, serving
 from tests.tiny_models import llama_gguf
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from rag import wiring
-from rag.ahead import Draft
 from rag.config import load_settings
 from rag.factory import Factory
 from rag.generate.echo import EchoGenerator
@@ -20,7 +19,8 @@ from rag.store.keeper import exact_index
 from rag.store.ledger import Ledger
 from rag.store.passages import LedgerPassages
 from rag.store.rows import DocumentRow, FileRow, IndexedChunks
-from rag.types import Chunk, Passage
+from rag.types.answers import Draft, Passage
+from rag.types.documents import Chunk
 from tests.factories import document
 
 PROSE, TABLE, OTHER = "", "Income | 2018 | 2017", "Costs | 2018 | 2017"

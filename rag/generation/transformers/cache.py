@@ -11,7 +11,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from rag.generate.streaming import Stopped
-from rag.placement import KvBits
+from rag.types.hardware import KvBits
 
 LONG_PASS_TOKENS = 32
 """A longer pass reads a prompt and may take seconds; a shorter one decodes."""

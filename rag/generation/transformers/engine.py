@@ -38,10 +38,9 @@ from rag.generation.transformers.memory import (
     out_of_memory,
 )
 from rag.generation.transformers.weights import Quantization
-from rag.machine import Holder
-from rag.placement import KvBits, Placement
 from rag.text.messages import Text
-from rag.types import Delta, Message
+from rag.types.answers import Delta, Message
+from rag.types.hardware import Holder, KvBits, Placement
 
 CHUNK_TOKENS = 512
 """Of a prompt in one pass, at most; between two progress is told. Smaller ones cost time: see

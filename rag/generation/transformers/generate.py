@@ -17,7 +17,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from rag.generation.transformers.cache import Watch, WatchedCache
 from rag.generation.transformers.detokenize import TextOfTokens
-from rag.types import Delta, FinishReason
+from rag.types.answers import Delta, FinishReason
 
 Emit = Callable[[Delta], None]
 

@@ -32,8 +32,8 @@ from rag.generation.transformers.weights import (
     devices,
     dtype_of,
 )
-from rag.placement import Placement
 from rag.text.messages import Text
+from rag.types.hardware import Placement
 
 Device = Literal["auto", "cpu", "cuda"]
 

@@ -16,8 +16,8 @@ from transformers.utils import is_flash_attn_2_available
 from rag.cpu_dtype import cpu_dtype
 from rag.errors import MissingDependency
 from rag.generation.transformers.device_map import device_map
-from rag.placement import Placement
 from rag.text.messages import Text
+from rag.types.hardware import Placement
 
 Quantization = Literal["none", "fp32", "fp16", "bf16", "int8", "nf4"]
 """``none`` is what the device computes best, without quantization."""

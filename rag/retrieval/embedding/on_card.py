@@ -17,7 +17,7 @@ from rag.cpu_dtype import cpu_dtype
 
 if TYPE_CHECKING:
     from rag.errors import OutOfMemory
-    from rag.machine import Holder
+    from rag.types.hardware import Holder
 
 Device = Literal["auto", "cpu", "cuda"]
 

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 
 from rag.errors import ModelError
 from rag.retrieval.embedding.bert_shape import BertShape
-from rag.types import Progress
+from rag.types.progress import Progress
 
 logger = logging.getLogger(__name__)
 VERSION = 3  # of what `onnx_graph` writes; another graph needs another file

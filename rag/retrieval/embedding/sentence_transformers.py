@@ -21,8 +21,8 @@ from rag.retrieval.embedding.tokens import Plain, broken_file, unloadable
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
-    from rag.machine import Holder
     from rag.protocols import Vectors
+    from rag.types.hardware import Holder
 
 CPU_BATCH, GPU_BATCH = 8, 64
 """Passages of a batch where the settings leave it open. The CPU's is measured

@@ -1,8 +1,9 @@
-"""The machine as it is read: memory, load and graphics cards."""
+"""The machine as it is read, and where the weights of a model go on it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Holder = Literal["weights", "kv", "embedder", "reranker", "cache", "context", "others"]
@@ -86,3 +87,34 @@ class MemoryReading:
     gpu_percent: float | None = None
     gpus: tuple[GpuReading, ...] = ()  # all cards; the one above stands first
     held: tuple[Held, ...] = ()  # of the cards that this program uses, in the order of ``Holder``
+
+
+Precision = Literal["auto", "fp32", "fp16", "bf16", "int8", "nf4"]
+"""Of the weights. ``auto`` is what the device computes best, without quantization."""
+KvBits = Literal[8, 16]
+
+
+@dataclass(frozen=True, slots=True)
+class OnCards:
+    """How llama.cpp divides a model: so many layers on each card, the rest in main memory."""
+
+    layers: tuple[int, ...]
+    whole: bool  # with all layers on cards, what is no layer goes there, too
+    kv_bits: KvBits = 16
+    saved_in: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A plan for one model on one machine.
+
+    ``layers`` counts those that lie on each card; the rest waits in main memory. Empty:
+    everything on one device. In ``saved_in`` weights that were quantized while they were loaded
+    are kept for the next time; ``None``: nowhere.
+    """
+
+    precision: Precision
+    context_tokens: int
+    layers: tuple[int, ...] = ()
+    kv_bits: KvBits = 16
+    saved_in: Path | None = None

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rag.types import Box, PageState
+from rag.types.documents import Box, PageState
 
 
 @dataclass(frozen=True, slots=True)

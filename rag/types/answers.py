@@ -1,110 +1,96 @@
-"""Values that cross module boundaries: frozen, comparable, standard library only.
+"""Questions, searches and answers, and the events that tell of an answer while it is made.
 
-Pages are physical and 1-based. Offsets are half-open, in characters of
-``Document.text``. Boxes are in PDF points from the top left of the page as shown.
 Scores: higher is better.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Literal, NamedTuple
 
-from rag.machine import MemoryReading
-from rag.notice import Notice
-from rag.reading import Coverage, Offer, Reading
+from rag.text.messages import Language, Text
+from rag.types.documents import Box, Chunk
+from rag.types.hardware import MemoryReading
 
-PAGE_JOIN = "\n"
-"""Written between pages in ``Document.text``; offsets count it."""
+NoticeKind = Literal["unsure", "lowered", "skipped", "raised", "heat"]
 
-PageState = Literal["text", "ocr", "empty", "garbled", "failed", "skipped"]
-PAGE_STATES: tuple[PageState, ...] = ("text", "ocr", "empty", "garbled", "failed", "skipped")
-SEARCHABLE: frozenset[PageState] = frozenset({"text", "ocr"})
-NOTHING_TO_READ = frozenset({"blank", "picture"})
-"""Reasons of pages that nobody would miss in a search."""
-DocumentState = Literal["ready", "partial", "failed"]
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One sentence for the person who waits.
+
+    ``anew`` says that the text so far is void: the answer begins again.
+    """
+
+    kind: NoticeKind
+    text: Text
+    step: str = ""  # a key of ``rag.ladder.STEPS``; "" for what is no step
+    anew: bool = False
+
+
+UNSURE = Notice(
+    "unsure",
+    Text(
+        "Your documents may not hold the answer: the passages match the question only in part. "
+        "Look at them before you rely on it.",
+        "文档中可能没有答案：找到的段落只与问题部分相符。采用之前请先查看这些段落。",
+    ),
+)
+"""Told before an answer whose passages are neither clearly right nor clearly wrong."""
+
+
+AskMode = Literal["auto", "passages", "whole"]
+"""Who decides whether documents are read whole: the question, or the person."""
+Task = Literal["summary", "list", "count", "compare", "answer"]
+"""What a question wants of whole documents; ``answer`` is any question, on demand."""
+ReadingStep = Literal["read", "condense", "compose"]
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of what a question is about was read."""
+
+    read: int  # passages
+    of: int
+    documents: tuple[str, ...]  # file names, in the order they are read
+    pages: int = 0  # of these documents
+    left_out: int = 0  # documents of the library that are not among them
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An event: how far reading is. The first one says what will be read."""
+
+    coverage: Coverage
+    step: ReadingStep = "read"
+    seconds_left: float | None = None  # of reading; ``None`` until the model's speed is known
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What reading everything would take, where that was not done without being asked."""
+
+    passages: int
+    documents: int
+    pages: int
+    seconds: float | None  # ``None``: this model's speed is not known yet
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """A document that can be read whole."""
+
+    id: str
+    name: str  # file name
+    title: str
+    pages: int
+    passages: int
+    tokens: int  # of all passages, as the embedder counts
+
+
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "cancelled"]
 Verdict = Literal["supported", "weak", "unsupported", "not_in_documents"]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One physical page. ``reason`` is a key of ``rag.text.reasons.REASONS``.
-
-    A page with text may have one too: what of it was kept out.
-    """
-
-    number: int
-    text: str  # "" unless the state is text or ocr
-    label: str = ""  # as printed, e.g. "iv"; "" when the file names none
-    state: PageState = "text"
-    reason: str | None = None
-    width: float = 0.0  # points, as shown (rotation applied)
-    height: float = 0.0
-    recipe: str = ""  # see rag.ingest.recipe; "" when the text is not made of PDFium's characters
-
-
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """One entry of the outline."""
-
-    level: int  # 0 is the outermost
-    title: str
-    page: int
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """The text of one PDF, page by page. Lives only during ingestion."""
-
-    id: str  # sha256 of the file's bytes, hex: identity is content, not name
-    title: str
-    pages: tuple[Page, ...]
-    headings: tuple[Heading, ...] = ()
-    reader: str = ""  # name and version of what read it
-
-    @property
-    def text(self) -> str:
-        """All pages, joined by ``PAGE_JOIN``; every offset refers to this string."""
-        return PAGE_JOIN.join(page.text for page in self.pages)
-
-    def page_starts(self) -> list[int]:
-        """Return the offset at which each page's text begins."""
-        lengths = (len(page.text) + len(PAGE_JOIN) for page in self.pages[:-1])
-        return list(accumulate(lengths, initial=0))
-
-    def page_at(self, offset: int) -> int:
-        """Return the number of the page that holds character ``offset``."""
-        return self.pages[bisect_right(self.page_starts(), offset) - 1].number
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """A contiguous slice of a document: ``document.text[start:end] == text``."""
-
-    document_id: str
-    start: int
-    end: int
-    first_page: int
-    last_page: int
-    text: str
-    heading: str = ""  # "document title › chapter › section"
-    tokens: int = 0  # in the embedder's own tokens, prefix included
-    context: str = ""  # caption and header row of the table that the passage begins inside of
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A rectangle on a page."""
-
-    page: int
-    x0: float
-    y0: float
-    x1: float
-    y1: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,30 +258,11 @@ Event = Retrieved | Reading | Notice | Delta | Checked | Finished
 
 
 @dataclass(frozen=True, slots=True)
-class Space:
-    """One way to cut and embed; passages and vectors of different spaces never mix."""
+class Draft:
+    """A question as far as it is typed."""
 
-    id: int
-    embedder: str  # name, revision, pooling and prefixes
-    dim: int
-    chunking: str
-    analyser: str
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a sync, rebuild or download is. ``total`` is ``None`` while unknown."""
-
-    stage: str  # scan | read | ocr | embed | write | check | download | verify | load
-    done: int = 0
-    total: int | None = None
-    unit: str = ""  # pages | passages | bytes | documents | questions
-    item: str = ""  # the file in work
-    per_second: float = 0.0
-
-    @property
-    def minutes_left(self) -> int | None:
-        """Estimate of what takes long enough to ask: a minute at least."""
-        if self.stage != "ocr" or not self.total or self.per_second <= 0:
-            return None
-        return round((self.total - self.done) / self.per_second / 60) or None
+    question: str
+    history: tuple[Message, ...] = ()
+    documents: frozenset[str] = frozenset()  # empty: all
+    mode: AskMode = "auto"
+    language: Language = "en"  # of the page; an empty draft has none of its own

@@ -16,25 +16,15 @@ from typing import TYPE_CHECKING
 from rag.errors import RagError
 from rag.text.language import detect_language
 from rag.text.messages import Language
+from rag.types.answers import Draft
 
 if TYPE_CHECKING:
     from rag.protocols import TextGenerator
-    from rag.reading import AskMode
-    from rag.types import Message
+    from rag.types.answers import Message
+
 
 logger = logging.getLogger(__name__)
 _POLL_S = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A question as far as it is typed."""
-
-    question: str
-    history: tuple[Message, ...] = ()
-    documents: frozenset[str] = frozenset()  # empty: all
-    mode: AskMode = "auto"
-    language: Language = "en"  # of the page; an empty draft has none of its own
 
 
 Prompt = Callable[[Draft, "TextGenerator"], Sequence["Message"] | None]

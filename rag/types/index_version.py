@@ -1,11 +1,43 @@
-"""What makes an index stale: names of what made it, and of what would make it today."""
+"""The name of what reads PDFs, without importing it. It is kept with every document."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
 
 from rag.text.messages import Text
-from rag.types import Space
+from rag.types.documents import Space
+
+READER_VERSION = 3
+"""Counts the changes that make the same PDF be read in another way."""
+
+
+@lru_cache(maxsize=1)
+def reader_name() -> str:
+    """Return the libraries that read PDFs, with their versions, and our own."""
+    return f"pypdfium2/{version('pypdfium2')}+pypdf/{version('pypdf')}/{READER_VERSION}"
+
+
+DPI = 150  # as good as 200, and a quarter cheaper: "Text recognition" in docs/decisions.md
+OCR_VERSION = 2
+"""Counts the changes of ours that make the same page be recognised in another way."""
+
+
+@lru_cache(maxsize=1)
+def ocr_name() -> str:
+    """Return the library with its version, and so its models, the resolution, and our own."""
+    return f"rapidocr/{version('rapidocr')}/{DPI}/{OCR_VERSION}"
+
+
+CHUNKING_VERSION = 3
+"""Counts the changes that make passages cut before differ from those cut now."""
+
+
+def chunking_name(*, tokens: int, overlap: int) -> str:
+    """Return the name that a space keeps of its chunker."""
+    return f"recursive/{tokens}/{overlap}/{CHUNKING_VERSION}"
+
 
 _MINUTE = 60  # seconds
 _LONG = 100  # minutes; more is said in hours

@@ -1,0 +1,1 @@
+"""The running app, and the place where its parts are put together."""

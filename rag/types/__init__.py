@@ -1,0 +1,1 @@
+"""Values that cross rooms: frozen, comparable, standard library only."""
