@@ -15,9 +15,9 @@ from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rag.errors import ConfigError
+from rag.system.environment import from_environment
 from rag.text.messages import Text
 from rag.types.server_address import Address, checked
-from rag.variables import from_environment
 
 DATA_FOLDER = ".rag"
 """Everything the app derives lives in this folder inside the knowledge folder."""

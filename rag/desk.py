@@ -15,7 +15,6 @@ from rag import wiring
 from rag.answering import Answering
 from rag.arbiter import Arbiter
 from rag.desk_state import DeskState
-from rag.device import parts_of
 from rag.errands import Errands
 from rag.errors import no_page
 from rag.factory import Factory
@@ -23,6 +22,7 @@ from rag.gpu.tidy import tidy
 from rag.ingest.folder import real_path
 from rag.ingest.uploads import Added, add_file
 from rag.model_loading import ModelLoading
+from rag.protocols import parts_of
 from rag.store.chats import Chats
 from rag.store.jobs import Jobs
 from rag.store.kept import KeptIndex, kept_index

@@ -24,9 +24,11 @@ RagError
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from rag.text.messages import Language, Text
+from rag.text.reasons import REASONS
 
 
 class RagError(Exception):
@@ -147,4 +149,14 @@ def no_page(document_id: str, page: int) -> UnknownDocument:
             f"资料库中没有 {document_id[:12]} 的第 {page} 页。",
         ),
         hint=Text("It may have been removed; ask again.", "它可能已被移除，请重新提问。"),
+    )
+
+
+def unreadable(path: Path, reason: str) -> UnreadableDocument:
+    """Return the error that says why a file cannot be read."""
+    words = REASONS[reason]
+    return UnreadableDocument(
+        Text(f"{path.name}: {words.what.en}", f"{path.name}：{words.what.zh}"),
+        hint=words.remedy,
+        reason=reason,
     )

@@ -10,27 +10,28 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.device import Movable
 from rag.engines import ECHO, URL, load, without_weights
 from rag.errors import DownloadFailed, StoreError
 from rag.finders import Finders
 from rag.generate.continuing import Continuing
 from rag.ladder import Ladder
 from rag.planning import Plans
+from rag.protocols import Movable
 from rag.text.messages import Text
 from rag.types.documents import Space
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from rag.config import Settings
-    from rag.device import Allocator, GpuReadings
     from rag.ingest.pool import WorkerPool
     from rag.models.catalogue import Entry
     from rag.models.store import ModelStore
     from rag.protocols import (
+        Allocator,
         Analyser,
         Chunker,
         Embedder,
+        GpuReadings,
         Reranker,
         TextGenerator,
     )

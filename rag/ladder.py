@@ -18,9 +18,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from rag.device import Movable, SmallCache
 from rag.errors import OutOfMemory
-from rag.protocols import TextGenerator
+from rag.protocols import Movable, SmallCache, TextGenerator
 from rag.text.messages import Text
 from rag.types.answers import FinishReason, Notice
 

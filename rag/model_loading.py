@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-from rag.device import parts_of
 from rag.errors import ModelError, RagError, ServerUnreachable
+from rag.protocols import parts_of
 from rag.text.messages import Text
 from rag.types.progress import Progress
 

@@ -15,7 +15,7 @@ from rag.gpu.ring import HOUR, Ring
 from rag.types.answers import Event, Finished, Notice
 
 if TYPE_CHECKING:
-    from rag.device import GpuReadings
+    from rag.protocols import GpuReadings
     from rag.store.chats import KeptTurn
     from rag.types.hardware import Holder, MemoryReading, Sample
 

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from rag.device import Share
 from rag.errors import OutOfMemory
+from rag.protocols import Share
 from rag.text.messages import Text
 from rag.types.answers import Delta, Message
 
@@ -22,7 +22,7 @@ _WORD = re.compile(r"\s*\S+")
 
 @dataclass
 class FakeCard:
-    """Satisfies ``rag.device.Allocator``."""
+    """Satisfies ``rag.protocols.Allocator``."""
 
     total: int
     allocated: dict[str, int] = field(default_factory=dict)
@@ -118,7 +118,7 @@ class SmallCacheGenerator(CardGenerator):
 
 
 class CardEmbedder:
-    """Satisfies ``rag.device.Movable``: only what it holds, and where."""
+    """Satisfies ``rag.protocols.Movable``: only what it holds, and where."""
 
     def __init__(self, card: FakeCard, size: int = 200) -> None:
         self._card = card

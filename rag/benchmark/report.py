@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.table import Table
 
-from rag import charts
 from rag.benchmark.rows import Limits, Row, Run, row_json
+from rag.system import charts
 from rag.text.messages import Language, Text
 from rag.text.sizes import GIB, memory_size
 

@@ -27,7 +27,7 @@ from rag.cli.settings import settings
 from rag.cli.status import status
 from rag.cli.why import why
 from rag.errors import RagError
-from rag.variables import set_in
+from rag.system.environment import set_in
 
 app = typer.Typer(
     name="rag",

@@ -59,11 +59,11 @@ def bench(  # noqa: PLR0913 - each is an option of the command
     as_json: JsonOption = False,
 ) -> None:
     """Measure speed, memory and short answers of models, engines and precisions here."""
-    from rag import charts
     from rag.benchmark import report
     from rag.benchmark.compare import load_run
     from rag.benchmark.run import measure
     from rag.benchmark.selection import Options
+    from rag.system import charts
 
     context: Context = ctx.obj
     before = load_run(compare) if compare is not None else None

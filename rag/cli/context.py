@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag.system.environment import renaming_note
 from rag.text.messages import Language, Text
 from rag.text.sizes import file_size
-from rag.variables import renaming_note
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

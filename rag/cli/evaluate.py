@@ -125,9 +125,9 @@ def _measured(
     context: Context, options: Options, details: Path | None, chart: Path | None
 ) -> Measured:
     """Measure, and write what became of each question where that is asked for."""
-    from rag import charts
     from rag.evaluation import report
     from rag.evaluation.measure import measure
+    from rag.system import charts
 
     def warn(words: Text) -> None:
         typer.secho(context.say(words), fg="yellow", err=True)

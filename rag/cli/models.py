@@ -91,11 +91,11 @@ def gpus(
     as_json: JsonOption = False,
 ) -> None:
     """Show what NVIDIA's cards do with the models: precision, window, speed and energy at most."""
-    from rag import charts
     from rag.factory import Factory
     from rag.models import gpu_report
     from rag.models.gpu_guide import load_guide
     from rag.planning import outlooks, own_card
+    from rag.system import charts
 
     if chart is not None:
         charts.check(chart)

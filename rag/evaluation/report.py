@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag import charts
 from rag.evaluation.figures import (
     SECONDS,
     Difference,
@@ -20,6 +19,7 @@ from rag.evaluation.figures import (
     intervals,
     value,
 )
+from rag.system import charts
 from rag.text.messages import Language, Text
 
 if TYPE_CHECKING:

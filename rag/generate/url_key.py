@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from rag.errors import ConfigError
-from rag.keyring_store import NoStore, keep_secret, kept_secret
+from rag.system.secrets import NoStore, keep_secret, kept_secret
 from rag.text.messages import Text
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from rag.device import Share
+from rag.protocols import Share
 
 
 class TorchAllocator:
-    """Satisfies ``rag.device.Allocator``."""
+    """Satisfies ``rag.protocols.Allocator``."""
 
     def shares(self) -> list[Share]:
         """Return what is held, in CUDA's order; nothing while torch does not use a card."""

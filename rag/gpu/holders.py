@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
-from rag.device import Share
+from rag.protocols import Share
 from rag.types.hardware import GpuReading, Held, Holder
 
 _ORDER: tuple[Holder, ...] = get_args(Holder)

@@ -17,7 +17,7 @@ from rag.gpu.nvml import NVML, Cards, cuda_present
 from rag.types.hardware import GpuReading, Holder, MemoryReading
 
 if TYPE_CHECKING:
-    from rag.device import Allocator
+    from rag.protocols import Allocator
 
 __all__ = ["MachineReadings", "cuda_present"]
 _NONE = GpuReading(0)

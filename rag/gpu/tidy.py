@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rag.device import Allocator, Share
+    from rag.protocols import Allocator, Share
 
 SHARE = 0.25  # of what is reserved; chosen, not measured: there was no card to measure on
 LEAST_BYTES = 512 << 20

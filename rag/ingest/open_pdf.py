@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pypdfium2
 
-from rag.ingest.open_error import unreadable
+from rag.errors import unreadable
 
 
 def load(path: Path, passwords: Sequence[str] = ()) -> pypdfium2.PdfDocument:

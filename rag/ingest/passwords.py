@@ -13,7 +13,7 @@ from stringprep import in_table_b1
 
 from rag.errors import ConfigError
 from rag.ingest.folder import content_id
-from rag.keyring_store import NoStore, has_store, keep_secret, kept_secret
+from rag.system.secrets import NoStore, has_store, keep_secret, kept_secret
 from rag.text.messages import Text
 
 _MOST = 200  # tried one after the other on each locked file

@@ -12,9 +12,9 @@ from typing import NoReturn
 
 import pypdfium2
 
+from rag.errors import unreadable
 from rag.ingest.assemble import assemble
 from rag.ingest.extras import Extras, read_extras
-from rag.ingest.open_error import unreadable
 from rag.ingest.open_pdf import load, reason_of
 from rag.ingest.pdf_page import DraftPage, read_page
 from rag.ingest.second_reader import SecondReader

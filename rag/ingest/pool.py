@@ -14,16 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from rag.background import READING, RECOGNITION
 from rag.config import IngestSettings
-from rag.errors import UnreadableDocument
+from rag.errors import UnreadableDocument, unreadable
 from rag.ingest import tasks
 from rag.ingest.crew import Crew, Errand, Fault
 from rag.ingest.guard import Limits
-from rag.ingest.open_error import unreadable
 from rag.ingest.passwords import LOCKED, Passwords
 from rag.ingest.tasks import Look, ReadJob
 from rag.protocols import Cancelled, never
+from rag.system.priority import READING, RECOGNITION
 from rag.types.documents import Box, Document
 from rag.types.recognised_text import RecognisedPage
 

@@ -11,9 +11,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.background import lower_process
 from rag.errors import UnreadableDocument
 from rag.ingest.guard import Limits, guarded
+from rag.system.priority import lower_process
 from rag.types.documents import Box, Document
 from rag.types.recognised_text import RecognisedPage
 

@@ -16,7 +16,7 @@ from rag.factory import Factory
 from rag.interop.chat_model import RagChatModel
 from rag.interop.retriever import RagRetriever
 from rag.store.keeper import exact_index
-from rag.variables import renaming_note
+from rag.system.environment import renaming_note
 
 if TYPE_CHECKING:
     from rag.protocols import TextGenerator

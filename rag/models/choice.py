@@ -11,9 +11,9 @@ from rag.models.catalogue import Entry
 from rag.models.layout import Helpers, Layout, shelves
 from rag.models.room import Card
 from rag.models.subjects import subject_of_entry
+from rag.system.environment import set_in, variable_of
 from rag.text.messages import Text
 from rag.text.sizes import file_size
-from rag.variables import set_in, variable_of
 
 if TYPE_CHECKING:
     from rag.config import Settings

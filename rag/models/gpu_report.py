@@ -12,9 +12,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text as Styled
 
-from rag import charts
 from rag.models.gpu_guide import Gpu, Guide, Outlook
 from rag.models.plan_words import PRECISIONS
+from rag.system import charts
 from rag.text.messages import Language, Text
 
 if TYPE_CHECKING:

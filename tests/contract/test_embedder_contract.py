@@ -11,10 +11,9 @@ import pytest
 import torch
 
 from rag.config import load_settings
-from rag.device import Movable
 from rag.errors import ModelError, OutOfMemory
 from rag.factory import Factory
-from rag.protocols import Embedder
+from rag.protocols import Embedder, Movable
 from rag.retrieval.embedding.bert_embedder import BertEmbedder
 from rag.retrieval.embedding.sentence_transformers import SentenceTransformerEmbedder
 from rag.retrieve.passage_text import embedding_text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rag import keyring_store, wiring
+from rag import wiring
 from rag.errors import ConfigError, UnreadableDocument
 from rag.factory import Factory
 from rag.ingest.passwords import Passwords
@@ -16,6 +16,7 @@ from rag.library import Library
 from rag.store.live_index import LiveIndex
 from rag.store.passages import LedgerPassages
 from rag.store.status import document_statuses
+from rag.system import secrets as keyring_store
 from tests.factories import settings
 from tests.pdfs import write_pdf
 

@@ -159,7 +159,7 @@ def test_a_key_is_kept_by_command_and_never_shown(
         def delete_password(self, service: str, name: str) -> None:
             del kept[service, name]
 
-    monkeypatch.setattr("rag.keyring_store.system_store", Vault)
+    monkeypatch.setattr("rag.system.secrets.system_store", Vault)
     env = environment(knowledge, url="http://127.0.0.1:8000")
     told = CliRunner().invoke(app, ["models", "key"], env=env, input="k-2718281\n")
     assert told.exit_code == 0, told.exception

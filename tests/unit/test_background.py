@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from rag.background import COMPUTING, READING, RECOGNITION, lower_thread
 from rag.ingest.crew import Crew
 from rag.ingest.guard import Limits
 from rag.ingest.pool import WorkerPool
 from rag.retrieval.embedding.cpu_streams import CpuStreams
+from rag.system.priority import COMPUTING, READING, RECOGNITION, lower_thread
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities on Linux")
 BEFORE = 0 if sys.platform != "linux" else os.getpriority(os.PRIO_PROCESS, 0)

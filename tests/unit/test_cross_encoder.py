@@ -10,8 +10,8 @@ import pytest
 import torch
 from transformers import BertForSequenceClassification
 
-from rag.device import HoldsParts, Movable
 from rag.errors import ModelError, OutOfMemory
+from rag.protocols import HoldsParts, Movable
 from rag.retrieval.embedding import on_card
 from rag.retrieval.reranker import CPU_BATCH, CrossEncoderReranker
 from rag.retrieve.passage_text import lexical_text

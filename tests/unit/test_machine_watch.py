@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 
 from rag.arbiter import Arbiter
 from rag.cli import app
-from rag.device import HoldsParts, Share, parts_of
 from rag.factory import Factory
 from rag.gpu.heat import LONGEST_S, MOST_REST, HeatGuard, power_command
 from rag.gpu.readings import MachineReadings
 from rag.gpu.ring import Ring
 from rag.gpu.tidy import tidy
+from rag.protocols import HoldsParts, Share, parts_of
 from rag.throttle import REASONS, throttle_text
 from rag.types.answers import Answer, Delta, Event, Finished, Notice
 from rag.types.hardware import GpuReading, MemoryReading

@@ -15,9 +15,9 @@ from rag.benchmark.prompts import Prompt, quality_prompts, speed_prompts
 from rag.benchmark.rows import Limits, Reading, Row, RowSpec, Run, Sizes, row_json
 from rag.benchmark.selection import fitted
 from rag.benchmark.worker import listen, time_answers
-from rag.charts import check
 from rag.errors import ConfigError
 from rag.evaluation.scoring import contains
+from rag.system.charts import check
 from rag.types.answers import Delta, Message
 from rag.types.hardware import MemoryReading
 

@@ -7,9 +7,9 @@ from dataclasses import fields
 import psutil
 import pytest
 
-from rag.device import Share
 from rag.gpu import nvml
 from rag.gpu.readings import MachineReadings, cuda_present
+from rag.protocols import Share
 from rag.types.hardware import GpuReading, Held, MemoryReading
 from tests.fake_nvml import Card, ScriptedDriver
 

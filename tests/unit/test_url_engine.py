@@ -625,7 +625,7 @@ class Vault:
 
 def test_a_kept_key_belongs_to_one_server(monkeypatch: pytest.MonkeyPatch) -> None:
     vault = Vault()
-    monkeypatch.setattr("rag.keyring_store.system_store", lambda: vault)
+    monkeypatch.setattr("rag.system.secrets.system_store", lambda: vault)
     here, there = Address.parse("http://127.0.0.1:8000"), Address.parse("http://127.0.0.1:9000")
     keep_key(here, "k-1")
     assert (find_key(here), find_key(there)) == ("k-1", None)
@@ -645,7 +645,7 @@ def test_a_key_that_cannot_be_sent_is_not_shown(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_system_without_a_keyring_says_what_else_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rag.keyring_store.system_store", lambda: None)
+    monkeypatch.setattr("rag.system.secrets.system_store", lambda: None)
     address = Address.parse("http://127.0.0.1:8000")
     assert find_key(address) is None
     with pytest.raises(ConfigError) as told:

@@ -13,9 +13,9 @@ import torch
 from transformers import BitsAndBytesConfig
 from transformers.utils import is_flash_attn_2_available
 
-from rag.cpu_dtype import cpu_dtype
 from rag.errors import MissingDependency
 from rag.generation.transformers.device_map import device_map
+from rag.system.cpu_precision import cpu_dtype
 from rag.text.messages import Text
 from rag.types.hardware import Placement
 

@@ -62,7 +62,7 @@ def torch_has_its_own() -> bool:
     """
     import torch
 
-    from rag.cpu_dtype import cpu_dtype
+    from rag.system.cpu_precision import cpu_dtype
 
     return torch.cuda.is_available() or cpu_dtype() is not torch.float32
 

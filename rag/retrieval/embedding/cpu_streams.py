@@ -14,7 +14,7 @@ from typing import TypeVar
 import torch
 from threadpoolctl import threadpool_limits
 
-from rag.background import lower_thread
+from rag.system.priority import lower_thread
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")

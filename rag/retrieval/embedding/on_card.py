@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from transformers.utils import logging as transformers_logging
 
-from rag.cpu_dtype import cpu_dtype
+from rag.system.cpu_precision import cpu_dtype
 
 if TYPE_CHECKING:
     from rag.errors import OutOfMemory

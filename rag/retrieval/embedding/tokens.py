@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
 from rag.errors import ModelError
-from rag.freed_memory import give_back
 from rag.retrieval.embedding.bert_shape import WEIGHTS
+from rag.system.free_memory import give_back
 from rag.text.messages import Text
 
 _SPACE = "▁"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+
 FONTS = (  # the first one that is there draws a letter; Chinese names of sets need one of these
     "DejaVu Sans",
     "Noto Sans CJK SC",

@@ -1,0 +1,1 @@
+"""What every room may use of the machine: secrets, environment, memory, priorities, charts."""
