@@ -19,8 +19,8 @@ from rag.errands import Errands
 from rag.errors import no_page
 from rag.factory import Factory
 from rag.gpu.tidy import tidy
-from rag.ingest.folder import real_path
-from rag.ingest.uploads import Added, add_file
+from rag.ingestion.scan import real_path
+from rag.ingestion.uploads import Added, add_file
 from rag.model_loading import ModelLoading
 from rag.protocols import parts_of
 from rag.store.chats import Chats

@@ -23,7 +23,7 @@ from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from rag.config import Settings
-    from rag.ingest.pool import WorkerPool
+    from rag.ingestion.workers.pool import WorkerPool
     from rag.models.catalogue import Entry
     from rag.models.store import ModelStore
     from rag.protocols import (

@@ -30,8 +30,8 @@ from rag.indexing.space_writer import Run, SpaceWriter, compare_new
 from rag.indexing.staleness import remember_speed
 from rag.indexing.unlocking import Unlocking
 from rag.indexing.work import Pending, SpaceEngines, StageTimes
-from rag.ingest.folder import FoundFile, content_id, look_again, scan
 from rag.ingest.plan import Plan, make_plan, same_stat, surely_deleted
+from rag.ingestion.scan import FoundFile, content_id, look_again, scan
 from rag.protocols import Cancelled, never
 from rag.store.kept import kept_space
 from rag.store.rows import FileRow
@@ -41,7 +41,7 @@ from rag.types.index_version import reader_name
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
-    from rag.ingest.pool import WorkerPool
+    from rag.ingestion.workers.pool import WorkerPool
     from rag.protocols import VectorIndex
     from rag.store.ledger import Ledger
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.errors import IngestError
-from rag.ingest.folder import real_path
+from rag.ingestion.scan import real_path
 from rag.types.answers import Evidence, Passage, Sentence
 from rag.types.documents import Box
 from rag.types.recognised_text import span_boxes

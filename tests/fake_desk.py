@@ -20,7 +20,7 @@ from rag.errors import RagError, UnknownDocument, UnreadableDocument
 from rag.explain.outcomes import outcome
 from rag.explain.values import Asked, Place, Step, Why
 from rag.gpu.ring import Ring
-from rag.ingest.uploads import Added
+from rag.ingestion.uploads import Added
 from rag.store.chats import Absence, Chats
 from rag.store.kept import KeptIndex
 from rag.store.ledger import Ledger

@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from rag.ingest.ocr_order import Placed
-from rag.ingest.ocr_text import page_of
+from rag.ingestion.ocr.page_text import page_of
+from rag.ingestion.ocr.reading_order import Placed
 from rag.types.index_version import ocr_name
 from rag.types.recognised_text import RecognisedPage
 

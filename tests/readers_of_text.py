@@ -17,10 +17,10 @@ from rag.generate.refusal import is_refusal
 from rag.generate.templates import neutralise
 from rag.indexing.facts import facts_of
 from rag.indexing.wording import worded
-from rag.ingest.chunking import RecursiveChunker
-from rag.ingest.page_text import clean
-from rag.ingest.tables import find_tables
-from rag.ingest.verdict import verdict
+from rag.ingestion.chunking import RecursiveChunker
+from rag.ingestion.pdf.page_text import clean
+from rag.ingestion.pdf.tables import find_tables
+from rag.ingestion.pdf.text_quality import verdict
 from rag.retrieve import quotation
 from rag.retrieve.analyser import BilingualAnalyser
 from rag.retrieve.conversation import readings

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rag.config import Settings
     from rag.desk_state import DeskState
     from rag.explain.values import Asked, Why
-    from rag.ingest.uploads import Added
+    from rag.ingestion.uploads import Added
     from rag.store.chats import Chats
     from rag.store.kept import KeptIndex
     from rag.text.messages import Text

@@ -9,7 +9,7 @@ from typing import Any
 
 from rag.config import Settings
 from rag.errors import RagError
-from rag.ingest.uploads import Added
+from rag.ingestion.uploads import Added
 from rag.text.messages import Text
 from ui.seam import DeskLike
 

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.ingest.passwords import LOCKED
+from rag.ingestion.passwords import LOCKED
 from rag.text.messages import Language, Text
 from rag.text.reasons import reason_text
 from rag.types.documents import PAGE_STATES, SEARCHABLE, DocumentStatus
@@ -18,7 +18,7 @@ from ui.words import say
 
 if TYPE_CHECKING:
     from rag.desk_state import DeskState
-    from rag.ingest.uploads import Added
+    from rag.ingestion.uploads import Added
     from rag.types.server_address import Address
 
 LONG, TAIL = 24, 9  # characters

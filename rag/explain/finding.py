@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from rag.errors import IngestError
 from rag.explain.values import Place
-from rag.ingest.folder import real_path
-from rag.ingest.recipe import read_recipe
+from rag.ingestion.pdf.offset_map import read_recipe
+from rag.ingestion.scan import real_path
 from rag.retrieve.quotation import Quotation, bare
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rag.explain.outcomes import of_reason, outcome
 from rag.explain.values import Outcome
-from rag.ingest.folder import FoundFile, scan
+from rag.ingestion.scan import FoundFile, scan
 from rag.text.messages import Text, shown
 from rag.types.documents import NOTHING_TO_READ
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rag.ingest.tables import find_tables
+from rag.ingestion.pdf.tables import find_tables
 from rag.text.language import detect_language, is_cjk
 from rag.text.messages import Language
 from rag.text.quantities import Quantity, quantities

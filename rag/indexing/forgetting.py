@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from rag.errors import UnknownDocument
-from rag.ingest.folder import content_id, real_path
+from rag.ingestion.scan import content_id, real_path
 from rag.text.messages import Text
 from rag.types.documents import FORGOTTEN
 

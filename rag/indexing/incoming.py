@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from rag.errors import ConfigError, UnreadableDocument
 from rag.indexing.work import Pending
-from rag.ingest.folder import FoundFile, look_again
 from rag.ingest.plan import GROWING, Plan
+from rag.ingestion.scan import FoundFile, look_again
 from rag.store.rows import DocumentRow, FileRow
 from rag.text.language import detect_language
 from rag.text.messages import Text
@@ -20,7 +20,7 @@ from rag.types.index_version import reader_name
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
-    from rag.ingest.pool import Reading
+    from rag.ingestion.workers.pool import Reading
     from rag.protocols import Cancelled
     from rag.store.ledger import Ledger
 

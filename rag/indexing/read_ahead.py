@@ -13,8 +13,8 @@ from rag.indexing.incoming import to_pending
 if TYPE_CHECKING:
     from rag.indexing.space_writer import Run
     from rag.indexing.work import Pending
-    from rag.ingest.folder import FoundFile
-    from rag.ingest.pool import Reading, WorkerPool
+    from rag.ingestion.scan import FoundFile
+    from rag.ingestion.workers.pool import Reading, WorkerPool
 
 
 def read_ahead(

@@ -22,7 +22,7 @@ from rag.indexing.report import SyncReport
 from rag.indexing.shelves import Outdated, Shelf, Waiting, shown
 from rag.indexing.space_writer import Run, SpaceWriter
 from rag.indexing.work import Pending
-from rag.ingest.folder import real_path
+from rag.ingestion.scan import real_path
 from rag.protocols import Cancelled
 from rag.store.ocr_pages import (
     outdated_pages,
@@ -37,7 +37,7 @@ from rag.types.progress import Progress
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rag.ingest.pool import Recognising, WorkerPool
+    from rag.ingestion.workers.pool import Recognising, WorkerPool
     from rag.store.ledger import Ledger
     from rag.store.rows import FileRow
     from rag.types.recognised_text import RecognisedPage

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from rag.ingest.ocr_text import plausible
+from rag.ingestion.ocr.page_text import plausible
 from rag.store import ocr_pages
 from rag.types.documents import Page
 from rag.types.index_version import ocr_name

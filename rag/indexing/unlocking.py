@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from rag.errors import ConfigError, UnknownDocument, UnreadableDocument
-from rag.ingest.folder import real_path
-from rag.ingest.passwords import LOCKED, keep
+from rag.ingestion.passwords import LOCKED, keep
+from rag.ingestion.scan import real_path
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
-    from rag.ingest.folder import FoundFile
-    from rag.ingest.pool import WorkerPool
+    from rag.ingestion.scan import FoundFile
+    from rag.ingestion.workers.pool import WorkerPool
     from rag.store.ledger import Ledger
     from rag.store.rows import FileRow
 

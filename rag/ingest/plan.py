@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from rag.ingest.folder import FoundFile, look_again, looks_whole
+from rag.ingestion.scan import FoundFile, look_again, looks_whole
 
 GROWING = "growing"
 """The reason of a file that waits until nobody writes to it any more."""

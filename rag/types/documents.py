@@ -36,7 +36,9 @@ class Page:
     reason: str | None = None
     width: float = 0.0  # points, as shown (rotation applied)
     height: float = 0.0
-    recipe: str = ""  # see rag.ingest.recipe; "" when the text is not made of PDFium's characters
+    recipe: str = (
+        ""  # see rag.ingestion.pdf.offset_map; "" when the text is not made of PDFium's characters
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def main() -> None:
 
 def read_ours(folder: Path) -> dict[str, Any]:
     from rag.errors import UnreadableDocument
-    from rag.ingest.pdf_reader import PdfReader
+    from rag.ingestion.pdf.reader import PdfReader
 
     reader = PdfReader()
     began = perf_counter()
@@ -45,7 +45,7 @@ def read_ours(folder: Path) -> dict[str, Any]:
 def read_in_workers(folder: Path) -> dict[str, Any]:
     from rag.config import IngestSettings
     from rag.errors import UnreadableDocument
-    from rag.ingest.pool import Reading, WorkerPool
+    from rag.ingestion.workers.pool import Reading, WorkerPool
 
     began = perf_counter()
     pages = characters = failed = 0

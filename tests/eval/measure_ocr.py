@@ -20,8 +20,8 @@ import pypdfium2
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from rag.ingest.ocr import RapidRecogniser
-from rag.ingest.pdf_reader import PdfReader
+from rag.ingestion.ocr.recogniser import RapidRecogniser
+from rag.ingestion.pdf.reader import PdfReader
 
 PAGES = (
     ("pdf_finance/3M_2018_10K.pdf", 5),

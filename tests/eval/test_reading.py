@@ -13,8 +13,8 @@ from pathlib import Path
 import pypdfium2
 import pytest
 
-from rag.ingest.pdf_reader import PdfReader
-from rag.ingest.recipe import read_recipe
+from rag.ingestion.pdf.offset_map import read_recipe
+from rag.ingestion.pdf.reader import PdfReader
 from rag.types.documents import Document
 from tests.damage import DAMAGES, damaged
 

@@ -12,8 +12,8 @@ import pytest
 from rag import wiring
 from rag.errors import UnreadableDocument
 from rag.factory import Factory
-from rag.ingest.guard import Limits
-from rag.ingest.pool import WorkerPool
+from rag.ingestion.workers.pool import WorkerPool
+from rag.ingestion.workers.watchdog import Limits
 from rag.store.live_index import LiveIndex
 from rag.store.status import broken_invariants, document_statuses
 from rag.text.reasons import REASONS

@@ -18,8 +18,8 @@ from rag.desk import Desk
 from rag.errors import LibraryBusy, RagError, StoreError, UnknownDocument
 from rag.explain.values import Asked
 from rag.generate.echo import EchoGenerator
-from rag.ingest.guard import Limits
-from rag.ingest.pool import WorkerPool
+from rag.ingestion.workers.pool import WorkerPool
+from rag.ingestion.workers.watchdog import Limits
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.store.jobs import Jobs
 from rag.store.ledger import Ledger

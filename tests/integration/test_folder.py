@@ -14,7 +14,7 @@ import pytest
 
 from rag import wiring
 from rag.factory import Factory
-from rag.ingest.folder import real_path, scan
+from rag.ingestion.scan import real_path, scan
 from rag.library import Library
 from rag.store.ledger import Ledger
 from rag.store.status import broken_invariants, document_statuses

@@ -13,7 +13,7 @@ import pypdfium2
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from rag.ingest.ocr import RapidRecogniser
+from rag.ingestion.ocr.recogniser import RapidRecogniser
 from tests.eval.measure_ocr import measure, scan
 from tests.pdfs import write_pdf
 

@@ -11,7 +11,7 @@ import pytest
 from rag import wiring
 from rag.errors import ConfigError, UnreadableDocument
 from rag.factory import Factory
-from rag.ingest.passwords import Passwords
+from rag.ingestion.passwords import Passwords
 from rag.library import Library
 from rag.store.live_index import LiveIndex
 from rag.store.passages import LedgerPassages

@@ -13,7 +13,7 @@ from rag.errors import SpaceMismatch, StoreError
 from rag.factory import Factory
 from rag.indexing.staleness import find_stale
 from rag.indexing.work import SpaceEngines
-from rag.ingest.chunking import RecursiveChunker
+from rag.ingestion.chunking import RecursiveChunker
 from rag.library import Library
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieve.analyser import BilingualAnalyser

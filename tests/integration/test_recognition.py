@@ -14,8 +14,8 @@ from rag import wiring
 from rag.factory import Factory
 from rag.indexing.report import SyncReport
 from rag.indexing.staleness import find_stale
-from rag.ingest.guard import Limits
-from rag.ingest.pool import WorkerPool
+from rag.ingestion.workers.pool import WorkerPool
+from rag.ingestion.workers.watchdog import Limits
 from rag.library import Library
 from rag.locator import Locator
 from rag.store.live_index import LiveIndex

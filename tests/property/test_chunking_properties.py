@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.ingest.chunking import RecursiveChunker
+from rag.ingestion.chunking import RecursiveChunker
 from rag.types.documents import Heading
 from tests.factories import document
 

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from rag.ingest.crew import Crew
-from rag.ingest.guard import Limits
-from rag.ingest.pool import WorkerPool
+from rag.ingestion.workers.pool import WorkerPool
+from rag.ingestion.workers.process import Crew
+from rag.ingestion.workers.watchdog import Limits
 from rag.retrieval.embedding.cpu_streams import CpuStreams
 from rag.system.priority import COMPUTING, READING, RECOGNITION, lower_thread
 

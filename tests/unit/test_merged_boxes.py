@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from rag.ingest.viewer import merged
+from rag.ingestion.pdf.render import merged
 from rag.types.documents import Box
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rag.ingest.ocr_order import Placed, reading_order
+from rag.ingestion.ocr.reading_order import Placed, reading_order
 from rag.types.documents import Box
 from rag.types.recognised_text import Line, Word, span_boxes
 

@@ -12,9 +12,9 @@ from reportlab.lib.pagesizes import A4
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from rag.ingest.chunking import RecursiveChunker
-from rag.ingest.pdf_reader import PdfReader
-from rag.ingest.viewer import PdfViewer
+from rag.ingestion.chunking import RecursiveChunker
+from rag.ingestion.pdf.reader import PdfReader
+from rag.ingestion.pdf.render import PdfViewer
 from rag.store.ledger import Ledger
 from rag.store.passages import LedgerPassages
 from rag.store.rows import DocumentRow, FileRow, IndexedChunks

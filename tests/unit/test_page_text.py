@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.ingest.page_text import clean, kept
+from rag.ingestion.pdf.page_text import clean, kept
 
 raws = st.text(st.sampled_from(list("ab文 \r\n\ufffe\x02\x00-.")), max_size=60)
 

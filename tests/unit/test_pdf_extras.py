@@ -11,9 +11,9 @@ import pytest
 from pypdf.constants import PageLabelStyle
 from pypdf.generic import DictionaryObject, NameObject, NumberObject, TextStringObject
 
-from rag.ingest.extras import plain_labels, read_extras
-from rag.ingest.pdf_reader import PdfReader
-from rag.ingest.second_reader import SecondReader
+from rag.ingestion.pdf.fallback import SecondReader
+from rag.ingestion.pdf.metadata import plain_labels, read_extras
+from rag.ingestion.pdf.reader import PdfReader
 from rag.protocols import EXTRAS
 from tests.pdfs import write_pdf
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from rag.errors import UnreadableDocument
-from rag.ingest.pdf_reader import PdfReader
-from rag.ingest.viewer import PdfViewer
+from rag.ingestion.pdf.reader import PdfReader
+from rag.ingestion.pdf.render import PdfViewer
 from tests.pdfs import write_pdf
 
 

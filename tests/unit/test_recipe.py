@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.ingest.compose import Draft, compose
-from rag.ingest.lines import Line
-from rag.ingest.recipe import OURS, read_recipe, stretches, to_runs, write_recipe
+from rag.ingestion.pdf.lines import Line
+from rag.ingestion.pdf.offset_map import OURS, read_recipe, stretches, to_runs, write_recipe
+from rag.ingestion.pdf.page_text import Draft, compose
 
 
 @given(st.lists(st.integers(min_value=OURS, max_value=60)))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rag.ingest.chunking import RecursiveChunker
-from rag.ingest.tables import find_tables
+from rag.ingestion.chunking import RecursiveChunker
+from rag.ingestion.pdf.tables import find_tables
 from tests.factories import document
 
 BALANCE = """The notes are an integral part of these statements.

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rag.desk_state import DeskState
-from rag.ingest.uploads import Added
+from rag.ingestion.uploads import Added
 from rag.store.kept import KeptIndex
 from rag.text.messages import LANGUAGES, Language, Text
 from rag.types.answers import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.ingest.verdict import garbled_share, verdict
+from rag.ingestion.pdf.text_quality import garbled_share, verdict
 
 PROSE = (
     "The supplier shall deliver the goods within thirty days of the order. If the buyer does "

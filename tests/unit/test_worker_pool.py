@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from rag.errors import UnreadableDocument
-from rag.ingest.guard import Limits
-from rag.ingest.pool import READER, WorkerPool
+from rag.ingestion.workers.pool import READER, WorkerPool
+from rag.ingestion.workers.watchdog import Limits
 from tests import fake_readers
 from tests.fake_readers import PAGES
 from tests.pdfs import write_pdf
@@ -94,7 +94,7 @@ def test_the_pool_goes_on_after_its_workers_have_died(pool_of: MakePool, tmp_pat
 
     import psutil
 
-    pool = pool_of("rag.ingest.pdf_reader:PdfReader")
+    pool = pool_of("rag.ingestion.pdf.reader:PdfReader")
     path = write_pdf(tmp_path / "a.pdf", ["Hello world"])
     assert pool.read(path, document_id="d1").result().pages[0].text == "Hello world"
     for child in psutil.Process().children():

@@ -23,13 +23,14 @@ import psutil
 from pebble import ProcessExpired, ProcessPool
 
 from rag.errors import RagError
-from rag.ingest.guard import TOO_BIG, TOO_SLOW, Journal
-from rag.ingest.spawning import ApartContext
-from rag.ingest.tasks import start_worker
+from rag.ingestion.workers.spawning import ApartContext
+from rag.ingestion.workers.tasks import start_worker
+from rag.ingestion.workers.watchdog import TOO_BIG, TOO_SLOW, Journal
 from rag.protocols import Cancelled, never
 
 if TYPE_CHECKING:
     from pebble import ProcessFuture
+
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import ceil
 from statistics import median
 
-from rag.ingest.lines import Line
+from rag.ingestion.pdf.lines import Line
 
 _ZONE = 0.1  # of the page's height, from the top and from the bottom
 _INNER_ZONE = 0.16  # what stands between the two must be on nearly every page nearby

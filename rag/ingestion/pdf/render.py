@@ -17,9 +17,9 @@ from typing import Any
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from rag.ingest.open_pdf import opened
-from rag.ingest.page_text import kept
-from rag.ingest.recipe import read_recipe, stretches
+from rag.ingestion.pdf.offset_map import read_recipe, stretches
+from rag.ingestion.pdf.open import opened
+from rag.ingestion.pdf.page_text import kept
 from rag.types.documents import Box
 
 _DEVICE = 100_000  # pixels; PageToDevice answers in whole pixels, so the finer the better

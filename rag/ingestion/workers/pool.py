@@ -16,11 +16,11 @@ from typing import TypeVar
 
 from rag.config import IngestSettings
 from rag.errors import UnreadableDocument, unreadable
-from rag.ingest import tasks
-from rag.ingest.crew import Crew, Errand, Fault
-from rag.ingest.guard import Limits
-from rag.ingest.passwords import LOCKED, Passwords
-from rag.ingest.tasks import Look, ReadJob
+from rag.ingestion.passwords import LOCKED, Passwords
+from rag.ingestion.workers import tasks
+from rag.ingestion.workers.process import Crew, Errand, Fault
+from rag.ingestion.workers.tasks import Look, ReadJob
+from rag.ingestion.workers.watchdog import Limits
 from rag.protocols import Cancelled, never
 from rag.system.priority import READING, RECOGNITION
 from rag.types.documents import Box, Document
@@ -30,8 +30,8 @@ T = TypeVar("T")
 Again = Callable[[UnreadableDocument], bool]
 VIEW_TIMEOUT_S = 20.0
 OCR_PAGE_S = 180.0  # a full page takes 7 to 12 s on two cores, and more beside other work
-READER = "rag.ingest.pdf_reader:PdfReader"
-RECOGNISER = "rag.ingest.ocr:RapidRecogniser"
+READER = "rag.ingestion.pdf.reader:PdfReader"
+RECOGNISER = "rag.ingestion.ocr.recogniser:RapidRecogniser"
 _CORES_EACH = 4
 _ATTEMPTS = 3  # readings with what was at fault left out, before the document is given up
 _PAGE_REASONS = {"timeout": "page_timeout", "memory": "page_memory", "crashed": "page_crashed"}

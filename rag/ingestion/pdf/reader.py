@@ -13,11 +13,11 @@ from typing import NoReturn
 import pypdfium2
 
 from rag.errors import unreadable
-from rag.ingest.assemble import assemble
-from rag.ingest.extras import Extras, read_extras
-from rag.ingest.open_pdf import load, reason_of
-from rag.ingest.pdf_page import DraftPage, read_page
-from rag.ingest.second_reader import SecondReader
+from rag.ingestion.pdf.assemble import assemble
+from rag.ingestion.pdf.fallback import SecondReader
+from rag.ingestion.pdf.metadata import Extras, read_extras
+from rag.ingestion.pdf.open import load, reason_of
+from rag.ingestion.pdf.page import DraftPage, read_page
 from rag.protocols import EXTRAS, OPENING, Enter, all_of_it
 from rag.types.documents import Document, Page
 from rag.types.index_version import reader_name

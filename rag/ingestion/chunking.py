@@ -18,7 +18,7 @@ from functools import lru_cache
 
 from langchain_text_splitters import RecursiveCharacterTextSplitter
 
-from rag.ingest.tables import Table, find_tables
+from rag.ingestion.pdf.tables import Table, find_tables
 from rag.text.parse_errors import attempt
 from rag.types.documents import Chunk, Document
 from rag.types.index_version import chunking_name

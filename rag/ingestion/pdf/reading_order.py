@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from rag.ingest.lines import Line
+from rag.ingestion.pdf.lines import Line
 
 _GUTTER_PT = 6
 _COLUMN_LINES = 6  # fewest lines of a column

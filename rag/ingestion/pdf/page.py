@@ -12,12 +12,20 @@ from dataclasses import dataclass
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from rag.ingest import fast_pdfium as fast
-from rag.ingest.compose import Draft
-from rag.ingest.lines import CharIndex, Frame, Line, find_lines
-from rag.ingest.pieces import Piece, PieceReader, hidden_pieces, is_bold
-from rag.ingest.reading_order import reading_order
-from rag.ingest.verdict import verdict
+from rag.ingestion.pdf import pdfium_calls as fast
+from rag.ingestion.pdf.lines import (
+    CharIndex,
+    Frame,
+    Line,
+    Piece,
+    PieceReader,
+    find_lines,
+    hidden_pieces,
+    is_bold,
+)
+from rag.ingestion.pdf.page_text import Draft
+from rag.ingestion.pdf.reading_order import reading_order
+from rag.ingestion.pdf.text_quality import verdict
 from rag.types.documents import PageState
 
 

@@ -10,10 +10,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from rag.ingest.compose import Composed, compose, vocabulary
-from rag.ingest.furniture import PageLines, furniture
-from rag.ingest.heading_lines import SetLine, headings_by_type, largest_text
-from rag.ingest.pdf_page import DraftPage, hyphens
+from rag.ingestion.pdf.headers_footers import PageLines, furniture
+from rag.ingestion.pdf.headings import SetLine, headings_by_type, largest_text
+from rag.ingestion.pdf.page import DraftPage, hyphens
+from rag.ingestion.pdf.page_text import Composed, compose, vocabulary
 from rag.types.documents import Heading, Page
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from stringprep import in_table_b1
 
 from rag.errors import ConfigError
-from rag.ingest.folder import content_id
+from rag.ingestion.scan import content_id
 from rag.system.secrets import NoStore, has_store, keep_secret, kept_secret
 from rag.text.messages import Text
 

@@ -16,8 +16,8 @@ from pypdf.errors import (
     PyPdfError,
 )
 
-from rag.ingest.extras import Extras, given_title, in_order, plain_labels
-from rag.ingest.verdict import verdict
+from rag.ingestion.pdf.metadata import Extras, given_title, in_order, plain_labels
+from rag.ingestion.pdf.text_quality import verdict
 from rag.protocols import EXTRAS, Enter
 from rag.types.documents import Page
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from rag.ingest.ocr_order import Placed, reading_order
-from rag.ingest.verdict import garbled_share
+from rag.ingestion.ocr.reading_order import Placed, reading_order
+from rag.ingestion.pdf.text_quality import garbled_share
 from rag.types.recognised_text import Line, Word
 
 _LEAST_LETTERS = 0.25

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.errors import UnreadableDocument
-from rag.ingest.guard import Limits, guarded
+from rag.ingestion.workers.watchdog import Limits, guarded
 from rag.system.priority import lower_process
 from rag.types.documents import Box, Document
 from rag.types.recognised_text import RecognisedPage
@@ -89,7 +89,7 @@ def _read(job: ReadJob) -> Document:
 
 def render(look: Look, page: int, width: int) -> bytes:
     """Return the page as PNG."""
-    from rag.ingest.viewer import PdfViewer
+    from rag.ingestion.pdf.render import PdfViewer
 
     with guarded(look.journal, look.limits):
         return PdfViewer().render(look.path, page=page, width=width, passwords=look.passwords)
@@ -101,7 +101,7 @@ def fitting(look: Look) -> str | None:
     Raises:
         UnreadableDocument: none of them fits.
     """
-    from rag.ingest.open_pdf import opened
+    from rag.ingestion.pdf.open import opened
 
     with guarded(look.journal, look.limits):
         for tried in ((), *((password,) for password in look.passwords[:-1])):
@@ -129,7 +129,7 @@ def boxes(
     look: Look, spans: Sequence[tuple[int, int, int]], recipes: Mapping[int, str]
 ) -> list[tuple[Box, ...]]:
     """Return each span's boxes."""
-    from rag.ingest.viewer import PdfViewer
+    from rag.ingestion.pdf.render import PdfViewer
 
     with guarded(look.journal, look.limits):
         return PdfViewer().boxes(look.path, spans, recipes=recipes, passwords=look.passwords)
@@ -137,7 +137,7 @@ def boxes(
 
 def letters(look: Look, pages: Sequence[int]) -> dict[int, str]:
     """Return all letters of these pages, with those that are kept out of their text."""
-    from rag.ingest.viewer import PdfViewer
+    from rag.ingestion.pdf.render import PdfViewer
 
     with guarded(look.journal, look.limits):
         return PdfViewer().letters(look.path, pages, passwords=look.passwords)

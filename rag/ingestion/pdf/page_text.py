@@ -1,8 +1,4 @@
-"""A page's text out of its lines, and the recipe that leads back.
-
-Words broken at a line end are joined. Whether the hyphen goes is asked of the document
-itself: it may spell the word elsewhere, in one piece or with its hyphen.
-"""
+"""A page's text out of its lines, and the way back to where its characters stand."""
 
 from __future__ import annotations
 
@@ -10,8 +6,37 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from rag.ingest.lines import Line
-from rag.ingest.recipe import OURS, Run, to_runs, write_recipe
+from rag.ingestion.pdf.lines import Line
+from rag.ingestion.pdf.offset_map import OURS, Run, to_runs, write_recipe
+
+# a hyphen PDFium marked as a line-end break, with the line end; stray marks; CR; NUL;
+# lone surrogates, which no later stage could encode
+_DROPPED_FROM_RAW = re.compile("[\ufffe\x02]\r?\n|[\ufffe\uffff\x02\r\x00\ud800-\udfff]")
+
+
+def clean(raw: str) -> str:
+    r"""Return the page's text for what PDFium returned.
+
+    >>> clean("infor\ufffe\r\nmation\r\nnext")
+    'information\nnext'
+    """
+    return _DROPPED_FROM_RAW.sub("", raw).rstrip()
+
+
+def kept(raw: str) -> list[int]:
+    r"""Return for each character of ``clean(raw)`` its index in ``raw``.
+
+    >>> kept("a\r\nb")
+    [0, 2, 3]
+    """
+    indices: list[int] = []
+    at = 0
+    for match in _DROPPED_FROM_RAW.finditer(raw):
+        indices.extend(range(at, match.start()))
+        at = match.end()
+    indices.extend(range(at, len(raw)))
+    return indices[: len(clean(raw))]
+
 
 # PDFium marks a hyphen at a line end that it takes for a break; soft hyphens are breaks too
 _MARKS = "\ufffe\x02\u00ad"

@@ -14,16 +14,17 @@ import numpy as np
 from rapidocr import RapidOCR
 from rapidocr.utils.output import RapidOCROutput
 
-from rag.ingest.ocr_order import Placed
-from rag.ingest.ocr_text import Piece, knows_script, page_of, plausible
-from rag.ingest.open_pdf import opened
-from rag.ingest.page_text import clean
-from rag.ingest.verdict import verdict
+from rag.ingestion.ocr.page_text import Piece, knows_script, page_of, plausible
+from rag.ingestion.ocr.reading_order import Placed
+from rag.ingestion.pdf.open import opened
+from rag.ingestion.pdf.page_text import clean
+from rag.ingestion.pdf.text_quality import verdict
 from rag.types.index_version import DPI, ocr_name
 from rag.types.recognised_text import RecognisedPage
 
 if TYPE_CHECKING:
     import pypdfium2
+
 
 _MAX_SIDE = 4000  # pixels; a poster is drawn smaller instead of filling memory
 _SURE = 0.5  # a line's score; below it lies what is no text

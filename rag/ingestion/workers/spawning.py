@@ -3,7 +3,7 @@
 ``multiprocessing`` runs the caller's main file again in each new process. A script that uses
 this package at its top level, without asking for its own name first, would start workers from
 its workers; and a large notebook or server would be loaded once more in each. What the workers
-do lies in ``rag.ingest.tasks``, so they need no main module at all.
+do lies in ``rag.ingestion.workers.tasks``, so they need no main module at all.
 """
 
 from __future__ import annotations

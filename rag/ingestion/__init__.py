@@ -1,0 +1,1 @@
+"""Folder to files to pages to passages."""
