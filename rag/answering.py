@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from rag.explain.explainer import Explainer
     from rag.factory import Factory
     from rag.model_loading import ModelLoading
-    from rag.store.ledger import Ledger
-    from rag.store.live_index import LiveIndex
+    from rag.storage.ledger import Ledger
+    from rag.storage.vectors.manager import LiveIndex
     from rag.types.answers import Usage
     from rag.types.hardware import MemoryReading
     from rag.whole.asker import Asker

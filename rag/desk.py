@@ -23,12 +23,11 @@ from rag.ingestion.scan import real_path
 from rag.ingestion.uploads import Added, add_file
 from rag.model_loading import ModelLoading
 from rag.protocols import parts_of
-from rag.store.chats import Chats
-from rag.store.jobs import Jobs
-from rag.store.kept import KeptIndex, kept_index
-from rag.store.live_index import LiveIndex
-from rag.store.owner import Owner
-from rag.store.status import document_statuses, page_size
+from rag.storage.chats import Chats
+from rag.storage.jobs import Jobs
+from rag.storage.lock import Owner
+from rag.storage.status import document_statuses, page_size
+from rag.storage.vectors.manager import KeptIndex, LiveIndex, kept_index
 from rag.supervisor import Part, Supervisor
 from rag.text.messages import Text
 from rag.types.answers import Event, Finished, Message, Usage

@@ -18,7 +18,7 @@ from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.library import Library
-    from rag.store.jobs import Job, JobKind, Jobs
+    from rag.storage.jobs import Job, JobKind, Jobs
     from rag.types.progress import Progress
 
 logger = logging.getLogger(__name__)

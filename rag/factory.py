@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         TextGenerator,
     )
     from rag.retrieve.retriever import Baselines
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 Report = Callable[[Progress], None]
@@ -222,7 +222,7 @@ class Factory:
         Raises:
             StoreError: there is none yet (only when reading), or it cannot be opened.
         """
-        from rag.store.ledger import Ledger
+        from rag.storage.ledger import Ledger
 
         path = self.settings.data / "library.db"
         if read_only and not path.is_file():

@@ -33,8 +33,8 @@ from rag.indexing.work import Pending, SpaceEngines, StageTimes
 from rag.ingest.plan import Plan, make_plan, same_stat, surely_deleted
 from rag.ingestion.scan import FoundFile, content_id, look_again, scan
 from rag.protocols import Cancelled, never
-from rag.store.kept import kept_space
-from rag.store.rows import FileRow
+from rag.storage.rows import FileRow
+from rag.storage.vectors.manager import kept_space
 from rag.text.messages import Text
 from rag.types.documents import Space
 from rag.types.index_version import reader_name
@@ -43,7 +43,7 @@ from rag.types.progress import Progress
 if TYPE_CHECKING:
     from rag.ingestion.workers.pool import WorkerPool
     from rag.protocols import VectorIndex
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
 
 SETTLE_S = 0.5
 """Between two looks at a file that may still be growing."""

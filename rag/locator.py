@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rag.beside import Beside
     from rag.protocols import PageViewer
-    from rag.store.passages import LedgerPassages
+    from rag.storage.passages import LedgerPassages
 
 logger = logging.getLogger(__name__)
 Span = tuple[str, int, int]

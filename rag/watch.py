@@ -16,7 +16,7 @@ from rag.types.answers import Event, Finished, Notice
 
 if TYPE_CHECKING:
     from rag.protocols import GpuReadings
-    from rag.store.chats import KeptTurn
+    from rag.storage.chats import KeptTurn
     from rag.types.hardware import Holder, MemoryReading, Sample
 
 EVERY_S = 1.0

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from rag.pipeline import RagPipeline
     from rag.protocols import TextGenerator, VectorIndex
     from rag.retrieve.retriever import HybridRetriever
-    from rag.store.ledger import Ledger
-    from rag.store.live_index import LiveIndex
+    from rag.storage.ledger import Ledger
+    from rag.storage.vectors.manager import LiveIndex
     from rag.whole.asker import Asker
     from rag.whole.scope import Pace
 
@@ -87,7 +87,7 @@ def library(factory: Factory, ledger: Ledger, *, index: LiveIndex | None) -> Lib
 
     def asked(space: Space) -> HybridRetriever:
         """Return what the library is asked about itself by."""
-        from rag.store.keeper import exact_index
+        from rag.storage.vectors.manager import exact_index
 
         engines = space_engines(factory, ledger, space)
         found = index.for_reading() if index else exact_index(ledger, space)
@@ -106,7 +106,7 @@ def library(factory: Factory, ledger: Ledger, *, index: LiveIndex | None) -> Lib
 def locator(factory: Factory, ledger: Ledger, space: Space) -> Locator:
     """Return what finds boxes for offsets."""
     from rag.locator import Locator
-    from rag.store.passages import LedgerPassages
+    from rag.storage.passages import LedgerPassages
 
     return Locator(factory.settings.knowledge, LedgerPassages(ledger, space), factory.pool())
 
@@ -124,7 +124,7 @@ def retriever(
     A ``plain`` one has no reranker, and knows nothing of what the space was asked before.
     """
     from rag.indexing.calibration import kept
-    from rag.store.passages import LedgerPassages
+    from rag.storage.passages import LedgerPassages
 
     store = LedgerPassages(ledger, engines.space)
     built: HybridRetriever = load("retriever")(
@@ -155,7 +155,7 @@ def pipeline(
     """
     from rag.pipeline import RagPipeline
     from rag.retrieve.whole_tables import with_whole_tables
-    from rag.store.passages import LedgerPassages
+    from rag.storage.passages import LedgerPassages
 
     space = _active(ledger)
     engines = space_engines(factory, ledger, space)
@@ -199,7 +199,7 @@ def asker(
     Raises:
         StoreError: nothing has been indexed yet.
     """
-    from rag.store.shelf import LedgerShelf
+    from rag.storage.documents import LedgerShelf
     from rag.whole.asker import Asker
     from rag.whole.notes import Parts
     from rag.whole.scope import Planner
@@ -259,8 +259,8 @@ def explainer(
     from rag.explain.finding import Finder
     from rag.explain.outside import Outside
     from rag.retrieve.trace import Tracer
-    from rag.store.passages import LedgerPassages
-    from rag.store.whereabouts import Whereabouts
+    from rag.storage.documents import Whereabouts
+    from rag.storage.passages import LedgerPassages
 
     space = _active(ledger)
     engines = space_engines(factory, ledger, space)

@@ -25,7 +25,7 @@ from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from rag.library import Library, Ocr
-    from rag.store.jobs import Job, Jobs
+    from rag.storage.jobs import Job, Jobs
 
 logger = logging.getLogger(__name__)
 RESCAN_S = 30.0

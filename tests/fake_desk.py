@@ -21,9 +21,9 @@ from rag.explain.outcomes import outcome
 from rag.explain.values import Asked, Place, Step, Why
 from rag.gpu.ring import Ring
 from rag.ingestion.uploads import Added
-from rag.store.chats import Absence, Chats
-from rag.store.kept import KeptIndex
-from rag.store.ledger import Ledger
+from rag.storage.chats import Absence, Chats
+from rag.storage.ledger import Ledger
+from rag.storage.vectors.manager import KeptIndex
 from rag.text.messages import Text
 from rag.types.answers import (
     Answer,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rag.generate.echo import EchoGenerator
 from rag.locator import Locator
-from rag.store.passages import LedgerPassages
+from rag.storage.passages import LedgerPassages
 from rag.types.answers import Delta, Message
 from rag.types.documents import Box
 

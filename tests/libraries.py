@@ -11,10 +11,10 @@ from rag.retrieve.analyser import BilingualAnalyser
 from rag.retrieve.lexical import BM25Index
 from rag.retrieve.passage_text import embedding_text, lexical_text
 from rag.retrieve.retriever import HybridRetriever
-from rag.store.ledger import Ledger
-from rag.store.numpy_index import NumpyIndex
-from rag.store.passages import LedgerPassages
-from rag.store.rows import DocumentRow, FileRow, IndexedChunks
+from rag.storage.ledger import Ledger
+from rag.storage.passages import LedgerPassages
+from rag.storage.rows import DocumentRow, FileRow, IndexedChunks
+from rag.storage.vectors.exact import NumpyIndex
 from rag.types.documents import Chunk
 from tests.factories import document
 

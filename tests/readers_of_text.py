@@ -31,7 +31,7 @@ from rag.retrieve.question import content_terms, model_numbers, weighed_terms
 from rag.retrieve.statements import by_lines
 from rag.retrieve.subjects import names_in
 from rag.retrieve.whole_question import may_be_whole, whole_task
-from rag.store.likeness import sketch
+from rag.storage.near_duplicates import sketch
 from rag.text.language import detect_language
 from rag.text.messages import shown, undrawn
 from rag.text.quantities import Place, gaps, quantities, quantity_terms

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from rag.desk_state import DeskState
     from rag.explain.values import Asked, Why
     from rag.ingestion.uploads import Added
-    from rag.store.chats import Chats
-    from rag.store.kept import KeptIndex
+    from rag.storage.chats import Chats
+    from rag.storage.vectors.manager import KeptIndex
     from rag.text.messages import Text
     from rag.types.answers import AskMode, Draft, Event, Message
     from rag.types.documents import DocumentStatus

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from html import escape
 
-from rag.store.chats import ChatSummary
+from rag.storage.chats import ChatSummary
 from rag.text.messages import Language
 from ui.views import icon, word
 

@@ -16,7 +16,7 @@ from ui.views import icon, word
 from ui.words import say
 
 if TYPE_CHECKING:
-    from rag.store.kept import KeptIndex
+    from rag.storage.vectors.manager import KeptIndex
 
 
 def forgotten_html(documents: Sequence[DocumentStatus], language: Language) -> str:

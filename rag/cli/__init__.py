@@ -107,6 +107,6 @@ def _of_the_disk(error: Exception) -> RagError | None:
     """Return the words for a full or read-only disk; ``None`` for a bug."""
     if not isinstance(error, OSError) and type(error).__module__ != "sqlite3":
         return None
-    from rag.store.failures import disk_failure
+    from rag.storage.errors import disk_failure
 
     return disk_failure(error)

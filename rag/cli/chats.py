@@ -14,8 +14,8 @@ from rag.cli.context import Context, JsonOption, print_json
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
-    from rag.store.chats import Absence, Chats, KeptTurn
-    from rag.store.ledger import Ledger
+    from rag.storage.chats import Absence, Chats, KeptTurn
+    from rag.storage.ledger import Ledger
     from rag.types.answers import Evidence, Passage
 
 app = typer.Typer(
@@ -76,7 +76,7 @@ def export(
 @app.command()
 def delete(ctx: typer.Context, chat: ChatId) -> None:
     """Delete a chat with everything it kept; this cannot be undone."""
-    from rag.store.chats import Chats
+    from rag.storage.chats import Chats
 
     context: Context = ctx.obj
     with _opened(context) as chats:
@@ -89,7 +89,7 @@ def delete(ctx: typer.Context, chat: ChatId) -> None:
 @contextmanager
 def writing(context: Context) -> Iterator[Ledger]:
     """Open the ledger to keep something in it. Chats may be added while the app is open."""
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
 
     ledger = Ledger(context.settings.data / "library.db")
     try:
@@ -101,7 +101,7 @@ def writing(context: Context) -> Iterator[Ledger]:
 @contextmanager
 def _opened(context: Context) -> Iterator[Chats]:
     from rag.factory import Factory
-    from rag.store.chats import Chats
+    from rag.storage.chats import Chats
 
     ledger = Factory(context.settings).ledger(read_only=True)
     try:

@@ -13,7 +13,7 @@ from rag.errors import ConfigError
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
     from rag.types.answers import Answer, Message
 
 NEW = "new"
@@ -26,7 +26,7 @@ def history_of(ledger: Ledger, chat: str) -> list[Message]:
         ConfigError: ``chat`` is no number and not ``new``.
         UnknownChat: there is no such chat.
     """
-    from rag.store.chats import Chats
+    from rag.storage.chats import Chats
     from rag.types.answers import Message
 
     number = _number(chat)
@@ -43,7 +43,7 @@ def history_of(ledger: Ledger, chat: str) -> list[Message]:
 
 def keep_answer(context: Context, chat: str, answer: Answer, documents: Collection[str]) -> None:
     """Add the answer to the chat, and say which one it is."""
-    from rag.store.chats import Chats
+    from rag.storage.chats import Chats
 
     with writing(context) as ledger:
         number = Chats(ledger).add(_number(chat), answer, documents=documents)
@@ -56,7 +56,7 @@ def chats_quoting(context: Context, path: str) -> list[int]:
     from rag.errors import UnknownDocument
     from rag.factory import Factory
     from rag.indexing.forgetting import find_document
-    from rag.store.chats import Chats
+    from rag.storage.chats import Chats
 
     ledger = Factory(context.settings).ledger(read_only=True)
     try:

@@ -17,7 +17,7 @@ from rag.text.sizes import file_size, memory_size
 
 if TYPE_CHECKING:
     from rag.factory import Factory
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
 
 _PACKAGES = (
     "torch", "transformers", "bitsandbytes", "sentence-transformers", "chromadb", "gradio",
@@ -167,7 +167,7 @@ def _server(context: Context) -> Iterator[Finding]:
 
 def _library(context: Context) -> Iterator[Finding]:
     from rag.factory import Factory
-    from rag.store.status import broken_invariants
+    from rag.storage.status import broken_invariants
 
     folder = context.settings.knowledge
     if not folder.is_dir():
@@ -201,7 +201,7 @@ def _library(context: Context) -> Iterator[Finding]:
 
 
 def _index(context: Context, ledger: Ledger) -> Iterator[Finding]:
-    from rag.store.keeper import collection_name, is_clean
+    from rag.storage.vectors.manager import collection_name, is_clean
 
     space = ledger.active_space()
     chroma = context.settings.data / "chroma"

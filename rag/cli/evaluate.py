@@ -15,7 +15,7 @@ from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.evaluation.measure import Measured, Options
-    from rag.store.evaluations import EvaluationRow
+    from rag.storage.evaluations import EvaluationRow
 
 Folder = Annotated[
     Path | None, typer.Argument(help="a folder with PDFs and questions/*.jsonl, or a BEIR folder")

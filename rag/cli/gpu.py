@@ -127,7 +127,7 @@ def _report(context: Context, folder: Path, seconds: float, *, as_json: bool) ->
 def _measured(context: Context, folder: Path, seconds: float) -> dict[str, Any]:
     """Watch for a while; the app, which has the last hour, is not open."""
     from rag.factory import Factory
-    from rag.store.chats import Chats
+    from rag.storage.chats import Chats
     from rag.watch import MachineWatch
 
     factory = Factory(context.settings)

@@ -17,7 +17,7 @@ from rag.text.messages import Text
 if TYPE_CHECKING:
     from rag.factory import Factory
     from rag.library import Library
-    from rag.store.jobs import JobKind
+    from rag.storage.jobs import JobKind
     from rag.types.progress import Progress
 
 _POLL_S = 0.2
@@ -31,7 +31,7 @@ def owned(context: Context, kind: JobKind, argument: dict[str, Any], work: Work)
         RagError: what the work raised, here or there.
     """
     from rag.factory import Factory
-    from rag.store.owner import Owner
+    from rag.storage.lock import Owner
 
     with progress_bar(context) as report:
         try:
@@ -53,7 +53,7 @@ def _do(
     context: Context, factory: Factory, work: Work, report: Callable[[Progress], None]
 ) -> dict[str, Any]:
     from rag import wiring
-    from rag.store.live_index import LiveIndex
+    from rag.storage.vectors.manager import LiveIndex
 
     ledger = factory.ledger()
     index = LiveIndex(
@@ -74,8 +74,8 @@ def _ask_owner(
     report: Callable[[Progress], None],
 ) -> dict[str, Any] | None:
     """File a job for the open app and wait for it; ``None`` if nobody does it."""
-    from rag.store.jobs import Jobs
-    from rag.store.ledger import Ledger
+    from rag.storage.jobs import Jobs
+    from rag.storage.ledger import Ledger
 
     ledger = Ledger(context.settings.data / "library.db")
     try:

@@ -1,6 +1,6 @@
 """The library as commands read it: never written, so they work while the app is open.
 
-Only the tables of an older version are brought up to date first (``rag.store.schema.upgrade``).
+Only the tables of an older version are brought up to date first (``rag.storage.database.upgrade``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rag.factory import Factory
     from rag.pipeline import RagPipeline
     from rag.protocols import TextGenerator, VectorIndex
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
     from rag.types.answers import AskMode, Event, Message
     from rag.types.documents import Space
     from rag.whole.asker import Asker
@@ -93,7 +93,7 @@ class OpenLibrary:
         )
 
     def _index(self, space: Space) -> VectorIndex:
-        from rag.store.keeper import exact_index
+        from rag.storage.vectors.manager import exact_index
 
         return exact_index(self.ledger, space)
 
@@ -138,7 +138,7 @@ def only(ledger: Ledger, document: str | None) -> list[str] | None:
     Raises:
         UnknownDocument: there is none.
     """
-    from rag.store.whereabouts import files_named
+    from rag.storage.documents import files_named
 
     if document is None:
         return None

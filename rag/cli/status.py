@@ -13,7 +13,7 @@ from rag.text.reasons import reason_text
 
 if TYPE_CHECKING:
     from rag.factory import Factory
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
     from rag.types.documents import DocumentStatus
     from rag.types.index_version import Stale
 
@@ -30,7 +30,7 @@ def status(
     from rag.factory import Factory
     from rag.indexing.report import count_gaps
     from rag.indexing.staleness import find_stale
-    from rag.store.status import document_statuses
+    from rag.storage.status import document_statuses
 
     factory = Factory(context.settings)
     ledger = factory.ledger(read_only=True)
@@ -54,7 +54,7 @@ def _status_json(
 ) -> dict[str, Any]:
     from rag import wiring
     from rag.indexing.staleness import find_stale
-    from rag.store.ocr_pages import waiting_pages
+    from rag.storage.ocr_pages import waiting_pages
     from rag.types.documents import PAGE_STATES
 
     stale = find_stale(ledger, wiring.fingerprint(factory))
@@ -118,7 +118,7 @@ def _total_s(stale: Stale) -> float | None:
 
 
 def _print_waiting(context: Context, ledger: Ledger) -> None:
-    from rag.store.ocr_pages import seconds_for, waiting_pages
+    from rag.storage.ocr_pages import seconds_for, waiting_pages
 
     count = sum(len(pages) for pages in waiting_pages(ledger).values())
     if not count:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rag.evaluation.retrieval import Searching
     from rag.factory import Factory
     from rag.indexing.work import SpaceEngines
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
 
 Report = Callable[[Progress], None]
 
@@ -57,7 +57,7 @@ def searching(library: MeasuredLibrary) -> Searching:
     """Return what searches a library with exact vector search, so that no index adds errors."""
     from rag import wiring
     from rag.evaluation.retrieval import Searching
-    from rag.store.keeper import exact_index
+    from rag.storage.vectors.manager import exact_index
 
     factory, ledger, engines = library.factory, library.ledger, library.engines
     retriever = wiring.retriever(factory, ledger, engines, exact_index(ledger, engines.space))
@@ -72,7 +72,7 @@ def opened(settings: Settings, source: Path, *, report: Report) -> Iterator[tupl
         LibraryBusy: somebody does.
     """
     from rag.factory import Factory
-    from rag.store.owner import Owner
+    from rag.storage.lock import Owner
 
     settings = settings.model_copy(update={"knowledge": folder_for(source)})
     owner = Owner(settings.data)

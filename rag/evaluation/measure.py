@@ -27,8 +27,8 @@ from rag.text.messages import Text
 if TYPE_CHECKING:
     from rag.config import Settings
     from rag.protocols import TextGenerator
-    from rag.store.evaluations import EvaluationRow
-    from rag.store.ledger import Ledger
+    from rag.storage.evaluations import EvaluationRow
+    from rag.storage.ledger import Ledger
     from rag.types.answers import Answer
 
 
@@ -121,8 +121,8 @@ def measure(
 
 def list_runs(settings: Settings, options: Options) -> list[EvaluationRow]:
     """Return the runs over a source, the latest first."""
-    from rag.store.evaluations import list_evaluations
-    from rag.store.ledger import Ledger
+    from rag.storage.evaluations import list_evaluations
+    from rag.storage.ledger import Ledger
 
     folder = settings.knowledge if options.own else library.folder_for(options.source)
     file = settings.model_copy(update={"knowledge": folder}).data / "library.db"
@@ -230,7 +230,7 @@ def _without_what_is_taken_out(
     whole: MeasuredLibrary, sets: Sequence[QuestionSet], documents: Mapping[str, str]
 ) -> Iterator[MeasuredLibrary]:
     """Give a copy of the library without what questions say is taken out; itself if nothing."""
-    from rag.store.reduced import Part, reduced
+    from rag.storage.reduced_copy import Part, reduced
 
     parts = [
         Part(documents[q.documents[0]], q.pages if q.taken_out == "pages" else None)
@@ -272,7 +272,7 @@ def _answers(
 
 def _asker(asked: MeasuredLibrary, generator: TextGenerator, *, single: bool) -> Ask:
     from rag import wiring
-    from rag.store.keeper import exact_index
+    from rag.storage.vectors.manager import exact_index
     from rag.types.answers import Finished
 
     documents = asked.documents()
@@ -388,7 +388,7 @@ def _finished(
 
 def _keep(measured: MeasuredLibrary, run: Run) -> int:
     """Write the run, also into a library that another process owns and this one only reads."""
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
 
     ledger = Ledger(measured.ledger.path)
     try:

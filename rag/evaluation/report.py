@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rag.evaluation.answers import AnswerFigures
     from rag.evaluation.measure import Measured
     from rag.evaluation.runs import Change, Comparison, Run
-    from rag.store.evaluations import EvaluationRow
+    from rag.storage.evaluations import EvaluationRow
 
 Line = tuple[str, str | None]
 """Words and their colour."""

@@ -18,7 +18,7 @@ from rag.indexing.incoming import document_row
 from rag.indexing.indexer import Indexer
 from rag.indexing.questions import Question
 from rag.indexing.work import Pending, StageTimes
-from rag.store.rows import FileRow
+from rag.storage.rows import FileRow
 from rag.types.answers import Passage
 from rag.types.documents import Document, Page
 from rag.types.progress import Progress
@@ -26,7 +26,7 @@ from rag.types.progress import Progress
 if TYPE_CHECKING:
     from rag.indexing.work import SpaceEngines
     from rag.protocols import Retriever
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
 
 Mode = Literal["shared", "single"]
 Search = Callable[[str, int, "Collection[str] | None"], Sequence[Passage]]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rag.errors import ConfigError
 from rag.evaluation.figures import Difference, Outcome, differences
 from rag.indexing.questions import Question, question_of
-from rag.store.evaluations import (
+from rag.storage.evaluations import (
     EvaluationRow,
     evaluation_body,
     evaluation_questions,
@@ -22,7 +22,7 @@ from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.evaluation.library import MeasuredLibrary
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rag.pipeline import RagPipeline
     from rag.protocols import TextGenerator
     from rag.retrieve.trace import PassageTrace, SearchTrace, Tracer
-    from rag.store.whereabouts import Whereabouts
+    from rag.storage.documents import Whereabouts
 
 _HINTED = 5  # words of the passage that a question may take up
 

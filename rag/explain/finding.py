@@ -17,8 +17,8 @@ from rag.retrieve.quotation import Quotation, bare
 if TYPE_CHECKING:
     from rag.protocols import LexicalIndex
     from rag.retrieve.quotation import Match
-    from rag.store.passages import LedgerPassages
-    from rag.store.whereabouts import PageText, Whereabouts
+    from rag.storage.documents import PageText, Whereabouts
+    from rag.storage.passages import LedgerPassages
 
 logger = logging.getLogger(__name__)
 _LIKELY = 60  # passages whose pages are looked at closely

@@ -16,8 +16,8 @@ from rag.types.documents import NOTHING_TO_READ
 if TYPE_CHECKING:
     from rag.explain.finding import Finder, Sighting
     from rag.explain.values import Place
-    from rag.store.rows import FileRow
-    from rag.store.whereabouts import UnreadPage, Whereabouts
+    from rag.storage.documents import UnreadPage, Whereabouts
+    from rag.storage.rows import FileRow
 
 _MOSTLY = 0.5  # of the letters: then the page's text has the words, in another order
 _FIRST_PAGES = 50  # of a file that was not read yet

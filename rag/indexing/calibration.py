@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rag.protocols import Cancelled, PassageStore
     from rag.retrieve.fusion import Found
     from rag.retrieve.retriever import HybridRetriever
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
     from rag.types.documents import Space
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def when_due(
     space = ledger.active_space()
     if space is None or cancelled() or not is_due(ledger, space):
         return
-    from rag.store.passages import LedgerPassages
+    from rag.storage.passages import LedgerPassages
 
     store = LedgerPassages(ledger, space)
     try:

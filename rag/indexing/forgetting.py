@@ -16,8 +16,8 @@ from rag.text.messages import Text
 from rag.types.documents import FORGOTTEN
 
 if TYPE_CHECKING:
-    from rag.store.ledger import Ledger
-    from rag.store.rows import FileRow
+    from rag.storage.ledger import Ledger
+    from rag.storage.rows import FileRow
 
 _SHOWN = 3  # paths named when a name is not enough
 

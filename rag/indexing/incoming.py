@@ -12,7 +12,7 @@ from rag.errors import ConfigError, UnreadableDocument
 from rag.indexing.work import Pending
 from rag.ingest.plan import GROWING, Plan
 from rag.ingestion.scan import FoundFile, look_again
-from rag.store.rows import DocumentRow, FileRow
+from rag.storage.rows import DocumentRow, FileRow
 from rag.text.language import detect_language
 from rag.text.messages import Text
 from rag.types.documents import FORGOTTEN, NOTHING_TO_READ, SEARCHABLE, Document, DocumentState
@@ -22,7 +22,7 @@ from rag.types.progress import Progress
 if TYPE_CHECKING:
     from rag.ingestion.workers.pool import Reading
     from rag.protocols import Cancelled
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
 
 Report = Callable[[Progress], None]
 _STAYS = {None, "unreadable", "path_too_long"}

@@ -17,13 +17,13 @@ import numpy as np
 from rag.indexing.line import Group, Line
 from rag.indexing.work import INDEX_FAILED, Cut, Pending, SpaceEngines, StageTimes, failed
 from rag.retrieve.passage_text import embedding_text, lexical_text, text_digest
-from rag.store.rows import IndexedChunks
+from rag.storage.rows import IndexedChunks
 from rag.system.free_memory import give_back
 from rag.text.parse_errors import TEXT_ERRORS
 
 if TYPE_CHECKING:
     from rag.protocols import Analyser, Embedder, VectorIndex, Vectors
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
     from rag.types.documents import Chunk
 
 logger = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from rag.text.parse_errors import attempt
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
     from rag.types.documents import Document, Page
 
 _HIDDEN = 4  # every fourth question is asked without its document

@@ -10,14 +10,14 @@ import numpy as np
 from rag.errors import StoreError
 from rag.indexing.indexer import indexed_terms, text_to_embed
 from rag.retrieve.passage_text import text_digest
-from rag.store.keeper import exact_index
-from rag.store.passages import LedgerPassages
-from rag.store.status import broken_invariants
+from rag.storage.passages import LedgerPassages
+from rag.storage.status import broken_invariants
+from rag.storage.vectors.manager import exact_index
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.indexing.work import SpaceEngines
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
     from rag.types.documents import Space
 
 SAMPLE = 24  # passages embedded again to see that they find themselves

@@ -24,7 +24,7 @@ from rag.indexing.space_writer import Run, SpaceWriter
 from rag.indexing.work import Pending
 from rag.ingestion.scan import real_path
 from rag.protocols import Cancelled
-from rag.store.ocr_pages import (
+from rag.storage.ocr_pages import (
     outdated_pages,
     passage_count,
     recognised_pages,
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rag.ingestion.workers.pool import Recognising, WorkerPool
-    from rag.store.ledger import Ledger
-    from rag.store.rows import FileRow
+    from rag.storage.ledger import Ledger
+    from rag.storage.rows import FileRow
     from rag.types.recognised_text import RecognisedPage
 
 SLICE = 32

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rag.ingest.plan import Plan
-    from rag.store.ledger import Ledger
-    from rag.store.rows import DocumentRow
+    from rag.storage.ledger import Ledger
+    from rag.storage.rows import DocumentRow
 
 KINDS = ("added", "updated", "moved", "removed", "unchanged", "duplicate")
 

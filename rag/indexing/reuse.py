@@ -10,11 +10,11 @@ import numpy as np
 
 from rag.indexing.work import SPEED
 from rag.retrieve.passage_text import text_digest
-from rag.store.passages import known_vectors
+from rag.storage.passages import known_vectors
 
 if TYPE_CHECKING:
     from rag.protocols import Embedder, Vector, Vectors
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
 
 _ENOUGH_S = 1.0  # a shorter run says little about the speed of the machine
 

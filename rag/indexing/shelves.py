@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from rag.ingestion.ocr.page_text import plausible
-from rag.store import ocr_pages
+from rag.storage import ocr_pages
 from rag.types.documents import Page
 from rag.types.index_version import ocr_name
 
 if TYPE_CHECKING:
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
     from rag.types.recognised_text import RecognisedPage
 
 LEAST_SHARE = 0.5

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from rag.protocols import VectorIndex, Vectors
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
     from rag.types.documents import Space
 
 OpenIndex = Callable[[], "VectorIndex"]
@@ -128,7 +128,7 @@ class SpaceWriter:
 def compare_new(ledger: Ledger) -> None:
     """Note what the documents that came in are like."""
     if ledger.unsketched():
-        from rag.store.likeness import refresh  # numpy takes longer than an unchanged sync
+        from rag.storage.near_duplicates import refresh  # numpy takes longer than an unchanged sync
 
         refresh(ledger)
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rag.indexing.work import SPEED
-from rag.store.ocr_pages import outdated_pages, seconds_for
+from rag.storage.ocr_pages import outdated_pages, seconds_for
 from rag.types.index_version import Fingerprint, Stale
 
 if TYPE_CHECKING:
     from rag.indexing.report import SyncReport
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
     from rag.types.documents import Space
 
 READ_SPEED = "speed read"

@@ -14,8 +14,8 @@ from rag.text.messages import Text
 if TYPE_CHECKING:
     from rag.ingestion.scan import FoundFile
     from rag.ingestion.workers.pool import WorkerPool
-    from rag.store.ledger import Ledger
-    from rag.store.rows import FileRow
+    from rag.storage.ledger import Ledger
+    from rag.storage.rows import FileRow
 
 
 class Unlock(Protocol):

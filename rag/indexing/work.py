@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rag.protocols import Analyser, Chunker, Embedder
-    from rag.store.rows import DocumentRow
+    from rag.storage.rows import DocumentRow
     from rag.types.documents import Chunk, Document, Space
 
 INDEX_FAILED = "index_failed"

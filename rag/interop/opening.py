@@ -15,12 +15,12 @@ from rag.config import Settings, load_settings, setting_keys
 from rag.factory import Factory
 from rag.interop.chat_model import RagChatModel
 from rag.interop.retriever import RagRetriever
-from rag.store.keeper import exact_index
+from rag.storage.vectors.manager import exact_index
 from rag.system.environment import renaming_note
 
 if TYPE_CHECKING:
     from rag.protocols import TextGenerator
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
     from rag.types.answers import SearchResult
 
 

@@ -29,7 +29,7 @@ from rag.generate.prompt import build_messages
 from rag.generation.transformers.engine import TransformersGenerator
 from rag.generation.transformers.loading import load_model
 from rag.generation.transformers.weights import Quantization
-from rag.store.keeper import exact_index
+from rag.storage.vectors.manager import exact_index
 from rag.text.language import detect_language
 from rag.text.messages import Text
 from rag.types.answers import Message, Passage

@@ -28,7 +28,7 @@ from rag.generate.llamacpp_engine import LlamaCppGenerator
 from rag.generate.prompt import build_messages
 from rag.generate.templates import plain_turns
 from rag.pipeline import RagPipeline
-from rag.store.keeper import exact_index
+from rag.storage.vectors.manager import exact_index
 from rag.text.language import detect_language
 from rag.text.messages import Text
 from rag.types.answers import Answer, Delta, Draft, Finished, Message

@@ -30,7 +30,7 @@ def index(folder: Path, *, embedder: str) -> dict[str, Any]:
     The embedder is loaded before the clock runs.
     """
     # imported by the plain reference before its clock runs, so here as well
-    import rag.store.chroma_index  # noqa: F401
+    import rag.storage.vectors.chroma  # noqa: F401
 
     settings = Settings(
         knowledge=folder,
@@ -65,8 +65,8 @@ def index(folder: Path, *, embedder: str) -> dict[str, Any]:
 def _sync(settings: Settings, factory: Factory) -> SyncReport:
     """Do what ``rag sync`` does, from taking the library to letting it go."""
     from rag import wiring
-    from rag.store.live_index import LiveIndex
-    from rag.store.owner import Owner
+    from rag.storage.lock import Owner
+    from rag.storage.vectors.manager import LiveIndex
 
     owner = Owner(settings.data)
     ledger = factory.ledger()

@@ -28,11 +28,11 @@ from rag import wiring
 from rag.config import Settings, load_settings
 from rag.evaluation.sets import load_sets
 from rag.factory import Factory
-from rag.store.chroma_index import BATCH, ChromaIndex
-from rag.store.keeper import exact_index
-from rag.store.ledger import Ledger
-from rag.store.passages import LedgerPassages
-from rag.store.rows import DocumentRow, FileRow, IndexedChunks
+from rag.storage.ledger import Ledger
+from rag.storage.passages import LedgerPassages
+from rag.storage.rows import DocumentRow, FileRow, IndexedChunks
+from rag.storage.vectors.chroma import BATCH, ChromaIndex
+from rag.storage.vectors.manager import exact_index
 from rag.types.documents import Chunk, Document, Page, Space
 from tests.bench.child import folder_argument
 from tests.bench.corpus import eval_sets

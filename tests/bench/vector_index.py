@@ -25,9 +25,9 @@ from rag import wiring
 from rag.config import Settings, load_settings
 from rag.evaluation.sets import load_sets
 from rag.factory import Factory
-from rag.store.chroma_index import BATCH, HNSW
-from rag.store.numpy_index import nearest
-from rag.store.passages import LedgerPassages
+from rag.storage.passages import LedgerPassages
+from rag.storage.vectors.chroma import BATCH, HNSW
+from rag.storage.vectors.exact import nearest
 from tests.bench import machine
 from tests.bench.child import folder_argument
 from tests.bench.corpus import eval_sets

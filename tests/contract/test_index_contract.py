@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from rag.protocols import VectorIndex
-from rag.store.chroma_index import ChromaIndex
-from rag.store.numpy_index import NumpyIndex
+from rag.storage.vectors.chroma import ChromaIndex
+from rag.storage.vectors.exact import NumpyIndex
 
 if TYPE_CHECKING:
     from rag.protocols import Vectors

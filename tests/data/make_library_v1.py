@@ -17,8 +17,8 @@ from pathlib import Path
 
 from rag import wiring
 from rag.factory import Factory
-from rag.store.chats import Chats
-from rag.store.live_index import LiveIndex
+from rag.storage.chats import Chats
+from rag.storage.vectors.manager import LiveIndex
 from rag.types.answers import Finished
 from tests.factories import settings
 from tests.pdfs import write_pdf

@@ -30,7 +30,7 @@ from rag.generate.refusal import is_refusal
 from rag.indexing.questions import Question
 from rag.protocols import never
 from rag.retrieve.question import content_terms
-from rag.store.keeper import exact_index
+from rag.storage.vectors.manager import exact_index
 from rag.text.sentences import split_prose
 from rag.types.answers import Passage
 from tests.eval.measure_retrieval import PAGE_SETS, eval_folder
@@ -120,7 +120,7 @@ def main() -> None:
     )
     space = ledger.active_space()
     assert space is not None, "the folder is synced"
-    from rag.store.shelf import LedgerShelf
+    from rag.storage.documents import LedgerShelf
 
     shelf = LedgerShelf(ledger, space)
     ids = {Path(p).name: row.document_id for p, row in ledger.files().items() if row.document_id}

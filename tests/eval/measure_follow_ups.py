@@ -28,7 +28,7 @@ from rag import wiring
 from rag.config import load_settings
 from rag.factory import Factory
 from rag.protocols import never
-from rag.store.keeper import exact_index
+from rag.storage.vectors.manager import exact_index
 from rag.text.messages import Text
 from rag.types.answers import Message, Passage
 

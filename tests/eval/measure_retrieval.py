@@ -25,13 +25,13 @@ from rag.evaluation.retrieval import Mode, measure_pages
 from rag.evaluation.scoring import hit_at
 from rag.evaluation.sets import load_sets
 from rag.factory import Factory
-from rag.store.keeper import exact_index
-from rag.store.passages import LedgerPassages
+from rag.storage.passages import LedgerPassages
+from rag.storage.vectors.manager import exact_index
 from rag.types.answers import Passage
 
 if TYPE_CHECKING:
     from rag.protocols import Analyser, Embedder, LexicalIndex, Retriever, Vector, Vectors
-    from rag.store.numpy_index import NumpyIndex
+    from rag.storage.vectors.exact import NumpyIndex
 
 Leg = Literal["lexical", "dense", "fused"]
 PAGE_SETS = ("seed_zh", "financebench", "mmlongbench", "ohr_finance", "ohr_law", "zh_pdf_cmrc")

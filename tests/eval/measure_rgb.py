@@ -38,7 +38,7 @@ from rag.generate.prompt import build_messages
 from rag.generate.refusal import is_refusal
 from rag.generate.spans import Terms
 from rag.protocols import Retriever, TextGenerator, never
-from rag.store.keeper import exact_index
+from rag.storage.vectors.manager import exact_index
 from rag.types.answers import Passage
 from rag.types.documents import Chunk
 from tests.eval.measure_retrieval import eval_folder

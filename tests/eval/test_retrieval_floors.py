@@ -54,7 +54,7 @@ def _sync(folder: Path, models_folder: Path) -> None:
     from rag import wiring
     from rag.config import load_settings
     from rag.factory import Factory
-    from rag.store.live_index import LiveIndex
+    from rag.storage.vectors.manager import LiveIndex
 
     settings = load_settings(
         None,

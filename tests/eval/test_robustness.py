@@ -14,8 +14,8 @@ from rag.errors import UnreadableDocument
 from rag.factory import Factory
 from rag.ingestion.workers.pool import WorkerPool
 from rag.ingestion.workers.watchdog import Limits
-from rag.store.live_index import LiveIndex
-from rag.store.status import broken_invariants, document_statuses
+from rag.storage.status import broken_invariants, document_statuses
+from rag.storage.vectors.manager import LiveIndex
 from rag.text.reasons import REASONS
 from rag.types.documents import PAGE_STATES, SEARCHABLE
 from tests.factories import settings

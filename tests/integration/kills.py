@@ -12,11 +12,11 @@ from rag import wiring
 from rag.config import Settings
 from rag.factory import Factory
 from rag.library import Library
-from rag.store.ledger import Ledger
-from rag.store.live_index import LiveIndex
-from rag.store.owner import Owner
-from rag.store.schema import fts_table
-from rag.store.status import broken_invariants
+from rag.storage.database import fts_table
+from rag.storage.ledger import Ledger
+from rag.storage.lock import Owner
+from rag.storage.status import broken_invariants
+from rag.storage.vectors.manager import LiveIndex
 from rag.types.progress import Progress
 from tests.pdfs import lines, write_pdf
 

@@ -16,7 +16,7 @@ from rag.indexing.questions import questions_apart
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieve.calibration import Calibration
 from rag.retrieve.retriever import HybridRetriever
-from rag.store.keeper import exact_index
+from rag.storage.vectors.manager import exact_index
 from rag.text.messages import Text
 from rag.types.documents import Space
 from rag.types.progress import Progress

@@ -16,7 +16,7 @@ from rag.locator import Locator
 from rag.pipeline import NOTHING_LEFT, RagPipeline
 from rag.protocols import Cancelled, PageViewer, never
 from rag.retrieval.embedding.hashing import HashingEmbedder
-from rag.store.passages import LedgerPassages
+from rag.storage.passages import LedgerPassages
 from rag.types.answers import UNSURE, Checked, Delta, Event, Finished, Notice, Retrieved
 from rag.types.documents import Box
 from tests.fake_reader import locator_over

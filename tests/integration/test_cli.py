@@ -15,9 +15,9 @@ import pytest
 
 from rag.indexing.calibration import keep
 from rag.retrieve.calibration import Calibration
-from rag.store.jobs import Jobs
-from rag.store.ledger import Ledger
-from rag.store.owner import Owner
+from rag.storage.jobs import Jobs
+from rag.storage.ledger import Ledger
+from rag.storage.lock import Owner
 from tests.pdfs import write_pdf
 
 ROOT = Path(__file__).parent.parent.parent

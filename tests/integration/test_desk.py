@@ -21,8 +21,8 @@ from rag.generate.echo import EchoGenerator
 from rag.ingestion.workers.pool import WorkerPool
 from rag.ingestion.workers.watchdog import Limits
 from rag.retrieval.embedding.hashing import HashingEmbedder
-from rag.store.jobs import Jobs
-from rag.store.ledger import Ledger
+from rag.storage.jobs import Jobs
+from rag.storage.ledger import Ledger
 from rag.types.answers import Delta, Draft, Finished, Message, Retrieved
 from tests.factories import settings
 from tests.fake_recognisers import OBEDIENT

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from rag.errors import StoreError
-from rag.store.ledger import Ledger
-from rag.store.owner import Owner
-from rag.store.status import broken_invariants
+from rag.storage.ledger import Ledger
+from rag.storage.lock import Owner
+from rag.storage.status import broken_invariants
 from tests.integration.kills import contents
 from tests.integration.test_cli import Shell
 from tests.integration.test_folder import ordinary_user

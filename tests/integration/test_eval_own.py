@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rag.store.ledger import Ledger
-from rag.store.owner import Owner
+from rag.storage.ledger import Ledger
+from rag.storage.lock import Owner
 from tests.inside import Inside
 from tests.pdfs import write_pdf
 

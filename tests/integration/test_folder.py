@@ -16,8 +16,8 @@ from rag import wiring
 from rag.factory import Factory
 from rag.ingestion.scan import real_path, scan
 from rag.library import Library
-from rag.store.ledger import Ledger
-from rag.store.status import broken_invariants, document_statuses
+from rag.storage.ledger import Ledger
+from rag.storage.status import broken_invariants, document_statuses
 from tests.factories import settings
 from tests.pdfs import lines, write_pdf
 

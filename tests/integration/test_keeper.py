@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag.store.keeper import collection_name, exact_index, is_clean, mark
-from rag.store.ledger import Ledger
-from rag.store.live_index import LiveIndex
-from rag.store.numpy_index import NumpyIndex
-from rag.store.probe import is_sound
-from rag.store.rows import DocumentRow, FileRow, IndexedChunks
+from rag.storage.ledger import Ledger
+from rag.storage.rows import DocumentRow, FileRow, IndexedChunks
+from rag.storage.vectors.exact import NumpyIndex
+from rag.storage.vectors.manager import LiveIndex, collection_name, exact_index, is_clean, mark
+from rag.storage.vectors.probe import is_sound
 from rag.types.documents import Space
 from tests.factories import chunk, document
 
@@ -144,7 +143,7 @@ def test_questions_are_answered_while_chroma_is_opened(
         assert go_on.wait(20)
         return NumpyIndex(dim=DIM)
 
-    monkeypatch.setattr("rag.store.keeper.open_chroma", slowly)
+    monkeypatch.setattr("rag.storage.vectors.manager.open_chroma", slowly)
     writer = threading.Thread(target=live.for_writing)
     writer.start()
     assert begun.wait(20)
@@ -170,7 +169,7 @@ def test_an_index_that_fails_gives_way_to_the_exact_one(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str
 ) -> None:
     space, rows = fill(ledger)
-    monkeypatch.setattr("rag.store.keeper.open_chroma", lambda *_: Failing(dim=DIM))
+    monkeypatch.setattr("rag.storage.vectors.manager.open_chroma", lambda *_: Failing(dim=DIM))
     live = opened(ledger, tmp_path / "chroma")
     index = live.for_writing()
     if act == "put":
@@ -212,7 +211,7 @@ def test_a_question_during_a_rebuild_ends_with_its_own_space_and_chroma_goes_on(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
     folder = tmp_path / "chroma"
-    monkeypatch.setattr("rag.store.keeper.open_chroma", lambda *_: Closing(dim=DIM))
+    monkeypatch.setattr("rag.storage.vectors.manager.open_chroma", lambda *_: Closing(dim=DIM))
     old, rows = fill(ledger)
     live = opened(ledger, folder)
     live.for_writing()
@@ -236,7 +235,7 @@ def test_a_question_during_a_rebuild_ends_with_its_own_space_and_chroma_goes_on(
 def test_what_an_index_misses_that_was_opened_anew_meanwhile_goes_to_the_new_one(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rag.store.keeper.open_chroma", lambda *_: Closing(dim=DIM))
+    monkeypatch.setattr("rag.storage.vectors.manager.open_chroma", lambda *_: Closing(dim=DIM))
     space, rows = fill(ledger)
     live = opened(ledger, tmp_path / "chroma")
     held = live.for_writing()

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from rag.store.keeper import exact_index, open_chroma
-from rag.store.ledger import Ledger
-from rag.store.status import broken_invariants
+from rag.storage.ledger import Ledger
+from rag.storage.status import broken_invariants
+from rag.storage.vectors.manager import exact_index, open_chroma
 from tests.eval.measure_ocr import scan
 from tests.integration.kills import contents, make_folder
 from tests.pdfs import lines, write_pdf

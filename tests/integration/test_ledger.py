@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from rag.errors import LibraryTooNew, StoreError
-from rag.store.ledger import Ledger
-from rag.store.schema import MIGRATIONS, connect, migrate
+from rag.storage.database import MIGRATIONS, connect, migrate
+from rag.storage.ledger import Ledger
 from tests.integration.test_folder import ordinary_user
 
 resource = pytest.importorskip("resource")

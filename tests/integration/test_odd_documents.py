@@ -15,9 +15,9 @@ from rag.cli import app
 from rag.factory import Factory
 from rag.library import Library
 from rag.retrieve.analyser import BilingualAnalyser
-from rag.store.live_index import LiveIndex
-from rag.store.passages import LedgerPassages
-from rag.store.status import broken_invariants, document_statuses
+from rag.storage.passages import LedgerPassages
+from rag.storage.status import broken_invariants, document_statuses
+from rag.storage.vectors.manager import LiveIndex
 from rag.text.reasons import reason_text
 from tests.factories import settings
 from tests.pdfs import write_pdf

@@ -20,7 +20,7 @@ from rag.ladder import CALM, STEPS, Ladder
 from rag.pipeline import RagPipeline
 from rag.protocols import TextGenerator
 from rag.retrieval.embedding.hashing import HashingEmbedder
-from rag.store.passages import LedgerPassages
+from rag.storage.passages import LedgerPassages
 from rag.text.messages import Text
 from rag.types.answers import Delta, Event, Finished, Notice, Retrieved
 from tests.fake_device import (

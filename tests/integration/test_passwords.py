@@ -13,9 +13,9 @@ from rag.errors import ConfigError, UnreadableDocument
 from rag.factory import Factory
 from rag.ingestion.passwords import Passwords
 from rag.library import Library
-from rag.store.live_index import LiveIndex
-from rag.store.passages import LedgerPassages
-from rag.store.status import document_statuses
+from rag.storage.passages import LedgerPassages
+from rag.storage.status import document_statuses
+from rag.storage.vectors.manager import LiveIndex
 from rag.system import secrets as keyring_store
 from tests.factories import settings
 from tests.pdfs import write_pdf

@@ -17,10 +17,10 @@ from rag.ingestion.chunking import RecursiveChunker
 from rag.library import Library
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieve.analyser import BilingualAnalyser
-from rag.store.ledger import Ledger
-from rag.store.live_index import LiveIndex
-from rag.store.passages import LedgerPassages
-from rag.store.status import broken_invariants
+from rag.storage.ledger import Ledger
+from rag.storage.passages import LedgerPassages
+from rag.storage.status import broken_invariants
+from rag.storage.vectors.manager import LiveIndex
 from rag.types.documents import Space
 from rag.types.index_version import Fingerprint
 from tests.factories import settings

@@ -18,10 +18,10 @@ from rag.ingestion.workers.pool import WorkerPool
 from rag.ingestion.workers.watchdog import Limits
 from rag.library import Library
 from rag.locator import Locator
-from rag.store.live_index import LiveIndex
-from rag.store.ocr_pages import recognised_lines, recognised_pages, waiting_pages
-from rag.store.passages import LedgerPassages
-from rag.store.status import broken_invariants, document_statuses
+from rag.storage.ocr_pages import recognised_lines, recognised_pages, waiting_pages
+from rag.storage.passages import LedgerPassages
+from rag.storage.status import broken_invariants, document_statuses
+from rag.storage.vectors.manager import LiveIndex
 from rag.types.documents import Box
 from rag.types.index_version import DPI, OCR_VERSION
 from rag.types.progress import Progress

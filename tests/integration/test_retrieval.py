@@ -200,7 +200,7 @@ def test_how_often_a_word_occurs_is_counted_anew_when_anyone_changes_the_library
 
 
 def test_more_words_than_are_kept_are_counted_all_the_same(library, monkeypatch):
-    monkeypatch.setattr("rag.store.passages._REMEMBERED", 2)
+    monkeypatch.setattr("rag.storage.passages._REMEMBERED", 2)
     store = library.retriever._store
     for terms in (["rtx", "leas"], ["rtx", "rent"], ["rtx", "leas", "rent"], ["rent"]):
         frequency, total = store.document_frequency(terms)

@@ -17,10 +17,10 @@ from rag.factory import Factory
 from rag.indexing.report import SyncReport
 from rag.library import Library
 from rag.protocols import Embedder
-from rag.store.ledger import Ledger
-from rag.store.live_index import LiveIndex
-from rag.store.passages import LedgerPassages
-from rag.store.status import broken_invariants, document_statuses
+from rag.storage.ledger import Ledger
+from rag.storage.passages import LedgerPassages
+from rag.storage.status import broken_invariants, document_statuses
+from rag.storage.vectors.manager import LiveIndex
 from rag.text.messages import Text
 from rag.types.progress import Progress
 from tests.factories import settings

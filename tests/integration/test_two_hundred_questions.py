@@ -18,7 +18,7 @@ from rag.ladder import Ladder
 from rag.pipeline import RagPipeline
 from rag.protocols import TextGenerator
 from rag.retrieval.embedding.hashing import HashingEmbedder
-from rag.store.passages import LedgerPassages
+from rag.storage.passages import LedgerPassages
 from rag.types.answers import Answer, Delta, Finished
 from tests.fake_device import WEIGHTS, CardEmbedder, FakeCard, SmallCacheGenerator
 from tests.fake_reader import locator_over

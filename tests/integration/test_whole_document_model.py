@@ -11,8 +11,8 @@ from rag.asking import AskSettings
 from rag.generate.llamacpp_engine import LlamaCppGenerator
 from rag.pipeline import RagPipeline
 from rag.retrieval.embedding.hashing import HashingEmbedder
-from rag.store.passages import LedgerPassages
-from rag.store.shelf import LedgerShelf
+from rag.storage.documents import LedgerShelf
+from rag.storage.passages import LedgerPassages
 from rag.types.answers import Answer, Finished
 from rag.whole.asker import Asker
 from rag.whole.notes import Parts

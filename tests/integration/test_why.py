@@ -17,7 +17,7 @@ from rag.explain.values import Asked, Step, Why
 from rag.factory import Factory
 from rag.generate.echo import EchoGenerator
 from rag.protocols import TextGenerator
-from rag.store.keeper import exact_index
+from rag.storage.vectors.manager import exact_index
 from rag.text.messages import LANGUAGES
 from tests.factories import settings
 from tests.pdfs import write_pdf

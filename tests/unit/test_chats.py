@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from rag.errors import UnknownChat
-from rag.store.chats import Chats
-from rag.store.ledger import Ledger
+from rag.storage.chats import Chats
+from rag.storage.ledger import Ledger
 from rag.types.answers import Answer, Coverage, Evidence, Ranks, Sentence, Usage
 from rag.types.documents import Box
 from tests.factories import passage

@@ -9,9 +9,9 @@ import pytest
 
 from rag.retrieve.analyser import BilingualAnalyser
 from rag.retrieve.lexical import BM25Index
-from rag.store.ledger import Ledger
-from rag.store.passages import LedgerPassages
-from rag.store.rows import DocumentRow, FileRow, IndexedChunks
+from rag.storage.ledger import Ledger
+from rag.storage.passages import LedgerPassages
+from rag.storage.rows import DocumentRow, FileRow, IndexedChunks
 from rag.types.documents import Chunk, Document, Page
 
 ANALYSER = BilingualAnalyser()

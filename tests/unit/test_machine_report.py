@@ -16,8 +16,8 @@ from rag.cli.gpu import lines
 from rag.errors import ConfigError
 from rag.gpu.readings import MachineReadings
 from rag.gpu.report import build, energy, write
-from rag.store.chats import Chats
-from rag.store.ledger import Ledger
+from rag.storage.chats import Chats
+from rag.storage.ledger import Ledger
 from rag.text.messages import Text
 from rag.types.answers import Answer, Notice, Usage
 from rag.types.hardware import MemoryReading, Sample

@@ -12,8 +12,8 @@ from rag.indexing.facts import facts_of
 from rag.indexing.questions import Question, make_questions
 from rag.indexing.wording import worded
 from rag.retrieval.embedding.hashing import HashingEmbedder
-from rag.store.passages import LedgerPassages
-from rag.store.reduced import Part, reduced
+from rag.storage.passages import LedgerPassages
+from rag.storage.reduced_copy import Part, reduced
 from rag.types.answers import Delta, Message
 from rag.types.documents import Heading
 from tests.libraries import PageLibrary

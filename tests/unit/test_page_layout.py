@@ -15,9 +15,9 @@ from reportlab.pdfgen.canvas import Canvas
 from rag.ingestion.chunking import RecursiveChunker
 from rag.ingestion.pdf.reader import PdfReader
 from rag.ingestion.pdf.render import PdfViewer
-from rag.store.ledger import Ledger
-from rag.store.passages import LedgerPassages
-from rag.store.rows import DocumentRow, FileRow, IndexedChunks
+from rag.storage.ledger import Ledger
+from rag.storage.passages import LedgerPassages
+from rag.storage.rows import DocumentRow, FileRow, IndexedChunks
 from rag.types.documents import Document
 
 Draw = Callable[[Canvas, int], None]

@@ -9,7 +9,7 @@ from rag.evaluation.figures import Outcome
 from rag.evaluation.runs import Run, compare, earlier, keep, load
 from rag.indexing.questions import Question
 from rag.retrieval.embedding.hashing import HashingEmbedder
-from rag.store.evaluations import list_evaluations
+from rag.storage.evaluations import list_evaluations
 from tests.libraries import PageLibrary
 
 

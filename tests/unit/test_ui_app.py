@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from rag.desk import Desk
 from rag.errors import ConfigError, UnknownDocument
-from rag.store.kept import KeptIndex
+from rag.storage.vectors.manager import KeptIndex
 from rag.text.messages import Text
 from rag.types.answers import Finished
 from rag.types.documents import DocumentStatus

@@ -13,7 +13,7 @@ import pytest
 
 from rag.desk_state import DeskState
 from rag.ingestion.uploads import Added
-from rag.store.kept import KeptIndex
+from rag.storage.vectors.manager import KeptIndex
 from rag.text.messages import LANGUAGES, Language, Text
 from rag.types.answers import (
     Answer,

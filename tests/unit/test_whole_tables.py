@@ -15,10 +15,10 @@ from rag.generate.echo import EchoGenerator
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieve.analyser import BilingualAnalyser
 from rag.retrieve.whole_tables import REACH, with_whole_tables
-from rag.store.keeper import exact_index
-from rag.store.ledger import Ledger
-from rag.store.passages import LedgerPassages
-from rag.store.rows import DocumentRow, FileRow, IndexedChunks
+from rag.storage.ledger import Ledger
+from rag.storage.passages import LedgerPassages
+from rag.storage.rows import DocumentRow, FileRow, IndexedChunks
+from rag.storage.vectors.manager import exact_index
 from rag.types.answers import Draft, Passage
 from rag.types.documents import Chunk
 from tests.factories import document

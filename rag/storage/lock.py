@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from rag.errors import LibraryBusy
-from rag.store.failures import store_failure
+from rag.storage.errors import store_failure
 from rag.text.messages import Text
 
 

@@ -1,6 +1,6 @@
 """Opens a Chroma collection in a process of its own, because a torn one can crash it.
 
-``python -m rag.store.probe FOLDER COLLECTION`` prints the number of rows after having read
+``python -m rag.storage.vectors.probe FOLDER COLLECTION`` prints the number of rows after having read
 every id and asked one question; any other ending means that the collection is not sound.
 """
 
@@ -17,7 +17,7 @@ def is_sound(folder: Path, *, collection: str) -> bool:
     """Return whether a child process could open, list and search the collection."""
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "rag.store.probe", str(folder), collection],
+            [sys.executable, "-m", "rag.storage.vectors.probe", str(folder), collection],
             capture_output=True,
             timeout=PROBE_TIMEOUT_S,
             check=False,
@@ -31,7 +31,7 @@ def main() -> None:
     """Probe what the command line names."""
     import numpy as np
 
-    from rag.store.chroma_index import ChromaIndex
+    from rag.storage.vectors.chroma import ChromaIndex
 
     folder, collection = sys.argv[1:3]
     index = ChromaIndex(Path(folder), collection=collection)

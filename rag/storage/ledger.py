@@ -1,7 +1,7 @@
 """The ledger: which files there are, what became of every page, and every passage.
 
 SQLite in WAL mode is the truth. One document is one transaction: a reader sees all of
-it or nothing. Readers may be many; one process writes (see ``rag.store.owner``).
+it or nothing. Readers may be many; one process writes (see ``rag.storage.lock``).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rag.store import rows
-from rag.store.failures import store_failure
-from rag.store.rows import DocumentRow, FileRow, IndexedChunks
-from rag.store.schema import connect, create_fts, drop_fts, migrate, upgrade
+from rag.storage import rows
+from rag.storage.database import connect, create_fts, drop_fts, migrate, upgrade
+from rag.storage.errors import store_failure
+from rag.storage.rows import DocumentRow, FileRow, IndexedChunks
 from rag.types.documents import Document, Heading, Page, Space
 
 

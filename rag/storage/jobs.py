@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
+
 
 JobKind = Literal["sync", "rebuild", "rollback", "forget", "remember", "report"]
 QUICK = ("forget", "remember", "report")

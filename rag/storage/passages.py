@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from rag.store.ocr_pages import recognised_lines
-from rag.store.schema import fts_table
+from rag.storage.database import fts_table
+from rag.storage.ocr_pages import recognised_lines
 from rag.types.answers import Neighbour, Passage
 from rag.types.documents import PAGE_JOIN, Chunk, Space
 
 if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
     from rag.types.recognised_text import Line
+
 
 T = TypeVar("T")
 _REMEMBERED = 20_000  # terms whose frequency is kept

@@ -22,9 +22,10 @@ from rag.text.parse_errors import attempt
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
 
     Sketch = np.ndarray[tuple[int], np.dtype[np.uint64]]
+
 
 SHINGLE = 5  # words or Chinese characters; fewer are shared by unrelated documents as well
 KEPT = 256  # hashes a document; the estimate errs by about 0.03

@@ -1,24 +1,128 @@
-"""The vector index of the active space, for threads that read and one that writes.
-
-The keeper is imported when it is first needed: a sync that changes nothing loads no numpy.
-Reading never waits for Chroma: until it is open, and whenever it fails, the exact index over
-the ledger's vectors answers. Writing opens Chroma, mended if need be, at the first change.
-"""
+"""Keeps the vector index equal to the ledger, for threads that read and one that writes."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import shutil
 import threading
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from rag.storage.passages import LedgerPassages
+from rag.storage.vectors.exact import NumpyIndex
+from rag.types.documents import Space
+from rag.types.index_version import model_name
+
 if TYPE_CHECKING:
     from rag.protocols import Vector, VectorIndex, Vectors
-    from rag.store.ledger import Ledger
-    from rag.types.documents import Space
+    from rag.storage.ledger import Ledger
+
 
 logger = logging.getLogger(__name__)
+_CLEAN = "index_clean"
+
+
+def collection_name(space: Space) -> str:
+    """Return the name of a space's collection."""
+    return f"space-{space.id}"
+
+
+def exact_index(ledger: Ledger, space: Space) -> NumpyIndex:
+    """Return the reference index over the ledger's vectors. For readers, and as a stand-in."""
+    return NumpyIndex.filled(LedgerPassages(ledger, space).all_vectors(), dim=space.dim)
+
+
+def is_clean(ledger: Ledger, space: Space, folder: Path) -> bool:
+    """Return whether the index on disk is as this program closed it, and of this space."""
+    return ledger.meta(_CLEAN) == _stamp(space, folder)
+
+
+def mark(ledger: Ledger, space: Space, folder: Path, *, clean: bool) -> None:
+    """Remember whether the index on disk can be trusted."""
+    ledger.set_meta(_CLEAN, _stamp(space, folder) if clean else None)
+
+
+def _stamp(space: Space, folder: Path) -> str:
+    """Name the space, Chroma's version, and every file with its size and time."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        stat = path.stat()
+        if path.is_file():
+            digest.update(f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}".encode())
+    return f"{space.id} {version('chromadb')} {digest.hexdigest()}"
+
+
+def open_chroma(ledger: Ledger, space: Space, folder: Path) -> VectorIndex:
+    """Open the space's collection, mending or refilling it as needed. Only for the owner."""
+    from rag.storage.vectors.chroma import ChromaIndex, delete_collections
+    from rag.storage.vectors.probe import is_sound
+
+    name = collection_name(space)
+    clean = is_clean(ledger, space, folder)
+    if folder.exists() and not clean and not is_sound(folder, collection=name):
+        aside = folder.with_name(f"{folder.name}.damaged")
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+        logger.warning("the vector index was damaged and is set aside as %s", aside)
+    mark(ledger, space, folder, clean=False)
+    if not clean and folder.exists():
+        delete_collections(folder, keep={collection_name(s) for s in ledger.spaces().values()})
+    index = ChromaIndex(folder, collection=name)
+    _reconcile(index, LedgerPassages(ledger, space))
+    return index
+
+
+def _reconcile(index: VectorIndex, passages: LedgerPassages) -> None:
+    have, want = index.ids(), passages.chunk_ids()
+    if stray := have - want:
+        index.delete(stray)
+    if not (missing := want - have):
+        return
+    logger.info("filling the vector index: %d of %d rows", len(missing), len(want))
+    for ids, rows in passages.all_vectors():
+        chosen = [row for row, chunk_id in enumerate(ids) if chunk_id in missing]
+        if chosen:
+            index.put([ids[row] for row in chosen], rows[chosen])
+
+
+@dataclass(frozen=True, slots=True)
+class KeptIndex:
+    """How it was made, so that a person can tell it from the present one."""
+
+    embedder: str  # the model's name alone
+    tokens: int  # of the longest passage; 0 where its cutter does not say
+    passages: int
+    made_at: float  # seconds since the epoch
+    newer: bool  # made after the one that answers: a rebuild was rolled back
+
+
+def kept_space(ledger: Ledger) -> Space | None:
+    """Return the space to go back to, or forth again."""
+    kept = ledger.meta("previous_space")
+    return ledger.spaces().get(int(kept)) if kept else None
+
+
+def kept_index(ledger: Ledger) -> KeptIndex | None:
+    """Describe the index to go back to; ``None`` where there is none."""
+    space, active = kept_space(ledger), ledger.active_space()
+    if space is None or active is None:
+        return None
+    made_at = ledger.connection.execute(
+        "SELECT created_at FROM spaces WHERE id = ?", (space.id,)
+    ).fetchone()[0]
+    parts = space.chunking.split("/")
+    tokens = int(parts[1]) if len(parts) > 1 and parts[1].isdecimal() else 0
+    return KeptIndex(
+        model_name(space.embedder),
+        tokens,
+        ledger.chunk_count(space),
+        made_at,
+        newer=space.id > active.id,
+    )
 
 
 class LiveIndex:
@@ -37,8 +141,6 @@ class LiveIndex:
 
     def for_reading(self) -> VectorIndex:
         """Return the index that is open, else an exact one. There must be an active space."""
-        from rag.store.keeper import exact_index
-
         space = self._active()
         with self._guard:
             if self._index is None or self._space != space:
@@ -67,7 +169,6 @@ class LiveIndex:
             self._closed = True
             if self._index is None:
                 return
-            from rag.store.keeper import mark
 
             self._index.close()
             if self._writing and self._engine == "chroma" and self._space is not None:
@@ -76,7 +177,6 @@ class LiveIndex:
             self._writing = False
 
     def _opened(self, space: Space) -> VectorIndex:
-        from rag.store.keeper import exact_index, open_chroma
 
         if self._engine == "chroma":
             try:
@@ -91,8 +191,6 @@ class LiveIndex:
         Whoever holds an index that was closed since, as a question during a rebuild does, meets
         a failure that is none of Chroma's.
         """
-        from rag.store.keeper import exact_index
-
         with self._guard:
             if self._closed:
                 return None
@@ -105,8 +203,6 @@ class LiveIndex:
 
     def _give_up(self, error: Exception) -> None:
         """Do without Chroma until the next start, which mends it."""
-        from rag.store.keeper import exact_index
-
         logger.warning("the vector index failed (%s); it is mended at the next start", error)
         with self._guard:
             self._engine = "numpy"

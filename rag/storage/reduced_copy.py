@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rag.store import rows
-from rag.store.failures import store_failure, writable
-from rag.store.ledger import Ledger
-from rag.store.schema import fts_table
+from rag.storage import rows
+from rag.storage.database import fts_table
+from rag.storage.errors import store_failure, writable
+from rag.storage.ledger import Ledger
 
 _PREFIX = "measure-"
 _LEFT_BEHIND_S = 24 * 3600

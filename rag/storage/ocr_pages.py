@@ -13,7 +13,8 @@ from rag.types.documents import SEARCHABLE, PageState
 from rag.types.recognised_text import Line, RecognisedPage, pack, unpack
 
 if TYPE_CHECKING:
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
+
 
 _SPEED = "speed ocr"
 _WAITING = ("no_text", "garbled", "only_hidden", "ocr_failed")

@@ -1,7 +1,7 @@
-"""The ledger's tables, and how an older file becomes a newer one.
+"""The tables of kept chats.
 
-``PRAGMA user_version`` counts the migrations that a file has seen. A migration is never
-edited once released; a new one is appended.
+What a chat shows stays as it was, also when its documents change or go: nothing here refers
+to them.
 """
 
 from __future__ import annotations
@@ -11,9 +11,42 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rag.errors import LibraryTooNew, StoreError
-from rag.store.chat_tables import CHAT_TABLES
-from rag.store.failures import store_failure, writable
+from rag.storage.errors import store_failure, writable
 from rag.text.messages import Text
+
+CHAT_TABLES = """
+CREATE TABLE chats (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  title      TEXT NOT NULL,
+  created_at REAL NOT NULL
+) STRICT;
+CREATE TABLE turns (
+  id        INTEGER PRIMARY KEY AUTOINCREMENT,
+  chat_id   INTEGER NOT NULL REFERENCES chats (id) ON DELETE CASCADE,
+  question  TEXT NOT NULL,
+  answer    TEXT NOT NULL,                   -- JSON; see rag.storage.chats
+  documents TEXT NOT NULL,                   -- JSON: ids of those that were picked
+  asked_at  REAL NOT NULL
+) STRICT;
+CREATE INDEX turns_chat ON turns (chat_id);
+CREATE TABLE evidence (                      -- what was shown with an answer
+  turn_id     INTEGER NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+  document_id TEXT NOT NULL,
+  document    TEXT NOT NULL,                 -- file name
+  page        INTEGER NOT NULL,
+  quote       TEXT NOT NULL,
+  boxes       TEXT NOT NULL,                 -- JSON: [[page, x0, y0, x1, y1]]
+  sentence    TEXT NOT NULL,                 -- that it was shown for; '' = for none
+  verdict     TEXT NOT NULL
+) STRICT;
+CREATE INDEX evidence_turn ON evidence (turn_id);
+CREATE INDEX evidence_document ON evidence (document_id);
+CREATE TRIGGER turns_stay BEFORE UPDATE ON turns
+  BEGIN SELECT RAISE(ABORT, 'a turn is never changed'); END;
+CREATE TRIGGER evidence_stays BEFORE UPDATE ON evidence
+  BEGIN SELECT RAISE(ABORT, 'evidence is never changed'); END;
+"""
+
 
 BUSY_TIMEOUT_MS = 30_000
 
@@ -128,7 +161,7 @@ CREATE TABLE superseded (                         -- is gone, but a chat may sti
   at          REAL NOT NULL
 ) STRICT;
 
-CREATE TABLE sketches (                           -- what rag.store.likeness compares
+CREATE TABLE sketches (                           -- what rag.storage.near_duplicates compares
   document_id TEXT PRIMARY KEY REFERENCES documents (id) ON DELETE CASCADE,
   sketch      BLOB NOT NULL
 ) STRICT;
@@ -174,7 +207,7 @@ CREATE TABLE ocr_aside (
 ) STRICT, WITHOUT ROWID;
 """
 
-# What `rag eval` measured; see rag.store.evaluations.
+# What `rag eval` measured; see rag.storage.evaluations.
 _V7 = """
 CREATE TABLE evaluations (
   id       INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
 
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)

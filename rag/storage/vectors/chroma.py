@@ -18,6 +18,7 @@ from chromadb.config import Settings as ChromaSettings
 if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors
 
+
 BATCH = 250  # rows a write; Chroma's own guide names 50 to 250
 HNSW: dict[str, Any] = {
     "space": "cosine",

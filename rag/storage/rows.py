@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rag.store.schema import fts_table
+from rag.storage.database import fts_table
 from rag.types.documents import Chunk, Document, DocumentState, Space
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rag.store.schema import fts_table
+from rag.storage.database import fts_table
 from rag.types.documents import DocumentStatus, Page, PageState
 
 if TYPE_CHECKING:
-    from rag.store.ledger import Ledger
+    from rag.storage.ledger import Ledger
 
 
 def document_statuses(ledger: Ledger, *, with_pages: bool = False) -> list[DocumentStatus]:
@@ -29,7 +29,9 @@ def document_statuses(ledger: Ledger, *, with_pages: bool = False) -> list[Docum
                 waiting[row.document_id] = row.reason
         else:
             statuses.append(DocumentStatus("", (row.path,), "", "", {}, "failed", row.reason))
-    from rag.store.likeness import near_duplicates  # it brings numpy, which a sync may not need
+    from rag.storage.near_duplicates import (
+        near_duplicates,  # it brings numpy, which a sync may not need
+    )
 
     alike = near_duplicates(ledger)
     for document_id, title, language, state, reason in connection.execute(

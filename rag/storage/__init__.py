@@ -1,0 +1,1 @@
+"""The ledger (SQLite, the truth) and the vector indexes (a cache, and the reference)."""

@@ -1,0 +1,1 @@
+"""Vector indexes: Chroma, exact search, and what keeps them equal to the ledger."""
