@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         Reranker,
         TextGenerator,
     )
-    from rag.retrieve.retriever import Baselines
+    from rag.retrieval.retriever import Baselines
     from rag.storage.ledger import Ledger
 
 logger = logging.getLogger(__name__)

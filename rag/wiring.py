@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rag.locator import Locator
     from rag.pipeline import RagPipeline
     from rag.protocols import TextGenerator, VectorIndex
-    from rag.retrieve.retriever import HybridRetriever
+    from rag.retrieval.retriever import HybridRetriever
     from rag.storage.ledger import Ledger
     from rag.storage.vectors.manager import LiveIndex
     from rag.whole.asker import Asker
@@ -154,7 +154,7 @@ def pipeline(
         StoreError: nothing has been indexed yet.
     """
     from rag.pipeline import RagPipeline
-    from rag.retrieve.whole_tables import with_whole_tables
+    from rag.retrieval.table_expansion import with_whole_tables
     from rag.storage.passages import LedgerPassages
 
     space = _active(ledger)
@@ -258,7 +258,7 @@ def explainer(
     from rag.explain.explainer import Explainer
     from rag.explain.finding import Finder
     from rag.explain.outside import Outside
-    from rag.retrieve.trace import Tracer
+    from rag.retrieval.trace import Tracer
     from rag.storage.documents import Whereabouts
     from rag.storage.passages import LedgerPassages
 

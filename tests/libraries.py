@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rag.protocols import Embedder
-from rag.retrieve.analyser import BilingualAnalyser
-from rag.retrieve.lexical import BM25Index
-from rag.retrieve.passage_text import embedding_text, lexical_text
-from rag.retrieve.retriever import HybridRetriever
+from rag.retrieval.analyser import BilingualAnalyser, embedding_text, lexical_text
+from rag.retrieval.bm25 import BM25Index
+from rag.retrieval.retriever import HybridRetriever
 from rag.storage.ledger import Ledger
 from rag.storage.passages import LedgerPassages
 from rag.storage.rows import DocumentRow, FileRow, IndexedChunks

@@ -21,16 +21,13 @@ from rag.ingestion.chunking import RecursiveChunker
 from rag.ingestion.pdf.page_text import clean
 from rag.ingestion.pdf.tables import find_tables
 from rag.ingestion.pdf.text_quality import verdict
+from rag.retrieval.analyser import BilingualAnalyser, join_broken_lines
+from rag.retrieval.query.computed_figures import by_lines
+from rag.retrieval.query.follow_ups import readings
+from rag.retrieval.query.named_places import named_documents, named_pages
+from rag.retrieval.query.terms import content_terms, model_numbers, names_in, weighed_terms
+from rag.retrieval.query.whole_document import may_be_whole, whole_task
 from rag.retrieve import quotation
-from rag.retrieve.analyser import BilingualAnalyser
-from rag.retrieve.conversation import readings
-from rag.retrieve.named_documents import named_documents
-from rag.retrieve.named_pages import named_pages
-from rag.retrieve.passage_text import join_broken_lines
-from rag.retrieve.question import content_terms, model_numbers, weighed_terms
-from rag.retrieve.statements import by_lines
-from rag.retrieve.subjects import names_in
-from rag.retrieve.whole_question import may_be_whole, whole_task
 from rag.storage.near_duplicates import sketch
 from rag.text.language import detect_language
 from rag.text.messages import shown, undrawn

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rag.explain.outside import Outside
     from rag.pipeline import RagPipeline
     from rag.protocols import TextGenerator
-    from rag.retrieve.trace import PassageTrace, SearchTrace, Tracer
+    from rag.retrieval.trace import PassageTrace, SearchTrace, Tracer
     from rag.storage.documents import Whereabouts
 
 _HINTED = 5  # words of the passage that a question may take up

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rag.explain.values import Asked
     from rag.pipeline import RagPipeline
     from rag.protocols import Cancelled, TextGenerator
-    from rag.retrieve.trace import SearchTrace
+    from rag.retrieval.trace import SearchTrace
     from rag.types.answers import Passage
 
 Followed = tuple[Outcome, list[Step]]

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag.errors import ModelError, SpaceMismatch
 from rag.indexing.questions import questions_apart
-from rag.retrieve.calibration import Calibrations, Trial, as_rows, calibrate, of_rows
-from rag.retrieve.relevance import log_odds
+from rag.retrieval.relevance import Calibrations, Trial, as_rows, calibrate, log_odds, of_rows
 from rag.text.language import detect_language
 from rag.text.parse_errors import attempt
 from rag.types.progress import Progress
@@ -27,8 +26,8 @@ from rag.types.progress import Progress
 if TYPE_CHECKING:
     from rag.indexing.questions import Question
     from rag.protocols import Cancelled, PassageStore
-    from rag.retrieve.fusion import Found
-    from rag.retrieve.retriever import HybridRetriever
+    from rag.retrieval.fusion import Found
+    from rag.retrieval.retriever import HybridRetriever
     from rag.storage.ledger import Ledger
     from rag.types.documents import Space
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from rag.indexing.line import Group, Line
 from rag.indexing.work import INDEX_FAILED, Cut, Pending, SpaceEngines, StageTimes, failed
-from rag.retrieve.passage_text import embedding_text, lexical_text, text_digest
+from rag.retrieval.analyser import embedding_text, lexical_text, text_digest
 from rag.storage.rows import IndexedChunks
 from rag.system.free_memory import give_back
 from rag.text.parse_errors import TEXT_ERRORS

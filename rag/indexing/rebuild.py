@@ -9,7 +9,7 @@ import numpy as np
 
 from rag.errors import StoreError
 from rag.indexing.indexer import indexed_terms, text_to_embed
-from rag.retrieve.passage_text import text_digest
+from rag.retrieval.analyser import text_digest
 from rag.storage.passages import LedgerPassages
 from rag.storage.status import broken_invariants
 from rag.storage.vectors.manager import exact_index

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rag.indexing.work import SPEED
-from rag.retrieve.passage_text import text_digest
+from rag.retrieval.analyser import text_digest
 from rag.storage.passages import known_vectors
 
 if TYPE_CHECKING:

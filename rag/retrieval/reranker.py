@@ -15,9 +15,9 @@ import torch
 from sentence_transformers import CrossEncoder
 
 from rag.errors import ModelError, OutOfMemory
+from rag.retrieval.analyser import lexical_text
 from rag.retrieval.embedding.on_card import Device, OnCard, choose_device, dtype_on, quiet
 from rag.retrieval.embedding.tokens import broken_file
-from rag.retrieve.passage_text import lexical_text
 from rag.text.messages import Text
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.errors import TooMuchToRead
-from rag.retrieve.named_documents import Named, named_documents
-from rag.retrieve.whole_question import may_be_whole, whole_task
+from rag.retrieval.query.named_places import Named, named_documents
+from rag.retrieval.query.whole_document import may_be_whole, whole_task
 from rag.text.messages import Text
 from rag.text.parse_errors import attempt
 from rag.types.answers import Offer

@@ -14,9 +14,9 @@ from rag.config import load_settings
 from rag.errors import ModelError, OutOfMemory
 from rag.factory import Factory
 from rag.protocols import Embedder, Movable
+from rag.retrieval.analyser import embedding_text
 from rag.retrieval.embedding.bert_embedder import BertEmbedder
 from rag.retrieval.embedding.sentence_transformers import SentenceTransformerEmbedder
-from rag.retrieve.passage_text import embedding_text
 from tests.factories import document
 
 EMBEDDERS = [

@@ -1,4 +1,4 @@
-"""Fits the coefficients of ``rag.retrieve.relevance`` on the evaluation sets.
+"""Fits the coefficients of ``rag.retrieval.relevance`` on the evaluation sets.
 
     python -m tests.eval.fit_relevance --library DIR
 
@@ -7,7 +7,7 @@ language. Answerable: each library's own questions, XQuAD's also asked in the ot
 Not answerable: the questions of the other libraries. Each group weighs the same, and the
 answerable twice as much as the others: a false refusal is worse than a question too many
 for the model. Prints the coefficients and what a threshold does with each group;
-``rag.retrieve.relevance`` holds the numbers.
+``rag.retrieval.relevance`` holds the numbers.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ import numpy as np
 
 from rag.evaluation.sets import load_sets
 from rag.protocols import Embedder
-from rag.retrieve.relevance import Signs, relevance
-from rag.retrieve.retriever import HybridRetriever
+from rag.retrieval.relevance import Signs, relevance
+from rag.retrieval.retriever import HybridRetriever
 from tests.eval.measure_retrieval import PAGE_SETS, Bench, eval_folder
 from tests.libraries import PageLibrary
 

@@ -29,7 +29,7 @@ from rag.generate.prompt import build_messages
 from rag.generate.refusal import is_refusal
 from rag.indexing.questions import Question
 from rag.protocols import never
-from rag.retrieve.question import content_terms
+from rag.retrieval.query.terms import content_terms
 from rag.storage.vectors.manager import exact_index
 from rag.text.sentences import split_prose
 from rag.types.answers import Passage

@@ -26,7 +26,7 @@ from rag.indexing import calibration as calibrating
 from rag.indexing.calibration import kept, when_due
 from rag.indexing.questions import Question
 from rag.protocols import Embedder, never
-from rag.retrieve.calibration import UNKNOWN, Calibration, Trial
+from rag.retrieval.relevance import UNKNOWN, Calibration, Trial
 from tests.bench.child import folder_argument
 from tests.eval.fit_relevance import fitting, sample
 from tests.eval.measure_retrieval import PAGE_SETS, Bench, eval_folder

@@ -11,7 +11,7 @@ import pytest
 
 from rag.indexing.calibration import kept
 from rag.retrieval.embedding.bert_embedder import BertEmbedder
-from rag.retrieve.calibration import UNKNOWN
+from rag.retrieval.relevance import UNKNOWN
 from rag.text.messages import Language
 from tests.eval.measure_gate import refusals, xquad
 

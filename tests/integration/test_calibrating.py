@@ -14,8 +14,8 @@ from rag.indexing import calibration as calibrating
 from rag.indexing.calibration import is_due, keep, kept, when_due
 from rag.indexing.questions import questions_apart
 from rag.retrieval.embedding.hashing import HashingEmbedder
-from rag.retrieve.calibration import Calibration
-from rag.retrieve.retriever import HybridRetriever
+from rag.retrieval.relevance import Calibration
+from rag.retrieval.retriever import HybridRetriever
 from rag.storage.vectors.manager import exact_index
 from rag.text.messages import Text
 from rag.types.documents import Space

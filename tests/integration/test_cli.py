@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from rag.indexing.calibration import keep
-from rag.retrieve.calibration import Calibration
+from rag.retrieval.relevance import Calibration
 from rag.storage.jobs import Jobs
 from rag.storage.ledger import Ledger
 from rag.storage.lock import Owner

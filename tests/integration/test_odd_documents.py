@@ -14,7 +14,7 @@ from rag import wiring
 from rag.cli import app
 from rag.factory import Factory
 from rag.library import Library
-from rag.retrieve.analyser import BilingualAnalyser
+from rag.retrieval.analyser import BilingualAnalyser
 from rag.storage.passages import LedgerPassages
 from rag.storage.status import broken_invariants, document_statuses
 from rag.storage.vectors.manager import LiveIndex

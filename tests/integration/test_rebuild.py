@@ -15,8 +15,8 @@ from rag.indexing.staleness import find_stale
 from rag.indexing.work import SpaceEngines
 from rag.ingestion.chunking import RecursiveChunker
 from rag.library import Library
+from rag.retrieval.analyser import BilingualAnalyser
 from rag.retrieval.embedding.hashing import HashingEmbedder
-from rag.retrieve.analyser import BilingualAnalyser
 from rag.storage.ledger import Ledger
 from rag.storage.passages import LedgerPassages
 from rag.storage.status import broken_invariants

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from rag.retrieval.embedding.hashing import HashingEmbedder
-from rag.retrieve.calibration import Calibration, Calibrations
-from rag.retrieve.ranking import Ranking
-from rag.retrieve.relevance import PROBES
-from rag.retrieve.retriever import HybridRetriever
+from rag.retrieval.fusion import Ranking
+from rag.retrieval.relevance import PROBES, Calibration, Calibrations
+from rag.retrieval.retriever import HybridRetriever
 from rag.types.answers import Message
 from tests.libraries import PageLibrary
 
@@ -239,7 +238,7 @@ def test_across_languages_the_language_of_the_question_counts_for_less(tmp_path,
     question = "租金什么时候付？"
     (first, *_) = library.retriever.search(question, k=3).passages
     assert first.chunk.first_page == 1
-    monkeypatch.setattr("rag.retrieve.retriever.OF_LANGUAGE", 0.0)
+    monkeypatch.setattr("rag.retrieval.retriever.OF_LANGUAGE", 0.0)
     (first, *_) = library.retriever.search(question, k=3).passages
     assert first.chunk.first_page == 2
 
@@ -308,7 +307,7 @@ def test_a_figure_that_no_page_states_is_found_by_its_lines(
     assert found.passages[0].chunk.first_page == page
     assert found.lines
     assert found.seconds.lexical > 0
-    monkeypatch.setattr("rag.retrieve.retriever.by_lines", lambda *_, **__: None)
+    monkeypatch.setattr("rag.retrieval.retriever.by_lines", lambda *_, **__: None)
     alone = library.retriever.search(question, k=3)
     assert alone.passages[0].chunk.first_page != page
     assert alone.relevance < found.relevance
@@ -327,7 +326,7 @@ def test_a_library_without_statements_is_searched_by_the_question_alone(library,
     question = "How large is the tenant's debt ratio?"
     found = library.retriever.search(question, k=6)
     assert found.lines == ""
-    monkeypatch.setattr("rag.retrieve.retriever.by_lines", lambda *_, **__: None)
+    monkeypatch.setattr("rag.retrieval.retriever.by_lines", lambda *_, **__: None)
     assert library.retriever.search(question, k=6).passages == found.passages
 
 

@@ -7,7 +7,7 @@ import sqlite3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.retrieve.analyser import BilingualAnalyser
+from rag.retrieval.analyser import BilingualAnalyser
 
 terms = BilingualAnalyser().terms
 TEXTS = st.text(max_size=60) | st.text(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.retrieve.fusion import fuse
+from rag.retrieval.fusion import fuse
 
 
 def legs(low, high):

@@ -6,7 +6,7 @@ import pytest
 
 from rag.generate.alignment import exchanged
 from rag.generate.citations import link
-from rag.retrieve.analyser import BilingualAnalyser
+from rag.retrieval.analyser import BilingualAnalyser
 from rag.text.quantities import quantities
 from tests.factories import passage
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.retrieve.analyser import BilingualAnalyser
+from rag.retrieval.analyser import BilingualAnalyser
 
 terms = BilingualAnalyser().terms
 

@@ -9,7 +9,7 @@ import pytest
 from rag.doubts import doubt_text
 from rag.generate.arithmetic import calculations
 from rag.generate.citations import link
-from rag.retrieve.analyser import BilingualAnalyser
+from rag.retrieval.analyser import BilingualAnalyser
 from rag.types.answers import Passage, Sentence
 from rag.types.documents import Chunk
 

@@ -7,17 +7,19 @@ from dataclasses import replace
 
 import pytest
 
-from rag.retrieve.calibration import (
+from rag.retrieval.fusion import lexical_weight
+from rag.retrieval.relevance import (
     LEAST,
     UNKNOWN,
     Calibration,
+    Signs,
     Trial,
     as_rows,
     calibrate,
+    log_odds,
     of_rows,
+    relevance,
 )
-from rag.retrieve.fusion import lexical_weight
-from rag.retrieve.relevance import Signs, log_odds, relevance
 
 DEFAULT_GATE = 0.3
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rag.retrieval.embedding.hashing import HashingEmbedder
-from rag.retrieve.conversation import readings
+from rag.retrieval.query.follow_ups import readings
 from rag.types.answers import Message
 from tests.libraries import PageLibrary
 

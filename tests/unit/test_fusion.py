@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.retrieve.fusion import fuse, lexical_weight
+from rag.retrieval.fusion import fuse, lexical_weight
 from rag.types.answers import Ranks
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag.retrieve.analyser import BilingualAnalyser
-from rag.retrieve.lexical import BM25Index
+from rag.retrieval.analyser import BilingualAnalyser
+from rag.retrieval.bm25 import BM25Index
 from rag.storage.ledger import Ledger
 from rag.storage.passages import LedgerPassages
 from rag.storage.rows import DocumentRow, FileRow, IndexedChunks

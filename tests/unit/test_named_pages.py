@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.retrieve.named_pages import named_pages
+from rag.retrieval.query.named_places import named_pages
 
 
 @pytest.mark.parametrize(

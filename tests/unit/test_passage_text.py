@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rag.retrieve.passage_text import embedding_text, join_broken_lines, lexical_text
+from rag.retrieval.analyser import embedding_text, join_broken_lines, lexical_text
 from tests.factories import chunk
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rag.retrieve.analyser import BilingualAnalyser
-from rag.retrieve.question import content_terms, model_numbers, weighed_terms
+from rag.retrieval.analyser import BilingualAnalyser
+from rag.retrieval.query.terms import content_terms, model_numbers, weighed_terms
 
 ANALYSER = BilingualAnalyser()
 

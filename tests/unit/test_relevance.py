@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from rag.retrieve.relevance import PROBES, Signs, coverage, floor_of, headroom, rarity, relevance
+from rag.retrieval.relevance import PROBES, Signs, coverage, floor_of, headroom, rarity, relevance
 from rag.text.language import detect_language
 
 

@@ -16,8 +16,8 @@ from rag.explain.values import Place
 from rag.factory import Factory
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieval.reranker import CrossEncoderReranker
-from rag.retrieve.retriever import HybridRetriever
-from rag.retrieve.trace import Tracer
+from rag.retrieval.retriever import HybridRetriever
+from rag.retrieval.trace import Tracer
 from rag.text.messages import Text
 from rag.types.answers import Message, Passage
 from tests.libraries import PageLibrary

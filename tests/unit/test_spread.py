@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from rag.retrieve.fusion import SAME_PAGE, Fused, spread
+from rag.retrieval.fusion import SAME_PAGE, Fused, spread
 from rag.types.answers import Ranks
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from rag.retrieve.statements import _vocabulary, by_lines, trust_in_lines
+from rag.retrieval.query.computed_figures import _vocabulary, by_lines, trust_in_lines
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from rag.explain.explainer import lost_in_search
 from rag.explain.following import Pieces, search_steps
 from rag.explain.values import Place
 from rag.retrieval.embedding.hashing import HashingEmbedder
-from rag.retrieve.retriever import HybridRetriever
-from rag.retrieve.trace import Tracer
+from rag.retrieval.retriever import HybridRetriever
+from rag.retrieval.trace import Tracer
 from rag.text.messages import Text
 from tests.libraries import PageLibrary
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rag.retrieve.named_documents import named_documents
-from rag.retrieve.whole_question import may_be_whole, whole_task
+from rag.retrieval.query.named_places import named_documents
+from rag.retrieval.query.whole_document import may_be_whole, whole_task
 
 WHOLE = {
     "summary": (

@@ -12,9 +12,9 @@ from rag import wiring
 from rag.config import load_settings
 from rag.factory import Factory
 from rag.generate.echo import EchoGenerator
+from rag.retrieval.analyser import BilingualAnalyser
 from rag.retrieval.embedding.hashing import HashingEmbedder
-from rag.retrieve.analyser import BilingualAnalyser
-from rag.retrieve.whole_tables import REACH, with_whole_tables
+from rag.retrieval.table_expansion import REACH, with_whole_tables
 from rag.storage.ledger import Ledger
 from rag.storage.passages import LedgerPassages
 from rag.storage.rows import DocumentRow, FileRow, IndexedChunks

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.retrieve.analyser import BilingualAnalyser
-from rag.retrieve.question import content_terms
+from rag.retrieval.analyser import BilingualAnalyser
+from rag.retrieval.query.terms import content_terms
 
 if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors

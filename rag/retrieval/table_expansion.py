@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from rag.types.answers import Neighbour, Passage
 
+
 REACH = 3
 """Passages that are added on either side, at most."""
 

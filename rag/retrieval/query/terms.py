@@ -1,9 +1,4 @@
-"""Which words of a question say what it is about.
-
-Words that every question has ("what", "多少") are rare in documents, so a ranking by
-rarity would look for passages that happen to hold them. They stay in the index, because
-there they may be part of a name; only the question loses them.
-"""
+"""Which words, names and years of a question say what it is about."""
 
 from __future__ import annotations
 
@@ -11,11 +6,43 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rag.retrieve.analyser import simplified
+from rag.retrieval.analyser import simplified
+from rag.text.language import is_cjk
 from rag.text.quantities import quantity_terms
 
 if TYPE_CHECKING:
     from rag.protocols import Analyser
+
+
+YEAR = re.compile(
+    r"(?:\b(?:in|of|for|during|on|at)\s+)?(?:\b(?:the\s+)?(?:fiscal|calendar)(?:\s+year)?\s+)?"
+    r"(?<!\d)(?:FY\s?)?(?:19|20)\d\d(?!\d)年?",
+    re.IGNORECASE,
+)
+"""A year with the words that lead to it."""
+_NAME = re.compile(r"\b(?:[A-Z][\w&-]*|\d+[A-Z][\w-]*)")
+_MODEL_NAME = re.compile(r"(?<![A-Za-z0-9])[A-Z]{1,6}[ -]?\d{3,}[A-Za-z]{0,3}(?:\s\d+GB)?")
+_NOT_NAMES = re.compile(
+    r"(?:i|january|february|march|april|may|june|july|august|september|october|november|december"
+    r"|inc|ltd|corp|llc)\Z",
+    re.IGNORECASE,
+)
+
+
+def names_in(text: str) -> list[str]:
+    """Return the names in a question; a word that only begins it is none.
+
+    Among Chinese, Latin letters are mostly terms, and only model numbers are names.
+    """
+    if any(map(is_cjk, text)):
+        return _MODEL_NAME.findall(text)
+    return [
+        match[0]
+        for match in _NAME.finditer(text)
+        if not _NOT_NAMES.match(match[0])
+        and (text[: match.start()].strip() or not match[0][1:].islower())
+    ]
+
 
 # Not here: may (a month), us (U.S.), it (IT), will (a document).
 _ENGLISH = (

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from rag.retrieve.named_pages import named_pages
+from rag.retrieval.query.named_places import named_pages
 from rag.types.answers import Task
 
 _DOC = (

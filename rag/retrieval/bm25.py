@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rag.retrieve.question import content_terms
+from rag.retrieval.query.terms import content_terms
 from rag.text.parse_errors import attempt
 
 if TYPE_CHECKING:
     from rag.protocols import Analyser, PassageStore
+
 
 MOST_SCORED = 15_000
 """Occurrences that FTS5 may have to look at for one question. Measured: docs/decisions.md,

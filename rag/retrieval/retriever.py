@@ -11,15 +11,33 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from rag.retrieve.analyser import BilingualAnalyser
-from rag.retrieve.calibration import UNKNOWN, Calibration, Calibrations
-from rag.retrieve.conversation import Readings, readings
-from rag.retrieve.fusion import Found, Fused, fuse, lexical_weight, spread
-from rag.retrieve.named_pages import pages_first
-from rag.retrieve.question import content_terms, model_numbers, weighed_terms
-from rag.retrieve.ranking import Legs, Ranking, together, with_lines
-from rag.retrieve.relevance import PROBES, Signs, coverage, floor_of, headroom, relevance
-from rag.retrieve.statements import by_lines, trust_in_lines
+from rag.retrieval.analyser import BilingualAnalyser
+from rag.retrieval.fusion import (
+    Found,
+    Fused,
+    Legs,
+    Ranking,
+    fuse,
+    lexical_weight,
+    pages_first,
+    spread,
+    together,
+    with_lines,
+)
+from rag.retrieval.query.computed_figures import by_lines, trust_in_lines
+from rag.retrieval.query.follow_ups import Readings, readings
+from rag.retrieval.query.terms import content_terms, model_numbers, weighed_terms
+from rag.retrieval.relevance import (
+    PROBES,
+    UNKNOWN,
+    Calibration,
+    Calibrations,
+    Signs,
+    coverage,
+    floor_of,
+    headroom,
+    relevance,
+)
 from rag.text.language import detect_language, reads_as
 from rag.text.messages import Language
 from rag.text.parse_errors import attempt

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from rag.retrieve.question import content_terms
+from rag.retrieval.query.terms import content_terms
 from rag.types.answers import Message, SearchResult
 
 if TYPE_CHECKING:
     from rag.protocols import Analyser, PassageStore
-    from rag.retrieve.fusion import Found
-    from rag.retrieve.ranking import Ranking
-    from rag.retrieve.retriever import HybridRetriever
+    from rag.retrieval.fusion import Found, Ranking
+    from rag.retrieval.retriever import HybridRetriever
 
 
 @dataclass(frozen=True, slots=True)

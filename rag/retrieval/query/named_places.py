@@ -1,4 +1,4 @@
-"""Which documents a question names, by title or by file name."""
+"""Which documents and pages a question names."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from rag.text.language import detect_language, is_cjk
+from rag.text.quantities.numerals import CHINESE, ENGLISH, chinese_number, english_number
 
 _LEAST_LATIN, _LEAST_CHINESE = 3, 2  # characters; a shorter name is in any sentence by chance
 _NO_NAMES = frozenset(
@@ -114,3 +115,57 @@ def _bare(name: str) -> str:
 
 def _stem(name: str) -> str:
     return name[:-4] if name.casefold().endswith(".pdf") else name
+
+
+_LONGEST = 20  # pages of a range; more than that is no place
+
+_ORDINALS = {
+    "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7,
+    "eighth": 8, "ninth": 9, "tenth": 10, "last": -1, "final": -1,
+}  # fmt: skip
+_NUMBER = rf"\d{{1,4}}(?!\w)|{ENGLISH}\b"
+_ENGLISH = re.compile(
+    rf"(?<![\"'“‘\w-])(?:pages?|pp?\.)\s?(?P<from>{_NUMBER})"
+    rf"(?:\s?(?P<by>-|–|to|through|and|&)\s?(?P<to>{_NUMBER}))?"
+    rf"|\b(?P<ordinal>{'|'.join(_ORDINALS)})\s+page\b"
+    r"|(?<!second )(?<!third )(?<!back )\b(?P<cover>cover|title|front)\s+page\b",
+    re.IGNORECASE,
+)  # a page in quotation marks is an example of an answer
+_CHINESE = re.compile(
+    rf"第\s*(?P<from>\d{{1,4}}|{CHINESE})\s*(?:(?P<by>页?\s*[-–到至]|[和与、])\s*第?\s*(?P<to>\d{{1,4}}|{CHINESE})\s*)?页"
+    r"|(?P<cover>封面|(?<![站网主])首页)|(?P<last>最后一页|末页|尾页)"
+)
+
+
+def named_pages(question: str) -> list[int]:
+    """Return the pages that a question names, from 1; -1 is the last page.
+
+    >>> named_pages("What is the fax number on page fourteen?"), named_pages("第3到5页讲了什么？")
+    ([14], [3, 4, 5])
+    """
+    found: list[int] = []
+    for match in _ENGLISH.finditer(question):
+        if match["from"]:
+            found.extend(_numbers(match))
+        else:
+            found.append(_ORDINALS[match["ordinal"].lower()] if match["ordinal"] else 1)
+    for match in _CHINESE.finditer(question):
+        if match["from"]:
+            found.extend(_numbers(match))
+        else:
+            found.append(1 if match["cover"] else -1)
+    return list(dict.fromkeys(found))
+
+
+def _numbers(match: re.Match[str]) -> Iterable[int]:
+    begin, end = (_value((match[side] or match["from"]).lower()) for side in ("from", "to"))
+    if match["by"] in {"and", "&", "和", "与", "、"}:
+        return filter(None, (begin, end))
+    return range(begin, end + 1) if 0 < begin <= end < begin + _LONGEST else ()
+
+
+def _value(written: str) -> int:
+    if written.isdecimal():
+        return int(written)
+    value = english_number(written) if written.isascii() else chinese_number(written)
+    return int(value or 0)

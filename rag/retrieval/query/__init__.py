@@ -1,0 +1,1 @@
+"""What a question says: its terms, the documents and pages it names, what it follows up."""
