@@ -14,7 +14,6 @@ from rag.asking import AskSettings, Complete, overall
 from rag.beside import Beside
 from rag.checking import Checker
 from rag.errors import OutOfMemory, PromptTooLong
-from rag.generate.citations import Linker
 from rag.generate.continuing import Continuing
 from rag.ladder import SEARCHING, Climb, Ladder, Means, Tried
 from rag.protocols import Cancelled, never
@@ -34,6 +33,7 @@ from rag.types.answers import (
     SearchResult,
     Sentence,
 )
+from rag.verification.linker import Linker
 
 if TYPE_CHECKING:
     from rag.locator import Locator

@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rag.evaluation.scoring import numbers, score_answer
-from rag.generate.alignment import exchanged
-from rag.generate.arithmetic import calculations
-from rag.generate.bare import bare, without_pages
-from rag.generate.citations import link
-from rag.generate.names import names
-from rag.generate.negation import negations, opposites
 from rag.generate.notes import note_lines
 from rag.generate.prompt import build_messages
-from rag.generate.refusal import is_refusal
 from rag.generate.templates import neutralise
 from rag.indexing.facts import facts_of
 from rag.indexing.wording import worded
@@ -36,6 +29,10 @@ from rag.text.quantities.units import units_in
 from rag.text.sentences import split_prose, split_sentences
 from rag.types.answers import Message
 from rag.types.documents import Heading
+from rag.verification.arithmetic import calculations
+from rag.verification.linker import link
+from rag.verification.refusal import is_refusal
+from rag.verification.wording import bare, exchanged, names, negations, opposites, without_pages
 from tests.factories import document, passage
 from ui import markup
 

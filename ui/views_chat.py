@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from html import escape
 
-from rag.doubts import doubt_text
 from rag.text.messages import Language
 from rag.types.answers import Evidence, Sentence, Usage
 from rag.types.progress import Progress
+from rag.verification.reasons import doubt_text
 from ui.markup import settled
 from ui.screen import Problem, Screen, Turn, passage_of
 from ui.views import attribute, bar_html, icon, page_words, progress_words, word

@@ -132,7 +132,7 @@ def _print_sources(context: Context, answer: Answer) -> None:
 
 def _print_doubts(context: Context, answer: Answer) -> None:
     """Say which sentences are not supported, and why."""
-    from rag.doubts import doubt_text
+    from rag.verification.reasons import doubt_text
 
     marks = {"weak": ("?", typer.colors.YELLOW), "unsupported": ("✗", typer.colors.RED)}
     for sentence in answer.sentences:

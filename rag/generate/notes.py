@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from rag.generate.prompt import too_long
-from rag.generate.refusal import is_refusal
 from rag.generate.templates import neutralise
 from rag.text.language import reads_as
 from rag.text.messages import Language, Text
 from rag.types.answers import Message, Passage, Task
+from rag.verification.refusal import is_refusal
 
 Count = Callable[[Sequence[Message]], int]
 

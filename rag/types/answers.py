@@ -186,7 +186,9 @@ class Sentence:
     end: int
     verdict: Verdict
     evidence: tuple[Evidence, ...] = ()  # of an unsupported one: where it was looked for
-    reason: str = ""  # why it is not supported: a key of ``rag.doubts.DOUBTS``, ":", a detail
+    reason: str = (
+        ""  # why it is not supported: a key of ``rag.verification.reasons.DOUBTS``, ":", a detail
+    )
 
 
 @dataclass(frozen=True, slots=True)

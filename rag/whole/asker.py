@@ -19,7 +19,6 @@ from rag.asking import overall
 from rag.beside import Beside
 from rag.checking import Checker
 from rag.errors import OutOfMemory
-from rag.generate.citations import Linker
 from rag.generate.notes import write_messages
 from rag.generate.prompt import too_long
 from rag.ladder import READING, Tried
@@ -43,6 +42,7 @@ from rag.types.answers import (
     Sentence,
     Usage,
 )
+from rag.verification.linker import Linker
 from rag.whole.lists import distinct, listed, only_cited
 from rag.whole.notes import GROUP_TOKENS, NOTE_TOKENS, NoteTaker, Parts
 

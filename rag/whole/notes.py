@@ -9,10 +9,10 @@ from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from rag.generate.citations import link
 from rag.generate.notes import Note, condense_messages, groups, note_lines, note_messages
 from rag.ladder import Ladder, Means
 from rag.protocols import Cancelled
+from rag.verification.linker import link
 
 if TYPE_CHECKING:
     from rag.asking import AskSettings

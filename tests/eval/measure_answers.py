@@ -26,13 +26,13 @@ from rag.evaluation.scoring import score_answer, tokens
 from rag.evaluation.sets import load_sets
 from rag.factory import Factory
 from rag.generate.prompt import build_messages
-from rag.generate.refusal import is_refusal
 from rag.indexing.questions import Question
 from rag.protocols import never
 from rag.retrieval.query.terms import content_terms
 from rag.storage.vectors.manager import exact_index
 from rag.text.sentences import split_prose
 from rag.types.answers import Passage
+from rag.verification.refusal import is_refusal
 from tests.eval.measure_retrieval import PAGE_SETS, eval_folder
 
 if TYPE_CHECKING:

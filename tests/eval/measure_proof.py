@@ -20,10 +20,10 @@ from random import Random
 
 from rag.evaluation.scoring import contains, tokens
 from rag.evaluation.sets import load_sets
-from rag.generate.citations import Embed, Linker
 from rag.indexing.questions import Question
 from rag.text.sentences import split_prose
 from rag.types.answers import Passage, Sentence
+from rag.verification.linker import Embed, Linker
 from tests.eval.measure_retrieval import PAGE_SETS, Bench, eval_folder
 from tests.eval.mutations import MUTATIONS, REPHRASINGS, namer, names_of
 

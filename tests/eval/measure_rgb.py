@@ -33,14 +33,14 @@ from rag.evaluation.figures import Outcome, intervals, of_texts, value
 from rag.evaluation.retrieval import Searching, index_texts, measure_texts
 from rag.evaluation.scoring import contains
 from rag.factory import Factory
-from rag.generate.citations import Embed, link
 from rag.generate.prompt import build_messages
-from rag.generate.refusal import is_refusal
-from rag.generate.spans import Terms
 from rag.protocols import Retriever, TextGenerator, never
 from rag.storage.vectors.manager import exact_index
 from rag.types.answers import Passage
 from rag.types.documents import Chunk
+from rag.verification.linker import Embed, link
+from rag.verification.refusal import is_refusal
+from rag.verification.spans import Terms
 from tests.eval.measure_retrieval import eval_folder
 
 SHOWN = 5  # passages

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from rag.generate.alignment import exchanged
-from rag.generate.citations import link
 from rag.retrieval.analyser import BilingualAnalyser
 from rag.text.quantities import quantities
+from rag.verification.linker import link
+from rag.verification.wording import exchanged
 from tests.factories import passage
 
 

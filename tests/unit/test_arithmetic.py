@@ -6,12 +6,12 @@ from decimal import Decimal
 
 import pytest
 
-from rag.doubts import doubt_text
-from rag.generate.arithmetic import calculations
-from rag.generate.citations import link
 from rag.retrieval.analyser import BilingualAnalyser
 from rag.types.answers import Passage, Sentence
 from rag.types.documents import Chunk
+from rag.verification.arithmetic import calculations
+from rag.verification.linker import link
+from rag.verification.reasons import doubt_text
 
 
 @pytest.mark.parametrize(

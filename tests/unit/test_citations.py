@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rag.doubts import doubt_text
-from rag.generate.citations import link
 from rag.retrieval.analyser import BilingualAnalyser
 from rag.retrieval.embedding.hashing import HashingEmbedder
+from rag.verification.linker import link
+from rag.verification.reasons import doubt_text
 from tests.factories import passage
 
 TABLE = "参数 RTX 4090 RTX 3090 A100\n功耗 450W 350W 400W\n显存 24GB 24GB 80GB"

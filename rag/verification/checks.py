@@ -1,7 +1,7 @@
 """What of a sentence has to stand word for word in its evidence: does it?
 
 Quantities, names and negations. Everything here compares two texts; which place of a passage
-is the evidence was decided before, by ``rag.generate.citations``.
+is the evidence was decided before, by ``rag.verification.linker``.
 """
 
 from __future__ import annotations
@@ -13,12 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from rag.generate.alignment import exchanged
-from rag.generate.names import Name, names, squeezed
-from rag.generate.negation import negations, opposites
-from rag.generate.neighbours import stands_beside
-from rag.generate.spans import Terms
 from rag.text.quantities import Gap, Place, Quantity, gaps, quantities
+from rag.verification.spans import Terms, stands_beside
+from rag.verification.wording import Name, exchanged, names, negations, opposites, squeezed
 
 _CLAUSE = re.compile(r"[,;:，；：。、\n]|[.!?](?=\s)")
 _SAME_CLAUSE = 0.5  # of its words that a clause shares with another of which it speaks as well
@@ -83,7 +80,7 @@ class Claim:
 class Doubt:
     """Why a sentence is not called supported."""
 
-    reason: str  # see rag.doubts
+    reason: str  # see rag.verification.reasons
     grave: bool = False  # what it says stands in no passage: unsupported, however alike the rest
 
 

@@ -1,14 +1,16 @@
-"""The places of a passage that can support a sentence: one or two sentences, or table rows."""
+"""The places of a passage that can support a sentence, and what stands beside a number in them."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from rag.text.parse_errors import attempt
+from rag.text.quantities import Quantity
 from rag.text.sentences import split_lines, split_prose
 from rag.types.answers import Passage
 
@@ -80,3 +82,45 @@ class Rarity:
         """Return the weight of ``part`` over that of ``whole``; 0 for an empty whole."""
         total = sum(map(self.weight, whole))
         return sum(map(self.weight, part)) / total if total else 0.0
+
+
+_NEXT = re.compile(r"[)\]]?[ -]?(?P<word>[A-Za-z]{2,}|[\u4e00-\u9fff])")
+_BEFORE = re.compile(r"(?P<word>[A-Za-z]{2,}|[\u4e00-\u9fff])[ :：]?\Z")
+_LITTLE = (
+    "and or of in to for the by from with at on as is are was were per than over an its "
+    "respectively 和 与 或 至 到 的 为 是 有 在 及 共 约 等"
+)
+_FUNCTION = frozenset(_LITTLE.split())
+_WINDOW = 40  # characters; four of Chinese
+_WINDOW_CHINESE = 4
+
+
+def stands_beside(
+    text: str, quantity: Quantity, place: str, found: Sequence[Quantity], terms: Terms
+) -> bool:
+    """Say whether one of the ``found`` numbers of ``place`` has the same neighbour.
+
+    ``quantity`` stands in ``text``. True as well where it has no telling neighbour.
+    """
+    word = _neighbour(text, quantity)
+    if not word:
+        return True
+    width = _WINDOW if word.isascii() else _WINDOW_CHINESE
+    wanted = set(terms(word))
+    for other in found:
+        if other.value is None or quantity.value is None or abs(other.value) != abs(quantity.value):
+            continue
+        near = place[max(0, other.start - width) : other.end + width]
+        if word in near or wanted & set(terms(near)):
+            return True
+    return False
+
+
+def _neighbour(text: str, quantity: Quantity) -> str:
+    after = _NEXT.match(text, quantity.end)
+    if after and after["word"].casefold() not in _FUNCTION:
+        return after["word"]
+    before = _BEFORE.search(text, max(0, quantity.start - _WINDOW), quantity.start)
+    if before and before["word"].casefold() not in _FUNCTION:
+        return before["word"]
+    return ""

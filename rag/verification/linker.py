@@ -12,11 +12,6 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rag.generate.bare import bare, without_pages
-from rag.generate.calculated import Calculated, check_calculations
-from rag.generate.checks import Claim, Source, doubts, gravest
-from rag.generate.refusal import is_refusal
-from rag.generate.spans import Rarity, Span, Terms, candidate_spans, or_none
 from rag.text.language import detect_language, is_cjk
 from rag.text.messages import Language
 from rag.text.parse_errors import attempt
@@ -24,9 +19,15 @@ from rag.text.quantities import gaps
 from rag.text.sentences import split_sentences
 from rag.types.answers import Evidence, Passage, Sentence, Verdict
 from rag.types.documents import Chunk
+from rag.verification.arithmetic import Calculated, check_calculations
+from rag.verification.checks import Claim, Source, doubts, gravest
+from rag.verification.refusal import is_refusal
+from rag.verification.spans import Rarity, Span, Terms, candidate_spans, or_none
+from rag.verification.wording import bare, without_pages
 
 if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors
+
 
 Embed = Callable[[Sequence[str]], "Vectors"]
 PageOf = Callable[[Passage, int], int]

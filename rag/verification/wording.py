@@ -1,0 +1,259 @@
+"""What of a sentence is compared with its evidence: names, negations, exchanged figures."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from rag.text.quantities import Place, Quantity, gaps, quantities
+
+_LEAD = re.compile(
+    r"^\s*(?:(?:according to|based on|as (?:stated|mentioned) in) (?:the|these|your) (?:\w+ )?"
+    r"(?:document|passage|text|context|information|excerpt)s?[^,]{0,40},\s+"
+    r"|根据(?:上述|以上|所给|提供的|给定的)?(?:文件|文档|资料|段落|内容|信息|原文|文中)[^，,]{0,8}[，,])",
+    re.IGNORECASE,
+)
+_ON_PAGE = re.compile(
+    r"(?<!\s)\s*(?:\b(?:on|from|at|in|of)\s+)?(?:the\s+)?\b(?:PDF\s+)?page\s+(\d{1,4})\b"
+    r"|(?:在|于)?(?:文件|文档|PDF)?第\s?(\d{1,4})\s?页[上中的]?",
+    re.IGNORECASE,
+)
+_TIMES = r"(?!(?:(?<=[\d)）%])|(?<=[\d)）%] ))\* ?[\d(（$€£¥])"  # 135,987 * 100 is no markup
+_MARKUP = re.compile(rf"^\s*(?:[-*+•]|\(?\d{{1,2}}[.)、])\s+|\[\d{{1,3}}\]|{_TIMES}[*_`#|]+")
+
+
+def bare(sentence: str) -> str:
+    """Return a sentence without marks and without the words that lead to it.
+
+    >>> bare("- **The fee** is 1,577 [2]."), bare("According to the document, it is 3 * 4 = 12.")
+    ('  The fee  is 1,577  .', 'it is 3 * 4 = 12.')
+    """
+    return _LEAD.sub("", _MARKUP.sub(" ", sentence))
+
+
+def without_pages(sentence: str, known: Collection[str]) -> str:
+    """Return a sentence without "on page 14" where 14 is among the ``known``.
+
+    >>> without_pages("The fax on page 14 is 555, and on page 15 it is 556.", {"14"})
+    'The fax is 555, and on page 15 it is 556.'
+    """
+    return _ON_PAGE.sub(lambda page: "" if (page[1] or page[2]) in known else page[0], sentence)
+
+
+_QUOTED = re.compile(
+    r"“([^“”\n]{2,160})”|\"([^\"\n]{2,160})\"|「([^「」\n]{2,160})」|『([^『』\n]{2,160})』"
+    r"|《([^《》\n]{1,80})》|«([^«»\n]{2,160})»"
+)
+_WORD = re.compile(r"[A-Za-z\u00c0-\u024f][\w\u00c0-\u024f]*(?:[-.&'’/+][A-Za-z0-9]+)*\+*")
+_CJK = re.compile(r"[\u3400-\u9fff]")
+# Capitalised for other reasons than being a name, or left out of one at will.
+_NOT_NAMES = (
+    "a an the this that these those i we you he she it they its their our your his her my in "
+    "on at by of to for from with as and or but not no yes if when while where which who what "
+    "how why there here is are was were be been has have had do does did will would can could "
+    "may might should must shall all any both each some most more according based however "
+    "therefore thus also overall additionally furthermore finally first second third fourth "
+    "note answer inc corp corporation co company ltd limited llc plc lp group holdings mr mrs "
+    "ms dr prof january february march april may june july august september october november "
+    "december jan feb mar apr jun jul aug sep sept oct nov dec monday tuesday wednesday "
+    "thursday friday saturday sunday q1 q2 q3 q4 h1 h2 fy usd rmb eur gbp ok pdf"
+)
+_COMMON = frozenset(_NOT_NAMES.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """One name at ``text[start:end]``; ``words`` are those that must be found."""
+
+    start: int
+    end: int
+    words: tuple[str, ...]
+    quoted: bool = False
+
+
+def names(text: str) -> tuple[Name, ...]:
+    """Return the names of a sentence, in order.
+
+    >>> [name.words for name in names("The A100 was shown by Jensen Huang in “Taipei 101”.")]
+    [('A100',), ('Jensen', 'Huang'), ('Taipei 101',)]
+    """
+    found = [
+        Name(match.start(), match.end(), (next(filter(None, match.groups())).strip(),), quoted=True)
+        for match in _QUOTED.finditer(text)
+    ]
+    inside = [(name.start, name.end) for name in found]
+    found += [
+        name
+        for name in _capitalised(text)
+        if not any(start <= name.start < end for start, end in inside)
+    ]
+    return tuple(sorted(found, key=lambda name: name.start))
+
+
+def squeezed(text: str) -> str:
+    """Return the letters and digits of a text, in one case and width: how quotes are compared."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(char for char in folded if char.isalnum())
+
+
+def _capitalised(text: str) -> Iterator[Name]:
+    """Yield runs of capitalised words and codes; a sentence's first word counts if it is odd."""
+    words = list(_WORD.finditer(text))
+    if not words:
+        return
+    plain = (word[0] for word in words if word[0].islower())
+    titled = all(word in _COMMON for word in plain) and not _CJK.search(text)
+    run: list[re.Match[str]] = []
+    for index, word in enumerate(words):
+        if run and not _joined(text, run[-1], word):
+            yield _name(run)
+            run = []
+        first = _begins(text, word, index) and not _leads(text, words, index)
+        if _is_name(word[0], first=first, titled=titled):
+            run.append(word)
+        elif run:
+            yield _name(run)
+            run = []
+    if run:
+        yield _name(run)
+
+
+def _name(run: list[re.Match[str]]) -> Name:
+    return Name(run[0].start(), run[-1].end(), tuple(word[0] for word in run))
+
+
+def _joined(text: str, one: re.Match[str], two: re.Match[str]) -> bool:
+    return text[one.end() : two.start()] in {" ", "-", " & ", "."}
+
+
+def _begins(text: str, word: re.Match[str], index: int) -> bool:
+    """Say whether the word begins the sentence, or what follows a colon or a quotation mark."""
+    before = text[: word.start()].rstrip(' *_#-"“‘([')
+    return index == 0 or not before or before[-1] in ":;.!?\n|"
+
+
+def _leads(text: str, words: list[re.Match[str]], index: int) -> bool:
+    """Say whether a capitalised word follows at once: a first name, not a sentence's first word."""
+    following = words[index + 1 : index + 2]
+    return any(_joined(text, words[index], word) and word[0][0].isupper() for word in following)
+
+
+def _is_name(word: str, *, first: bool, titled: bool) -> bool:
+    if word.casefold().rstrip(".") in _COMMON:
+        return False
+    odd = any(char.isdigit() or char.isupper() for char in word[1:])
+    if odd:
+        return len(word) > 1
+    return word[0].isupper() and not first and not titled and len(word) > 1
+
+
+_ENGLISH = re.compile(
+    r"\b(?:not|no|never|none|nor|neither|without|cannot|nothing|nobody|unable|(?:\w+n['’]t))\b",
+    re.IGNORECASE,
+)
+# Words that hold such a character and deny nothing; 不得不 says yes.
+_CHINESE_POSITIVE = re.compile(
+    "不得不|不仅|不但|不断|不同|不少|不过|不久|不管|不论|不妨|不禁|不愧|不止|不只|不一|不等|不锈钢|不动产|"
+    "不丹|无论|无线|无锡|无非|无数|无疑|无机|无人机|未来|未必不|非常|非洲|除非|并非不|否则|是否|能否|可否|"
+    "与否|差别|区别|分别|特别|级别|类别|性别|个别|别名|别称|别墅|别的|别人|没收|淹没|埋没|莫非|莫斯科|要不|"
+    "对不起|了不起|来不及|忍不住|差不多|说不定|不得已|不可思议|不约而同|不了了之"
+)
+_CHINESE = re.compile("不|没|无|未|非|否|勿|别|莫|毫无")
+_BROKEN = re.compile(r"(?<=[\u4e00-\u9fff])\s+(?=[\u4e00-\u9fff])")  # 分 | 别, at a line's end
+_OPPOSITES = tuple(
+    (re.compile(rf"\b(?:{one})\w*", re.IGNORECASE), re.compile(rf"\b(?:{other})\w*", re.IGNORECASE))
+    for one, other in (
+        ("increas|grew|grow|rose|ris(?:e|ing)", "decreas|declin|fell|fall|drop|reduc"),
+        ("higher|greater|more than|above", "lower|less than|fewer|below"),
+        ("profit|gain|net income", "loss|net loss"),
+        ("maximum|at most|largest|highest", "minimum|at least|smallest|lowest"),
+        ("before|prior to", "after|following"),
+        ("include", "exclude"),
+        ("allow|permit", "forbid|prohibit"),
+    )
+) + tuple(
+    (re.compile(one), re.compile(other))
+    for one, other in (
+        ("增长|增加|上升|上涨|提高|升高", "下降|减少|下跌|降低|下滑"),
+        ("高于|多于|超过|大于", "低于|少于|不足|小于"),
+        ("盈利|利润", "亏损"),
+        ("最大|最高|最多|至多", "最小|最低|最少|至少"),
+        ("之前|以前", "之后|以后"),
+        ("包括|包含", "不包括|不含|除外"),
+        ("允许", "禁止"),
+    )
+)
+
+
+def negations(text: str) -> int:
+    """Return how often a text denies something.
+
+    >>> negations("It is not new and doesn't run."), negations("它不是新的，非常不同。")
+    (2, 1)
+    """
+    text = _BROKEN.sub("", text)
+    return len(_ENGLISH.findall(text)) + len(_CHINESE.findall(_CHINESE_POSITIVE.sub("", text)))
+
+
+def opposites(claim: str, place: str) -> Iterator[str]:
+    """Yield the words of a claim whose opposite stands at a place where they do not.
+
+    >>> list(opposites("Sales increased by 5%.", "Sales declined by 5%."))
+    ['increased']
+    """
+    for pair in _OPPOSITES:
+        for one, other in (pair, pair[::-1]):
+            said = one.search(claim)
+            if said and not other.search(claim) and other.search(place) and not one.search(place):
+                yield said[0]
+
+
+ALIKE = 0.75
+"""Share of the sentence's words that the evidence has in the same order."""
+_FEWEST = 6  # words; shorter sentences are alike by chance
+_LONGEST = 3  # words that stand in one another's place
+_TOKEN = re.compile(r"[A-Za-z]+|\d[\d.,]*\d|\d|[\u4e00-\u9fff]")
+
+
+def exchanged(claim: str, found: Sequence[Quantity], evidence: str) -> Iterator[Quantity]:
+    """Yield those of the claim's quantities in whose place the evidence has another.
+
+    Other spellings of a quantity are the same: 3.2亿 and 320 million, 5 March and March 5.
+
+    >>> says = "In all its markets net sales rose, as expected, to 1.2 billion in 2016."
+    >>> there = "In all its markets net sales rose, as expected, to 1,200 million in 2015."
+    >>> [says[q.start : q.end] for q in exchanged(says, quantities(says), there)]
+    ['2016']
+    """
+    said = [(m[0].casefold(), m.start(), m.end()) for m in _TOKEN.finditer(claim)]
+    there = [(m[0].casefold(), m.start(), m.end()) for m in _TOKEN.finditer(evidence)]
+    if len(said) < _FEWEST:
+        return
+    matcher = SequenceMatcher(
+        None, [token for token, *_ in said], [token for token, *_ in there], autojunk=False
+    )
+    operations = matcher.get_opcodes()
+    same = sum(b - a for kind, a, b, _, _ in operations if kind == "equal")
+    if same < ALIKE * len(said):
+        return
+    known = quantities(evidence)
+    for kind, a, b, c, d in operations:
+        if kind != "replace" or max(b - a, d - c) > _LONGEST:
+            continue
+        mine = [q for q in found if q.start < said[b - 1][2] and said[a][1] < q.end]
+        theirs = [q for q in known if q.start < there[d - 1][2] and there[c][1] < q.end]
+        for quantity in mine:
+            if theirs and not any(_agree(quantity, one, evidence) for one in theirs):
+                yield quantity
+
+
+def _agree(said: Quantity, there: Quantity, evidence: str) -> bool:
+    """Say whether the evidence states there what was said."""
+    if said.date or there.date:
+        mine = [date for date in (said.date, said.other) if date]
+        theirs = [date for date in (there.date, there.other) if date]
+        return any(one.holds(date) or date.holds(one) for date in mine for one in theirs)
+    return not gaps([said], Place(evidence[there.start : there.end], around=evidence))
