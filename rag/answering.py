@@ -9,7 +9,7 @@ from rag import wiring
 from rag.app.prefetch import ReadAhead, Surroundings
 from rag.errors import StoreError
 from rag.forecast import Forecast, Forecaster
-from rag.generate.prompt import build_messages
+from rag.generation.prompt import build_messages
 from rag.text.messages import Text
 from rag.whole.scope import Pace
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.errors import RagError
-from rag.generate.prompt import build_messages
+from rag.generation.prompt import build_messages
 from rag.models.room import reserve
 
 if TYPE_CHECKING:

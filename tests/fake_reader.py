@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rag.generate.echo import EchoGenerator
+from rag.generation.echo import EchoGenerator
 from rag.locator import Locator
 from rag.storage.passages import LedgerPassages
 from rag.types.answers import Delta, Message

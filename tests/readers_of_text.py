@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from rag.evaluation.scoring import numbers, score_answer
 from rag.generate.notes import note_lines
-from rag.generate.prompt import build_messages
-from rag.generate.templates import neutralise
+from rag.generation.prompt import build_messages
+from rag.generation.templates import neutralise
 from rag.indexing.facts import facts_of
 from rag.indexing.wording import worded
 from rag.ingestion.chunking import RecursiveChunker

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from rag.generate.templates import plain_turns
+from rag.generation.templates import plain_turns
 from rag.types.answers import Message
 from rag.types.server_address import Address
 
@@ -37,7 +37,7 @@ class LlamaServer:
 
 def llama_server(path: Path, *, context_tokens: int = 512) -> LlamaServer:
     """Start llama.cpp's server on a free port of this machine."""
-    from rag.generate.llamacpp_loading import open_server
+    from rag.generation.llamacpp.loading import open_server
 
     opened = open_server(path, name=path.stem, context_tokens=context_tokens, threads=0)
     key = opened.loopback._headers["Authorization"].removeprefix("Bearer ")

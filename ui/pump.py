@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from typing import TypeVar
 
-from rag.generate.streaming import Stopped, ticking
+from rag.generation.streaming import Stopped, ticking
 from rag.protocols import never
 
 T = TypeVar("T")

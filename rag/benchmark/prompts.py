@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import ConfigError
-from rag.generate.prompt import build_messages
+from rag.generation.prompt import build_messages
 from rag.text.messages import Text
 from rag.types.answers import Message, Passage
 from rag.types.documents import Chunk

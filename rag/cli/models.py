@@ -118,7 +118,7 @@ def key(
     forget: Annotated[bool, typer.Option("--forget", help="remove it from the keyring")] = False,
 ) -> None:
     """Keep the key of the server in `generator.url` in the system's keyring."""
-    from rag.generate.url_key import VARIABLE, keep_key
+    from rag.generation.openai_server.client import VARIABLE, keep_key
 
     context: Context = ctx.obj
     server = context.settings.generator.server()

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rag.evaluation.scoring import contains
-from rag.generate.prompt import build_messages
+from rag.generation.prompt import build_messages
 from rag.indexing.questions import Question
 from rag.text.language import detect_language
 from rag.text.messages import Text

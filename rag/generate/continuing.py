@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag.generate.prompt import Count, build_messages, fit
+from rag.generation.prompt import Count, build_messages, fit
 from rag.types.answers import Message, Passage
 
 
@@ -35,7 +35,7 @@ class Continuing:
         budget: int,
         count: Count,
     ) -> tuple[list[Message], tuple[Passage, ...], tuple[Passage, ...]]:
-        """Return what ``rag.generate.prompt.fit`` does, the passages where they stood before."""
+        """Return what ``rag.generation.prompt.fit`` does, the passages where they stood before."""
         last = self._same(history, passages)
         if last is not None:
             by_id = {passage.id: passage for passage in passages}

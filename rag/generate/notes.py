@@ -1,6 +1,6 @@
 """Reads more than a model's window holds: prompts for notes, and groups of passages that fit.
 
-Pure text in, pure text out, as in ``rag.generate.prompt``: what documents say is data, and
+Pure text in, pure text out, as in ``rag.generation.prompt``: what documents say is data, and
 loses every control token.
 """
 
@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from rag.generate.prompt import too_long
-from rag.generate.templates import neutralise
+from rag.generation.prompt import too_long
+from rag.generation.templates import neutralise
 from rag.text.language import reads_as
 from rag.text.messages import Language, Text
 from rag.types.answers import Message, Passage, Task

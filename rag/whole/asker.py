@@ -20,7 +20,7 @@ from rag.beside import Beside
 from rag.checking import Checker
 from rag.errors import OutOfMemory
 from rag.generate.notes import write_messages
-from rag.generate.prompt import too_long
+from rag.generation.prompt import too_long
 from rag.ladder import READING, Tried
 from rag.pipeline import NOT_IN_DOCUMENTS, NOTHING_LEFT
 from rag.protocols import Cancelled, never

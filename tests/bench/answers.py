@@ -25,7 +25,7 @@ from rag import wiring
 from rag.config import Settings, load_settings
 from rag.evaluation.sets import load_sets
 from rag.factory import Factory
-from rag.generate.prompt import build_messages
+from rag.generation.prompt import build_messages
 from rag.generation.transformers.engine import TransformersGenerator
 from rag.generation.transformers.loading import load_model
 from rag.generation.transformers.weights import Quantization

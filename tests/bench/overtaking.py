@@ -22,7 +22,7 @@ from time import perf_counter
 
 from rag.config import Settings, load_settings
 from rag.desk import Desk
-from rag.generate import llamacpp_loading
+from rag.generation.llamacpp import loading as llamacpp_loading
 from rag.types.answers import Delta, Finished
 from tests.bench.answers import questions_about
 from tests.bench.child import folder_argument

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rag.errors import PromptTooLong
-from rag.generate.templates import neutralise, plain_turns
+from rag.generation.templates import neutralise, plain_turns
 from rag.protocols import TextGenerator
 from rag.types.answers import Delta, Message
 
@@ -64,7 +64,7 @@ def never() -> bool:
 
 
 def echo(folder: Path, model_path: ModelPath) -> Engine:
-    from rag.generate.echo import EchoGenerator
+    from rag.generation.echo import EchoGenerator
 
     def plain(messages: Sequence[Message], max_tokens: int) -> Plain:
         passage = messages[-1].content.partition("[1] ")[2].split("\n")[1]
@@ -81,7 +81,7 @@ def echo(folder: Path, model_path: ModelPath) -> Engine:
 
 
 def llamacpp(path: Path) -> Engine:
-    from rag.generate.llamacpp_engine import LlamaCppGenerator
+    from rag.generation.llamacpp.engine import LlamaCppGenerator
 
     generator = LlamaCppGenerator.load(path, name=path.stem, context_tokens=WINDOW)
 
@@ -100,7 +100,7 @@ def llamacpp(path: Path) -> Engine:
 
 def url(path: Path) -> Engine:
     """llama.cpp's own server on a port of this machine, asked like any server anywhere."""
-    from rag.generate.url_engine import UrlGenerator
+    from rag.generation.openai_server.engine import UrlGenerator
     from tests.servers import llama_server, says
 
     server = llama_server(path, context_tokens=WINDOW)

@@ -33,7 +33,7 @@ from rag.evaluation.figures import Outcome, intervals, of_texts, value
 from rag.evaluation.retrieval import Searching, index_texts, measure_texts
 from rag.evaluation.scoring import contains
 from rag.factory import Factory
-from rag.generate.prompt import build_messages
+from rag.generation.prompt import build_messages
 from rag.protocols import Retriever, TextGenerator, never
 from rag.storage.vectors.manager import exact_index
 from rag.types.answers import Passage

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from rag.generate.langchain_count import estimate
-from rag.generate.url_engine import UrlGenerator
+from rag.generation.langchain.token_count import estimate
+from rag.generation.openai_server.engine import UrlGenerator
 from rag.types.answers import Message
 from tests.servers import LlamaServer, llama_server
 

@@ -11,7 +11,7 @@ from threading import enumerate as enumerate_threads
 import pytest
 
 from rag.asking import AskSettings
-from rag.generate.echo import EchoGenerator
+from rag.generation.echo import EchoGenerator
 from rag.locator import Locator
 from rag.pipeline import NOTHING_LEFT, RagPipeline
 from rag.protocols import Cancelled, PageViewer, never

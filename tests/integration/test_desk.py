@@ -17,7 +17,7 @@ import pytest
 from rag.desk import Desk
 from rag.errors import LibraryBusy, RagError, StoreError, UnknownDocument
 from rag.explain.values import Asked
-from rag.generate.echo import EchoGenerator
+from rag.generation.echo import EchoGenerator
 from rag.ingestion.workers.pool import WorkerPool
 from rag.ingestion.workers.watchdog import Limits
 from rag.retrieval.embedding.hashing import HashingEmbedder

@@ -27,8 +27,8 @@ from typer.testing import CliRunner
 from rag.cli import app
 from rag.config import load_settings
 from rag.errors import ConfigError
-from rag.generate.echo import EchoGenerator
-from rag.generate.langchain_engine import LangChainGenerator
+from rag.generation.echo import EchoGenerator
+from rag.generation.langchain.engine import LangChainGenerator
 from rag.interop import OpenLibrary, RagChatModel, open_library
 from rag.interop.chat_model import turns_of
 from rag.types.answers import Delta, Message

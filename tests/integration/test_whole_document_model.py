@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rag.asking import AskSettings
-from rag.generate.llamacpp_engine import LlamaCppGenerator
+from rag.generation.llamacpp.engine import LlamaCppGenerator
 from rag.pipeline import RagPipeline
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.storage.documents import LedgerShelf

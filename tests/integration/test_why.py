@@ -15,7 +15,7 @@ from rag import wiring
 from rag.explain.outcomes import OUTCOMES
 from rag.explain.values import Asked, Step, Why
 from rag.factory import Factory
-from rag.generate.echo import EchoGenerator
+from rag.generation.echo import EchoGenerator
 from rag.protocols import TextGenerator
 from rag.storage.vectors.manager import exact_index
 from rag.text.messages import LANGUAGES

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rag.generate.templates import neutralise
+from rag.generation.templates import neutralise
 
 CHATML = ["im_start", "im_end", "endoftext", "eot_id", "fim_prefix", "repo_name", "user"]
 ANGLE = ["s", "/s", "unk", "tool_call", "/tool_call", "start_of_turn", "fim_prefix", "filename"]
@@ -100,7 +100,7 @@ def qwen_ids(
     model_path: Callable[[str], Path],
 ) -> Iterator[tuple[Callable[[str], list[int]], set[int]]]:
     """Return Qwen's tokenizer in llama.cpp, which takes markers in any text for control tokens."""
-    from rag.generate.llamacpp_engine import LlamaCppGenerator
+    from rag.generation.llamacpp.engine import LlamaCppGenerator
 
     path = model_path("Qwen2.5-Coder-0.5B-Instruct-Q4_K_M")
     generator = LlamaCppGenerator.load(path, name="qwen", context_tokens=512)

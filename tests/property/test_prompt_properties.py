@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.errors import PromptTooLong
-from rag.generate.prompt import build_messages, fit
+from rag.generation.prompt import build_messages, fit
 from rag.types.answers import Message
 from tests.factories import passage
 

@@ -10,7 +10,7 @@ import pytest
 
 from rag.app.prefetch import ReadAhead, Surroundings
 from rag.errors import ModelError
-from rag.generate.echo import EchoGenerator
+from rag.generation.echo import EchoGenerator
 from rag.text.messages import Language, Text
 from rag.types.answers import Draft, Message
 

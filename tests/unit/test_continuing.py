@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rag.generate.continuing import Continuing
-from rag.generate.prompt import build_messages
+from rag.generation.prompt import build_messages
 from rag.types.answers import Message
 from tests.factories import passage
 

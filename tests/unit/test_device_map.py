@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from rag.generation.transformers.device_map import CPU, device_map
+from rag.generation.transformers.weights import CPU, device_map
 from rag.models.shape import FAMILIES
 from tests.tiny_models import llama_folder, weightless
 

@@ -11,7 +11,7 @@ from rag.config import GeneratorSettings, ModelSettings, Settings
 from rag.desk_state import DeskState
 from rag.factory import Factory
 from rag.forecast import Forecast, Forecaster
-from rag.generate.echo import EchoGenerator
+from rag.generation.echo import EchoGenerator
 from rag.text.messages import Language
 from rag.text.sizes import GIB
 from rag.types.answers import Usage

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from rag.generate.llamacpp_cores import WINDOW_S, Cores, ThreadNames, left_to_us
-from rag.generate.llamacpp_engine import LlamaCppGenerator
+from rag.generation.llamacpp.cores import WINDOW_S, Cores, ThreadNames, left_to_us
+from rag.generation.llamacpp.engine import LlamaCppGenerator
 from rag.types.answers import Message
 from tests.tiny_models import llama_gguf
 
@@ -149,7 +149,7 @@ def test_the_thread_that_loads_keeps_its_name() -> None:
 
 def test_openmp_spins_by_default_though_torch_is_told_to_sleep() -> None:
     code = (
-        "import os, rag.generate.llamacpp_loading;"
+        "import os, rag.generation.llamacpp.loading;"
         "print(os.environ['GOMP_SPINCOUNT'], os.environ['OMP_WAIT_POLICY'])"
     )
     for given, expected in ({}, "300000"), ({"GOMP_SPINCOUNT": "7"}, "7"):

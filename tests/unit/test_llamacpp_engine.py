@@ -17,9 +17,8 @@ import pytest
 import xllamacpp
 
 from rag.errors import ModelError, ModelMissing
-from rag.generate.llamacpp_engine import LlamaCppGenerator
-from rag.generate.llamacpp_loading import BATCH_TOKENS, _divide
-from rag.generate.loopback import Loopback
+from rag.generation.llamacpp.engine import LlamaCppGenerator
+from rag.generation.llamacpp.loading import BATCH_TOKENS, Loopback, _divide
 from rag.types.answers import Delta, Message
 from rag.types.hardware import OnCards
 from tests.tiny_models import llama_gguf
@@ -430,7 +429,7 @@ def test_a_server_that_is_gone_is_a_failure_in_words() -> None:
 LEAVE = """
 import sys
 from pathlib import Path
-from rag.generate.llamacpp_engine import LlamaCppGenerator
+from rag.generation.llamacpp.engine import LlamaCppGenerator
 from rag.types.documents import Message
 model = LlamaCppGenerator.load(Path(sys.argv[1]), name="t", context_tokens=2048, threads=1)
 stream = model.stream(

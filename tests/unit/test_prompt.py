@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from rag.errors import PromptTooLong
-from rag.generate.prompt import RULES, build_messages, fit
+from rag.generation.prompt import RULES, build_messages, fit
 from rag.types.answers import Message
 from tests.factories import passage
 

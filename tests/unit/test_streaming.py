@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from rag.generate.streaming import Bridge, OneAtATime, iterate, ticking
+from rag.generation.streaming import Bridge, OneAtATime, iterate, ticking
 
 Emit = Callable[[int], None]
 Stopped = Callable[[], bool]

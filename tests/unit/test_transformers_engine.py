@@ -17,7 +17,7 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from rag.errors import MissingDependency, ModelError, ModelMissing, OutOfMemory
-from rag.generate.templates import LLAMA2_CHAT
+from rag.generation.templates import LLAMA2_CHAT
 from rag.generation.transformers.engine import TransformersGenerator
 from rag.generation.transformers.loading import Loaded, load_model
 from rag.generation.transformers.memory import is_out_of_memory, out_of_memory

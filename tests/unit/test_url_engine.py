@@ -24,8 +24,8 @@ from rag.errors import (
     ServerUnreachable,
     UnknownModel,
 )
-from rag.generate.url_engine import UrlGenerator
-from rag.generate.url_key import VARIABLE, find_key, keep_key
+from rag.generation.openai_server.client import VARIABLE, find_key, keep_key
+from rag.generation.openai_server.engine import UrlGenerator
 from rag.types.answers import Delta, Message
 from rag.types.server_address import Address
 from tests.servers import Call, Reply, ScriptedServer, llama_server, scripted, serving
@@ -41,7 +41,7 @@ def never() -> bool:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rag.generate.langchain_engine._RETRY_S", (0.01, 0.02))
+    monkeypatch.setattr("rag.generation.langchain.engine._RETRY_S", (0.01, 0.02))
 
 
 def load(address: Address, *, model: str = "auto", window: int = 4096, **more: Any) -> UrlGenerator:
@@ -121,7 +121,7 @@ def test_a_question_after_the_end_says_that_the_model_is_unloaded(llama: Any) ->
 def test_without_the_optional_packages_it_is_said_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delitem(sys.modules, "rag.generate.url_engine")
+    monkeypatch.delitem(sys.modules, "rag.generation.openai_server.engine")
     for name in [name for name in sys.modules if name.partition(".")[0] == "langchain_openai"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "langchain_openai", None)
@@ -654,7 +654,7 @@ def test_a_system_without_a_keyring_says_what_else_to_do(monkeypatch: pytest.Mon
 
 
 def test_other_servers_are_never_sent_to(tmp_path: Path) -> None:
-    from rag.generate.url_client import Patience, WrongServer, clients
+    from rag.generation.openai_server.client import Patience, WrongServer, clients
 
     with scripted(serving(says())) as server:
         both = clients(server.address, key="k", patience=Patience())

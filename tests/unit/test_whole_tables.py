@@ -11,7 +11,7 @@ import pytest
 from rag import wiring
 from rag.config import load_settings
 from rag.factory import Factory
-from rag.generate.echo import EchoGenerator
+from rag.generation.echo import EchoGenerator
 from rag.retrieval.analyser import BilingualAnalyser
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieval.table_expansion import REACH, with_whole_tables

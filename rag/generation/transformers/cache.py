@@ -10,7 +10,7 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from rag.generate.streaming import Stopped
+from rag.generation.streaming import Stopped
 from rag.types.hardware import KvBits
 
 LONG_PASS_TOKENS = 32

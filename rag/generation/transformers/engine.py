@@ -11,9 +11,9 @@ import torch
 from jinja2 import TemplateError
 from transformers import GenerationConfig
 
-from rag.generate.failures import failed, prompt_too_long, unloaded
-from rag.generate.streaming import OneAtATime, Stopped, iterate
-from rag.generate.templates import plain_turns
+from rag.generation.engine_errors import failed, prompt_too_long, unloaded
+from rag.generation.streaming import OneAtATime, Stopped, iterate
+from rag.generation.templates import plain_turns
 from rag.generation.transformers import generate
 from rag.generation.transformers.cache import (
     Kept,

@@ -13,18 +13,18 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from rag.errors import MissingDependency, ModelError, ModelMissing, RagError
-from rag.generate.failures import cannot_load
-from rag.generate.templates import LLAMA2_CHAT
+from rag.generation.engine_errors import cannot_load
+from rag.generation.templates import LLAMA2_CHAT
 from rag.generation.transformers.checkpoint_check import (
     AGAIN,
     BrokenPart,
     part_of_checkpoint,
     why_not_loaded,
 )
-from rag.generation.transformers.device_map import CPU
 from rag.generation.transformers.memory import is_out_of_memory, let_go, out_of_memory
 from rag.generation.transformers.saved import SavedWeights
 from rag.generation.transformers.weights import (
+    CPU,
     Quantization,
     attention,
     bitsandbytes_config,

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import SecretStr
 
-from rag.generate.langchain_count import estimate
-from rag.generate.langchain_engine import LangChainGenerator, Manners
-from rag.generate.url_client import Clients, Patience, clients, closing
-from rag.generate.url_failures import Failures, is_lost
-from rag.generate.url_key import find_key
-from rag.generate.url_server import Served, Server
+from rag.generation.langchain.engine import LangChainGenerator, Manners
+from rag.generation.langchain.token_count import estimate
+from rag.generation.openai_server.client import Clients, Patience, clients, closing, find_key
+from rag.generation.openai_server.errors import Failures, is_lost
+from rag.generation.openai_server.server import Served, Server
 
 if TYPE_CHECKING:
     from rag.config import GeneratorSettings
     from rag.types.server_address import Address
+
 
 logger = logging.getLogger(__name__)
 

@@ -14,11 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rag.generate.failures import failed, prompt_too_long, unloaded
-from rag.generate.llamacpp_loading import Opened, error_message, open_server
-from rag.generate.loopback import Loopback
-from rag.generate.streaming import OneAtATime, Stopped, iterate
-from rag.generate.templates import plain_turns
+from rag.generation.engine_errors import failed, prompt_too_long, unloaded
+from rag.generation.llamacpp.loading import Loopback, Opened, error_message, open_server
+from rag.generation.streaming import OneAtATime, Stopped, iterate
+from rag.generation.templates import plain_turns
 from rag.types.answers import Delta, FinishReason, Message
 from rag.types.hardware import OnCards
 

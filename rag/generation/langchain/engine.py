@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, Any
 from langsmith import tracing_context
 
 from rag.errors import RagError
-from rag.generate.failures import failed, prompt_too_long, unloaded
-from rag.generate.langchain_count import Count, count_of, messages_of
-from rag.generate.langchain_loop import Loop, Work
-from rag.generate.streaming import Bridge, Stopped
-from rag.generate.templates import plain_turns
+from rag.generation.engine_errors import failed, prompt_too_long, unloaded
+from rag.generation.langchain.event_loop import Loop, Work
+from rag.generation.langchain.token_count import Count, count_of, messages_of
+from rag.generation.streaming import Bridge, Stopped
+from rag.generation.templates import plain_turns
 from rag.types.answers import Delta, FinishReason, Message
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
+
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from typing import Any
 import httpx2
 
 from rag.errors import RagError
-from rag.generate.langchain_count import Count, Turns, counted_by_text
-from rag.generate.url_failures import Failures, is_lost
+from rag.generation.langchain.token_count import Count, Turns, counted_by_text
+from rag.generation.openai_server.errors import Failures, is_lost
 from rag.text.messages import Text
 from rag.types.server_address import Address
 

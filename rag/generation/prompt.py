@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rag.errors import PromptTooLong
-from rag.generate.templates import neutralise
+from rag.generation.templates import neutralise
 from rag.text.language import detect_language
 from rag.text.messages import Language, Text
 from rag.types.answers import Message, Passage

@@ -10,7 +10,7 @@ import httpx2
 import openai
 
 from rag.errors import ModelError, PromptTooLong, RagError, ServerUnreachable, UnknownModel
-from rag.generate.failures import failed
+from rag.generation.engine_errors import failed
 from rag.text.messages import Text
 
 _SHOWN_MODELS = 5

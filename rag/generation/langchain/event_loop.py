@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import TypeVar
 
-from rag.generate.streaming import Bridge
+from rag.generation.streaming import Bridge
 
 T = TypeVar("T")
 Work = Callable[[], Coroutine[None, None, None]]

@@ -1,24 +1,133 @@
-"""Starts llama.cpp's server in this process, on one GGUF file."""
+"""Starts llama.cpp's server in this process, on one GGUF file, and says why it cannot."""
 
 from __future__ import annotations
 
+import json
 import secrets
+import threading
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
+import xllamacpp
 
-from rag.generate.failures import cannot_load, failed
-from rag.generate.gguf_check import check_gguf, why_not_loaded
-from rag.generate.llamacpp_cores import Cores, ThreadNames, cores_for, nobodys, wait_spinning
-from rag.generate.loopback import Loopback
-from rag.generate.templates import LLAMA2_CHAT
+from rag.errors import ModelMissing
+from rag.generation.engine_errors import cannot_load, failed
+from rag.generation.llamacpp.cores import Cores, ThreadNames, cores_for, nobodys
+from rag.generation.templates import LLAMA2_CHAT
+from rag.text.messages import Text
+from rag.types.gguf import DamagedGguf, read_gguf
 from rag.types.hardware import OnCards
 
-wait_spinning()  # OpenMP comes with xllamacpp, and reads the environment as it is loaded
-import xllamacpp  # noqa: E402
+_MAGIC = b"GGUF"
+
+
+def check_gguf(path: Path) -> None:
+    """Look at the first bytes, before llama.cpp does.
+
+    Raises:
+        ModelMissing: there is no such file.
+        ModelError: it cannot be read, or is no GGUF file.
+    """
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_MAGIC))
+    except FileNotFoundError as error:
+        raise ModelMissing(
+            Text(f"There is no file {path}.", f"文件 {path} 不存在。"),
+            hint=Text(
+                "Run `rag models pull` to download the model.",
+                "请运行 `rag models pull` 下载模型。",
+            ),
+        ) from error
+    except OSError as error:
+        raise cannot_load(path, Text(f"{error}.", f"{error}。")) from error
+    if magic != _MAGIC:
+        raise cannot_load(
+            path,
+            Text("it is not a GGUF file.", "它不是 GGUF 文件。"),
+            hint=Text(
+                "Choose a file whose name ends in .gguf, or a model from `rag models list`.",
+                "请选择以 .gguf 结尾的文件，或 `rag models list` 中的模型。",
+            ),
+        )
+
+
+def why_not_loaded(path: Path) -> tuple[Text, Text]:
+    """Return why llama.cpp may have refused a file that begins like a GGUF, and a remedy."""
+    try:
+        architecture = read_gguf(path).architecture or "?"
+    except (OSError, DamagedGguf):
+        return (
+            Text("the file is damaged or incomplete.", "文件已损坏或不完整。"),
+            Text(
+                "Delete it and download it again, with `rag models pull` if it is in the list.",
+                "请删除后重新下载；列表中的模型可用 `rag models pull` 下载。",
+            ),
+        )
+    return (
+        Text(
+            f"there is too little memory for it, or llama.cpp does not know models of the kind "
+            f"'{architecture}' or this chat template.",
+            f"内存不足，或 llama.cpp 不支持“{architecture}”类模型或其对话模板。",
+        ),
+        Text(
+            "Close other programs, lower generator.context_tokens, choose a smaller model, or "
+            "run `pip install --upgrade xllamacpp`.",
+            "请关闭其他程序、调低 generator.context_tokens、选择更小的模型，"
+            "或运行 `pip install --upgrade xllamacpp`。",
+        ),
+    )
+
+
+_TIMEOUT_S = 60.0  # counting waits for nothing but a core
+
+
+class Loopback:
+    """One connection, kept open, used by one thread at a time."""
+
+    def __init__(self, address: str, *, key: str) -> None:
+        """``address`` is the server's URL without a path."""
+        parts = urlsplit(address)
+        self.address = address
+        self._connection = HTTPConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
+        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        self._guard = threading.Lock()
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """Return the JSON of the server's answer.
+
+        Raises:
+            ModelError: the server refused, or is gone.
+        """
+        content = None if body is None else json.dumps(body)
+        with self._guard:
+            try:
+                status, answer = self._exchange(method, path, content)
+            except (HTTPException, OSError):  # an idle connection is closed by the server
+                self._connection.close()
+                try:
+                    status, answer = self._exchange(method, path, content)
+                except (HTTPException, OSError) as error:
+                    raise failed("llama.cpp", str(error)) from error
+        if status != 200:  # noqa: PLR2004 - OK
+            raise failed("llama.cpp", answer.get("error", {}).get("message", str(status)))
+        return answer
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        with self._guard:
+            self._connection.close()
+
+    def _exchange(self, method: str, path: str, content: str | None) -> tuple[int, Any]:
+        self._connection.request(method, path, content, self._headers)
+        response = self._connection.getresponse()
+        return response.status, json.loads(response.read())
+
 
 BATCH_TOKENS = 64
 """Tokens of a prompt that a CPU computes at once. A cancel is heard between two batches, and

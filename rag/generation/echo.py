@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from rag.generate.failures import prompt_too_long
+from rag.generation.engine_errors import prompt_too_long
 from rag.text.language import detect_language
 from rag.text.messages import Text
 from rag.types.answers import Delta, Message

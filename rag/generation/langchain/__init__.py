@@ -1,0 +1,1 @@
+"""Any LangChain chat model as the one that answers."""
