@@ -149,8 +149,8 @@ class Factory:
         self, chosen: ChosenGenerator, cancelled: Callable[[], bool]
     ) -> tuple[ChosenGenerator, Path]:
         """Download what is missing. What nobody chose by name gives way to what can be had."""
-        from rag.models.choice import CPU_GENERATOR
-        from rag.models.job import DownloadCancelled
+        from rag.models.download import DownloadCancelled
+        from rag.models.planning.subjects import CPU_GENERATOR
 
         if chosen.path is not None:
             return chosen, chosen.path
@@ -191,7 +191,7 @@ class Factory:
         return ChosenGenerator(path.name, engine, path)
 
     def _default_generator(self) -> str:
-        from rag.models.choice import default_generator
+        from rag.models.planning.subjects import default_generator
 
         now = self.readings().read()
         free = None

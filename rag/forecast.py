@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from rag.errors import RagError
 from rag.generation.prompt import build_messages
-from rag.models.room import reserve
+from rag.models.planning.room import reserve
 
 if TYPE_CHECKING:
     from rag.factory import Factory
-    from rag.models.plan import Plan
+    from rag.models.planning.plan import Plan
     from rag.protocols import TextGenerator
     from rag.types.answers import Usage
     from rag.types.hardware import MemoryReading

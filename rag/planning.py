@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from rag.errors import ConfigError, OutOfMemory, RagError
 from rag.models.catalogue import load_catalogue
-from rag.models.footprint import Precision as Wished
-from rag.models.gpu_guide import Gpu, Guide, Outlook, load_guide, outlook, with_bandwidth
-from rag.models.layout import Helpers, Subject
-from rag.models.plan import Plan, Wishes
-from rag.models.planner import WANTED_CONTEXT, plan
-from rag.models.room import Card, Room, room_of
-from rag.models.subjects import helpers_of, subject_of_entry, subject_of_path
+from rag.models.planning.gpu_guide import Gpu, Guide, Outlook, load_guide, outlook, with_bandwidth
+from rag.models.planning.layout import Helpers, Subject
+from rag.models.planning.plan import Plan, Wishes
+from rag.models.planning.planner import WANTED_CONTEXT, plan
+from rag.models.planning.room import Card, Room, room_of
+from rag.models.planning.subjects import helpers_of, subject_of_entry, subject_of_path
+from rag.models.shape import Precision as Wished
 from rag.text.messages import Text
 from rag.text.sizes import GIB
 from rag.types.hardware import OnCards, Placement, Precision

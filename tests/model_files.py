@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rag.models.catalogue import Catalogue, Embedding, Entry, File, Hub, Wheels
-from rag.models.sources import SourceUnavailable
+from rag.models.download import SourceUnavailable
 from rag.text.messages import Text
 from rag.types.progress import Progress
 

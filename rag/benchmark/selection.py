@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from rag.benchmark.rows import SERVER, Row, RowSpec, Sizes
 from rag.errors import ConfigError, ModelError, RagError
-from rag.models.footprint import kv_bytes_per_token, weights_of, weights_of_file
-from rag.models.shape import config_of, header_of, shape_of_config, shape_of_gguf
+from rag.models.shape import (
+    config_of,
+    header_of,
+    kv_bytes_per_token,
+    shape_of_config,
+    shape_of_gguf,
+    weights_of,
+    weights_of_file,
+)
 from rag.text.messages import Text
 from rag.text.sizes import memory_size
 from rag.types.gguf import Gguf

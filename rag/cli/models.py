@@ -63,7 +63,7 @@ def fit(
     By default the chosen model on this machine, with the memory that is free now.
     """
     from rag.factory import Factory
-    from rag.models import plan_table
+    from rag.models.planning import table as plan_table
     from rag.planning import chosen_name, fitting, plan_for, room_with, subject_named
 
     context: Context = ctx.obj
@@ -92,8 +92,8 @@ def gpus(
 ) -> None:
     """Show what NVIDIA's cards do with the models: precision, window, speed and energy at most."""
     from rag.factory import Factory
-    from rag.models import gpu_report
-    from rag.models.gpu_guide import load_guide
+    from rag.models.planning import gpu_report
+    from rag.models.planning.gpu_guide import load_guide
     from rag.planning import outlooks, own_card
     from rag.system import charts
 
@@ -189,7 +189,7 @@ def pull(ctx: typer.Context, name: Name, *, as_json: JsonOption = False) -> None
 @app.command()
 def use(ctx: typer.Context, name: Name, *, as_json: JsonOption = False) -> None:
     """Write a model into the settings file: the one that answers, embeds, or reorders."""
-    from rag.models.choice import notes, set_model
+    from rag.models.planning.subjects import notes, set_model
 
     context: Context = ctx.obj
     store = _store(context.settings)
@@ -212,7 +212,7 @@ def _store(settings: Settings) -> ModelStore:
 
 
 def _pull_with_bar(store: ModelStore, entry: Entry, context: Context) -> Path:
-    from rag.models.job import DownloadCancelled
+    from rag.models.download import DownloadCancelled
 
     def tell(note: Text) -> None:
         typer.echo(context.say(note), err=True)

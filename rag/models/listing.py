@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text as Styled
 
-from rag.models.choice import default_generator, fits, needs_bytes, needs_gpu
+from rag.models.planning.subjects import default_generator, fits, needs_bytes, needs_gpu
 from rag.text.messages import Language, Text
 from rag.text.sizes import file_size, memory_size
 

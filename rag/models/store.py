@@ -1,8 +1,4 @@
-"""The models folder: what is installed, and how the rest gets there.
-
-Layout: one folder per catalogue name, with the files, a note of what was verified
-(``.manifest.json``), and ``.parts`` while a download is unfinished.
-"""
+"""The models folder: what is installed, and how the rest gets there."""
 
 from __future__ import annotations
 
@@ -14,22 +10,112 @@ from pathlib import Path
 from rag.config import ModelSettings
 from rag.models import manifest as notes
 from rag.models.catalogue import Catalogue, Entry, load_catalogue
-from rag.models.failures import (
+from rag.models.download import (
+    Delivered,
+    Delivery,
+    Job,
+    Place,
+    Source,
+    SourceName,
+    SourceUnavailable,
+    locked,
+    sha256_of,
+)
+from rag.models.errors import (
     missing,
     nothing_delivered,
     source_says,
+    unlike_reference,
     unusable,
     unwritable,
     wrong_checksum,
 )
-from rag.models.install import PARTS, install
-from rag.models.job import Job, sha256_of
-from rag.models.local import whole_model
-from rag.models.locking import locked
-from rag.models.manifest import Manifest
-from rag.models.sources import Delivery, Place, Source, SourceName, SourceUnavailable
+from rag.models.manifest import Manifest, Recorded
+from rag.models.sources.folder import whole_model
 from rag.text.messages import Text
 from rag.types.progress import Progress
+
+PARTS = ".parts"
+WRONG = ".wrong-sha256"
+LEAST_COSINE = 0.99
+
+
+def install(entry: Entry, delivery: Delivery, place: Place, job: Job) -> Manifest:
+    """Install what a source delivered.
+
+    Raises:
+        WrongChecksum: a file is not the publisher's, or not the one seen at the first download.
+    """
+    before = notes.read(place.home)
+    seen = {file.path: file.sha256 for file in before.files} if before else {}
+    same = before is not None and before.revision == delivery.revision
+    for arrived in delivery.files:
+        expected = arrived.file.sha256 or (seen.get(arrived.file.path, "") if same else "")
+        if expected and arrived.sha256 != expected:
+            raise wrong_checksum(
+                entry.name, _aside(arrived, place), expected=expected, found=arrived.sha256
+            )
+    if delivery.unpack:
+        files, root = _unpack(entry, delivery, place, job), "."
+    elif delivery.root and delivery.root != place.home:
+        files, root = _as_delivered(delivery), str(delivery.root.resolve())
+    else:
+        files, root = _as_delivered(delivery), "."
+        if delivery.root is None:
+            _move(place.parts, place.home, files)
+    manifest = Manifest(entry.name, delivery.source, delivery.revision, root, entry.loads, files)
+    notes.write(place.home, manifest)
+    shutil.rmtree(place.parts, ignore_errors=True)
+    return manifest
+
+
+def _aside(arrived: Delivered, place: Place) -> Path:
+    """Keep the wrong file under a name that nothing loads; forget the parts it was made of."""
+    target = place.home / (Path(arrived.file.path).name + WRONG)
+    if not arrived.at.is_symlink():  # the hub library's cache is not ours to change
+        arrived.at.replace(target)
+    shutil.rmtree(place.parts, ignore_errors=True)
+    return target
+
+
+def _as_delivered(delivery: Delivery) -> tuple[Recorded, ...]:
+    return tuple(
+        Recorded(d.file.path, d.at.stat().st_size, d.sha256, d.trust) for d in delivery.files
+    )
+
+
+def _unpack(entry: Entry, delivery: Delivery, place: Place, job: Job) -> tuple[Recorded, ...]:
+    """Build the model's folder out of the delivered file, and try it before it counts."""
+    from rag.models.e5_file import cosine_with_reference, unpack
+
+    built = place.parts / "built"
+    shutil.rmtree(built, ignore_errors=True)
+    built.mkdir(parents=True)
+    unpack(delivery.files[0].at, built)
+    job.check()
+    cosine = cosine_with_reference(built)
+    if cosine < LEAST_COSINE:
+        raise unlike_reference(entry, cosine)
+    paths = sorted(path for path in built.rglob("*") if path.is_file())
+    files = tuple(
+        Recorded(
+            path.relative_to(built).as_posix(),
+            path.stat().st_size,
+            sha256_of(path, job),
+            "unpacked",
+        )
+        for path in paths
+    )
+    _move(built, place.home, files)
+    return files
+
+
+def _move(source: Path, home: Path, files: tuple[Recorded, ...]) -> None:
+    for file in files:
+        target = home / file.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (source / file.path).replace(target)
+
 
 logger = logging.getLogger(__name__)
 
@@ -39,14 +125,14 @@ GGUF_MAGIC = b"GGUF"
 def open_source(name: SourceName) -> Source:
     """Return the source of that name; its libraries are imported only now."""
     if name == "hub":
-        from rag.models.hub import HubSource
+        from rag.models.sources.hub import HubSource
 
         return HubSource()
     if name == "wheels":
-        from rag.models.wheels import WheelsSource
+        from rag.models.sources.wheels import WheelsSource
 
         return WheelsSource()
-    from rag.models.local import FolderSource
+    from rag.models.sources.folder import FolderSource
 
     return FolderSource()
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from rag.models.footprint import Precision, weights_of
-from rag.models.layout import Helpers, Layout, shelves
-from rag.models.subjects import subject_of_path
+from rag.models.planning.layout import Helpers, Layout, shelves
+from rag.models.planning.subjects import subject_of_path
+from rag.models.shape import Precision, weights_of
 
 ROOT = Path(__file__).parents[2]
 WITHIN = 0.10

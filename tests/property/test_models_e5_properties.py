@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
-from rag.models.binary import Malformed
-from rag.models.e5 import unpack
+from rag.models.e5_file import Malformed, unpack
 from tests.model_files import e5_file
 
 WHOLE, _ = e5_file()

@@ -14,7 +14,7 @@ from rag.cli import app
 from rag.cli.settings_table import list_settings, settings_markdown
 from rag.config import Settings
 from rag.models.catalogue import load_catalogue
-from rag.models.choice import CPU_GENERATOR, GPU_GENERATOR, SMALL_GENERATOR
+from rag.models.planning.subjects import CPU_GENERATOR, GPU_GENERATOR, SMALL_GENERATOR
 
 ROOT = Path(__file__).parents[2]
 DOCS = tuple(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))

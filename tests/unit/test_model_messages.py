@@ -26,7 +26,7 @@ from rag.engines import load
 from rag.errors import ModelError, RagError
 from rag.factory import Factory
 from rag.models.catalogue import Entry, File, Hub
-from rag.models.hub import HubSource
+from rag.models.sources.hub import HubSource
 from rag.models.store import ModelStore
 from tests.model_files import catalogue, digest, entry, never
 from tests.tiny_models import CHATML, llama_folder, llama_gguf

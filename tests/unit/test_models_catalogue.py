@@ -10,7 +10,7 @@ import pytest
 from rag.config import Settings
 from rag.errors import UnknownModel
 from rag.models.catalogue import Entry, load_catalogue
-from rag.models.choice import CPU_GENERATOR, GPU_GENERATOR, SMALL_GENERATOR
+from rag.models.planning.subjects import CPU_GENERATOR, GPU_GENERATOR, SMALL_GENERATOR
 
 MODELS = list(load_catalogue())
 

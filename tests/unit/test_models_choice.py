@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rag.models.catalogue import load_catalogue
-from rag.models.choice import (
+from rag.models.planning.subjects import (
     CPU_GENERATOR,
     GPU_GENERATOR,
     SMALL_GENERATOR,
@@ -34,7 +34,7 @@ def test_the_default_follows_the_machine(free_vram: int | None, ram: int, wanted
 
 
 def test_the_model_for_a_card_fits_into_what_the_choice_asks_for() -> None:
-    from rag.models.choice import GPU_BYTES
+    from rag.models.planning.subjects import GPU_BYTES
 
     assert needs_bytes(load_catalogue().get(GPU_GENERATOR)) <= GPU_BYTES
 

@@ -11,8 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
-from rag.models.binary import Malformed
-from rag.models.e5 import unpack
+from rag.models.e5_file import Malformed, unpack
 from tests.model_files import HIDDEN, PIECES, VOCABULARY, e5_file
 
 

@@ -19,7 +19,7 @@ from rag.config import (
 )
 from rag.errors import ConfigError, OutOfMemory
 from rag.factory import Factory
-from rag.models.room import Card, Room
+from rag.models.planning.room import Card, Room
 from rag.planning import helpers, placement_of, plan_for, subject_named
 from rag.text.messages import Language
 from rag.text.sizes import GIB

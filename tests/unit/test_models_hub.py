@@ -15,9 +15,8 @@ import huggingface_hub.constants
 import pytest
 
 from rag.models.catalogue import Entry, File, Hub, load_catalogue
-from rag.models.hub import HubSource
-from rag.models.job import DownloadCancelled, Job
-from rag.models.sources import Delivery, Place, SourceUnavailable
+from rag.models.download import Delivery, DownloadCancelled, Job, Place, SourceUnavailable
+from rag.models.sources.hub import HubSource
 from tests.model_files import COMMIT, WEIGHTS, Recorder, digest, entry, never
 
 REPOSITORY = "maker/tiny-GGUF"

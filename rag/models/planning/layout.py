@@ -6,18 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rag.models.footprint import (
+from rag.models.planning.room import Card, reserve
+from rag.models.shape import (
     LLAMACPP_CPU_TOKENS,
     PREFILL_TOKENS,
     Precision,
+    Shape,
     Weights,
     activation_bytes,
     kv_bytes_per_token,
     weights_of,
     weights_of_file,
 )
-from rag.models.room import Card, reserve
-from rag.models.shape import Shape
 from rag.types.hardware import KvBits
 
 Engine = Literal["transformers", "llamacpp"]

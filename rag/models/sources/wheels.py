@@ -23,8 +23,16 @@ from pathlib import Path
 from typing import Protocol
 
 from rag.models.catalogue import Entry, File, Wheels
-from rag.models.job import BLOCK_BYTES, Job, Meter
-from rag.models.sources import Delivered, Delivery, Place, SourceName, SourceUnavailable
+from rag.models.download import (
+    BLOCK_BYTES,
+    Delivered,
+    Delivery,
+    Job,
+    Meter,
+    Place,
+    SourceName,
+    SourceUnavailable,
+)
 from rag.text.messages import Text
 
 POLL_S = 0.2

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rag.models.footprint import Precision, kv_bytes_per_token
-from rag.models.layout import Helpers, Layout, Shelf, Subject, shelves
-from rag.models.plan import Plan, Wishes
-from rag.models.plan_words import chosen_words, misfit, nothing_fits, speed_words
-from rag.models.room import Card, Room
+from rag.models.planning.layout import Helpers, Layout, Shelf, Subject, shelves
+from rag.models.planning.messages import chosen_words, misfit, nothing_fits, speed_words
+from rag.models.planning.plan import Plan, Wishes
+from rag.models.planning.room import Card, Room
+from rag.models.shape import Precision, kv_bytes_per_token
 from rag.text.messages import Text
 from rag.types.hardware import KvBits
 

@@ -1,20 +1,86 @@
-"""What a download reports, when it stops, and what it needs."""
+"""Downloads: where bytes may come from, what one reports, when it stops, one at a time."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from filelock import FileLock, Timeout
 
 from rag.errors import DownloadFailed
+from rag.models.catalogue import Entry, File
 from rag.text.messages import Text
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from hashlib import _Hash
+
+
+SourceName = Literal["folder", "hub", "wheels"]
+Trust = Literal["catalogue", "hub", "first use", "unpacked"]
+"""Whom we believe a hash: this program, the hub's word, the first download, our own code."""
+
+
+class SourceUnavailable(Exception):
+    """This source cannot deliver; the next one is asked."""
+
+    def __init__(self, reason: Text, *, hint: Text | None = None) -> None:
+        super().__init__(reason.en)
+        self.reason = reason
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Folders of one model."""
+
+    folder: Path  # of all models
+    home: Path  # of this model
+    parts: Path  # of what is not finished
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """One file as it arrived."""
+
+    file: File  # ``file.sha256`` is what the bytes must have; "" = nobody knows yet
+    at: Path
+    sha256: str  # what they have
+    trust: Trust = "catalogue"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """All files of a model."""
+
+    source: SourceName
+    revision: str
+    files: tuple[Delivered, ...]
+    root: Path | None = None  # set: use the files where they stand, below this folder
+    unpack: Literal["", "e5"] = ""
+
+
+class Source(Protocol):
+    """One way to come by a model's files."""
+
+    name: SourceName
+
+    def deliver(self, entry: Entry, place: Place, job: Job) -> Delivery:
+        """Bring all files of the model to ``place.parts``, or find them on this machine.
+
+        Unfinished files stay in ``place.parts``, and the next call goes on from there.
+
+        Raises:
+            SourceUnavailable: ask the next one.
+            DownloadFailed: no source can help (disk space, stopped by the person).
+        """
+        ...
+
 
 BLOCK_BYTES = 1 << 20
 REPORT_EVERY_S = 0.2
@@ -127,3 +193,39 @@ def size(count: int) -> str:
         if count >= limit:
             return f"{count / limit:.1f} {unit}" if unit == "GB" else f"{count / limit:.0f} {unit}"
     return f"{count / 1000:.0f} kB"
+
+
+WAIT_S = 0.5
+"""How often a waiting process looks whether it was stopped, and what has arrived."""
+
+
+@contextmanager
+def locked(entry: Entry, place: Place, job: Job) -> Iterator[None]:
+    """Hold the model's lock; while another process has it, report that one's progress.
+
+    Raises:
+        DownloadCancelled: the person did not want to wait.
+    """
+    lock = FileLock(place.home / ".lock")
+    while True:
+        job.check()
+        try:
+            lock.acquire(timeout=WAIT_S)
+            break
+        except Timeout:
+            done = min(_bytes_in(place.parts), entry.download_bytes)
+            job.progress(Progress("download", done, entry.download_bytes, "bytes", entry.name))
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _bytes_in(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except OSError:  # the other process has just moved it
+            continue
+    return total

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rag.models.footprint import Precision
-from rag.models.layout import Layout, Part, Shelf, Subject, offloaded_bytes
+from rag.models.planning.layout import Layout, Part, Shelf, Subject, offloaded_bytes
+from rag.models.shape import Precision
 from rag.text.messages import Text
 from rag.text.sizes import memory_size
 

@@ -8,8 +8,15 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from rag.models.catalogue import Entry, File
-from rag.models.job import Job, sha256_of
-from rag.models.sources import Delivered, Delivery, Place, SourceName, SourceUnavailable
+from rag.models.download import (
+    Delivered,
+    Delivery,
+    Job,
+    Place,
+    SourceName,
+    SourceUnavailable,
+    sha256_of,
+)
 from rag.text.messages import Text
 
 WEIGHTS_INDEX = "model.safetensors.index.json"

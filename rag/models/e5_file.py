@@ -1,32 +1,140 @@
-"""Unpacks ``e5-small-q4.bin`` into an ordinary sentence-transformers folder.
-
-The file holds multilingual-e5-small with 4-bit matrices, and its tokenizer. It knows
-nothing about where the file comes from; its sha256 is checked before it gets here, and
-every length is checked again here, because a reader of binary data trusts nobody.
-
-Layout, little-endian::
-
-    "E5S1"  u32 version  7 x i32 shape  f32 layer-norm epsilon  i32 block length
-    i32 pieces  4 x i32 special ids  u64 blob length
-    u32 offsets[pieces + 1]  f32 scores[pieces]  blob
-    i32 mapped characters  u32 their bytes  (u32 from, u8 count, u32 to[count])...
-    i32 tensors  (u16 name length, name, u8 type, u32 count, u64 offset, u64 bytes)...
-    data
-"""
+"""Unpacks ``e5-small-q4.bin`` into an ordinary sentence-transformers folder, and tries it."""
 
 from __future__ import annotations
 
 import json
+import struct
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
+from sentence_transformers import SentenceTransformer
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from transformers.utils import logging
 
-from rag.models.binary import Malformed, Reader
-from rag.models.e5_tokenizer import Pieces, build_tokenizer, read_pieces
+MAX_COUNT = 2**31  # far above every count in the file: keeps arithmetic on lengths honest
+
+
+class Malformed(ValueError):
+    """The file is not what its layout promises. A bug or an attack: hashes come first."""
+
+
+class Reader:
+    """A cursor that refuses to run past the end."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = memoryview(data)
+        self.at = 0
+
+    def take(self, count: int) -> memoryview:
+        """Return the next ``count`` bytes."""
+        if not 0 <= count <= len(self.data) - self.at:
+            raise Malformed(f"{count} bytes wanted at {self.at} of {len(self.data)}")
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def numbers(self, layout: str) -> tuple[Any, ...]:
+        """Return what ``struct`` reads by ``layout``, little-endian and without padding."""
+        return struct.unpack("<" + layout, self.take(struct.calcsize("<" + layout)))
+
+
+# XLM-R's normaliser leaves these alone where NFKC would not; they pass NFKC disguised as
+# noncharacters, which no text may hold.
+KEPT_CHARACTERS = {"～": "\ufdd0", "🈻": "\ufdd1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """The unigram tokenizer: ``pieces[id]`` is ``(text, score)``."""
+
+    pieces: list[tuple[str, float]]
+    bos: int
+    eos: int
+    pad: int
+    unknown: int
+    characters: dict[str, str]  # what its normaliser turns single characters into
+
+
+def read_pieces(reader: Reader) -> Pieces:
+    """Read the tokenizer that begins at the cursor.
+
+    Raises:
+        Malformed: a length, an offset, a score or a character is impossible.
+    """
+    count, *special, blob_bytes = reader.numbers("5iQ")
+    if not 0 < count < MAX_COUNT or not all(0 <= id_ < count for id_ in special):
+        raise Malformed(f"{count} pieces with special ids {special}")
+    offsets = np.frombuffer(reader.take(4 * (count + 1)), "<u4").astype(np.int64)
+    scores = np.frombuffer(reader.take(4 * count), "<f4")
+    blob = bytes(reader.take(blob_bytes))
+    if offsets[0] != 0 or offsets[-1] != blob_bytes or (np.diff(offsets) < 1).any():
+        raise Malformed("the offsets of the pieces do not rise from 0 to the end")
+    if not np.isfinite(scores).all():
+        raise Malformed("a score is not a number")
+    try:
+        texts = [blob[a:b].decode() for a, b in pairwise(offsets)]
+    except UnicodeDecodeError as error:
+        raise Malformed("a piece is not UTF-8") from error
+    bos, eos, pad, unknown = special
+    pieces = list(zip(texts, map(float, scores), strict=True))
+    return Pieces(pieces, bos, eos, pad, unknown, _read_characters(reader))
+
+
+def _read_characters(reader: Reader) -> dict[str, str]:
+    count, size = reader.numbers("iI")
+    end = reader.at + size
+    found = {}
+    try:
+        for _ in range(count):
+            source, length = reader.numbers("IB")
+            target = "".join(map(chr, reader.numbers(f"{length}I")))
+            (chr(source) + target).encode()  # half of a surrogate pair is no character
+            found[chr(source)] = target
+    except (ValueError, OverflowError) as error:
+        raise Malformed("the character map holds no character") from error
+    if reader.at != end:
+        raise Malformed("the character map has another length than it says")
+    return found
+
+
+def build_tokenizer(pieces: Pieces) -> Tokenizer:
+    """Return the tokenizer, after checking that it normalises as the file says.
+
+    Raises:
+        Malformed: it would turn a character into something else.
+    """
+    tokenizer = Tokenizer(models.Unigram(pieces.pieces, unk_id=pieces.unknown))
+    normaliser = normalizers.Sequence(
+        [
+            *(normalizers.Replace(char, mask) for char, mask in KEPT_CHARACTERS.items()),
+            normalizers.Nmt(),
+            normalizers.NFKC(),
+            *(normalizers.Replace(mask, char) for char, mask in KEPT_CHARACTERS.items()),
+        ]
+    )
+    for character, wanted in pieces.characters.items():
+        if normaliser.normalize_str(character) != wanted:
+            raise Malformed(f"U+{ord(character):04X} would not be normalised as the file says")
+    one_space = normalizers.Replace(Regex(" {2,}"), " ")
+    tokenizer.normalizer = normalizers.Sequence([normaliser, one_space])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    bos, eos, pad, unknown = (
+        pieces.pieces[id_][0] for id_ in (pieces.bos, pieces.eos, pieces.pad, pieces.unknown)
+    )
+    tokenizer.add_special_tokens([bos, pad, eos, unknown, "<mask>"])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{bos} $A {eos}",
+        pair=f"{bos} $A {eos} {eos} $B {eos}",
+        special_tokens=[(bos, pieces.bos), (eos, pieces.eos)],
+    )
+    return tokenizer
+
 
 MAGIC = b"E5S1"
 BLOCK = 32
@@ -224,3 +332,48 @@ def _model_configuration(shape: Shape, pieces: Pieces) -> dict[str, object]:
         "pad_token_id": pieces.pad,
         "dtype": "float32",
     }
+
+
+QUERY = "每瓦性能 performance per watt"
+PASSAGE = "ＲＴＸ ４０９０ 的功耗上限为 450 W，显存 24 GB；10～35 ℃。"
+# float16, little-endian: the vector of QUERY as a query, then of PASSAGE as a passage
+_REFERENCE = """
+5SippwCq1qf9LCynvSfxKWssT6cfKaSfrymmoq2sWSWGLXuo4aoprREmhhniqvwoCi09KCqtZhTYKhSwYKuyqHEp8amq
+LcsoN64MqvAqv6yCoMWc3CIWLRMNQSeGqicfmKcCGaSq7yn8KdQobSZwq7UcfK0lrZUstC2DnH0aKClhLqos1AUkIb+q
+36TZpwcoqh96rUMbZCXLLV+ocyeMqD2oOKropGQgPKwHLWorWax0KnaZSyiWJOup1Z5JrRir8Jz2LAIrT6V3LeGrXR/v
+rh2l5yojLDSscihArKagdyi3IyErB6hDqoecH6rwJPmoxCeLqSmszafKo8msQCdhK36qzym6KKEkGiKfKk0moC0GqvGa
+GaOsqWyqVCuxqpErKCoxLLctdaqYKoao0SQsqQ8uxSStKEOqTKxxplIs4Cr0qi6tCK18o6OsyqmFIN4og619qqSnyiwN
+qM8pNaBtKO+ofiR7L68lh6xwHr2nVayFqgOsm6UnKh4fDp0cH8Qpgqqxp9ml3Rz8qdksaikYKWGCO6z4IvSgOC2gpOis
+MS2Uppgl6yo1qwyoNCuQIrmheqfhIqKmjSnyIUif16RprY+jJS6EKkap+Ko+LfCouqmJrGWrlKrYq/GopyzvJdSsKx9T
+rJ4qJq3iLJCpdqVxoSIgdivMKUuqd6UTqb2qJSRzLOwqiaqsJRkqq5qYK+EnwyxNJ4upM6shrTOnBKyWJR0qrqifrKmc
+gCqyLlirXqXYKhEoWyziJT8ph6gUpksrLadzFOeppKuwFgCnFS9FLFqJ3ypxq7YnlJ2yJOEeWiXsqSoslqJAHSqgeSwo
+LjIru6nuICSaOydkJcgrV6kKrIqrFq23pp6sNy1ILY2sUKreLJAmSCaZpOKsYig1rAKtzqxmKj2qZ6teKWUtGKrVKL6o
+qqvbIgilO6hVKWso364lJ58pO6yCJvCo6auNK9wqX6bApRoprCr4KpMqAR1WJnEd56zvLLgkVqleKnClmau8rNwowqow
+qoUn8i0ZLsgs2iYVHE2rriACLySkXaAYKDYwT6n4JFGp3yzuqFGqEpqPKzaYS6jGrWQrfRv/rF4qHywwKa6opyIJLAqt
+Lqauqk8mfas2LN8kR6oVrD0p06v8HQGkiKFBLewlZCkyqpUr75IbqGGkDiqJIC8qtaghq2ynqKwVrKwhYC1goxonaSch
+L7AsnyHlKYKni6n7nKQpzidPqFEmTR1tLc6ePiojqRWuhBsNne4qGKqkKpArHqsxJUkmAyraLK+egKIYrLeq2qW5KUsq
+jaGkLDWqWZyYrhiseivVLSypB6DTpMGqpqBRKE8s1qqbqGUneqoNpJ+qhZxphDKmUKewrNCpQCohK/+seiiBK0ssapkH
+K94pMi+/q3ukzKtTqXOlBS31q6koySvwJ3cv5ae6Lf2pxycqqSot7iy3KCyrYqjqqZws1CmErHGthqmBq7OtAq0Jot0r
+Da+VITanXSv7IUEq5iGsJTqpEaNuLzMqlKZqqLqpRKv5qNyoa6ISI6ugjZ2RqKcrtqomqHap+40eqXYo7yGzK5ikiaVW
+JB2lESh1I8ysRiwCqAImGih+qk6snCsPrRYecKDxKleoLSQmIpMSGKKtrVKj7ywdncKpZKqIJnusWJ2krAisJayUrQOi
+JyoOKpeuyKN3rM6iLKvaKxCnlqsBKK0ZMivIJu6sdKIbrYYTNSfnKVItLaVMKasnpqYQLOApei2VpFyquaqYqyyoFazq
+KJ4uHKwcqRCseSsxLYCpbKojKdohQy7XD9MsMKuXpqkq5KDEqakJFqXMJi6p0iz8IeQkkCo4rwOh8KktkUssW6csrj8s
+IZ0aJP4jnyoqLS0qwqdLqPmUlihtJNYpRae8pyar9KsIpJ+sYC1jKuusbKPALHUqoCm3oFSqEixKqkqpUqonJWCuEaRn
+JZouHqbQKtKmxawqIQsjVaUEJQYoUaz0KWYtEqlxKHelpqu/LBEpPKxKoQAmoit0LUQc1KEon9YqLKygLBso6qoYJfGs
+nqzwpvEon6xQq3goFykxLNEn
+"""
+
+
+def cosine_with_reference(folder: Path) -> float:
+    """Return the smaller cosine of two texts' vectors with what they must be; 1 is best."""
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # ours is on the screen
+    try:
+        model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    finally:
+        if bars:
+            logging.enable_progress_bar()
+    found = np.stack([model.encode_query(QUERY), model.encode_document(PASSAGE)])
+    wanted = np.frombuffer(b64decode(_REFERENCE), "<f2").reshape(2, -1).astype(np.float32)
+    lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(wanted, axis=1)
+    return float(((found * wanted).sum(axis=1) / lengths).min())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rag.models.footprint import Precision, kv_bytes_per_token
-from rag.models.layout import Engine, Layout, Shelf, Subject, working_bytes
+from rag.models.planning.layout import Engine, Layout, Shelf, Subject, working_bytes
+from rag.models.shape import Precision, kv_bytes_per_token
 from rag.text.messages import Text
 
 

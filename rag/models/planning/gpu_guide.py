@@ -17,10 +17,10 @@ from pathlib import Path
 from pydantic import ConfigDict, TypeAdapter
 
 from rag.errors import ConfigError
-from rag.models.layout import Helpers, Subject
-from rag.models.plan import Plan, Wishes
-from rag.models.planner import plan
-from rag.models.room import Card, Room
+from rag.models.planning.layout import Helpers, Subject
+from rag.models.planning.plan import Plan, Wishes
+from rag.models.planning.planner import plan
+from rag.models.planning.room import Card, Room
 from rag.text.messages import Text
 from rag.text.sizes import GIB
 

@@ -12,13 +12,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text as Styled
 
-from rag.models.gpu_guide import Gpu, Guide, Outlook
-from rag.models.plan_words import PRECISIONS
+from rag.models.planning.gpu_guide import Gpu, Guide, Outlook
+from rag.models.planning.messages import PRECISIONS
 from rag.system import charts
 from rag.text.messages import Language, Text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
 
 _CARD = Text("card", "显卡")
 _MODEL = Text("model", "模型")
@@ -34,10 +35,10 @@ _PART, _NOT = Text("in part", "部分"), Text("no", "否")
 _NOTE = Text(
     "Speed: the most that the memory's bandwidth allows, every weight being read once for each"
     " token; real engines reach a part of it. Energy: at that speed and full power. Computed, not"
-    " measured; each card idle, 32 GiB of main memory. Sources: rag/models/gpus.toml.",
+    " measured; each card idle, 32 GiB of main memory. Sources: rag/models/planning/gpus.toml.",
     "速度：显存带宽允许的上限（每个 token 需读取一次全部权重），实际引擎只能达到其中一部分。"
     "能耗：按该速度和满功率计算。均为计算值，未经实测；假设显卡空闲、内存 32 GiB。"
-    "数据来源：rag/models/gpus.toml。",
+    "数据来源：rag/models/planning/gpus.toml。",
 )
 MOST_ADVICE = 3
 WORTH = 1.5  # times the speed

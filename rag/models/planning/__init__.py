@@ -1,0 +1,1 @@
+"""Does a model fit, and how is it loaded."""
