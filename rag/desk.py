@@ -18,7 +18,7 @@ from rag.desk_state import DeskState
 from rag.errands import Errands
 from rag.errors import no_page
 from rag.factory import Factory
-from rag.gpu.tidy import tidy
+from rag.hardware.memory import tidy
 from rag.ingestion.scan import real_path
 from rag.ingestion.uploads import Added, add_file
 from rag.model_loading import ModelLoading

@@ -35,8 +35,8 @@ ENGINES = {
     "cross-encoder": "rag.retrieval.reranker:CrossEncoderReranker",
     "retriever": "rag.retrieval.retriever:HybridRetriever",
     "lexical": "rag.retrieval.bm25:BM25Index",
-    "allocator": "rag.gpu.allocator:TorchAllocator",
-    "readings": "rag.gpu.readings:MachineReadings",
+    "allocator": "rag.hardware.memory:TorchAllocator",
+    "readings": "rag.hardware.readings:MachineReadings",
 }
 HASHING = "hashing"
 ECHO = "echo"

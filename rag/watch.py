@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.gpu.heat import HeatGuard
 from rag.gpu.ring import HOUR, Ring
+from rag.hardware.thermal import HeatGuard
 from rag.types.answers import Event, Finished, Notice
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class MachineWatch:
         Raises:
             ConfigError: the folder cannot be written.
         """
-        from rag.gpu import report
+        from rag.hardware import report
 
         now, samples = self.reading(), self.history(HOUR)
         turns = self._answers(self._now() - HOUR)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from rag.hardware.thermal import HOT, throttle_text
 from rag.text.messages import Language, Text
 from rag.text.sizes import gib, memory_size
-from rag.throttle import HOT, throttle_text
 from rag.types.hardware import GpuReading, MemoryReading, Sample
 from ui.views import word
 

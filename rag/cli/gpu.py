@@ -83,7 +83,7 @@ def lines(context: Context, reading: MemoryReading) -> list[str]:
 
 
 def _card(context: Context, card: GpuReading) -> str:
-    from rag.throttle import throttle_text
+    from rag.hardware.thermal import throttle_text
 
     parts = [f"GPU {card.index}  {card.name or '?'}"]
     if card.percent is not None:

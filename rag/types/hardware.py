@@ -39,7 +39,7 @@ class GpuReading:
     clock_mhz: int | None = None
     max_clock_mhz: int | None = None
     memory_clock_mhz: int | None = None
-    throttle: tuple[str, ...] = ()  # keys of ``rag.throttle.REASONS``
+    throttle: tuple[str, ...] = ()  # keys of ``rag.hardware.thermal.REASONS``
     fan_percent: float | None = None
     energy_j: float | None = None  # since the driver was loaded
 

@@ -14,8 +14,8 @@ from fastapi.testclient import TestClient
 from rag.cli.context import Context
 from rag.cli.gpu import lines
 from rag.errors import ConfigError
-from rag.gpu.readings import MachineReadings
-from rag.gpu.report import build, energy, write
+from rag.hardware.readings import MachineReadings
+from rag.hardware.report import build, energy, write
 from rag.storage.chats import Chats
 from rag.storage.ledger import Ledger
 from rag.text.messages import Text

@@ -14,12 +14,18 @@ from typer.testing import CliRunner
 from rag.arbiter import Arbiter
 from rag.cli import app
 from rag.factory import Factory
-from rag.gpu.heat import LONGEST_S, MOST_REST, HeatGuard, power_command
-from rag.gpu.readings import MachineReadings
 from rag.gpu.ring import Ring
-from rag.gpu.tidy import tidy
+from rag.hardware.memory import tidy
+from rag.hardware.readings import MachineReadings
+from rag.hardware.thermal import (
+    LONGEST_S,
+    MOST_REST,
+    REASONS,
+    HeatGuard,
+    power_command,
+    throttle_text,
+)
 from rag.protocols import HoldsParts, Share, parts_of
-from rag.throttle import REASONS, throttle_text
 from rag.types.answers import Answer, Delta, Event, Finished, Notice
 from rag.types.hardware import GpuReading, MemoryReading
 from rag.watch import MachineWatch

@@ -7,8 +7,8 @@ from dataclasses import fields
 import psutil
 import pytest
 
-from rag.gpu import nvml
-from rag.gpu.readings import MachineReadings, cuda_present
+from rag.hardware import nvml
+from rag.hardware.readings import MachineReadings, cuda_present
 from rag.protocols import Share
 from rag.types.hardware import GpuReading, Held, MemoryReading
 from tests.fake_nvml import Card, ScriptedDriver

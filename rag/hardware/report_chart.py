@@ -16,6 +16,7 @@ from rag.text.sizes import GIB
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+
 _INK, _SOFT = "#1d2126", "#6b7785"
 _LOAD, _USED, _OWN, _HEAT, _POWER = "#1f5fae", "#0b6e5f", "#7fb8ad", "#b3372f", "#96600f"
 

@@ -1,6 +1,6 @@
 """Reads the machine: memory, load and heat, with NVML where there is an NVIDIA driver.
 
-Nothing is raised, whatever the driver lacks; see ``rag.gpu.nvml``.
+Nothing is raised, whatever the driver lacks; see ``rag.hardware.nvml``.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from rag.gpu.allocator import TorchAllocator
-from rag.gpu.holders import holders, own_first
-from rag.gpu.nvml import NVML, Cards, cuda_present
+from rag.hardware.memory import TorchAllocator, holders, own_first
+from rag.hardware.nvml import NVML, Cards, cuda_present
 from rag.types.hardware import GpuReading, Holder, MemoryReading
 
 if TYPE_CHECKING:
     from rag.protocols import Allocator
+
 
 __all__ = ["MachineReadings", "cuda_present"]
 _NONE = GpuReading(0)

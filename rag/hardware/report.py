@@ -100,7 +100,7 @@ def write(folder: Path, report: dict[str, Any]) -> list[str]:
     Raises:
         ConfigError: the folder cannot be written.
     """
-    from rag.gpu import report_chart
+    from rag.hardware import report_chart
 
     names = ["report.json"]
     try:
