@@ -229,7 +229,7 @@ class Desk:
         self._errands.ask("remember", path)
 
     def unlock(self, document_id: str, password: str, *, remember: bool) -> Text | None:
-        """Take a person's password for a document; see ``rag.indexing.unlocking.Unlock``."""
+        """Take a person's password for a document; see ``rag.indexing.removal.Unlock``."""
         return self._unlock(document_id, password, remember=remember)
 
     def sync_soon(self) -> None:

@@ -17,7 +17,7 @@ from rag.errors import RagError
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
-    from rag.library import Library
+    from rag.indexing.library import Library
     from rag.storage.jobs import Job, JobKind, Jobs
     from rag.types.progress import Progress
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rag.asking import AskSettings
     from rag.explain.explainer import Explainer
     from rag.factory import Factory
-    from rag.indexing.work import SpaceEngines
-    from rag.library import Library
+    from rag.indexing.assembly_line import SpaceEngines
+    from rag.indexing.library import Library
     from rag.locator import Locator
     from rag.pipeline import RagPipeline
     from rag.protocols import TextGenerator, VectorIndex
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def space_engines(factory: Factory, ledger: Ledger, space: Space | None) -> SpaceEngines:
     """Load what a space names; ``None`` makes a new space from the settings."""
-    from rag.indexing.work import SpaceEngines
+    from rag.indexing.assembly_line import SpaceEngines
 
     name = model_name(space.embedder) if space else None
     embedder = factory.embedder(name or factory.settings.embedder.model)
@@ -83,7 +83,7 @@ def stale_words(factory: Factory, ledger: Ledger) -> Text | None:
 def library(factory: Factory, ledger: Ledger, *, index: LiveIndex | None) -> Library:
     """Wire the use cases; nothing is written into an ``index`` that is not there."""
     from rag.indexing.calibration import when_due
-    from rag.library import Library
+    from rag.indexing.library import Library
 
     def asked(space: Space) -> HybridRetriever:
         """Return what the library is asked about itself by."""

@@ -24,7 +24,7 @@ from rag.types.documents import Space
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
-    from rag.library import Library, Ocr
+    from rag.indexing.library import Library, Ocr
     from rag.storage.jobs import Job, Jobs
 
 logger = logging.getLogger(__name__)

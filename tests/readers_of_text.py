@@ -8,8 +8,8 @@ from rag.evaluation.scoring import numbers, score_answer
 from rag.generate.notes import note_lines
 from rag.generation.prompt import build_messages
 from rag.generation.templates import neutralise
-from rag.indexing.facts import facts_of
-from rag.indexing.wording import worded
+from rag.indexing.questions.facts import facts_of
+from rag.indexing.questions.wording import worded
 from rag.ingestion.chunking import RecursiveChunker
 from rag.ingestion.pdf.page_text import clean
 from rag.ingestion.pdf.tables import find_tables

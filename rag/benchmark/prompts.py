@@ -23,7 +23,7 @@ from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from rag.config import Settings
-    from rag.indexing.questions import Question
+    from rag.indexing.questions.maker import Question
 
 
 @dataclass(frozen=True, slots=True)

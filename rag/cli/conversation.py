@@ -55,7 +55,7 @@ def chats_quoting(context: Context, path: str) -> list[int]:
     """Return the chats that quote a document; none where there is no such document."""
     from rag.errors import UnknownDocument
     from rag.factory import Factory
-    from rag.indexing.forgetting import find_document
+    from rag.indexing.removal import find_document
     from rag.storage.chats import Chats
 
     ledger = Factory(context.settings).ledger(read_only=True)

@@ -22,7 +22,7 @@ from rag.types.index_version import model_name
 
 if TYPE_CHECKING:
     from rag.factory import Factory
-    from rag.library import Library, Ocr
+    from rag.indexing.library import Library, Ocr
     from rag.types.progress import Progress
 
 

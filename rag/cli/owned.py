@@ -16,7 +16,7 @@ from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.factory import Factory
-    from rag.library import Library
+    from rag.indexing.library import Library
     from rag.storage.jobs import JobKind
     from rag.types.progress import Progress
 

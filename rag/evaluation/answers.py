@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from rag.evaluation.scoring import AnswerScore, score_answer, tokens
-from rag.indexing.questions import Question
+from rag.indexing.questions.maker import Question
 from rag.types.answers import Answer, Evidence
 
 SHORT = 12  # words or characters; rules do not judge longer answers as people do

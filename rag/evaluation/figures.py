@@ -27,7 +27,7 @@ from rag.text.language import detect_language
 if TYPE_CHECKING:
     from rag.evaluation.answers import AnswerFigures
     from rag.evaluation.retrieval import PageFigures, TextFigures
-    from rag.indexing.questions import Question
+    from rag.indexing.questions.maker import Question
 
 Share = tuple[float, float]
 """Part and whole of one question; a whole of 0 counts nothing."""

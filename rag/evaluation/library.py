@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rag.config import Settings
     from rag.evaluation.retrieval import Searching
     from rag.factory import Factory
-    from rag.indexing.work import SpaceEngines
+    from rag.indexing.assembly_line import SpaceEngines
     from rag.storage.ledger import Ledger
 
 Report = Callable[[Progress], None]

@@ -21,7 +21,7 @@ from rag.evaluation.figures import Outcome
 from rag.evaluation.library import MeasuredLibrary, Report, searching
 from rag.evaluation.runs import Comparison, Run
 from rag.evaluation.sets import QuestionSet, load_set, load_sets
-from rag.indexing.questions import OWN, Question, make_questions
+from rag.indexing.questions.maker import OWN, Question, make_questions
 from rag.text.messages import Text
 
 if TYPE_CHECKING:

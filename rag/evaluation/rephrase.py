@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rag.evaluation.scoring import contains
 from rag.generation.prompt import build_messages
-from rag.indexing.questions import Question
+from rag.indexing.questions.maker import Question
 from rag.text.language import detect_language
 from rag.text.messages import Text
 from rag.types.answers import Message, Passage

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag.errors import ConfigError
 from rag.evaluation.figures import Difference, Outcome, differences
-from rag.indexing.questions import Question, question_of
+from rag.indexing.questions.maker import Question, question_of
 from rag.storage.evaluations import (
     EvaluationRow,
     evaluation_body,

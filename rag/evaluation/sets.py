@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rag.errors import ConfigError
-from rag.indexing.questions import Question, question_of
+from rag.indexing.questions.maker import Question, question_of
 from rag.text.messages import Text
 
 MIN_EVIDENCE_OVERLAP = 0.8

@@ -17,14 +17,14 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import ModelError, SpaceMismatch
-from rag.indexing.questions import questions_apart
+from rag.indexing.questions.maker import questions_apart
 from rag.retrieval.relevance import Calibrations, Trial, as_rows, calibrate, log_odds, of_rows
 from rag.text.language import detect_language
 from rag.text.parse_errors import attempt
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
-    from rag.indexing.questions import Question
+    from rag.indexing.questions.maker import Question
     from rag.protocols import Cancelled, PassageStore
     from rag.retrieval.fusion import Found
     from rag.retrieval.retriever import HybridRetriever

@@ -9,8 +9,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from rag.errors import ConfigError, UnreadableDocument
-from rag.indexing.work import Pending
-from rag.ingest.plan import GROWING, Plan
+from rag.indexing.assembly_line import Pending
+from rag.indexing.sync_plan import GROWING, Plan
 from rag.ingestion.scan import FoundFile, look_again
 from rag.storage.rows import DocumentRow, FileRow
 from rag.text.language import detect_language

@@ -1,9 +1,4 @@
-"""Cuts, embeds and commits documents into one space.
-
-Small documents are embedded together, so that batches are full and sorted by length across
-documents; each still commits in a transaction of its own, the moment its group is embedded.
-Cutting and embedding run in threads beside the writing.
-"""
+"""Cuts, embeds and commits documents into one index version."""
 
 from __future__ import annotations
 
@@ -14,17 +9,74 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.indexing.line import Group, Line
-from rag.indexing.work import INDEX_FAILED, Cut, Pending, SpaceEngines, StageTimes, failed
+from rag.indexing.assembly_line import (
+    INDEX_FAILED,
+    SPEED,
+    Cut,
+    Group,
+    Line,
+    Pending,
+    SpaceEngines,
+    StageTimes,
+    failed,
+)
 from rag.retrieval.analyser import embedding_text, lexical_text, text_digest
+from rag.storage.passages import known_vectors
 from rag.storage.rows import IndexedChunks
 from rag.system.free_memory import give_back
 from rag.text.parse_errors import TEXT_ERRORS
 
 if TYPE_CHECKING:
-    from rag.protocols import Analyser, Embedder, VectorIndex, Vectors
+    from rag.protocols import Analyser, Embedder, Vector, VectorIndex, Vectors
     from rag.storage.ledger import Ledger
     from rag.types.documents import Chunk
+
+
+_ENOUGH_S = 1.0  # a shorter run says little about the speed of the machine
+
+
+class ReusingEmbedder:
+    """Satisfies ``Embedder``. What was embedded once by the same embedder is not again.
+
+    Rows taken from the ledger have its 16 bits, so that what is written again is the same.
+    """
+
+    def __init__(self, embedder: Embedder, ledger: Ledger) -> None:
+        self.name, self.dim, self.max_tokens = embedder.name, embedder.dim, embedder.max_tokens
+        self._embedder = embedder
+        self._ledger = ledger
+        self._embedded = 0
+        self._seconds = 0.0
+
+    def count_tokens(self, text: str) -> int:
+        """Count tokens as the embedder does."""
+        return self._embedder.count_tokens(text)
+
+    def embed_query(self, text: str) -> Vector:
+        """Return the embedder's vector."""
+        return self._embedder.embed_query(text)
+
+    def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        """Return float32 rows, shape ``(len(texts), dim)``, in the given order."""
+        digests = [text_digest(text) for text in texts]
+        known = known_vectors(self._ledger, self.name, self.dim, digests)
+        rows = np.empty((len(texts), self.dim), dtype=np.float32)
+        fresh = [at for at, digest in enumerate(digests) if digest not in known]
+        for at, digest in enumerate(digests):
+            if digest in known:
+                rows[at] = known[digest]
+        if fresh:
+            began = perf_counter()
+            rows[fresh] = self._embedder.embed_passages([texts[at] for at in fresh])
+            self._seconds += perf_counter() - began
+            self._embedded += len(fresh)
+        return rows
+
+    def remember_speed(self) -> None:
+        """Keep how fast passages were embedded, for estimates."""
+        if self._seconds >= _ENOUGH_S:
+            self._ledger.set_meta(SPEED + self.name, f"{self._embedded / self._seconds:.3f}")
+
 
 logger = logging.getLogger(__name__)
 

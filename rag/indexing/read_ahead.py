@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from rag.indexing.incoming import to_pending
 
 if TYPE_CHECKING:
-    from rag.indexing.space_writer import Run
-    from rag.indexing.work import Pending
+    from rag.indexing.assembly_line import Pending
+    from rag.indexing.writer import Run
     from rag.ingestion.scan import FoundFile
     from rag.ingestion.workers.pool import Reading, WorkerPool
 

@@ -16,9 +16,10 @@ from rag.storage.vectors.manager import exact_index
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
-    from rag.indexing.work import SpaceEngines
+    from rag.indexing.assembly_line import SpaceEngines
     from rag.storage.ledger import Ledger
     from rag.types.documents import Space
+
 
 SAMPLE = 24  # passages embedded again to see that they find themselves
 _SAME = 0.98  # cosine of one text embedded twice; other batch shapes move it by 0.001

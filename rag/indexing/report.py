@@ -6,16 +6,17 @@ import sys
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rag.indexing.work import Pending, StageTimes
+from rag.indexing.assembly_line import Pending, StageTimes
 from rag.text.reasons import reason_text
 from rag.types.documents import NOTHING_TO_READ, PAGE_STATES, SEARCHABLE, Page, PageState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rag.ingest.plan import Plan
+    from rag.indexing.sync_plan import Plan
     from rag.storage.ledger import Ledger
     from rag.storage.rows import DocumentRow
+
 
 KINDS = ("added", "updated", "moved", "removed", "unchanged", "duplicate")
 

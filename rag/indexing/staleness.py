@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rag.indexing.work import SPEED
+from rag.indexing.assembly_line import SPEED
 from rag.storage.ocr_pages import outdated_pages, seconds_for
 from rag.types.index_version import Fingerprint, Stale
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rag.indexing.report import SyncReport
     from rag.storage.ledger import Ledger
     from rag.types.documents import Space
+
 
 READ_SPEED = "speed read"
 """The key of the pages per second, indexing included, in the ledger."""

@@ -26,7 +26,7 @@ from rag.evaluation.scoring import score_answer, tokens
 from rag.evaluation.sets import load_sets
 from rag.factory import Factory
 from rag.generation.prompt import build_messages
-from rag.indexing.questions import Question
+from rag.indexing.questions.maker import Question
 from rag.protocols import never
 from rag.retrieval.query.terms import content_terms
 from rag.storage.vectors.manager import exact_index

@@ -24,7 +24,7 @@ import numpy as np
 from rag.evaluation.sets import load_sets
 from rag.indexing import calibration as calibrating
 from rag.indexing.calibration import kept, when_due
-from rag.indexing.questions import Question
+from rag.indexing.questions.maker import Question
 from rag.protocols import Embedder, never
 from rag.retrieval.relevance import UNKNOWN, Calibration, Trial
 from tests.bench.child import folder_argument

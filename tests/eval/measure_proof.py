@@ -20,7 +20,7 @@ from random import Random
 
 from rag.evaluation.scoring import contains, tokens
 from rag.evaluation.sets import load_sets
-from rag.indexing.questions import Question
+from rag.indexing.questions.maker import Question
 from rag.text.sentences import split_prose
 from rag.types.answers import Passage, Sentence
 from rag.verification.linker import Embed, Linker

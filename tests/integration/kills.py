@@ -11,7 +11,7 @@ from typing import Any
 from rag import wiring
 from rag.config import Settings
 from rag.factory import Factory
-from rag.library import Library
+from rag.indexing.library import Library
 from rag.storage.database import fts_table
 from rag.storage.ledger import Ledger
 from rag.storage.lock import Owner

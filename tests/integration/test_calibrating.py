@@ -12,7 +12,7 @@ from rag.errors import DownloadFailed, OutOfMemory, RagError, SpaceMismatch
 from rag.factory import Factory
 from rag.indexing import calibration as calibrating
 from rag.indexing.calibration import is_due, keep, kept, when_due
-from rag.indexing.questions import questions_apart
+from rag.indexing.questions.maker import questions_apart
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieval.relevance import Calibration
 from rag.retrieval.retriever import HybridRetriever

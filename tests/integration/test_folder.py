@@ -14,8 +14,8 @@ import pytest
 
 from rag import wiring
 from rag.factory import Factory
+from rag.indexing.library import Library
 from rag.ingestion.scan import real_path, scan
-from rag.library import Library
 from rag.storage.ledger import Ledger
 from rag.storage.status import broken_invariants, document_statuses
 from tests.factories import settings
@@ -156,7 +156,7 @@ def test_a_half_copied_file_waits_until_it_stops_growing(
         with target.open("ab") as file:
             file.write(whole[target.stat().st_size :][: len(whole) // 3])
 
-    monkeypatch.setattr("rag.library.time.sleep", grow)
+    monkeypatch.setattr("rag.indexing.library.time.sleep", grow)
     report = library.sync()
     assert report.waiting == ["a.pdf"]
     assert report.failed == []
@@ -185,7 +185,8 @@ def test_the_old_version_answers_while_the_new_one_is_being_copied(
     library.sync()
     (old,) = ledger.document_ids()
     monkeypatch.setattr(
-        "rag.library.time.sleep", lambda _: (folder / "a.pdf").write_bytes(b"%PDF-1.7 more more")
+        "rag.indexing.library.time.sleep",
+        lambda _: (folder / "a.pdf").write_bytes(b"%PDF-1.7 more more"),
     )
     (folder / "a.pdf").write_bytes(b"%PDF-1.7 more")
     assert library.sync().waiting == ["a.pdf"]

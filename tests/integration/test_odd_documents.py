@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from rag import wiring
 from rag.cli import app
 from rag.factory import Factory
-from rag.library import Library
+from rag.indexing.library import Library
 from rag.retrieval.analyser import BilingualAnalyser
 from rag.storage.passages import LedgerPassages
 from rag.storage.status import broken_invariants, document_statuses

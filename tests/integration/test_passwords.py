@@ -11,8 +11,8 @@ import pytest
 from rag import wiring
 from rag.errors import ConfigError, UnreadableDocument
 from rag.factory import Factory
+from rag.indexing.library import Library
 from rag.ingestion.passwords import Passwords
-from rag.library import Library
 from rag.storage.passages import LedgerPassages
 from rag.storage.status import document_statuses
 from rag.storage.vectors.manager import LiveIndex

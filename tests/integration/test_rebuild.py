@@ -11,10 +11,10 @@ import pytest
 
 from rag.errors import SpaceMismatch, StoreError
 from rag.factory import Factory
+from rag.indexing.assembly_line import SpaceEngines
+from rag.indexing.library import Library
 from rag.indexing.staleness import find_stale
-from rag.indexing.work import SpaceEngines
 from rag.ingestion.chunking import RecursiveChunker
-from rag.library import Library
 from rag.retrieval.analyser import BilingualAnalyser
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.storage.ledger import Ledger

@@ -12,11 +12,11 @@ import pytest
 
 from rag import wiring
 from rag.factory import Factory
+from rag.indexing.library import Library
 from rag.indexing.report import SyncReport
 from rag.indexing.staleness import find_stale
 from rag.ingestion.workers.pool import WorkerPool
 from rag.ingestion.workers.watchdog import Limits
-from rag.library import Library
 from rag.locator import Locator
 from rag.storage.ocr_pages import recognised_lines, recognised_pages, waiting_pages
 from rag.storage.passages import LedgerPassages

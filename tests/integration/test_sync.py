@@ -14,8 +14,8 @@ from rag import wiring
 from rag.config import Settings
 from rag.errors import ConfigError, DownloadFailed, UnknownDocument
 from rag.factory import Factory
+from rag.indexing.library import Library
 from rag.indexing.report import SyncReport
-from rag.library import Library
 from rag.protocols import Embedder
 from rag.storage.ledger import Ledger
 from rag.storage.passages import LedgerPassages

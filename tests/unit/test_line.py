@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rag.indexing.line import Line
-from rag.indexing.work import Cut, Pending
+from rag.indexing.assembly_line import Cut, Line, Pending
 from tests.factories import chunk, document
 
 

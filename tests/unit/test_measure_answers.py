@@ -4,7 +4,7 @@ import pytest
 
 from rag.evaluation.answers import evenly, judge, measure_answers
 from rag.evaluation.figures import counted, of_answers, value
-from rag.indexing.questions import Question
+from rag.indexing.questions.maker import Question
 from rag.types.answers import Answer, Evidence, Sentence, Verdict
 
 

@@ -9,7 +9,7 @@ from rag.evaluation.collections import Item, Query
 from rag.evaluation.figures import of_pages, of_texts, value
 from rag.evaluation.retrieval import measure_pages, measure_texts
 from rag.evaluation.sets import QuestionSet
-from rag.indexing.questions import Question
+from rag.indexing.questions.maker import Question
 from rag.types.answers import Passage
 from rag.types.documents import Chunk
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from rag.evaluation.rephrase import keeps, rephrased
-from rag.indexing.facts import facts_of
-from rag.indexing.questions import Question, make_questions
-from rag.indexing.wording import worded
+from rag.indexing.questions.facts import facts_of
+from rag.indexing.questions.maker import Question, make_questions
+from rag.indexing.questions.wording import worded
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.storage.passages import LedgerPassages
 from rag.storage.reduced_copy import Part, reduced

@@ -7,7 +7,7 @@ import pytest
 from rag.errors import ConfigError
 from rag.evaluation.figures import Outcome
 from rag.evaluation.runs import Run, compare, earlier, keep, load
-from rag.indexing.questions import Question
+from rag.indexing.questions.maker import Question
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.storage.evaluations import list_evaluations
 from tests.libraries import PageLibrary

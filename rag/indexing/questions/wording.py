@@ -10,7 +10,7 @@ import random
 import re
 from collections.abc import Mapping
 
-from rag.indexing.facts import Fact
+from rag.indexing.questions.facts import Fact
 from rag.text.quantities import Quantity
 
 _ENGLISH: Mapping[str, str] = {

@@ -1,29 +1,24 @@
-"""Text recognition of the pages that wait for it, after everything else is searchable.
-
-And, in a rebuild, of the pages that another version of it has read.
-
-Each page is kept in the ledger as soon as it is read; a document is committed anew once all
-its pages are done, or a good number of them.
-"""
+"""Text recognition of the pages that wait for it, after everything else is searchable."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rag.errors import UnreadableDocument
+from rag.indexing.assembly_line import Pending
 from rag.indexing.incoming import document_row
 from rag.indexing.report import SyncReport
-from rag.indexing.shelves import Outdated, Shelf, Waiting, shown
-from rag.indexing.space_writer import Run, SpaceWriter
-from rag.indexing.work import Pending
+from rag.indexing.writer import Run, SpaceWriter
+from rag.ingestion.ocr.page_text import plausible
 from rag.ingestion.scan import real_path
 from rag.protocols import Cancelled
+from rag.storage import ocr_pages
 from rag.storage.ocr_pages import (
     outdated_pages,
     passage_count,
@@ -31,6 +26,7 @@ from rag.storage.ocr_pages import (
     remember_speed,
     waiting_pages,
 )
+from rag.types.documents import Page
 from rag.types.index_version import ocr_name
 from rag.types.progress import Progress
 
@@ -41,6 +37,101 @@ if TYPE_CHECKING:
     from rag.storage.ledger import Ledger
     from rag.storage.rows import FileRow
     from rag.types.recognised_text import RecognisedPage
+
+
+LEAST_SHARE = 0.5
+"""Of the letters that were found before; a version that finds fewer has failed on the page."""
+_EMPTIED = frozenset({"blank", "picture"})
+
+
+class Shelf(Protocol):
+    """Where recognised pages lie."""
+
+    def found(self, document_id: str) -> dict[int, RecognisedPage]:
+        """Return what an earlier run found and the document does not show yet."""
+        ...
+
+    def keep(self, document_id: str, page: RecognisedPage) -> bool:
+        """Keep what was found; say whether the document is to show it."""
+        ...
+
+    def show(self, page: Page, found: RecognisedPage | None) -> Page:
+        """Return the page with what was found on it."""
+        ...
+
+    def settle(self, document_id: str, numbers: Collection[int]) -> None:
+        """Hear that the document shows what was found on these pages."""
+        ...
+
+
+class Waiting:
+    """For pages without usable text."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def found(self, document_id: str) -> dict[int, RecognisedPage]:
+        kept = ocr_pages.recognised_pages(self._ledger, document_id)
+        return {number: page for number, page in kept.items() if page.reason != "ocr_failed"}
+
+    def keep(self, document_id: str, page: RecognisedPage) -> bool:
+        ocr_pages.put_recognised(self._ledger, document_id, page)
+        return True
+
+    def show(self, page: Page, found: RecognisedPage | None) -> Page:
+        return shown(page, found)
+
+    def settle(self, document_id: str, numbers: Collection[int]) -> None:
+        """They lie where they stay already."""
+
+
+class Outdated:
+    """For pages that another version of text recognition has read."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def found(self, document_id: str) -> dict[int, RecognisedPage]:
+        return ocr_pages.pages_aside(self._ledger, document_id, engine=ocr_name())
+
+    def keep(self, document_id: str, page: RecognisedPage) -> bool:
+        before = ocr_pages.recognised_pages(self._ledger, document_id).get(page.number)
+        better = before is None or no_worse(page, before)
+        named = replace(page, engine=ocr_name())
+        ocr_pages.put_aside(self._ledger, document_id, named, better=better)
+        return better
+
+    def show(self, page: Page, found: RecognisedPage | None) -> Page:
+        return page if found is None else _changed(page, found)
+
+    def settle(self, document_id: str, numbers: Collection[int]) -> None:
+        ocr_pages.take_over(self._ledger, document_id, numbers)
+
+
+def shown(page: Page, found: RecognisedPage | None) -> Page:
+    """Return a page that was read anew with what was recognised on it before."""
+    if found is None or not ocr_pages.waits(page.state, page.reason):
+        return page
+    return _changed(page, found)
+
+
+def _changed(page: Page, found: RecognisedPage) -> Page:
+    if found.state == "ocr":
+        return replace(page, state="ocr", reason=None, text=found.text, recipe="")
+    if (page.reason or "").startswith("only_hidden"):  # it is still what is to be said of it
+        return replace(page, reason="only_hidden:seen")
+    state = "empty" if found.reason in _EMPTIED else page.state
+    return replace(page, state=state, reason=found.reason)
+
+
+def no_worse(new: RecognisedPage, old: RecognisedPage) -> bool:
+    """Tell whether a newer version's page may take the place of an older one's."""
+    if new.reason == "ocr_failed":
+        return False
+    if old.state != "ocr":
+        return True
+    return new.state == "ocr" and plausible(new.text) >= LEAST_SHARE * plausible(old.text)
+
 
 SLICE = 32
 """Pages of one document recognised before it is committed again: 32 take minutes to read and

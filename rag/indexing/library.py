@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
 from rag.errors import ConfigError
-from rag.indexing.forgetting import find_document, let_in
+from rag.indexing.assembly_line import Pending, SpaceEngines, StageTimes
 from rag.indexing.incoming import (
     Report,
     changed_meanwhile,
@@ -23,14 +23,13 @@ from rag.indexing.incoming import (
     quiet,
     read_differently,
 )
+from rag.indexing.ocr_queue import Recognition, with_recognised
 from rag.indexing.read_ahead import read_ahead
-from rag.indexing.recognition import Recognition, with_recognised
+from rag.indexing.removal import Unlocking, find_document, let_in
 from rag.indexing.report import SyncReport
-from rag.indexing.space_writer import Run, SpaceWriter, compare_new
 from rag.indexing.staleness import remember_speed
-from rag.indexing.unlocking import Unlocking
-from rag.indexing.work import Pending, SpaceEngines, StageTimes
-from rag.ingest.plan import Plan, make_plan, same_stat, surely_deleted
+from rag.indexing.sync_plan import Plan, make_plan, same_stat, surely_deleted
+from rag.indexing.writer import Run, SpaceWriter, compare_new
 from rag.ingestion.scan import FoundFile, content_id, look_again, scan
 from rag.protocols import Cancelled, never
 from rag.storage.rows import FileRow
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from rag.ingestion.workers.pool import WorkerPool
     from rag.protocols import VectorIndex
     from rag.storage.ledger import Ledger
+
 
 SETTLE_S = 0.5
 """Between two looks at a file that may still be growing."""

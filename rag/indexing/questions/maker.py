@@ -16,8 +16,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from rag.indexing.facts import KINDS, Fact, Kind, facts_of
-from rag.indexing.wording import worded
+from rag.indexing.questions.facts import KINDS, Fact, Kind, facts_of
+from rag.indexing.questions.wording import worded
 from rag.text.language import is_cjk
 from rag.text.parse_errors import attempt
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from rag.storage.ledger import Ledger
     from rag.types.documents import Document, Page
+
 
 _HIDDEN = 4  # every fourth question is asked without its document
 _HIDDEN_DOCUMENTS = 5  # every fifth document is taken out; with fewer, pages are

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rag.errors import ModelError, SpaceMismatch
+from rag.indexing.assembly_line import Pending, SpaceEngines
 from rag.indexing.incoming import Meter, Report, from_ledger
 from rag.indexing.report import SyncReport
-from rag.indexing.work import Pending, SpaceEngines
 from rag.protocols import Cancelled
 from rag.types.progress import Progress
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rag.protocols import VectorIndex, Vectors
     from rag.storage.ledger import Ledger
     from rag.types.documents import Space
+
 
 OpenIndex = Callable[[], "VectorIndex"]
 
@@ -109,8 +110,7 @@ class SpaceWriter:
         anew: bool = False,
     ) -> None:
         # imported now: numpy takes longer than a sync that finds nothing to do
-        from rag.indexing.indexer import Indexer
-        from rag.indexing.reuse import ReusingEmbedder
+        from rag.indexing.indexer import Indexer, ReusingEmbedder
 
         reusing = ReusingEmbedder(engines.embedder, self._ledger)
         if not anew:
