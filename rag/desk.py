@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag import wiring
-from rag.answering import Answering
+from rag.app.questions import Answering
 from rag.arbiter import Arbiter
 from rag.desk_state import DeskState
 from rag.errands import Errands
@@ -36,8 +36,8 @@ from rag.watch import MachineWatch
 from rag.worker import LibraryWorker, WorkerHooks
 
 if TYPE_CHECKING:
+    from rag.answering.explain.values import Asked, Why
     from rag.config import Settings
-    from rag.explain.values import Asked, Why
     from rag.types.answers import AskMode, Draft
     from rag.types.hardware import Holder
 
@@ -247,7 +247,7 @@ class Desk:
     ) -> Iterator[Event]:
         """Yield the events of one answer. Waits for the model if it is still loading.
 
-        ``mode`` says whether documents are read whole; see ``rag.whole.asker``.
+        ``mode`` says whether documents are read whole; see ``rag.answering.whole_document.asker``.
 
         Raises:
             RagError: nothing is indexed, or the model cannot be loaded or run.

@@ -10,11 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag.answering.oom_fallback import Ladder
+from rag.answering.prompt_reuse import Continuing
 from rag.engines import ECHO, URL, load, without_weights
 from rag.errors import DownloadFailed, StoreError
 from rag.finders import Finders
-from rag.generate.continuing import Continuing
-from rag.ladder import Ladder
 from rag.planning import Plans
 from rag.protocols import Movable
 from rag.text.messages import Text

@@ -13,19 +13,18 @@ from rag.types.documents import Space
 from rag.types.index_version import Fingerprint, chunking_name, model_name, ocr_name, reader_name
 
 if TYPE_CHECKING:
-    from rag.asking import AskSettings
-    from rag.explain.explainer import Explainer
+    from rag.answering.explain.explainer import Explainer
+    from rag.answering.highlights import Locator
+    from rag.answering.pipeline import AskSettings, RagPipeline
+    from rag.answering.whole_document.asker import Asker
+    from rag.answering.whole_document.scope import Pace
     from rag.factory import Factory
     from rag.indexing.assembly_line import SpaceEngines
     from rag.indexing.library import Library
-    from rag.locator import Locator
-    from rag.pipeline import RagPipeline
     from rag.protocols import TextGenerator, VectorIndex
     from rag.retrieval.retriever import HybridRetriever
     from rag.storage.ledger import Ledger
     from rag.storage.vectors.manager import LiveIndex
-    from rag.whole.asker import Asker
-    from rag.whole.scope import Pace
 
 
 def space_engines(factory: Factory, ledger: Ledger, space: Space | None) -> SpaceEngines:
@@ -105,7 +104,7 @@ def library(factory: Factory, ledger: Ledger, *, index: LiveIndex | None) -> Lib
 
 def locator(factory: Factory, ledger: Ledger, space: Space) -> Locator:
     """Return what finds boxes for offsets."""
-    from rag.locator import Locator
+    from rag.answering.highlights import Locator
     from rag.storage.passages import LedgerPassages
 
     return Locator(factory.settings.knowledge, LedgerPassages(ledger, space), factory.pool())
@@ -153,7 +152,7 @@ def pipeline(
     Raises:
         StoreError: nothing has been indexed yet.
     """
-    from rag.pipeline import RagPipeline
+    from rag.answering.pipeline import RagPipeline
     from rag.retrieval.table_expansion import with_whole_tables
     from rag.storage.passages import LedgerPassages
 
@@ -173,7 +172,7 @@ def pipeline(
 
 
 def _ask_settings(factory: Factory) -> AskSettings:
-    from rag.asking import AskSettings
+    from rag.answering.pipeline import AskSettings
 
     settings = factory.settings
     return AskSettings(
@@ -199,10 +198,10 @@ def asker(
     Raises:
         StoreError: nothing has been indexed yet.
     """
+    from rag.answering.whole_document.asker import Asker
+    from rag.answering.whole_document.notes import Parts
+    from rag.answering.whole_document.scope import Planner
     from rag.storage.documents import LedgerShelf
-    from rag.whole.asker import Asker
-    from rag.whole.notes import Parts
-    from rag.whole.scope import Planner
 
     space = _active(ledger)
     engines = space_engines(factory, ledger, space)
@@ -255,9 +254,9 @@ def explainer(
     Raises:
         StoreError: nothing has been indexed yet.
     """
-    from rag.explain.explainer import Explainer
-    from rag.explain.finding import Finder
-    from rag.explain.outside import Outside
+    from rag.answering.explain.explainer import Explainer
+    from rag.answering.explain.finding import Finder
+    from rag.answering.explain.outside import Outside
     from rag.retrieval.trace import Tracer
     from rag.storage.documents import Whereabouts
     from rag.storage.passages import LedgerPassages

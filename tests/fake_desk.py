@@ -14,11 +14,11 @@ from typing import Any
 
 import pypdfium2
 
+from rag.answering.explain.outcomes import outcome
+from rag.answering.explain.values import Asked, Place, Step, Why
 from rag.config import Settings
 from rag.desk_state import DeskState
 from rag.errors import RagError, UnknownDocument, UnreadableDocument
-from rag.explain.outcomes import outcome
-from rag.explain.values import Asked, Place, Step, Why
 from rag.gpu.ring import Ring
 from rag.ingestion.uploads import Added
 from rag.storage.chats import Absence, Chats

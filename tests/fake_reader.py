@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rag.answering.highlights import Locator
 from rag.generation.echo import EchoGenerator
-from rag.locator import Locator
 from rag.storage.passages import LedgerPassages
 from rag.types.answers import Delta, Message
 from rag.types.documents import Box

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rag.answering.explain import finding as quotation
+from rag.answering.whole_document.prompts import note_lines
 from rag.evaluation.scoring import numbers, score_answer
-from rag.generate.notes import note_lines
 from rag.generation.prompt import build_messages
 from rag.generation.templates import neutralise
 from rag.indexing.questions.facts import facts_of
@@ -20,7 +21,6 @@ from rag.retrieval.query.follow_ups import readings
 from rag.retrieval.query.named_places import named_documents, named_pages
 from rag.retrieval.query.terms import content_terms, model_numbers, names_in, weighed_terms
 from rag.retrieval.query.whole_document import may_be_whole, whole_task
-from rag.retrieve import quotation
 from rag.storage.near_duplicates import sketch
 from rag.text.language import detect_language
 from rag.text.messages import shown, undrawn

@@ -14,8 +14,8 @@ from typing import Annotated
 from fastapi import APIRouter, Body, HTTPException, Path, Query, Response
 from pydantic import StringConstraints
 
+from rag.answering.explain.values import Asked
 from rag.errors import IngestError, RagError, UnknownDocument
-from rag.explain.values import Asked
 from rag.text.messages import Language
 from rag.types.answers import Message
 from ui.routes_chats import add_chats

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from rag.answering.explain.values import Asked, Why
     from rag.config import Settings
     from rag.desk_state import DeskState
-    from rag.explain.values import Asked, Why
     from rag.ingestion.uploads import Added
     from rag.storage.chats import Chats
     from rag.storage.vectors.manager import KeptIndex

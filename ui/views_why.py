@@ -13,7 +13,7 @@ from ui.screen import Turn
 from ui.views import attribute, icon, word
 
 if TYPE_CHECKING:
-    from rag.explain.values import Place, Step, Why
+    from rag.answering.explain.values import Place, Step, Why
 
 _SIGNS = {True: "✓", False: "✗", None: "·"}
 _CLASSES = {True: "passed", False: "lost", None: "told"}

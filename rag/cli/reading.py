@@ -19,14 +19,14 @@ from rag.text.messages import Text
 from rag.types.server_address import leaving
 
 if TYPE_CHECKING:
-    from rag.explain.explainer import Explainer
+    from rag.answering.explain.explainer import Explainer
+    from rag.answering.pipeline import RagPipeline
+    from rag.answering.whole_document.asker import Asker
     from rag.factory import Factory
-    from rag.pipeline import RagPipeline
     from rag.protocols import TextGenerator, VectorIndex
     from rag.storage.ledger import Ledger
     from rag.types.answers import AskMode, Event, Message
     from rag.types.documents import Space
-    from rag.whole.asker import Asker
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class OpenLibrary:
     def asker(self) -> Asker:
         """Return question answering that also reads whole documents."""
         from rag import wiring
-        from rag.whole.scope import Pace
+        from rag.answering.whole_document.scope import Pace
 
         return wiring.asker(
             self.factory,

@@ -15,7 +15,7 @@ from rag.cli.reading import only, opened
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
-    from rag.explain.values import Step, Why
+    from rag.answering.explain.values import Step, Why
     from rag.text.messages import Language
 
 _SIGNS = {True: "✓", False: "✗", None: "·"}
@@ -39,7 +39,7 @@ def why(  # noqa: PLR0913 - each is an option of the command
     as_json: JsonOption = False,
 ) -> None:
     """Tell why a sentence of a document did not reach the answer."""
-    from rag.explain.values import Asked
+    from rag.answering.explain.values import Asked
 
     context: Context = ctx.obj
     for what, name in ((question, "QUESTION"), (sentence, "SENTENCE")):

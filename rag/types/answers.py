@@ -24,7 +24,7 @@ class Notice:
 
     kind: NoticeKind
     text: Text
-    step: str = ""  # a key of ``rag.ladder.STEPS``; "" for what is no step
+    step: str = ""  # a key of ``rag.answering.oom_fallback.STEPS``; "" for what is no step
     anew: bool = False
 
 

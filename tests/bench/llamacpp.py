@@ -21,13 +21,13 @@ from time import perf_counter
 from typing import Any
 
 from rag import wiring
+from rag.answering.pipeline import RagPipeline
 from rag.config import Settings, load_settings
 from rag.factory import Factory
 from rag.generation.llamacpp import loading as llamacpp_loading
 from rag.generation.llamacpp.engine import LlamaCppGenerator
 from rag.generation.prompt import build_messages
 from rag.generation.templates import plain_turns
-from rag.pipeline import RagPipeline
 from rag.storage.vectors.manager import exact_index
 from rag.text.language import detect_language
 from rag.text.messages import Text

@@ -36,7 +36,7 @@ from rag.verification.refusal import is_refusal
 from tests.eval.measure_retrieval import PAGE_SETS, eval_folder
 
 if TYPE_CHECKING:
-    from rag.pipeline import RagPipeline
+    from rag.answering.pipeline import RagPipeline
     from rag.protocols import Analyser, TextGenerator
 
 SINGLE = ("ohr_finance", "ohr_law", "financebench")

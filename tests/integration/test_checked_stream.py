@@ -10,10 +10,9 @@ from threading import enumerate as enumerate_threads
 
 import pytest
 
-from rag.asking import AskSettings
+from rag.answering.highlights import Locator
+from rag.answering.pipeline import NOTHING_LEFT, AskSettings, RagPipeline
 from rag.generation.echo import EchoGenerator
-from rag.locator import Locator
-from rag.pipeline import NOTHING_LEFT, RagPipeline
 from rag.protocols import Cancelled, PageViewer, never
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.storage.passages import LedgerPassages

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from rag.answering.explain.values import Asked
 from rag.desk import Desk
 from rag.errors import LibraryBusy, RagError, StoreError, UnknownDocument
-from rag.explain.values import Asked
 from rag.generation.echo import EchoGenerator
 from rag.ingestion.workers.pool import WorkerPool
 from rag.ingestion.workers.watchdog import Limits

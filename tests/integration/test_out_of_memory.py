@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 import torch
 
-from rag.asking import AskSettings
+from rag.answering.oom_fallback import CALM, STEPS, Ladder
+from rag.answering.pipeline import AskSettings, RagPipeline
 from rag.errors import OutOfMemory
 from rag.generation.transformers.cache import Watch
 from rag.generation.transformers.engine import TransformersGenerator
 from rag.generation.transformers.generate import Speed
 from rag.generation.transformers.loading import Loaded
-from rag.ladder import CALM, STEPS, Ladder
-from rag.pipeline import RagPipeline
 from rag.protocols import TextGenerator
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.storage.passages import LedgerPassages

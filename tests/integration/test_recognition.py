@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from rag import wiring
+from rag.answering.highlights import Locator
 from rag.factory import Factory
 from rag.indexing.library import Library
 from rag.indexing.report import SyncReport
 from rag.indexing.staleness import find_stale
 from rag.ingestion.workers.pool import WorkerPool
 from rag.ingestion.workers.watchdog import Limits
-from rag.locator import Locator
 from rag.storage.ocr_pages import recognised_lines, recognised_pages, waiting_pages
 from rag.storage.passages import LedgerPassages
 from rag.storage.status import broken_invariants, document_statuses

@@ -11,11 +11,10 @@ import numpy as np
 import psutil
 import pytest
 
-from rag.asking import AskSettings
+from rag.answering.oom_fallback import Ladder
+from rag.answering.pipeline import AskSettings, RagPipeline
 from rag.generation.transformers.engine import TransformersGenerator
 from rag.generation.transformers.loading import Loaded
-from rag.ladder import Ladder
-from rag.pipeline import RagPipeline
 from rag.protocols import TextGenerator
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.storage.passages import LedgerPassages

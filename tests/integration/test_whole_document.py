@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from rag.asking import AskSettings
+from rag.answering.pipeline import AskSettings, RagPipeline
+from rag.answering.whole_document.asker import Asker
+from rag.answering.whole_document.notes import Parts
+from rag.answering.whole_document.scope import Pace, Planner
 from rag.errors import PromptTooLong, TooMuchToRead
-from rag.pipeline import RagPipeline
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.storage.documents import LedgerShelf
 from rag.storage.passages import LedgerPassages
 from rag.types.answers import Answer, AskMode, Delta, Event, Finished, Reading
-from rag.whole.asker import Asker
-from rag.whole.notes import Parts
-from rag.whole.scope import Pace, Planner
 from tests.fake_reader import RuleReader, locator_over
 from tests.libraries import PageLibrary
 

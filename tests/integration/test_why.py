@@ -12,8 +12,8 @@ from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
 from rag import wiring
-from rag.explain.outcomes import OUTCOMES
-from rag.explain.values import Asked, Step, Why
+from rag.answering.explain.outcomes import OUTCOMES
+from rag.answering.explain.values import Asked, Step, Why
 from rag.factory import Factory
 from rag.generation.echo import EchoGenerator
 from rag.protocols import TextGenerator

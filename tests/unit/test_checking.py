@@ -7,7 +7,7 @@ from threading import Event
 
 import pytest
 
-from rag.checking import Checker
+from rag.answering.sentence_check import Checker
 from rag.errors import ModelError
 from rag.text.messages import Text
 from rag.types.answers import Sentence

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rag.generate.continuing import Continuing
+from rag.answering.prompt_reuse import Continuing
 from rag.generation.prompt import build_messages
 from rag.types.answers import Message
 from tests.factories import passage

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.retrieve.quotation import ALIKE, Quotation
+from rag.answering.explain.finding import ALIKE, Quotation
 
 SENTENCE = "Net income was $1,577 million in 2018, up from 1,420 million."
 PAGE = f"The year in short. {SENTENCE} The board met twice."

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from rag.answering.explain.explainer import lost_in_search
+from rag.answering.explain.search_steps import Pieces, search_steps
+from rag.answering.explain.values import Place
 from rag.config import RerankerSettings, Settings
 from rag.errors import ConfigError, RagError, UnknownModel
-from rag.explain.explainer import lost_in_search
-from rag.explain.following import Pieces, search_steps
-from rag.explain.values import Place
 from rag.factory import Factory
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieval.reranker import CrossEncoderReranker

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.run import Clock
+from rag.answering.pipeline import Clock
 from rag.types.answers import Usage
 
 

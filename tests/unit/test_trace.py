@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag.explain.explainer import lost_in_search
-from rag.explain.following import Pieces, search_steps
-from rag.explain.values import Place
+from rag.answering.explain.explainer import lost_in_search
+from rag.answering.explain.search_steps import Pieces, search_steps
+from rag.answering.explain.values import Place
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieval.retriever import HybridRetriever
 from rag.retrieval.trace import Tracer

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rag.explain.outcomes import outcome
-from rag.explain.values import Outcome, Step
+from rag.answering.explain.outcomes import outcome
+from rag.answering.explain.values import Outcome, Step
 from rag.text.messages import Text
 from rag.types.answers import Answer, Finished
 
 if TYPE_CHECKING:
-    from rag.explain.following import Pieces
-    from rag.explain.values import Asked
-    from rag.pipeline import RagPipeline
+    from rag.answering.explain.search_steps import Pieces
+    from rag.answering.explain.values import Asked
+    from rag.answering.pipeline import RagPipeline
     from rag.protocols import Cancelled, TextGenerator
     from rag.retrieval.trace import SearchTrace
     from rag.types.answers import Passage
+
 
 Followed = tuple[Outcome, list[Step]]
 _QUOTED = 300  # characters of an answer in a step

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rag.protocols import Retriever, Shelf
     from rag.types.answers import AskMode, Readable, Task
 
+
 _LOOKED_AT = 50  # best passages whose documents count as relevant
 
 

@@ -7,17 +7,18 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from rag.explain.outcomes import of_reason, outcome
-from rag.explain.values import Outcome
+from rag.answering.explain.outcomes import of_reason, outcome
+from rag.answering.explain.values import Outcome
 from rag.ingestion.scan import FoundFile, scan
 from rag.text.messages import Text, shown
 from rag.types.documents import NOTHING_TO_READ
 
 if TYPE_CHECKING:
-    from rag.explain.finding import Finder, Sighting
-    from rag.explain.values import Place
+    from rag.answering.explain.finding import Finder, Sighting
+    from rag.answering.explain.values import Place
     from rag.storage.documents import UnreadPage, Whereabouts
     from rag.storage.rows import FileRow
+
 
 _MOSTLY = 0.5  # of the letters: then the page's text has the words, in another order
 _FIRST_PAGES = 50  # of a file that was not read yet

@@ -15,14 +15,22 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from rag.asking import overall
-from rag.beside import Beside
-from rag.checking import Checker
+from rag.answering.background import Beside
+from rag.answering.oom_fallback import READING, Tried
+from rag.answering.pipeline import NOT_IN_DOCUMENTS, NOTHING_LEFT, overall
+from rag.answering.sentence_check import Checker
+from rag.answering.whole_document.notes import (
+    GROUP_TOKENS,
+    NOTE_TOKENS,
+    NoteTaker,
+    Parts,
+    distinct,
+    listed,
+    only_cited,
+)
+from rag.answering.whole_document.prompts import write_messages
 from rag.errors import OutOfMemory
-from rag.generate.notes import write_messages
 from rag.generation.prompt import too_long
-from rag.ladder import READING, Tried
-from rag.pipeline import NOT_IN_DOCUMENTS, NOTHING_LEFT
 from rag.protocols import Cancelled, never
 from rag.text.language import detect_language
 from rag.text.sentences import split_sentences
@@ -43,14 +51,12 @@ from rag.types.answers import (
     Usage,
 )
 from rag.verification.linker import Linker
-from rag.whole.lists import distinct, listed, only_cited
-from rag.whole.notes import GROUP_TOKENS, NOTE_TOKENS, NoteTaker, Parts
 
 if TYPE_CHECKING:
-    from rag.pipeline import RagPipeline
+    from rag.answering.pipeline import RagPipeline
+    from rag.answering.whole_document.scope import Plan, Planner
     from rag.protocols import TextGenerator
     from rag.types.answers import AskMode, Draft, Message, ReadingStep
-    from rag.whole.scope import Plan, Planner
 
 
 class Asker:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from rag.beside import came
+from rag.answering.background import came
 from rag.protocols import Cancelled, never
 from rag.text.sentences import split_sentences
 from rag.types.answers import Sentence

@@ -6,24 +6,24 @@ import threading
 from typing import TYPE_CHECKING
 
 from rag import wiring
+from rag.answering.whole_document.scope import Pace
 from rag.app.prefetch import ReadAhead, Surroundings
 from rag.errors import StoreError
 from rag.forecast import Forecast, Forecaster
 from rag.generation.prompt import build_messages
 from rag.text.messages import Text
-from rag.whole.scope import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rag.explain.explainer import Explainer
+    from rag.answering.explain.explainer import Explainer
+    from rag.answering.whole_document.asker import Asker
     from rag.factory import Factory
     from rag.model_loading import ModelLoading
     from rag.storage.ledger import Ledger
     from rag.storage.vectors.manager import LiveIndex
     from rag.types.answers import Usage
     from rag.types.hardware import MemoryReading
-    from rag.whole.asker import Asker
 
 
 class Answering:

@@ -5,20 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rag.explain.following import Pieces, best, outdone, passage_step, pushed, search_steps
-from rag.explain.outcomes import outcome
-from rag.explain.prompting import Prompting
-from rag.explain.values import Asked, Outcome, Place, Step, Why
+from rag.answering.explain.answer_steps import Prompting
+from rag.answering.explain.outcomes import outcome
+from rag.answering.explain.search_steps import (
+    Pieces,
+    best,
+    outdone,
+    passage_step,
+    pushed,
+    search_steps,
+)
+from rag.answering.explain.values import Asked, Outcome, Place, Step, Why
 from rag.protocols import Cancelled, never
 from rag.text.messages import Text, shown
 
 if TYPE_CHECKING:
-    from rag.explain.finding import Finder
-    from rag.explain.outside import Outside
-    from rag.pipeline import RagPipeline
+    from rag.answering.explain.finding import Finder
+    from rag.answering.explain.outside import Outside
+    from rag.answering.pipeline import RagPipeline
     from rag.protocols import TextGenerator
     from rag.retrieval.trace import PassageTrace, SearchTrace, Tracer
     from rag.storage.documents import Whereabouts
+
 
 _HINTED = 5  # words of the passage that a question may take up
 

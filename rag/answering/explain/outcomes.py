@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rag.explain.values import Outcome
+from rag.answering.explain.values import Outcome
 from rag.text.messages import Text
 from rag.text.reasons import REASONS
 

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rag.explain.values import Number, Place, Step
+from rag.answering.explain.values import Number, Place, Step
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
-    from rag.explain.values import Stage
+    from rag.answering.explain.values import Stage
     from rag.retrieval.trace import LegTrace, PassageTrace, SearchTrace
+
 
 _WHOLE = 0.95  # of the sentence's letters: what is cut off beyond is a matter of white space
 _SMALL = 0.005  # BM25 scores of a small library are tiny

@@ -17,9 +17,10 @@ from rag.types.recognised_text import span_boxes
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from rag.beside import Beside
+    from rag.answering.background import Beside
     from rag.protocols import PageViewer
     from rag.storage.passages import LedgerPassages
+
 
 logger = logging.getLogger(__name__)
 Span = tuple[str, int, int]
