@@ -16,10 +16,10 @@ import pypdfium2
 
 from rag.answering.explain.outcomes import outcome
 from rag.answering.explain.values import Asked, Place, Step, Why
+from rag.app.app import DeskState
+from rag.app.machine_monitor import Ring
 from rag.config import Settings
-from rag.desk_state import DeskState
 from rag.errors import RagError, UnknownDocument, UnreadableDocument
-from rag.gpu.ring import Ring
 from rag.ingestion.uploads import Added
 from rag.storage.chats import Absence, Chats
 from rag.storage.ledger import Ledger

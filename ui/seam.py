@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from rag.answering.explain.values import Asked, Why
+    from rag.app.app import DeskState
     from rag.config import Settings
-    from rag.desk_state import DeskState
     from rag.ingestion.uploads import Added
     from rag.storage.chats import Chats
     from rag.storage.vectors.manager import KeptIndex
@@ -36,7 +36,7 @@ class MachineLike(Protocol):
 
 
 class DeskLike(Protocol):
-    """The part of ``rag.desk.Desk`` that the screen talks to."""
+    """The part of ``rag.app.app.Desk`` that the screen talks to."""
 
     settings: Settings
     chats: Chats

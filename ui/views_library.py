@@ -17,7 +17,7 @@ from ui.views import bar_html, icon, progress_words, stage_words, word
 from ui.words import say
 
 if TYPE_CHECKING:
-    from rag.desk_state import DeskState
+    from rag.app.app import DeskState
     from rag.ingestion.uploads import Added
     from rag.types.server_address import Address
 

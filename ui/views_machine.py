@@ -13,7 +13,7 @@ from rag.types.hardware import GpuReading, MemoryReading, Sample
 from ui.views import word
 
 if TYPE_CHECKING:
-    from rag.desk_state import DeskState
+    from rag.app.app import DeskState
 
 SPAN_S = 300
 """Seconds that the lines show."""

@@ -15,8 +15,8 @@ from ui.views_chat import speed
 from ui.words import say
 
 if TYPE_CHECKING:
-    from rag.desk_state import DeskState
-    from rag.forecast import Forecast
+    from rag.app.app import DeskState
+    from rag.app.forecast import Forecast
     from rag.types.server_address import Address
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from rag import wiring
 from rag.answering.whole_document.scope import Pace
+from rag.app import wiring
+from rag.app.forecast import Forecast, Forecaster
 from rag.app.prefetch import ReadAhead, Surroundings
 from rag.errors import StoreError
-from rag.forecast import Forecast, Forecaster
 from rag.generation.prompt import build_messages
 from rag.text.messages import Text
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from rag.answering.explain.explainer import Explainer
     from rag.answering.whole_document.asker import Asker
-    from rag.factory import Factory
-    from rag.model_loading import ModelLoading
+    from rag.app.container import Factory
+    from rag.app.model_loader import ModelLoading
     from rag.storage.ledger import Ledger
     from rag.storage.vectors.manager import LiveIndex
     from rag.types.answers import Usage

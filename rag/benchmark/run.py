@@ -63,7 +63,7 @@ def measure(
     Raises:
         ConfigError: there is nothing to measure.
     """
-    from rag.engines import load
+    from rag.app.registry import load
     from rag.models.store import ModelStore
 
     rows = specs(options, ModelStore.of(settings.models), settings.generator)
@@ -115,7 +115,7 @@ class _Bench:
 
     def measure(self, rows: Sequence[Row]) -> None:
         """Measure the rows; each gets its memory reading when its turn comes."""
-        from rag.engines import load
+        from rag.app.registry import load
 
         compared = any(row.spec.path is not None and row.reason is None for row in rows)
         if compared:

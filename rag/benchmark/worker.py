@@ -59,8 +59,8 @@ def _limits(*, quick: bool) -> None:
 
 
 def _row(task: dict[str, Any]) -> None:
+    from rag.app.container import Factory
     from rag.config import Settings
-    from rag.factory import Factory
 
     factory = Factory(Settings.model_validate(task["settings"]))
     began = perf_counter()

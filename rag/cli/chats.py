@@ -100,7 +100,7 @@ def writing(context: Context) -> Iterator[Ledger]:
 
 @contextmanager
 def _opened(context: Context) -> Iterator[Chats]:
-    from rag.factory import Factory
+    from rag.app.container import Factory
     from rag.storage.chats import Chats
 
     ledger = Factory(context.settings).ledger(read_only=True)

@@ -53,8 +53,8 @@ def keep_answer(context: Context, chat: str, answer: Answer, documents: Collecti
 
 def chats_quoting(context: Context, path: str) -> list[int]:
     """Return the chats that quote a document; none where there is no such document."""
+    from rag.app.container import Factory
     from rag.errors import UnknownDocument
-    from rag.factory import Factory
     from rag.indexing.removal import find_document
     from rag.storage.chats import Chats
 

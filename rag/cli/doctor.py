@@ -16,7 +16,7 @@ from rag.text.messages import Text
 from rag.text.sizes import file_size, memory_size
 
 if TYPE_CHECKING:
-    from rag.factory import Factory
+    from rag.app.container import Factory
     from rag.storage.ledger import Ledger
 
 _PACKAGES = (
@@ -87,7 +87,7 @@ def _installation() -> Iterator[Finding]:
 
 
 def _machine(context: Context) -> Iterator[Finding]:
-    from rag.factory import Factory
+    from rag.app.container import Factory
 
     reading = Factory(context.settings).readings().read()
     total = memory_size(reading.ram_total_bytes)
@@ -112,7 +112,7 @@ def _machine(context: Context) -> Iterator[Finding]:
 
 
 def _models(context: Context) -> Iterator[Finding]:
-    from rag.factory import Factory
+    from rag.app.container import Factory
 
     factory = Factory(context.settings)
     store = factory.model_store()
@@ -166,7 +166,7 @@ def _server(context: Context) -> Iterator[Finding]:
 
 
 def _library(context: Context) -> Iterator[Finding]:
-    from rag.factory import Factory
+    from rag.app.container import Factory
     from rag.storage.status import broken_invariants
 
     folder = context.settings.knowledge

@@ -46,7 +46,7 @@ def gpu(
     if report is not None:
         _report(context, report.absolute(), seconds, as_json=as_json)
         return
-    from rag.factory import Factory
+    from rag.app.container import Factory
 
     readings = Factory(context.settings).readings()
     readings.read()  # the processor's load is that since the reading before
@@ -126,9 +126,9 @@ def _report(context: Context, folder: Path, seconds: float, *, as_json: bool) ->
 
 def _measured(context: Context, folder: Path, seconds: float) -> dict[str, Any]:
     """Watch for a while; the app, which has the last hour, is not open."""
-    from rag.factory import Factory
+    from rag.app.container import Factory
+    from rag.app.machine_monitor import MachineWatch
     from rag.storage.chats import Chats
-    from rag.watch import MachineWatch
 
     factory = Factory(context.settings)
     ledger = factory.ledger()

@@ -21,7 +21,7 @@ from rag.text.reasons import reason_text
 from rag.types.index_version import model_name
 
 if TYPE_CHECKING:
-    from rag.factory import Factory
+    from rag.app.container import Factory
     from rag.indexing.library import Library, Ocr
     from rag.types.progress import Progress
 
@@ -51,7 +51,7 @@ def sync(
     if watch:
         from watchfiles import watch as changes
 
-        from rag.worker import only_pdfs
+        from rag.app.sync_worker import only_pdfs
 
         folder = context.settings.knowledge.resolve()
         for _ in changes(folder, watch_filter=only_pdfs(folder), raise_interrupt=False):
@@ -103,7 +103,7 @@ def rebuild(
     def work(
         library: Library, factory: Factory, report: Callable[[Progress], None]
     ) -> dict[str, Any]:
-        from rag import wiring
+        from rag.app import wiring
 
         return library.rebuild(
             everything=everything,

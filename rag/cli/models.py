@@ -62,9 +62,9 @@ def fit(
 
     By default the chosen model on this machine, with the memory that is free now.
     """
-    from rag.factory import Factory
+    from rag.app.container import Factory
+    from rag.app.model_plans import chosen_name, fitting, plan_for, room_with, subject_named
     from rag.models.planning import table as plan_table
-    from rag.planning import chosen_name, fitting, plan_for, room_with, subject_named
 
     context: Context = ctx.obj
     factory = Factory(context.settings)
@@ -91,10 +91,10 @@ def gpus(
     as_json: JsonOption = False,
 ) -> None:
     """Show what NVIDIA's cards do with the models: precision, window, speed and energy at most."""
-    from rag.factory import Factory
+    from rag.app.container import Factory
+    from rag.app.model_plans import outlooks, own_card
     from rag.models.planning import gpu_report
     from rag.models.planning.gpu_guide import load_guide
-    from rag.planning import outlooks, own_card
     from rag.system import charts
 
     if chart is not None:
@@ -142,7 +142,7 @@ def key(
 @app.command("list")
 def list_models(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
     """List the known models: kind, languages, size, licence, and whether they fit and are here."""
-    from rag.engines import load
+    from rag.app.registry import load
     from rag.models.listing import model_values, table
 
     context: Context = ctx.obj

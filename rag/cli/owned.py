@@ -15,7 +15,7 @@ from rag.errors import LibraryBusy, StoreError
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
-    from rag.factory import Factory
+    from rag.app.container import Factory
     from rag.indexing.library import Library
     from rag.storage.jobs import JobKind
     from rag.types.progress import Progress
@@ -30,7 +30,7 @@ def owned(context: Context, kind: JobKind, argument: dict[str, Any], work: Work)
     Raises:
         RagError: what the work raised, here or there.
     """
-    from rag.factory import Factory
+    from rag.app.container import Factory
     from rag.storage.lock import Owner
 
     with progress_bar(context) as report:
@@ -52,7 +52,7 @@ def owned(context: Context, kind: JobKind, argument: dict[str, Any], work: Work)
 def _do(
     context: Context, factory: Factory, work: Work, report: Callable[[Progress], None]
 ) -> dict[str, Any]:
-    from rag import wiring
+    from rag.app import wiring
     from rag.storage.vectors.manager import LiveIndex
 
     ledger = factory.ledger()

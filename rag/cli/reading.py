@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rag.answering.explain.explainer import Explainer
     from rag.answering.pipeline import RagPipeline
     from rag.answering.whole_document.asker import Asker
-    from rag.factory import Factory
+    from rag.app.container import Factory
     from rag.protocols import TextGenerator, VectorIndex
     from rag.storage.ledger import Ledger
     from rag.types.answers import AskMode, Event, Message
@@ -39,7 +39,7 @@ class OpenLibrary:
 
     def pipeline(self) -> RagPipeline:
         """Return question answering."""
-        from rag import wiring
+        from rag.app import wiring
 
         return wiring.pipeline(
             self.factory, self.ledger, index=self._index, generator=lambda _: self.generator
@@ -47,8 +47,8 @@ class OpenLibrary:
 
     def asker(self) -> Asker:
         """Return question answering that also reads whole documents."""
-        from rag import wiring
         from rag.answering.whole_document.scope import Pace
+        from rag.app import wiring
 
         return wiring.asker(
             self.factory,
@@ -67,7 +67,7 @@ class OpenLibrary:
         mode: AskMode,
     ) -> Iterator[Event]:
         """Yield the events of one answer. It pauses while a card is nearly too hot."""
-        from rag.watch import MachineWatch
+        from rag.app.machine_monitor import MachineWatch
 
         watch = MachineWatch(self.factory.readings())
         events = self.asker().ask(
@@ -82,7 +82,7 @@ class OpenLibrary:
 
     def explainer(self) -> Explainer:
         """Return what says why a sentence did not reach an answer."""
-        from rag import wiring
+        from rag.app import wiring
 
         return wiring.explainer(
             self.factory,
@@ -101,7 +101,7 @@ class OpenLibrary:
 @contextmanager
 def opened(context: Context, *, with_model: bool) -> Iterator[OpenLibrary]:
     """Open the library for reading; the first time, fill it from the folder."""
-    from rag.factory import Factory
+    from rag.app.container import Factory
 
     if with_model:
         tell_leaving(context)

@@ -27,7 +27,7 @@ def ui(
 ) -> None:
     """Open the desktop app: syncs the folder, watches it, loads the model in the background."""
     context: Context = ctx.obj
-    from rag.desk import Desk
+    from rag.app.app import Desk
 
     serve = import_module("ui.app").serve  # by name: the screen stands above the engine
     desk = Desk.open(context.settings)

@@ -12,7 +12,7 @@ from rag.text.messages import Text, shown
 from rag.text.reasons import reason_text
 
 if TYPE_CHECKING:
-    from rag.factory import Factory
+    from rag.app.container import Factory
     from rag.storage.ledger import Ledger
     from rag.types.documents import DocumentStatus
     from rag.types.index_version import Stale
@@ -26,8 +26,8 @@ def status(
 ) -> None:
     """Show coverage: every document and page with its state and reason."""
     context: Context = ctx.obj
-    from rag import wiring
-    from rag.factory import Factory
+    from rag.app import wiring
+    from rag.app.container import Factory
     from rag.indexing.report import count_gaps
     from rag.indexing.staleness import find_stale
     from rag.storage.status import document_statuses
@@ -52,7 +52,7 @@ def status(
 def _status_json(
     factory: Factory, ledger: Ledger, documents: list[DocumentStatus], *, with_pages: bool
 ) -> dict[str, Any]:
-    from rag import wiring
+    from rag.app import wiring
     from rag.indexing.staleness import find_stale
     from rag.storage.ocr_pages import waiting_pages
     from rag.types.documents import PAGE_STATES

@@ -22,9 +22,9 @@ from rag.text.messages import Text
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
+    from rag.app.container import Factory
     from rag.config import Settings
     from rag.evaluation.retrieval import Searching
-    from rag.factory import Factory
     from rag.indexing.assembly_line import SpaceEngines
     from rag.storage.ledger import Ledger
 
@@ -55,7 +55,7 @@ class MeasuredLibrary:
 
 def searching(library: MeasuredLibrary) -> Searching:
     """Return what searches a library with exact vector search, so that no index adds errors."""
-    from rag import wiring
+    from rag.app import wiring
     from rag.evaluation.retrieval import Searching
     from rag.storage.vectors.manager import exact_index
 
@@ -71,7 +71,7 @@ def opened(settings: Settings, source: Path, *, report: Report) -> Iterator[tupl
     Raises:
         LibraryBusy: somebody does.
     """
-    from rag.factory import Factory
+    from rag.app.container import Factory
     from rag.storage.lock import Owner
 
     settings = settings.model_copy(update={"knowledge": folder_for(source)})
@@ -97,8 +97,8 @@ def opened_own(
     Raises:
         StoreError: nothing has been indexed yet.
     """
-    from rag import wiring
-    from rag.factory import Factory
+    from rag.app import wiring
+    from rag.app.container import Factory
 
     factory = Factory(settings, report=report)
     ledger = factory.ledger(read_only=True)
@@ -128,7 +128,7 @@ _OTHER_SETTINGS = Text(
 
 def brought(source: Path, factory: Factory, ledger: Ledger, report: Report) -> MeasuredLibrary:
     """Bring the library of a folder of PDFs up to date with it and with the settings."""
-    from rag import wiring
+    from rag.app import wiring
 
     _bring_pdfs(source, factory.settings.knowledge)
     library = wiring.library(factory, ledger, index=None)
@@ -142,7 +142,7 @@ def brought(source: Path, factory: Factory, ledger: Ledger, report: Report) -> M
 
 def for_texts(factory: Factory, ledger: Ledger, report: Report) -> MeasuredLibrary:
     """Return the library in the space of the present settings; others are kept beside it."""
-    from rag import wiring
+    from rag.app import wiring
 
     spaces = (space for space in ledger.spaces().values() if wiring.is_wanted(factory, space))
     engines = wiring.space_engines(factory, ledger, next(spaces, None))

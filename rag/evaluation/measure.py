@@ -271,7 +271,7 @@ def _answers(
 
 
 def _asker(asked: MeasuredLibrary, generator: TextGenerator, *, single: bool) -> Ask:
-    from rag import wiring
+    from rag.app import wiring
     from rag.storage.vectors.manager import exact_index
     from rag.types.answers import Finished
 

@@ -80,7 +80,7 @@ def space_values(measured: MeasuredLibrary) -> dict[str, Any]:
 
 def settings_of(measured: MeasuredLibrary, *, model: str | None, single: bool) -> dict[str, Any]:
     """Return all the settings that figures depend on; those of answers if a ``model`` gave any."""
-    from rag import wiring
+    from rag.app import wiring
 
     settings = measured.factory.settings
     kept = {

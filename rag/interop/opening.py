@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag import wiring
+from rag.app import wiring
+from rag.app.container import Factory
 from rag.config import Settings, load_settings, setting_keys
-from rag.factory import Factory
 from rag.interop.chat_model import RagChatModel
 from rag.interop.retriever import RagRetriever
 from rag.storage.vectors.manager import exact_index

@@ -21,10 +21,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rag import wiring
+from rag.app import wiring
+from rag.app.container import Factory
 from rag.config import Settings, load_settings
 from rag.evaluation.sets import load_sets
-from rag.factory import Factory
 from rag.generation.prompt import build_messages
 from rag.generation.transformers.engine import TransformersGenerator
 from rag.generation.transformers.loading import load_model

@@ -20,8 +20,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from rag.app.registry import HASHING
 from rag.config import load_settings
-from rag.engines import HASHING
 from rag.models.store import ModelStore
 from tests.bench import machine
 from tests.bench.child import run, run_module

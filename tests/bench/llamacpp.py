@@ -20,10 +20,10 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from rag import wiring
 from rag.answering.pipeline import RagPipeline
+from rag.app import wiring
+from rag.app.container import Factory
 from rag.config import Settings, load_settings
-from rag.factory import Factory
 from rag.generation.llamacpp import loading as llamacpp_loading
 from rag.generation.llamacpp.engine import LlamaCppGenerator
 from rag.generation.prompt import build_messages

@@ -8,8 +8,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from rag.app.container import Factory
 from rag.config import EmbedderSettings, IngestSettings, Settings, load_settings
-from rag.factory import Factory
 from tests.bench.child import cpu_s, finish, folder_argument, since_start_s
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def index(folder: Path, *, embedder: str) -> dict[str, Any]:
 
 def _sync(settings: Settings, factory: Factory) -> SyncReport:
     """Do what ``rag sync`` does, from taking the library to letting it go."""
-    from rag import wiring
+    from rag.app import wiring
     from rag.storage.lock import Owner
     from rag.storage.vectors.manager import LiveIndex
 

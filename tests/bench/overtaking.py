@@ -20,8 +20,8 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
+from rag.app.app import Desk
 from rag.config import Settings, load_settings
-from rag.desk import Desk
 from rag.generation.llamacpp import loading as llamacpp_loading
 from rag.types.answers import Delta, Finished
 from tests.bench.answers import questions_about

@@ -19,8 +19,8 @@ from langchain_text_splitters import RecursiveCharacterTextSplitter
 from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 
+from rag.app.registry import HASHING
 from rag.config import load_settings
-from rag.engines import HASHING
 from rag.models.store import ModelStore
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from tests.bench.child import cpu_s, finish, folder_argument, since_start_s

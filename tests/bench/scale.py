@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psutil
 
-from rag import wiring
+from rag.app import wiring
+from rag.app.container import Factory
 from rag.config import Settings, load_settings
 from rag.evaluation.sets import load_sets
-from rag.factory import Factory
 from rag.storage.ledger import Ledger
 from rag.storage.passages import LedgerPassages
 from rag.storage.rows import DocumentRow, FileRow, IndexedChunks

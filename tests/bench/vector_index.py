@@ -21,10 +21,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rag import wiring
+from rag.app import wiring
+from rag.app.container import Factory
 from rag.config import Settings, load_settings
 from rag.evaluation.sets import load_sets
-from rag.factory import Factory
 from rag.storage.passages import LedgerPassages
 from rag.storage.vectors.chroma import BATCH, HNSW
 from rag.storage.vectors.exact import nearest

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from rag.desk import Desk
+from rag.app.app import Desk
 from tests.browser.conftest import OpenPage, ServeApp
 from tests.factories import settings
 from tests.integration.test_cli import Shell

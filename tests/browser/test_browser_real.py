@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from rag.app.app import Desk
 from rag.config import Settings, load_settings
-from rag.desk import Desk
 from tests.pdfs import write_pdf
 
 pytestmark = [pytest.mark.browser, pytest.mark.model, pytest.mark.timeout(1500)]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from rag.app.app import Desk
 from rag.config import load_settings
-from rag.desk import Desk
 from rag.types.server_address import Address
 from tests.browser.conftest import OpenPage, ServeApp
 from tests.fakes import FakeDesk

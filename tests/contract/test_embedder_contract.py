@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from rag.app.container import Factory
 from rag.config import load_settings
 from rag.errors import ModelError, OutOfMemory
-from rag.factory import Factory
 from rag.protocols import Embedder, Movable
 from rag.retrieval.analyser import embedding_text
 from rag.retrieval.embedding.bert_embedder import BertEmbedder

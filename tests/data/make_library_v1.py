@@ -15,8 +15,8 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from rag import wiring
-from rag.factory import Factory
+from rag.app import wiring
+from rag.app.container import Factory
 from rag.storage.chats import Chats
 from rag.storage.vectors.manager import LiveIndex
 from rag.types.answers import Finished

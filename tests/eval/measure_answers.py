@@ -19,12 +19,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from rag import wiring
+from rag.app import wiring
+from rag.app.container import Factory
 from rag.config import load_settings
 from rag.evaluation.answers import SHORT
 from rag.evaluation.scoring import score_answer, tokens
 from rag.evaluation.sets import load_sets
-from rag.factory import Factory
 from rag.generation.prompt import build_messages
 from rag.indexing.questions.maker import Question
 from rag.protocols import never

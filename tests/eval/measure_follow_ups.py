@@ -24,9 +24,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
-from rag import wiring
+from rag.app import wiring
+from rag.app.container import Factory
 from rag.config import load_settings
-from rag.factory import Factory
 from rag.protocols import never
 from rag.storage.vectors.manager import exact_index
 from rag.text.messages import Text

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from rag import wiring
+from rag.app import wiring
+from rag.app.container import Factory
+from rag.app.registry import load
 from rag.config import load_settings
-from rag.engines import load
 from rag.evaluation.retrieval import Mode, measure_pages
 from rag.evaluation.scoring import hit_at
 from rag.evaluation.sets import load_sets
-from rag.factory import Factory
 from rag.storage.passages import LedgerPassages
 from rag.storage.vectors.manager import exact_index
 from rag.types.answers import Passage

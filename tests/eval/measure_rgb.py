@@ -26,13 +26,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from rag import wiring
+from rag.app import wiring
+from rag.app.container import Factory
 from rag.config import load_settings
 from rag.evaluation.collections import Collection, Item, Query
 from rag.evaluation.figures import Outcome, intervals, of_texts, value
 from rag.evaluation.retrieval import Searching, index_texts, measure_texts
 from rag.evaluation.scoring import contains
-from rag.factory import Factory
 from rag.generation.prompt import build_messages
 from rag.protocols import Retriever, TextGenerator, never
 from rag.storage.vectors.manager import exact_index

@@ -51,9 +51,9 @@ def library(eval_sets: Path, models_folder: Path) -> Path:
 
 
 def _sync(folder: Path, models_folder: Path) -> None:
-    from rag import wiring
+    from rag.app import wiring
+    from rag.app.container import Factory
     from rag.config import load_settings
-    from rag.factory import Factory
     from rag.storage.vectors.manager import LiveIndex
 
     settings = load_settings(

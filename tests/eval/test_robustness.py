@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rag import wiring
+from rag.app import wiring
+from rag.app.container import Factory
 from rag.errors import UnreadableDocument
-from rag.factory import Factory
 from rag.ingestion.workers.pool import WorkerPool
 from rag.ingestion.workers.watchdog import Limits
 from rag.storage.status import broken_invariants, document_statuses

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from rag import wiring
+from rag.app import wiring
 from tests.factories import settings
 from tests.integration.kills import owned, tell
 

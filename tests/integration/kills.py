@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rag import wiring
+from rag.app import wiring
+from rag.app.container import Factory
 from rag.config import Settings
-from rag.factory import Factory
 from rag.indexing.library import Library
 from rag.storage.database import fts_table
 from rag.storage.ledger import Ledger

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rag import wiring
+from rag.app import wiring
+from rag.app.container import Factory
 from rag.errors import DownloadFailed, OutOfMemory, RagError, SpaceMismatch
-from rag.factory import Factory
 from rag.indexing import calibration as calibrating
 from rag.indexing.calibration import is_due, keep, kept, when_due
 from rag.indexing.questions.maker import questions_apart

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from rag.answering.explain.values import Asked
-from rag.desk import Desk
+from rag.app.app import Desk
 from rag.errors import LibraryBusy, RagError, StoreError, UnknownDocument
 from rag.generation.echo import EchoGenerator
 from rag.ingestion.workers.pool import WorkerPool

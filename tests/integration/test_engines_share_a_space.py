@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rag.app.container import Factory
 from rag.config import load_settings
-from rag.factory import Factory
 from rag.protocols import Embedder
 
 pytestmark = pytest.mark.model
@@ -75,7 +75,7 @@ def test_neither_torch_nor_transformers_is_loaded_to_embed_on_a_cpu(
     code = (
         "import sys\n"
         "from rag.config import load_settings\n"
-        "from rag.factory import Factory\n"
+        "from rag.app.container import Factory\n"
         f"s = load_settings(None, {{'RAGDESK_MODELS__FOLDER': {str(models_folder)!r},"
         " 'RAGDESK_EMBEDDER__ENGINE': 'onnx'})\n"
         "Factory(s).embedder('multilingual-e5-small').embed_query('rent')\n"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from rag import wiring
-from rag.factory import Factory
+from rag.app import wiring
+from rag.app.container import Factory
 from rag.indexing.library import Library
 from rag.ingestion.scan import real_path, scan
 from rag.storage.ledger import Ledger

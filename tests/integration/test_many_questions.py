@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.desk import Desk
+from rag.app.app import Desk
 from rag.types.answers import Answer, Finished
 from tests.factories import settings
 from tests.integration.test_desk import until

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from rag import wiring
+from rag.app import wiring
+from rag.app.container import Factory
 from rag.cli import app
-from rag.factory import Factory
 from rag.indexing.library import Library
 from rag.retrieval.analyser import BilingualAnalyser
 from rag.storage.passages import LedgerPassages

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rag import wiring
+from rag.app import wiring
+from rag.app.container import Factory
 from rag.errors import ConfigError, UnreadableDocument
-from rag.factory import Factory
 from rag.indexing.library import Library
 from rag.ingestion.passwords import Passwords
 from rag.storage.passages import LedgerPassages

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from rag.app.container import Factory
 from rag.errors import SpaceMismatch, StoreError
-from rag.factory import Factory
 from rag.indexing.assembly_line import SpaceEngines
 from rag.indexing.library import Library
 from rag.indexing.staleness import find_stale

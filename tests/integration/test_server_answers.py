@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from rag.app.app import Desk
 from rag.cli import app
 from rag.config import GeneratorSettings, Settings, load_settings
-from rag.desk import Desk
 from rag.errors import ConfigError, RagError, ServerUnreachable
 from rag.types.answers import Finished
 from rag.types.server_address import Address

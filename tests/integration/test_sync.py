@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from rag import wiring
+from rag.app import wiring
+from rag.app.container import Factory
 from rag.config import Settings
 from rag.errors import ConfigError, DownloadFailed, UnknownDocument
-from rag.factory import Factory
 from rag.indexing.library import Library
 from rag.indexing.report import SyncReport
 from rag.protocols import Embedder

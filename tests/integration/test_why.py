@@ -11,10 +11,10 @@ import pytest
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
-from rag import wiring
 from rag.answering.explain.outcomes import OUTCOMES
 from rag.answering.explain.values import Asked, Step, Why
-from rag.factory import Factory
+from rag.app import wiring
+from rag.app.container import Factory
 from rag.generation.echo import EchoGenerator
 from rag.protocols import TextGenerator
 from rag.storage.vectors.manager import exact_index

@@ -54,7 +54,7 @@ def test_layers_point_downwards_and_heavy_libraries_have_one_home() -> None:
 
 def test_wiring_imports_no_engine() -> None:
     heavy = {"torch", "transformers", "chromadb", "gradio", "langchain_core", "pypdfium2"}
-    code = "import rag.desk, rag.wiring, ui, sys; print(*sys.modules)"
+    code = "import rag.app.app, rag.app.wiring, ui, sys; print(*sys.modules)"
     loaded = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).split()
     assert heavy.isdisjoint(loaded)
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from rag.app.container import Factory
+from rag.app.model_loader import ModelLoading
 from rag.config import Settings
 from rag.errors import ModelError
-from rag.factory import Factory
-from rag.model_loading import ModelLoading
 from rag.protocols import never
 from rag.retrieval.embedding.bert_embedder import BertEmbedder
 from rag.retrieval.embedding.bert_shape import BertShape
@@ -125,7 +125,7 @@ def test_a_shape_that_cannot_be_read_is_left_to_the_engine_that_reads_any_kind(
 # -- broken packages ----------------------------------------------------------------------
 
 LOAD = """
-from rag.engines import load
+from rag.app.registry import load
 from rag.errors import RagError
 try:
     load("llamacpp")

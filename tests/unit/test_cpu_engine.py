@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from rag.app.container import Factory
 from rag.config import load_settings
-from rag.factory import Factory
 from rag.retrieval.embedding import cpu_engine
 from rag.retrieval.embedding.bert_embedder import BertEmbedder
 from rag.retrieval.embedding.cpu_engine import Speeds, remembered, speeds, this_machine

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from rag.app.app import DeskState
+from rag.app.container import Factory
+from rag.app.forecast import Forecast, Forecaster
 from rag.config import GeneratorSettings, ModelSettings, Settings
-from rag.desk_state import DeskState
-from rag.factory import Factory
-from rag.forecast import Forecast, Forecaster
 from rag.generation.echo import EchoGenerator
 from rag.text.messages import Language
 from rag.text.sizes import GIB

@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from rag.app.machine_monitor import MachineWatch
 from rag.cli.context import Context
 from rag.cli.gpu import lines
 from rag.errors import ConfigError
@@ -21,7 +22,6 @@ from rag.storage.ledger import Ledger
 from rag.text.messages import Text
 from rag.types.answers import Answer, Notice, Usage
 from rag.types.hardware import MemoryReading, Sample
-from rag.watch import MachineWatch
 from tests.factories import settings
 from tests.fake_nvml import Card, ScriptedDriver
 from tests.fakes import GPU, NO_GPU, FakeDesk

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from rag.arbiter import Arbiter
+from rag.app.container import Factory
+from rag.app.machine_monitor import MachineWatch, Ring
+from rag.app.scheduler import Arbiter
 from rag.cli import app
-from rag.factory import Factory
-from rag.gpu.ring import Ring
 from rag.hardware.memory import tidy
 from rag.hardware.readings import MachineReadings
 from rag.hardware.thermal import (
@@ -28,7 +28,6 @@ from rag.hardware.thermal import (
 from rag.protocols import HoldsParts, Share, parts_of
 from rag.types.answers import Answer, Delta, Event, Finished, Notice
 from rag.types.hardware import GpuReading, MemoryReading
-from rag.watch import MachineWatch
 from tests.fake_nvml import Card, ScriptedDriver
 from tests.pdfs import write_pdf
 

@@ -21,10 +21,10 @@ import huggingface_hub.constants
 import pytest
 import torch
 
+from rag.app.container import Factory
+from rag.app.registry import load
 from rag.config import GeneratorSettings, ModelSettings, Settings
-from rag.engines import load
 from rag.errors import ModelError, RagError
-from rag.factory import Factory
 from rag.models.catalogue import Entry, File, Hub
 from rag.models.sources.hub import HubSource
 from rag.models.store import ModelStore

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from rag.app.container import Factory
+from rag.app.model_plans import helpers, placement_of, plan_for, subject_named
 from rag.cli.context import Context
 from rag.cli.models import app
 from rag.config import (
@@ -18,9 +20,7 @@ from rag.config import (
     Settings,
 )
 from rag.errors import ConfigError, OutOfMemory
-from rag.factory import Factory
 from rag.models.planning.room import Card, Room
-from rag.planning import helpers, placement_of, plan_for, subject_named
 from rag.text.messages import Language
 from rag.text.sizes import GIB
 from rag.types.hardware import GpuReading, MemoryReading, OnCards, Placement

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from rag.app.container import Factory
+from rag.app.model_plans import own_card
 from rag.cli.context import Context
 from rag.cli.models import app
 from rag.config import GeneratorSettings, ModelSettings, Settings
 from rag.errors import ConfigError
-from rag.factory import Factory
 from rag.models.catalogue import load_catalogue
 from rag.models.planning.gpu_guide import Gpu, Outlook, load_guide, outlook
 from rag.models.planning.gpu_report import better
 from rag.models.planning.plan import Wishes
 from rag.models.planning.subjects import helpers_of, subject_of_entry
-from rag.planning import own_card
 from rag.text.messages import Language
 from rag.text.sizes import GIB
 from rag.types.hardware import MemoryReading

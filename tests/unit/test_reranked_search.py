@@ -11,9 +11,9 @@ import pytest
 from rag.answering.explain.explainer import lost_in_search
 from rag.answering.explain.search_steps import Pieces, search_steps
 from rag.answering.explain.values import Place
+from rag.app.container import Factory
 from rag.config import RerankerSettings, Settings
 from rag.errors import ConfigError, RagError, UnknownModel
-from rag.factory import Factory
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieval.reranker import CrossEncoderReranker
 from rag.retrieval.retriever import HybridRetriever

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from rag.app.supervisor import STEADY_S, Part, Supervisor
 from rag.errors import StoreError
-from rag.supervisor import STEADY_S, Part, Supervisor
 from rag.text.messages import Text
 
 PATIENCE_S = 10

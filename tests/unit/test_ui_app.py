@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from starlette.testclient import TestClient
 
-from rag.desk import Desk
+from rag.app.app import Desk
 from rag.errors import ConfigError, UnknownDocument
 from rag.storage.vectors.manager import KeptIndex
 from rag.text.messages import Text

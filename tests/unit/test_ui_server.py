@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.desk_state import DeskState
+from rag.app.app import DeskState
 from rag.text.messages import LANGUAGES, Language
 from rag.types.server_address import Address
 from tests.fakes import GPU, NO_GPU

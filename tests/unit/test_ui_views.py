@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.desk_state import DeskState
+from rag.app.app import DeskState
 from rag.ingestion.uploads import Added
 from rag.storage.vectors.manager import KeptIndex
 from rag.text.messages import LANGUAGES, Language, Text

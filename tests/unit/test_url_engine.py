@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from rag.app.registry import URL, without_weights
 from rag.config import GeneratorSettings
-from rag.engines import URL, without_weights
 from rag.errors import (
     ConfigError,
     MissingDependency,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rag import wiring
+from rag.app import wiring
+from rag.app.container import Factory
 from rag.config import load_settings
-from rag.factory import Factory
 from rag.generation.echo import EchoGenerator
 from rag.retrieval.analyser import BilingualAnalyser
 from rag.retrieval.embedding.hashing import HashingEmbedder

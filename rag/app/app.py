@@ -8,38 +8,65 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag import wiring
+from rag.app import wiring
+from rag.app.container import Factory
+from rag.app.forecast import Forecast
+from rag.app.machine_monitor import MachineWatch
+from rag.app.model_loader import ModelLoading, ModelState
 from rag.app.questions import Answering
-from rag.arbiter import Arbiter
-from rag.desk_state import DeskState
-from rag.errands import Errands
+from rag.app.scheduler import Arbiter
+from rag.app.supervisor import Part, Supervisor
+from rag.app.sync_worker import LibraryWorker, WorkerHooks
+from rag.app.tasks import Errands
 from rag.errors import no_page
-from rag.factory import Factory
 from rag.hardware.memory import tidy
 from rag.ingestion.scan import real_path
 from rag.ingestion.uploads import Added, add_file
-from rag.model_loading import ModelLoading
 from rag.protocols import parts_of
 from rag.storage.chats import Chats
 from rag.storage.jobs import Jobs
 from rag.storage.lock import Owner
 from rag.storage.status import document_statuses, page_size
 from rag.storage.vectors.manager import KeptIndex, LiveIndex, kept_index
-from rag.supervisor import Part, Supervisor
 from rag.text.messages import Text
 from rag.types.answers import Event, Finished, Message, Usage
 from rag.types.documents import DocumentStatus
-from rag.watch import MachineWatch
-from rag.worker import LibraryWorker, WorkerHooks
+from rag.types.hardware import MemoryReading
+from rag.types.progress import Progress
+from rag.types.server_address import Address
 
 if TYPE_CHECKING:
     from rag.answering.explain.values import Asked, Why
     from rag.config import Settings
     from rag.types.answers import AskMode, Draft
     from rag.types.hardware import Holder
+
+
+@dataclass(frozen=True, slots=True)
+class DeskState:
+    """The app at one moment. Cheap to take; the screen asks once a second."""
+
+    model_state: ModelState
+    model_name: str
+    model_progress: Progress | None
+    model_note: Text | None
+    sync_progress: Progress | None
+    sync_note: Text | None
+    documents_revision: int
+    memory: MemoryReading
+    last_usage: Usage | None
+    reading_ahead: bool = False
+    stale: Text | None = None  # what a rebuild would mend, and what it costs
+    server: Address | None = None  # that answers, where the model does not run in this program
+    lowered: tuple[Text, ...] = ()  # what answers do without, for want of memory
+    heat: Text | None = None  # why answers come with pauses
+    forecast: Forecast | None = None  # of the next question, where a model is loaded here
+    failures: tuple[Text, ...] = ()  # background parts that do not work now, why, and a remedy
+
 
 _MODEL = Text("Loading the model", "加载模型")
 _LIBRARY = Text("Reading the folder", "读取文件夹")

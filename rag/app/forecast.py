@@ -10,7 +10,7 @@ from rag.generation.prompt import build_messages
 from rag.models.planning.room import reserve
 
 if TYPE_CHECKING:
-    from rag.factory import Factory
+    from rag.app.container import Factory
     from rag.models.planning.plan import Plan
     from rag.protocols import TextGenerator
     from rag.types.answers import Usage

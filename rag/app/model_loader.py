@@ -13,9 +13,10 @@ from rag.text.messages import Text
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
-    from rag.factory import Factory
+    from rag.app.container import Factory
     from rag.protocols import TextGenerator
     from rag.types.hardware import Holder
+
 
 logger = logging.getLogger(__name__)
 ModelState = Literal["none", "downloading", "loading", "ready", "failed"]

@@ -26,9 +26,10 @@ from rag.text.sizes import GIB
 from rag.types.hardware import OnCards, Placement, Precision
 
 if TYPE_CHECKING:
+    from rag.app.container import Factory
     from rag.config import Settings
-    from rag.factory import Factory
     from rag.models.store import ModelStore
+
 
 logger = logging.getLogger(__name__)
 

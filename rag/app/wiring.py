@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rag.engines import HASHING, load
+from rag.app.registry import HASHING, load
 from rag.errors import SpaceMismatch, StoreError
 from rag.text.messages import Text
 from rag.types.documents import Space
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rag.answering.pipeline import AskSettings, RagPipeline
     from rag.answering.whole_document.asker import Asker
     from rag.answering.whole_document.scope import Pace
-    from rag.factory import Factory
+    from rag.app.container import Factory
     from rag.indexing.assembly_line import SpaceEngines
     from rag.indexing.library import Library
     from rag.protocols import TextGenerator, VectorIndex

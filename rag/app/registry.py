@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rag.config import GeneratorSettings
     from rag.protocols import TextGenerator
 
+
 _EMBEDDING = "rag.retrieval.embedding"
 ENGINES = {
     "hashing": f"{_EMBEDDING}.hashing:HashingEmbedder",

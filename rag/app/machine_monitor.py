@@ -1,23 +1,71 @@
-"""Watches the machine once a second: for the screen, for the charts, and against heat."""
+"""Watches the machine once a second: for the screen, for charts, and against heat."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.gpu.ring import HOUR, Ring
 from rag.hardware.thermal import HeatGuard
 from rag.types.answers import Event, Finished, Notice
+from rag.types.hardware import MemoryReading, Sample
 
 if TYPE_CHECKING:
     from rag.protocols import GpuReadings
     from rag.storage.chats import KeptTurn
-    from rag.types.hardware import Holder, MemoryReading, Sample
+    from rag.types.hardware import Holder
+
+
+HOUR = 3600
+"""Samples that are kept, one a second: about a megabyte."""
+
+
+class Ring:
+    """Forgets the oldest sample for each new one. Safe to use from several threads."""
+
+    def __init__(self, size: int = HOUR) -> None:
+        self._samples: deque[Sample] = deque(maxlen=size)
+        self._guard = threading.Lock()
+
+    def add(self, reading: MemoryReading, *, at: float) -> None:
+        """Keep what a chart shows of a reading."""
+        with self._guard:
+            self._samples.append(_sample(reading, at))
+
+    def since(self, at: float) -> tuple[Sample, ...]:
+        """Return the samples from that moment on, oldest first."""
+        with self._guard:
+            return tuple(sample for sample in self._samples if sample.at >= at)
+
+
+def _sample(reading: MemoryReading, at: float) -> Sample:
+    if not reading.gpus:
+        return Sample(
+            at=at,
+            load=reading.cpu_percent,
+            used_bytes=reading.ram_used_bytes,
+            total_bytes=reading.ram_total_bytes,
+            process_bytes=reading.process_bytes,
+        )
+    card = reading.gpus[0]
+    return Sample(
+        at=at,
+        load=card.percent,
+        used_bytes=card.used_bytes or 0,
+        total_bytes=card.total_bytes or 0,
+        process_bytes=reading.process_bytes,
+        temperature_c=card.temperature_c,
+        power_w=card.power_w,
+        energy_j=card.energy_j,
+        throttle=card.throttle,
+        card=True,
+    )
+
 
 EVERY_S = 1.0
 _FRESH_S = 2 * EVERY_S

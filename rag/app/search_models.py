@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.engines import HASHING, load
+from rag.app.registry import HASHING, load
 from rag.errors import ConfigError
 from rag.text.messages import Text
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
-    from rag.factory import Factory
+    from rag.app.container import Factory
     from rag.protocols import Embedder, Reranker
 
 

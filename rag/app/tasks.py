@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rag.storage.jobs import Job, JobKind, Jobs
     from rag.types.progress import Progress
 
+
 logger = logging.getLogger(__name__)
 _POLL_S = 0.25
 _BEAT_S = 1.0

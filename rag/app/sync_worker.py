@@ -2,7 +2,7 @@
 
 It syncs when files change, when somebody asks, and now and then (network drives send no
 events), and does the longer jobs that the command line and the screen file. Nobody else
-writes, but for the quick jobs of ``rag.errands``.
+writes, but for the quick jobs of ``rag.app.tasks``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from watchfiles import Change, watch
 
-from rag.errands import attempt
+from rag.app.tasks import attempt
 from rag.errors import RagError
 from rag.text.messages import Text
 from rag.types.documents import Space
@@ -26,6 +26,7 @@ from rag.types.progress import Progress
 if TYPE_CHECKING:
     from rag.indexing.library import Library, Ocr
     from rag.storage.jobs import Job, Jobs
+
 
 logger = logging.getLogger(__name__)
 RESCAN_S = 30.0

@@ -1,4 +1,4 @@
-"""The composition root: builds parts from settings, out of the table in ``rag.engines``."""
+"""The composition root: builds parts from settings, out of the table in ``rag.app.registry``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from rag.answering.oom_fallback import Ladder
 from rag.answering.prompt_reuse import Continuing
-from rag.engines import ECHO, URL, load, without_weights
+from rag.app.model_plans import Plans
+from rag.app.registry import ECHO, URL, load, without_weights
+from rag.app.search_models import Finders
 from rag.errors import DownloadFailed, StoreError
-from rag.finders import Finders
-from rag.planning import Plans
 from rag.protocols import Movable
 from rag.text.messages import Text
 from rag.types.documents import Space
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from rag.retrieval.retriever import Baselines
     from rag.storage.ledger import Ledger
+
 
 logger = logging.getLogger(__name__)
 Report = Callable[[Progress], None]
