@@ -4,7 +4,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnablePassthrough
 
-from rag.interop import open_library
+from rag.integrations.langchain import open_library
 
 PROMPT = ChatPromptTemplate.from_messages(
     [

@@ -29,8 +29,7 @@ from rag.config import load_settings
 from rag.errors import ConfigError
 from rag.generation.echo import EchoGenerator
 from rag.generation.langchain.engine import LangChainGenerator
-from rag.interop import OpenLibrary, RagChatModel, open_library
-from rag.interop.chat_model import turns_of
+from rag.integrations.langchain import OpenLibrary, RagChatModel, open_library, turns_of
 from rag.types.answers import Delta, Message
 from tests.pdfs import write_pdf
 

@@ -1,27 +1,82 @@
-"""A generator of this project as a LangChain chat model."""
+"""RAG Desk inside LangChain: its search as a retriever, its model as a chat model."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.documents import Document
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict
 
+from rag.app import wiring
+from rag.app.container import Factory
+from rag.config import Settings, load_settings, setting_keys
 from rag.errors import ConfigError
-from rag.interop.stops import Stops
 from rag.protocols import TextGenerator, never
+from rag.storage.vectors.manager import exact_index
+from rag.system.environment import renaming_note
 from rag.text.messages import Text
-from rag.types.answers import Delta, Message, Role
+from rag.types.answers import Delta, Message, Passage, Role, SearchResult
 
 if TYPE_CHECKING:
-    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+    from langchain_core.callbacks import (
+        AsyncCallbackManagerForLLMRun,
+        CallbackManagerForLLMRun,
+        CallbackManagerForRetrieverRun,
+    )
+
+    from rag.storage.ledger import Ledger
+
+
+class Stops:
+    """Holds back as much text as might be the beginning of a stop word.
+
+    >>> stops = Stops(["END"])
+    >>> stops.take("one E"), stops.take("N"), stops.take("T E"), stops.take("ND two")
+    ('one ', '', 'ENT ', '')
+    >>> stops.reached
+    True
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = [word for word in words if word]
+        self._held = ""
+        self.reached = False
+
+    def take(self, text: str, *, last: bool = False) -> str:
+        """Return what may be shown; with ``last`` nothing is held back any longer."""
+        if self.reached:
+            return ""
+        self._held += text
+        found = [at for word in self._words if (at := self._held.find(word)) >= 0]
+        if found:
+            self.reached = True
+            return self._held[: min(found)]
+        cut = len(self._held) - (0 if last else self._doubtful())
+        shown, self._held = self._held[:cut], self._held[cut:]
+        return shown
+
+    def _doubtful(self) -> int:
+        """Return how many characters at the end could begin a stop word."""
+        longest = max((len(word) for word in self._words), default=1) - 1
+        for length in range(min(longest, len(self._held)), 0, -1):
+            if any(word.startswith(self._held[-length:]) for word in self._words):
+                return length
+        return 0
+
 
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -204,3 +259,136 @@ def _refuse_tools(kwargs: dict[str, Any]) -> None:
             Text("This model calls no tools.", "此模型不调用工具。"),
             hint=Text("Leave out `tools`.", "请去掉 `tools`。"),
         )
+
+
+Search = Callable[..., SearchResult]
+
+
+class RagRetriever(BaseRetriever):
+    """Finds passages by words and by meaning.
+
+    ``page_content`` is a passage's text. ``metadata`` holds ``source`` (the path in the
+    knowledge folder), ``file``, ``page`` and ``last_page`` (physical, from 1), ``label`` (as
+    printed), ``heading``, ``boxes`` (in points from the top left of their page), ``score``,
+    ``rank``, ``relevance`` (of the whole search, 0 to 1), ``document_id``, and ``start`` and
+    ``end`` (characters of the document's text).
+    """
+
+    search: Search
+    """``RagPipeline.search``, or anything that is called like it."""
+
+    k: int = 5
+    """How many passages at most."""
+
+    documents: Sequence[str] | None = None
+    """Only in documents of these ids; ``None`` for all."""
+
+    min_relevance: float = 0.0
+    """Return nothing where the search as a whole is less relevant than this."""
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[Document]:
+        del run_manager
+        found = self.search(query, k=kwargs.get("k", self.k), documents=self.documents)
+        if found.relevance < self.min_relevance:
+            return []
+        return [
+            document_of(passage, rank=rank, relevance=found.relevance)
+            for rank, passage in enumerate(found.passages, start=1)
+        ]
+
+
+def document_of(passage: Passage, *, rank: int, relevance: float) -> Document:
+    """Return a passage as LangChain carries it; its metadata can be written as JSON."""
+    chunk = passage.chunk
+    return Document(
+        id=str(passage.id),
+        page_content=chunk.text,
+        metadata={
+            "source": passage.path,
+            "file": passage.document,
+            "page": chunk.first_page,
+            "last_page": chunk.last_page,
+            "label": passage.label,
+            "heading": chunk.heading,
+            "boxes": [asdict(box) for box in passage.boxes],
+            "score": passage.score,
+            "rank": rank,
+            "relevance": relevance,
+            "document_id": chunk.document_id,
+            "start": chunk.start,
+            "end": chunk.end,
+        },
+    )
+
+
+@dataclass
+class OpenLibrary:
+    """A library that is read, never written; the app may be open beside it."""
+
+    factory: Factory
+    ledger: Ledger
+    _generators: list[TextGenerator] = field(default_factory=list)
+
+    def retriever(self, **options: Any) -> RagRetriever:
+        """Return the search; ``options`` are fields of ``RagRetriever``, such as ``k``."""
+        pipeline = wiring.pipeline(
+            self.factory,
+            self.ledger,
+            index=lambda space: exact_index(self.ledger, space),
+            generator=lambda _: None,
+        )
+
+        def search(question: str, **more: Any) -> SearchResult:
+            return pipeline.search(question, **more)
+
+        return RagRetriever(search=search, **options)
+
+    def chat_model(self, **options: Any) -> RagChatModel:
+        """Return the model of the settings, loaded once; ``options`` as of ``RagChatModel``.
+
+        Raises:
+            RagError: it cannot be had.
+        """
+        if not self._generators:
+            self._generators.append(self.factory.generator())
+        chosen = self.factory.settings.generator
+        options = {
+            "max_tokens": chosen.max_tokens,
+            "temperature": chosen.temperature,
+            **options,
+        }
+        return RagChatModel(generator=self._generators[0], **options)
+
+    def close(self) -> None:
+        """Unload the model and let go of the library."""
+        for generator in self._generators:
+            generator.close()
+        self.factory.close()
+        self.ledger.close()
+
+
+@contextmanager
+def open_library(
+    knowledge: str | Path | None = None, *, settings: Settings | None = None
+) -> Iterator[OpenLibrary]:
+    """Open the library of a folder that `rag sync` has read.
+
+    ``settings`` are those of ``ragdesk.toml`` and the environment if left out; ``knowledge``
+    names another folder.
+
+    Raises:
+        RagError: there is no library, or a setting is wrong.
+    """
+    if settings is None and (note := renaming_note(os.environ, setting_keys())):
+        warnings.warn(note.en, FutureWarning, stacklevel=3)  # of this, of contextlib, of the caller
+    chosen = settings or load_settings(None)
+    if knowledge is not None:
+        chosen = chosen.model_copy(update={"knowledge": Path(knowledge)})
+    factory = Factory(chosen)
+    library = OpenLibrary(factory, factory.ledger(read_only=True))
+    try:
+        yield library
+    finally:
+        library.close()

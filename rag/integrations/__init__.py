@@ -1,0 +1,1 @@
+"""RAG Desk inside other frameworks."""
