@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rag.cli.context import GAPS, Context, JsonOption, print_json, print_lines, progress_bar
-from rag.cli.library import run_sync
-from rag.cli.reading import tell_leaving
+from rag.cli.open_library import tell_leaving
+from rag.cli.sync import run_sync
 from rag.text.messages import Text
 
 if TYPE_CHECKING:

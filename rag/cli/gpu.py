@@ -105,7 +105,7 @@ def _card(context: Context, card: GpuReading) -> str:
 
 
 def _report(context: Context, folder: Path, seconds: float, *, as_json: bool) -> None:
-    from rag.cli.owned import owned
+    from rag.cli.sync import owned
 
     def work(*_: object) -> dict[str, Any]:
         return _measured(context, folder, seconds)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.answers import Question
+from rag.cli.ask import Question
 from rag.cli.context import GAPS, Context, JsonOption, print_json
-from rag.cli.reading import only, opened
+from rag.cli.open_library import only, opened
 from rag.text.messages import Text
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rag.types.answers import Answer, Coverage, Event, Notice, Offer, Reading
     from rag.types.progress import Progress
 
+
 _NAMED = 5  # documents named before an answer; the rest are counted
 _MINUTE = 60
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rag.cli.context import Context, progress_bar
-from rag.cli.library import run_sync
+from rag.cli.sync import run_sync
 from rag.errors import UnknownDocument
 from rag.text.messages import Text
 from rag.types.server_address import leaving

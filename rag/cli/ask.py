@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rag.cli.context import Context, JsonOption, print_json
-from rag.cli.reading import only, opened
+from rag.cli.open_library import only, opened
 from rag.text.messages import Text, undrawn
 
 if TYPE_CHECKING:
     from rag.types.answers import Answer, AskMode, Passage
+
 
 Question = Annotated[str, typer.Argument(help="in English or Chinese")]
 InDocument = Annotated[
@@ -43,9 +44,9 @@ def ask(
     as_json: JsonOption = False,
 ) -> None:
     """Answer one question, streamed, with sources."""
-    from rag.cli.conversation import history_of, keep_answer
-    from rag.cli.coverage import print_coverage, shown_progress
-    from rag.cli.shapes import answer_json
+    from rag.cli.chats import history_of, keep_answer
+    from rag.cli.json_output import answer_json
+    from rag.cli.progress import print_coverage, shown_progress
     from rag.types.answers import Delta, Finished
 
     context: Context = ctx.obj
@@ -80,7 +81,7 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Find passages; no model is asked."""
-    from rag.cli.shapes import search_json
+    from rag.cli.json_output import search_json
 
     context: Context = ctx.obj
     with opened(context, with_model=False) as library:
