@@ -17,11 +17,11 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from rag.config import Settings
 from rag.errors import ConfigError
 from rag.text.messages import Text
+from ui.gradio_import import lean_import
 from ui.guard import HOSTS, SameOrigin, Shell
-from ui.head import assets, head_html, skeleton_html
-from ui.lean import lean_import
 from ui.opening import Opening
 from ui.seam import DeskLike
+from ui.skeleton import assets, head_html, skeleton_html
 from ui.uploads import upload_folder
 
 if TYPE_CHECKING:

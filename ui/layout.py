@@ -16,15 +16,15 @@ import gradio as gr
 from rag.errors import RagError
 from rag.text.messages import Language
 from rag.types.answers import Draft
-from ui import frames
+from ui import skeleton as frames
 from ui.handlers import opened, respond
 from ui.page import Page
 from ui.screen import Screen, client_of, history_of
 from ui.seam import DeskLike
 from ui.sessions import Sessions
 from ui.uploads import take, upload_folder
-from ui.views_chat import live_html, talk_html
-from ui.views_library import added_html, landing_html
+from ui.views.chat import live_html, talk_html
+from ui.views.library import added_html, landing_html
 from ui.words import say
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}

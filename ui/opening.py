@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 
 from ui.guard import HOSTS, SameOrigin
-from ui.head import assets, head_html, skeleton_html
+from ui.skeleton import assets, head_html, skeleton_html
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

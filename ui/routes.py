@@ -1,31 +1,89 @@
-"""Our own addresses beside Gradio's: page images, the state, the list, words and assets.
-
-The state is polled here rather than through Gradio's timer: one small request a second that
-passes no queue, stops while the tab is hidden, and notices when the program has ended.
-"""
+"""The addresses of kept chats: their list, deleting, and which documents are gone."""
 
 from __future__ import annotations
 
 import json
+import re
 import secrets
+import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Body, HTTPException, Path, Query, Response
+from fastapi.responses import FileResponse
 from pydantic import StringConstraints
 
 from rag.answering.explain.values import Asked
 from rag.errors import IngestError, RagError, UnknownDocument
 from rag.text.messages import Language
 from rag.types.answers import Message
-from ui.routes_chats import add_chats
-from ui.routes_machine import add_machine
 from ui.seam import DeskLike
-from ui.views_kept import forgotten_html, kept_html
-from ui.views_library import library, sync_html, totals_words
-from ui.views_strip import strip_html
-from ui.views_why import MAX_SENTENCE, why_html
-from ui.words import for_page
+from ui.views.chats import chats_html
+from ui.views.library import forgotten_html, kept_html, library, sync_html, totals_words
+from ui.views.machine import SPAN_S, machine_html
+from ui.views.strip import strip_html
+from ui.views.why import MAX_SENTENCE, why_html
+from ui.words import for_page, say
+
+_IDS = 5000  # documents asked about at once
+
+Ids = Annotated[list[Annotated[str, Body(pattern=r"^[0-9a-f]{8,64}$")]], Body(max_length=_IDS)]
+
+
+def add_chats(router: APIRouter, desk: DeskLike) -> None:
+    """Add the routes. A chat is opened through Gradio, which holds the conversation."""
+
+    @router.get("/chats")
+    def listed(language: Language = "en") -> dict[str, object]:
+        chats = desk.chats.all()
+        return {"html": chats_html(chats, language, now=time.time()), "count": len(chats)}
+
+    @router.post("/chats/delete")
+    def delete(
+        chats: Annotated[list[int], Body()], language: Annotated[Language, Body()]
+    ) -> dict[str, str]:
+        try:
+            desk.chats.delete(chats)
+        except RagError as error:
+            return {"note": error.say(language)}
+        return {"note": ""}
+
+    @router.post("/absent")
+    def absent(documents: Ids, language: Annotated[Language, Body()]) -> dict[str, str]:
+        found = desk.chats.absent(documents)
+        return {document: say(f"absent_{how}", language) for document, how in found.items()}
+
+
+_NAME = re.compile(r"\d{8}-\d{6}")
+
+
+def add_machine(router: APIRouter, desk: DeskLike) -> None:
+    """Add the routes. The panel is asked for once a second, and only while it is open."""
+    folder = desk.settings.data / "reports"
+
+    @router.get("/machine")
+    def machine(language: Language = "en") -> dict[str, str]:
+        return {"html": machine_html(desk.state(), desk.machine.history(SPAN_S), language)}
+
+    @router.post("/machine/report")
+    def report(language: Annotated[Language, Body(embed=True)]) -> dict[str, str]:
+        name = f"{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+        try:
+            made = desk.machine.report(folder / name)
+        except RagError as error:
+            return {"note": error.say(language), "picture": ""}
+        picture = f"/desk/machine/{name}.png" if "report.png" in made["files"] else ""
+        note = say("machine_reported", language, folder=str(folder / name))
+        return {"note": note, "picture": picture}
+
+    @router.get("/machine/{name}.png")
+    def picture(name: str) -> Response:
+        file = folder / name / "report.png"
+        if not _NAME.fullmatch(name) or not file.is_file():
+            raise HTTPException(404)
+        return FileResponse(file, media_type="image/png")
+
 
 MAX_WIDTH = 2400  # pixels; a page at three times its size on a large screen
 UNKEPT = "private, no-store"  # no page of a document stays behind in the browser's cache

@@ -26,7 +26,7 @@ from tests.factories import settings
 from tests.fake_nvml import Card, ScriptedDriver
 from tests.fakes import GPU, NO_GPU, FakeDesk
 from ui.routes import desk_router
-from ui.views_machine import SPAN_S, machine_html, spark
+from ui.views.machine import SPAN_S, machine_html, spark
 
 GIB = 1 << 30
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rag.types.answers import Sentence
 from tests.fake_script import HOSTILE
 from ui.markup import blocks, settled
-from ui.views_answer import answer_html
+from ui.views.answer import answer_html
 
 ALLOWED = {
     *("p", "h4", "ul", "ol", "li", "pre", "code", "strong", "br", "span", "sup"),

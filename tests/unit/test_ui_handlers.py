@@ -23,8 +23,8 @@ from ui.handlers import opened, respond
 from ui.layout import Events
 from ui.screen import Client, Screen, Turn, client_of, history_of
 from ui.sessions import Sessions
-from ui.views_chat import talk_html
-from ui.views_evidence import evidence_html
+from ui.views.chat import talk_html
+from ui.views.evidence import evidence_html
 
 QUESTION = "How do I add documents?"
 
@@ -276,8 +276,8 @@ def test_a_finished_answer_cannot_be_left_any_more(desk: FakeDesk) -> None:
 
 def test_the_screen_is_described_without_gradio() -> None:
     code = (
-        "import sys, ui, ui.handlers, ui.views_chat, ui.views_evidence, ui.views_library, "
-        "ui.views_strip, ui.words, ui.seam; "
+        "import sys, ui, ui.handlers, ui.views.chat, ui.views.evidence, ui.views.library, "
+        "ui.views.strip, ui.words, ui.seam; "
         "sys.exit(str({'gradio', 'torch', 'pandas', 'fastapi'} & set(sys.modules) or ''))"
     )
     done = run([sys.executable, "-c", code], check=False, capture_output=True, text=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ui import frames
+from ui import skeleton as frames
 
 SHEETS = sorted((Path(frames.__file__).parent / "assets").glob("*.css"))
 

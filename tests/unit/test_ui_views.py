@@ -34,12 +34,19 @@ from rag.types.progress import Progress
 from tests.fake_script import HOSTILE
 from tests.fakes import GPU, NO_GPU
 from ui.screen import Problem, Screen, Turn
-from ui.views import page_words, progress_words
-from ui.views_chat import live_html, talk_html, turn_html
-from ui.views_evidence import evidence_html, main_page, places
-from ui.views_kept import forgotten_html, kept_html
-from ui.views_library import SHOWN, added_html, landing_html, library, sync_html
-from ui.views_strip import state_word, strip_html
+from ui.views.chat import live_html, talk_html, turn_html
+from ui.views.common import page_words, progress_words
+from ui.views.evidence import evidence_html, main_page, places
+from ui.views.library import (
+    SHOWN,
+    added_html,
+    forgotten_html,
+    kept_html,
+    landing_html,
+    library,
+    sync_html,
+)
+from ui.views.strip import state_word, strip_html
 
 ID = "ab" * 32
 READY = DeskState("ready", "A model", None, None, None, None, 1, NO_GPU, None)

@@ -16,7 +16,7 @@ from ui.app import create_app
 from ui.handlers import respond
 from ui.screen import Problem, Screen, Turn
 from ui.sessions import Sessions
-from ui.views_chat import turn_html
+from ui.views.chat import turn_html
 
 HOME = "http://127.0.0.1:7860"
 ID = "ab" * 32

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ui import frames
+from ui import skeleton as frames
 from ui.words import WORDS, for_page
 
 USES = [*Path(frames.__file__).parent.glob("*.py"), *Path(frames.__file__).parent.glob("assets/*")]

@@ -10,8 +10,8 @@ from rag.text.sizes import gib, memory_size
 from rag.types.answers import Usage
 from rag.types.hardware import MemoryReading
 from rag.types.server_address import leaving
-from ui.views import progress_words, share, word
-from ui.views_chat import speed
+from ui.views.chat import speed
+from ui.views.common import progress_words, share, word
 from ui.words import say
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from html import escape
 from rag.text.messages import Language
 from rag.types.answers import Coverage, Offer, Reading
 from rag.types.progress import Progress
-from ui.views import bar_html, word
+from ui.views.common import bar_html, word
 from ui.words import say
 
 _NAMED = 3  # documents named in a line; the rest are counted

@@ -14,7 +14,7 @@ from rag.text.messages import Language, undrawn
 from rag.types.answers import Evidence, Passage, Sentence
 from rag.types.documents import Box, Chunk
 from ui.screen import PageSizes, Turn, passage_of
-from ui.views import attribute, page_words, word
+from ui.views.common import attribute, page_words, word
 from ui.words import say
 
 EXCERPT_CHARS = 420

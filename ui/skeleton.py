@@ -1,12 +1,15 @@
-"""The fixed parts of the rooms. Their words are named in ``data-word`` and put in by the page.
-
-Each frame has holes that the page's script fills: ``#library-list``, ``#library-more``,
-``#sync``, ``#notes``, ``#evidence-list``, ``#viewer-page``, ``#strip-readings``.
-"""
+"""What stands on the page before any value: scripts, styles, the icon, fixed parts."""
 
 from __future__ import annotations
 
-from ui.views import icon
+import json
+from pathlib import Path
+
+from starlette.staticfiles import StaticFiles
+
+from rag.text.messages import LANGUAGES
+from ui.views.common import icon
+from ui.words import WORDS
 
 
 def _tool(do: str, words: str, drawing: str) -> str:
@@ -64,3 +67,58 @@ STRIP = (
     "</div></aside>"
     '<div id="banner" role="alert" hidden></div><div id="drop" hidden><b></b></div>'
 )
+
+
+ASSETS = Path(__file__).parent / "assets"
+SCRIPTS = (
+    *("words.js", "state.js", "evidence.js", "library.js"),
+    *("forget.js", "chat.js", "ahead.js", "reading.js", "why.js", "chats.js", "machine.js"),
+)
+STYLES = (
+    "style.css",
+    "rooms.css",
+    "library.css",
+    "chat.css",
+    "why.css",
+    "evidence.css",
+    "chats.css",
+    "machine.css",
+)
+
+
+def assets() -> StaticFiles:
+    """Return what serves scripts, styles and the icon."""
+    return StaticFiles(directory=ASSETS)
+
+
+def skeleton_html() -> str:
+    """Return the empty rooms; they vanish as soon as the real ones are on the page."""
+    words = json.dumps({name: WORDS["opening"].say(name) for name in LANGUAGES})
+    return (
+        '<div class="opening"><aside></aside><main><i class="logo"></i><p role="status"></p></main>'
+        "<section></section><footer></footer></div>"
+        f'<script>document.querySelector(".opening p").textContent = {words}'
+        "[document.documentElement.dataset.language];</script>"
+    )
+
+
+def head_html(language: str, *, scripts: bool = True) -> str:
+    """Return the tags for the top of the page.
+
+    ``language`` is ``auto``, ``en`` or ``zh``. Without ``scripts`` only theme and language are
+    set.
+    """
+    stamp = max(int(file.stat().st_mtime) for file in ASSETS.iterdir())
+    settings = json.dumps({"language": language})
+    styles = "".join(
+        f'<link rel="stylesheet" href="/desk/assets/{name}?{stamp}">' for name in STYLES
+    )
+    sources = [
+        "/desk/words.js" if name == "words.js" else f"/desk/assets/{name}" for name in SCRIPTS
+    ]
+    rest = "".join(f'<script defer src="{source}?{stamp}"></script>' for source in sources)
+    return (
+        '<link rel="icon" href="/desk/assets/icon.svg" type="image/svg+xml">'
+        f"<script>window.ragdeskSettings = {settings};</script>"
+        f'<script src="/desk/assets/first.js?{stamp}"></script>{styles}{rest if scripts else ""}'
+    )

@@ -8,7 +8,7 @@ from html import escape
 
 from rag.storage.chats import ChatSummary
 from rag.text.messages import Language
-from ui.views import icon, word
+from ui.views.common import icon, word
 
 SHOWN = 200  # rows; older chats are listed by the command line
 _DAY = 86_400

@@ -10,10 +10,11 @@ from rag.hardware.thermal import HOT, throttle_text
 from rag.text.messages import Language, Text
 from rag.text.sizes import gib, memory_size
 from rag.types.hardware import GpuReading, MemoryReading, Sample
-from ui.views import word
+from ui.views.common import word
 
 if TYPE_CHECKING:
     from rag.app.app import DeskState
+
 
 SPAN_S = 300
 """Seconds that the lines show."""

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from rag.text.messages import Language
 from ui.screen import Turn
-from ui.views import attribute, icon, word
+from ui.views.common import attribute, icon, word
 
 if TYPE_CHECKING:
     from rag.answering.explain.values import Place, Step, Why
+
 
 _SIGNS = {True: "✓", False: "✗", None: "·"}
 _CLASSES = {True: "passed", False: "lost", None: "told"}

@@ -10,11 +10,11 @@ from rag.types.progress import Progress
 from rag.verification.reasons import doubt_text
 from ui.markup import settled
 from ui.screen import Problem, Screen, Turn, passage_of
-from ui.views import attribute, bar_html, icon, page_words, progress_words, word
-from ui.views_answer import answer_html
-from ui.views_evidence import evidence_html, sentence_places
-from ui.views_reading import coverage_html, offer_html, reading_html
-from ui.views_why import why_form_html
+from ui.views.answer import answer_html
+from ui.views.common import attribute, bar_html, icon, page_words, progress_words, word
+from ui.views.evidence import evidence_html, sentence_places
+from ui.views.reading import coverage_html, offer_html, reading_html
+from ui.views.why import why_form_html
 from ui.words import say
 
 EXAMPLES = ("example_en", "example_zh")

@@ -1,0 +1,1 @@
+"""Values as HTML, one module a part of the screen."""
