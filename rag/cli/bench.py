@@ -59,8 +59,8 @@ def bench(  # noqa: PLR0913 - each is an option of the command
     as_json: JsonOption = False,
 ) -> None:
     """Measure speed, memory and short answers of models, engines and precisions here."""
-    from rag.benchmark import report
     from rag.benchmark.compare import load_run
+    from rag.benchmark.report import draw
     from rag.benchmark.run import measure
     from rag.benchmark.selection import Options
     from rag.system import charts
@@ -70,27 +70,22 @@ def bench(  # noqa: PLR0913 - each is an option of the command
     if chart is not None:
         charts.check(chart)
     usual = 0 if quick and questions is None else QUALITY
+    asked = usual if quality is None else quality
+    answers, tokens = (min(repetitions, 2), QUICK_TOKENS) if quick else (repetitions, NEW_TOKENS)
     options = Options(
-        tuple(model or ()),
-        engine,
-        tuple(precision or ()),
-        min(repetitions, 2) if quick else repetitions,
-        QUICK_TOKENS if quick else NEW_TOKENS,
-        usual if quality is None else quality,
-        questions,
-        quick,
-    )
+        tuple(model or ()), engine, tuple(precision or ()),
+        answers, tokens, asked, questions, quick,
+    )  # fmt: skip
     with progress_bar(context) as told:
         run = measure(context.settings, options, report=told, say=context.say)
-    slower = _print(context, run, before, as_json=as_json)
+    code = _print(context, run, before, as_json=as_json)
     if chart is not None:
-        report.draw(chart, run)
-    measured = any(row.ran for row in run.rows)
-    raise typer.Exit(GAPS if slower or run.interrupted or not measured else 0)
+        draw(chart, run)
+    raise typer.Exit(code)
 
 
-def _print(context: Context, run: Run, before: dict[str, Any] | None, *, as_json: bool) -> bool:
-    """Print the rows and what changed; return whether anything became slower."""
+def _print(context: Context, run: Run, before: dict[str, Any] | None, *, as_json: bool) -> int:
+    """Print the rows and what changed; return the exit code."""
     from rag.benchmark import compare as comparing
     from rag.benchmark import report
 
@@ -101,4 +96,6 @@ def _print(context: Context, run: Run, before: dict[str, Any] | None, *, as_json
     else:
         print_lines(report.shown(found, context.language))
         print_lines(report.compared(comparison, context.language) if comparison else ())
-    return comparison is not None and comparison.fell
+    slower = comparison is not None and comparison.fell
+    measured = any(row.ran for row in run.rows)
+    return GAPS if slower or run.interrupted or not measured else 0

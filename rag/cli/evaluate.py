@@ -92,7 +92,6 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
 ) -> None:
     """Measure retrieval and answers on a set of questions, or on your own documents."""
     from rag.evaluation.measure import Options, list_runs
-    from rag.evaluation.report import draw
 
     context: Context = ctx.obj
     options = Options(
@@ -105,9 +104,7 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
     if rephrase or not retrieval_only:
         tell_leaving(context)
     found = _measured(context, options, details, chart)
-    _print(context, found, as_json=as_json)
-    if chart is not None:
-        draw(chart, found.run, found.comparison)
+    _print(context, found, chart, as_json=as_json)
     if found.comparison is not None and found.comparison.fell:
         raise typer.Exit(GAPS)
 
@@ -145,12 +142,21 @@ def _measured(
     return found
 
 
-def _print(context: Context, found: Measured, *, as_json: bool) -> None:
+def _print(context: Context, found: Measured, chart: Path | None, *, as_json: bool) -> None:
+    """Print the figures, then draw them: a chart that fails costs no figures."""
     from rag.evaluation import report
 
     if as_json:
         print_json(report.measured_json(found))
-        return
+    else:
+        _print_table(context, found)
+    if chart is not None:
+        report.draw(chart, found.run, found.comparison)
+
+
+def _print_table(context: Context, found: Measured) -> None:
+    from rag.evaluation import report
+
     print_lines(report.shown(found, context.language))
     if found.unkept is not None:
         typer.secho(context.say(found.unkept), fg="yellow", err=True)
