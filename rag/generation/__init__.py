@@ -1,4 +1,1 @@
-"""Language models that answer, a folder for each engine.
-
-What all engines say and stream lives in ``rag.generate``, for now.
-"""
+"""Prompts, and the engines that answer them: one folder an engine."""

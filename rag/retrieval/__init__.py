@@ -1,1 +1,1 @@
-"""The models that find passages: embedders, and a reranker that reads them again."""
+"""From a question to ranked passages."""

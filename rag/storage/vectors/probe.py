@@ -1,6 +1,6 @@
 """Opens a Chroma collection in a process of its own, because a torn one can crash it.
 
-``python -m rag.storage.vectors.probe FOLDER COLLECTION`` prints the number of rows after having read
+``python -m rag.storage.vectors.probe FOLDER COLLECTION`` prints the number of rows, having read
 every id and asked one question; any other ending means that the collection is not sound.
 """
 
