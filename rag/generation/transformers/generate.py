@@ -57,7 +57,7 @@ Emit = Callable[[Delta], None]
 
 TOP_K, TOP_P, MIN_P = 40, 0.95, 0.05
 """As the llama.cpp engine; without effect at temperature 0."""
-LOOKUP_TOKENS, LOOKUP_NGRAM = 5, 3
+LOOKUP_TOKENS, LOOKUP_NGRAM = 7, 3
 """How many tokens are copied from where the last so many stood before; tests/eval/DECISIONS.md,
 "The library's own generate"."""
 
