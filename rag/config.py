@@ -58,7 +58,7 @@ class EmbedderSettings(_Section):
     )
     engine: Annotated[
         Literal["auto", "onnx", "torch"],
-        Field(description="onnx: int8 on a CPU; auto: the faster one, measured once"),
+        Field(description="onnx: int8 on a CPU; auto: what is faster on this one"),
     ] = "auto"
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="where it runs")] = "auto"
     batch: Annotated[

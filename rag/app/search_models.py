@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,38 +71,25 @@ class Finders:
         installed = self._factory.model_store().installation(name)
         if chosen.engine == "torch" or chosen.device == "cuda" or installed is None:
             return None
+        if chosen.engine == "auto" and not self._int8_is_best():
+            return None
         weights = max(installed.files, key=lambda file: file.bytes)
-        write = partial(
-            load("onnx-graph"),
+        graph: Path | None = load("onnx-graph")(
             folder,
-            cache=self.int8_cache(name),
+            cache=self._factory.model_store().folder / name / ".onnx",
             source_sha256=weights.sha256,
             report=self._report,
             name=name,
         )
-        graph: Path | None
-        if chosen.engine == "onnx":
-            graph = write()
-        else:
-            graph = self._graph_if_faster(folder, self.int8_cache(name), write)
         return graph
 
-    def _graph_if_faster(
-        self, folder: Path, cache: Path, write: Callable[[], Path | None]
-    ) -> Path | None:
-        """Return the int8 graph where it was measured to embed faster on this machine's CPU."""
-        from rag.retrieval.embedding import cpu_engine
+    def _int8_is_best(self) -> bool:
+        """Say whether int8 is the engine for where the settings let the embedder work."""
+        from rag.retrieval.embedding.cpu_engine import int8_is_fast
 
         device = self._factory.plans.helper_device(self._factory.settings.embedder.device)
         on_cpu = device == "cpu" or self._factory.readings().read().gpu_name is None
-        if not on_cpu:
-            return None
-        found = cpu_engine.remembered(cache)
-        if found is None:
-            if cpu_engine.torch_has_its_own() or (graph := write()) is None:
-                return None
-            found = cpu_engine.speeds(folder, graph=graph)
-        return write() if found is not None and found.int8_pays else None
+        return on_cpu and int8_is_fast()
 
     def reranker(self) -> Reranker | None:
         """Return the model that reorders passages, loaded; ``None`` where the settings name none.
@@ -137,7 +123,3 @@ class Finders:
                 device = self._factory.plans.helper_device(chosen.device)
                 self._reranker = load(entry.engine)(folder, name=entry.name, device=device)
             return self._reranker
-
-    def int8_cache(self, name: str) -> Path:
-        """Return where a model's int8 graph is kept, and how fast it was here."""
-        return self._factory.model_store().folder / name / ".onnx"

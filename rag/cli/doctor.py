@@ -16,7 +16,6 @@ from rag.text.messages import Text
 from rag.text.sizes import file_size, memory_size
 
 if TYPE_CHECKING:
-    from rag.app.container import Factory
     from rag.storage.ledger import Ledger
 
 _PACKAGES = (
@@ -132,30 +131,8 @@ def _models(context: Context) -> Iterator[Finding]:
                         f"首次使用时会自动下载，也可运行 `rag models pull {name}`。",
                     ),
                 )
-        yield from _embedding(factory, context.settings.embedder.model)
     except RagError as error:
         yield Finding("error", error.message, error.hint)
-
-
-def _embedding(factory: Factory, name: str) -> Iterator[Finding]:
-    """Tell what was measured when the embedder was first loaded, if anything was."""
-    from rag.retrieval.embedding.cpu_engine import remembered
-
-    found = remembered(factory.finders.int8_cache(name))
-    if found is None or factory.settings.embedder.engine != "auto":
-        return
-    int8, torch = f"{found.int8_per_s:.0f}", f"{found.torch_per_s:.0f}"
-    if found.int8_pays:
-        words = Text(
-            f"{name} computes in int8 here: {int8} passages a second, torch {torch}",
-            f"{name} 在本机以 int8 运行：每秒 {int8} 个段落，torch 为 {torch} 个",
-        )
-    else:
-        words = Text(
-            f"{name} computes with torch here: {torch} passages a second, int8 {int8}",
-            f"{name} 在本机以 torch 运行：每秒 {torch} 个段落，int8 为 {int8} 个",
-        )
-    yield Finding("ok", words)
 
 
 def _server(context: Context) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ EMBEDDERS = [
     "hashing",
     pytest.param("multilingual-e5-small", marks=pytest.mark.model),
     pytest.param("multilingual-e5-small onnx", marks=pytest.mark.model),
+    pytest.param("multilingual-e5-small torch", marks=pytest.mark.model),
     pytest.param("multilingual-e5-small sentence-transformers", marks=pytest.mark.model),
     pytest.param("all-MiniLM-L6-v2", marks=pytest.mark.model),
 ]
@@ -58,7 +59,7 @@ def embedder(
     if engine == "sentence-transformers":  # what a GPU and other kinds of models get
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(BertEmbedder, "suits", lambda *_, **__: False)
-            return factory_of().embedder(model)
+            return factory_of(RAGDESK_EMBEDDER__ENGINE="torch").embedder(model)
     return factory_of(RAGDESK_EMBEDDER__ENGINE=engine or "auto").embedder(model)
 
 
@@ -141,11 +142,11 @@ def test_a_space_knows_its_embedder_without_loading_it(
 
 @pytest.mark.model
 @pytest.mark.parametrize("model", ["multilingual-e5-small", "all-MiniLM-L6-v2"])
-def test_the_engine_of_cpus_gives_the_vectors_of_sentence_transformers(
+def test_the_forward_pass_of_cpus_gives_the_vectors_of_sentence_transformers(
     model: str, factory_of: Callable[..., Factory], model_path: Callable[[str], Path]
 ) -> None:
     folder = model_path(model)
-    ours = factory_of().embedder(model)
+    ours = factory_of(RAG_EMBEDDER__ENGINE="torch").embedder(model)
     assert isinstance(ours, BertEmbedder)
     prefix = "passage: " if "e5" in model else ""
     theirs = SentenceTransformerEmbedder(folder, name=model, passage_prefix=prefix, device="cpu")

@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 
 from rag.errors import ModelError
 from rag.retrieval.embedding.bert_shape import BertShape
+from rag.system.free_memory import give_back
 from rag.types.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -68,10 +69,12 @@ def int8_graph(
             refused.touch()
             return None
         _write(graph, target)
+        del graph
     except (OSError, KeyError, TypeError, ValueError, SafetensorError, ModelError) as error:
         logger.warning("no int8 engine for %s: %s", folder, error)
         return None
     _drop_others(target)
+    give_back()  # writing took four times what is kept
     return target
 
 
