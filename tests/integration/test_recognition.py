@@ -294,7 +294,8 @@ def test_a_forgotten_scan_leaves_nothing_aside(home: Home) -> None:
 
 
 def test_the_version_of_today_is_known_without_loading_it() -> None:
-    code = "import sys, rag.app.wiring; from rag.types.index_version import ocr_name\nprint(ocr_name());"
+    code = "import sys, rag.app.wiring; from rag.types.index_version import ocr_name;"
+    code += "print(ocr_name());"
     code += "print('rapidocr' in sys.modules, 'numpy' in sys.modules)"
     said = subprocess.check_output([sys.executable, "-c", code], text=True).split()
     assert said == [f"rapidocr/{version('rapidocr')}/{DPI}/{OCR_VERSION}", "False", "False"]
