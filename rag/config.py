@@ -82,7 +82,7 @@ class RetrieveSettings(_Section):
     """How passages are found."""
 
     k: Annotated[int, Field(ge=1, le=50, description="passages shown to the model")] = 5
-    candidates: Annotated[int, Field(ge=1, description="passages each leg contributes")] = 50
+    candidates: Annotated[int, Field(ge=1, description="passages each retriever contributes")] = 50
     index: Annotated[
         Literal["chroma", "numpy"], Field(description="vector index of the running app")
     ] = "chroma"

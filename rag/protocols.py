@@ -191,7 +191,7 @@ class PassageStore(Protocol):
         ...
 
 
-class Shelf(Protocol):
+class WholeDocuments(Protocol):
     """The documents of a library, to be read whole."""
 
     def names(self) -> dict[str, tuple[str, str]]:

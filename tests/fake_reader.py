@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rag.answering.highlights import Locator
+from rag.answering.highlights import Highlighter
 from rag.generation.echo import EchoGenerator
 from rag.storage.passages import LedgerPassages
 from rag.types.answers import Delta, Message
@@ -24,8 +24,8 @@ class NoPictures:
         raise NotImplementedError
 
 
-def locator_over(folder: Path, store: LedgerPassages) -> Locator:
-    return Locator(folder, store, NoPictures())
+def locator_over(folder: Path, store: LedgerPassages) -> Highlighter:
+    return Highlighter(folder, store, NoPictures())
 
 
 NOTE = re.compile(r"(?:Notes|笔记)：?:?\Z")

@@ -19,7 +19,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Script:
-    """What the desk answers: passages as lines of one document, then sentences."""
+    """What the app answers: passages as lines of one document, then sentences."""
 
     passages: tuple[tuple[str, tuple[str, ...]], ...]  # (document name, lines)
     sentences: tuple[Said, ...]

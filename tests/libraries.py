@@ -13,7 +13,7 @@ from rag.retrieval.retriever import HybridRetriever
 from rag.storage.ledger import Ledger
 from rag.storage.passages import LedgerPassages
 from rag.storage.rows import DocumentRow, FileRow, IndexedChunks
-from rag.storage.vectors.exact import NumpyIndex
+from rag.storage.vectors.exact import ExactIndex
 from rag.types.documents import Chunk
 from tests.factories import document
 
@@ -32,7 +32,7 @@ class PageLibrary:
             analyser=self.analyser.name,
         )
         self.ledger.activate(self.space)
-        self.index = NumpyIndex(dim=embedder.dim)
+        self.index = ExactIndex(dim=embedder.dim)
         self.store = LedgerPassages(self.ledger, self.space)
         self.lexical = BM25Index(self.store, self.analyser)
         self.retriever = HybridRetriever(

@@ -20,7 +20,7 @@ from rag.text.messages import Text
 from ui.gradio_import import lean_import
 from ui.guard import HOSTS, SameOrigin, Shell
 from ui.opening import Opening
-from ui.seam import DeskLike
+from ui.seam import AppLike
 from ui.skeleton import assets, head_html, skeleton_html
 from ui.uploads import upload_folder
 
@@ -36,37 +36,37 @@ SCREEN_S = 4  # the longest that slow work waits for a browser to draw the scree
 SHUTDOWN_S = 2  # an answer under way is not waited for
 
 
-def create_app(desk: DeskLike, *, language: Literal["auto", "en", "zh"]) -> FastAPI:
+def create_app(app: AppLike, *, language: Literal["auto", "en", "zh"]) -> FastAPI:
     """Return the application; ``auto`` is the language of the browser.
 
     FastAPI and Gradio are imported here, which takes a second or two, so that ``serve`` can
     answer before.
     """
-    _private(desk.settings)
+    _private(app.settings)
     from fastapi import FastAPI
 
-    from ui.routes import desk_router
+    from ui.routes import app_router
 
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(desk_router(desk))
-    app.mount("/desk/assets", assets())
-    _in_a_loop(lambda: _mount(app, desk))
-    app.state.end_streams = app.routes[-1].app.stop_event.set  # type: ignore[attr-defined]
-    app.add_middleware(Shell, head=head_html(language), skeleton=skeleton_html())
-    app.add_middleware(SameOrigin)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False)
-    return app
+    web = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    web.include_router(app_router(app))
+    web.mount("/desk/assets", assets())
+    _in_a_loop(lambda: _mount(web, app))
+    web.state.end_streams = web.routes[-1].app.stop_event.set  # type: ignore[attr-defined]
+    web.add_middleware(Shell, head=head_html(language), skeleton=skeleton_html())
+    web.add_middleware(SameOrigin)
+    web.add_middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False)
+    return web
 
 
-def _mount(app: FastAPI, desk: DeskLike) -> None:
+def _mount(web: FastAPI, app: AppLike) -> None:
     with lean_import():
         import gradio as gr
 
         from ui.layout import build
 
     gr.mount_gradio_app(
-        app,
-        build(desk),
+        web,
+        build(app),
         path="/",
         server_name=ADDRESS,
         footer_links=[],
@@ -98,7 +98,7 @@ def _in_a_loop(make: Callable[[], None]) -> None:
 
 
 def serve(
-    desk: DeskLike,
+    app: AppLike,
     *,
     port: int,
     open_browser: bool,
@@ -129,9 +129,9 @@ def serve(
         else:
             threading.Thread(target=begin, name="begin", daemon=True).start()
 
-    language = desk.settings.ui.language
-    opening = Opening(lambda: create_app(desk, language=language), language=language, made=made)
-    server = Server(opening, end_streams=opening.end_streams)
+    language = app.settings.ui.language
+    opening = Opening(lambda: create_app(app, language=language), language=language, made=made)
+    server = ScreenServer(opening, end_streams=opening.end_streams)
     if open_browser:
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     with listener:
@@ -140,13 +140,13 @@ def serve(
         raise opening.failure
 
 
-class Server(uvicorn.Server):
+class ScreenServer(uvicorn.Server):
     """A web server on this machine that ends promptly."""
 
-    def __init__(self, app: ASGIApp, *, end_streams: Callable[[], None]) -> None:
+    def __init__(self, web: ASGIApp, *, end_streams: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
-                app,
+                web,
                 log_level="warning",
                 access_log=False,
                 timeout_graceful_shutdown=SHUTDOWN_S,

@@ -1,4 +1,4 @@
-"""Turn what the desk says into screens. No Gradio here, so that plain tests can read it.
+"""Turn what the app says into screens. No Gradio here, so that plain tests can read it.
 
 A screen is a value: the finished turns and, while an answer is under way, the live one.
 Handlers take one and give the next; the layout puts them into ``gr.State`` and draws them.
@@ -16,19 +16,19 @@ from rag.errors import RagError, UnknownChat
 from rag.text.messages import Text
 from rag.types.answers import (
     Answer,
+    AnswerMessage,
     AskMode,
     Checked,
     Delta,
     Event,
     Finished,
-    Notice,
     Passage,
-    Reading,
+    ReadingProgress,
     Retrieved,
 )
 from ui.pump import pumped
 from ui.screen import LAST, PageSizes, Problem, Screen, Turn, history_of, passage_of
-from ui.seam import DeskLike
+from ui.seam import AppLike
 from ui.sessions import Ticket
 from ui.words import WORDS
 
@@ -40,7 +40,7 @@ STOP_GRACE_S = 1.5  # after Stop, the engine may still hand over the checked par
 
 
 def respond(
-    desk: DeskLike,
+    app: AppLike,
     screen: Screen,
     question: str,
     *,
@@ -54,7 +54,7 @@ def respond(
 
     ``documents`` limits the search; empty searches all. ``mode`` says whether documents are
     read whole. ``ticket`` is the right to ask: it
-    says when the desk is free and when the person pressed Stop. While text streams, at most
+    says when the app is free and when the person pressed Stop. While text streams, at most
     one screen per ``TICK_S`` is drawn.
     """
     turn = Turn(question, documents=tuple(sorted(documents)))
@@ -64,8 +64,8 @@ def respond(
             if turn.stage != "queued":
                 turn = replace(turn, stage="queued")
                 yield replace(screen, live=turn)
-        ask = _asking(desk, screen, question, documents=documents, mode=mode, ticket=ticket)
-        for grown in _turns(desk, turn, ask, ticket=ticket):
+        ask = _asking(app, screen, question, documents=documents, mode=mode, ticket=ticket)
+        for grown in _turns(app, turn, ask, ticket=ticket):
             turn = grown
             if turn.stage not in LAST:
                 yield replace(screen, live=turn)
@@ -79,10 +79,10 @@ def respond(
     if left:
         yield Screen()
     else:
-        yield Screen(turns=(*screen.turns, turn), chat=_kept(desk, screen.chat, turn))
+        yield Screen(turns=(*screen.turns, turn), chat=_kept(app, screen.chat, turn))
 
 
-def opened(desk: DeskLike, chat: int) -> Screen:
+def opened(app: AppLike, chat: int) -> Screen:
     """Return a kept chat as it was shown.
 
     Raises:
@@ -97,24 +97,22 @@ def opened(desk: DeskLike, chat: int) -> Screen:
             dropped=kept.answer.dropped,
             answer=kept.answer,
             documents=kept.documents,
-            page_sizes=_page_sizes(
-                desk, (*kept.answer.passages, *kept.answer.dropped), kept.answer
-            ),
+            page_sizes=_page_sizes(app, (*kept.answer.passages, *kept.answer.dropped), kept.answer),
         )
-        for kept in desk.chats.turns(chat)
+        for kept in app.chats.turns(chat)
     )
     return Screen(turns, chat=chat)
 
 
-def _kept(desk: DeskLike, chat: int | None, turn: Turn) -> int | None:
+def _kept(app: AppLike, chat: int | None, turn: Turn) -> int | None:
     """Keep an answer; a chat that was deleted meanwhile begins anew."""
     if turn.answer is None or not turn.text:
         return chat
     try:
         try:
-            return desk.chats.add(chat, turn.answer, documents=turn.documents)
+            return app.chats.add(chat, turn.answer, documents=turn.documents)
         except UnknownChat:
-            return desk.chats.add(None, turn.answer, documents=turn.documents)
+            return app.chats.add(None, turn.answer, documents=turn.documents)
     except RagError as error:  # the answer is there all the same
         logger.warning("the answer was not kept: %s", error.message)
         return chat
@@ -129,7 +127,7 @@ def _inside(error: Exception) -> Problem:
 
 
 def _asking(
-    desk: DeskLike,
+    app: AppLike,
     screen: Screen,
     question: str,
     *,
@@ -137,7 +135,7 @@ def _asking(
     mode: AskMode,
     ticket: Ticket,
 ) -> Callable[[], Iterator[Event]]:
-    return lambda: desk.ask(
+    return lambda: app.ask(
         question,
         history=history_of(screen.turns),
         documents=documents or None,
@@ -147,7 +145,7 @@ def _asking(
 
 
 def _turns(
-    desk: DeskLike, turn: Turn, ask: Callable[[], Iterator[Event]], *, ticket: Ticket
+    app: AppLike, turn: Turn, ask: Callable[[], Iterator[Event]], *, ticket: Ticket
 ) -> Iterator[Turn]:
     """Yield the live turn as it grows; the last one is ``done`` or ``stopped``."""
     if ticket.stopped():
@@ -157,7 +155,7 @@ def _turns(
     yield (turn := replace(turn, stage="searching"))
     with closing(pumped(ask, tick_s=TICK_S)) as events:
         for event in events:
-            turn = _next(desk, turn, event, ticket=ticket, pace=pace)
+            turn = _next(app, turn, event, ticket=ticket, pace=pace)
             if turn.stage == "done" or ticket.discarded or pace.stopped_for(turn) > STOP_GRACE_S:
                 break
             if pace.due(turn):
@@ -165,13 +163,13 @@ def _turns(
     yield turn if turn.stage == "done" else replace(turn, stage="stopped")
 
 
-def _next(desk: DeskLike, turn: Turn, event: Event | None, *, ticket: Ticket, pace: _Pace) -> Turn:
+def _next(app: AppLike, turn: Turn, event: Event | None, *, ticket: Ticket, pace: _Pace) -> Turn:
     """Return the turn after ``event``, or after a moment without one (``None``)."""
     if ticket.stopped() and not isinstance(event, Finished):
         return replace(turn, stage="stopping")  # what still comes in is not shown any more
     if event is None:
-        return _while_waiting(desk, turn, pace)
-    return _after(desk, turn, event)
+        return _while_waiting(app, turn, pace)
+    return _after(app, turn, event)
 
 
 class _Pace:
@@ -206,20 +204,20 @@ class _Pace:
         return monotonic() - self._stopped_at
 
 
-def _after(desk: DeskLike, turn: Turn, event: Event) -> Turn:
+def _after(app: AppLike, turn: Turn, event: Event) -> Turn:
     match event:
         case Retrieved():
-            return _found(desk, turn, event)
-        case Reading():
+            return _found(app, turn, event)
+        case ReadingProgress():
             return replace(turn, stage="reading", reading=event, read=0.0)
-        case Notice():
+        case AnswerMessage():
             return _noticed(turn, event)
         case Delta():
             return _grown(turn, event)
         case Checked(sentence=sentence):
             return replace(turn, checked=(*turn.checked, sentence))
         case Finished(answer=answer):
-            sizes = _page_sizes(desk, (*answer.passages, *answer.dropped), answer)
+            sizes = _page_sizes(app, (*answer.passages, *answer.dropped), answer)
             return replace(
                 turn,
                 stage="done",
@@ -231,13 +229,13 @@ def _after(desk: DeskLike, turn: Turn, event: Event) -> Turn:
             )
 
 
-def _found(desk: DeskLike, turn: Turn, event: Retrieved) -> Turn:
+def _found(app: AppLike, turn: Turn, event: Retrieved) -> Turn:
     found = (*event.passages, *event.dropped)
     turn = replace(
         turn,
         passages=event.passages,
         dropped=event.dropped,
-        page_sizes=_page_sizes(desk, found),
+        page_sizes=_page_sizes(app, found),
     )
     if event.placed:  # comes at any time, and is no step of the answer
         return turn
@@ -250,16 +248,16 @@ def _grown(turn: Turn, delta: Delta) -> Turn:
     return turn if delta.prompt_read is None else replace(turn, read=delta.prompt_read)
 
 
-def _noticed(turn: Turn, notice: Notice) -> Turn:
+def _noticed(turn: Turn, notice: AnswerMessage) -> Turn:
     turn = replace(turn, noticed=(*turn.noticed, notice))
     return replace(turn, stage="reading", text="", checked=()) if notice.anew else turn
 
 
-def _while_waiting(desk: DeskLike, turn: Turn, pace: _Pace) -> Turn:
+def _while_waiting(app: AppLike, turn: Turn, pace: _Pace) -> Turn:
     """Say that the model is being fetched or loaded where that is why nothing happens."""
     if turn.stage not in {"searching", "model", "reading"} or not pace.look():
         return turn
-    state = desk.state()
+    state = app.state()
     if state.model_state in {"downloading", "loading"}:
         return replace(turn, stage="model", progress=state.model_progress)
     if turn.stage == "model":
@@ -269,7 +267,7 @@ def _while_waiting(desk: DeskLike, turn: Turn, pace: _Pace) -> Turn:
 
 
 def _page_sizes(
-    desk: DeskLike, passages: Iterable[Passage], answer: Answer | None = None
+    app: AppLike, passages: Iterable[Passage], answer: Answer | None = None
 ) -> PageSizes:
     """Return the size of every page that something may be marked on.
 
@@ -279,7 +277,7 @@ def _page_sizes(
     sizes: dict[tuple[str, int], tuple[float, float]] = {}
     for document, page in sorted(_pages(passages, answer)):
         try:
-            sizes[document, page] = desk.page_size(document, page)
+            sizes[document, page] = app.page_size(document, page)
         except RagError as error:
             logger.info("no size of page %d of %.12s: %s", page, document, error.message)
     return sizes

@@ -15,12 +15,12 @@ import gradio as gr
 
 from rag.errors import RagError
 from rag.text.messages import Language
-from rag.types.answers import Draft
+from rag.types.answers import TypedDraft
 from ui import skeleton as frames
 from ui.handlers import opened, respond
-from ui.page import Page
+from ui.page import ScreenPage
 from ui.screen import Screen, client_of, history_of
-from ui.seam import DeskLike
+from ui.seam import AppLike
 from ui.sessions import Sessions
 from ui.uploads import take, upload_folder
 from ui.views.chat import live_html, talk_html
@@ -28,13 +28,13 @@ from ui.views.library import added_html, landing_html
 from ui.words import say
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-MAX_QUESTION = 8000  # characters; what the model can take is checked, and told, by the desk
+MAX_QUESTION = 8000  # characters; what the model can take is checked, and told, by the app
 FRAME_JS = "ragdesk.frame(element)"
 DRAWN_JS = "ragdesk.watch(element, watch)"
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class ScreenParts:
     """The components that events read or write."""
 
     client: Any
@@ -53,12 +53,14 @@ class Parts:
     typed: Any
 
 
-def build(desk: DeskLike) -> gr.Blocks:
-    """Return the whole page for ``desk``."""
-    uploads = upload_folder(desk.settings)
-    with Page(uploads=uploads, title="RAG Desk", analytics_enabled=False, fill_width=True) as page:
+def build(app: AppLike) -> gr.Blocks:
+    """Return the whole page for ``app``."""
+    uploads = upload_folder(app.settings)
+    with ScreenPage(
+        uploads=uploads, title="RAG Desk", analytics_enabled=False, fill_width=True
+    ) as page:
         parts = _parts()
-        _wire(page, parts, Events(desk))
+        _wire(page, parts, Events(app))
     return page
 
 
@@ -66,7 +68,7 @@ def _html(value: str = "", *, name: str, script: str | None = None) -> Any:
     return gr.HTML(value, elem_id=name, js_on_load=script, apply_default_css=False)
 
 
-def _parts() -> Parts:
+def _parts() -> ScreenParts:
     client, screen = gr.JSON(visible=False), gr.State(Screen())
     switch = gr.Button("", elem_id="switch-language", visible="hidden")
     open_chat = gr.Button("", elem_id="open-chat", visible="hidden")
@@ -97,14 +99,14 @@ def _parts() -> Parts:
         _html(frames.EVIDENCE, name="evidence", script=FRAME_JS)
     _html(frames.STRIP, name="strip", script=FRAME_JS)
     # fmt: off
-    return Parts(
+    return ScreenParts(
         client, screen, new, added, upload, landing, talk, live, question, send, stop, switch,
         open_chat, typed,
     )
     # fmt: on
 
 
-def _wire(page: gr.Blocks, parts: Parts, events: Events) -> None:
+def _wire(page: gr.Blocks, parts: ScreenParts, events: Events) -> None:
     _wire_conversation(parts, events)
     _wire_typing(parts, events)
     parts.upload.upload(
@@ -129,7 +131,7 @@ def _wire(page: gr.Blocks, parts: Parts, events: Events) -> None:
     page.unload(events.leave)
 
 
-def _wire_conversation(parts: Parts, events: Events) -> None:
+def _wire_conversation(parts: ScreenParts, events: Events) -> None:
     shown = [parts.screen, parts.talk, parts.live, parts.question]
     parts.send.click(
         events.answer,
@@ -150,7 +152,7 @@ def _wire_conversation(parts: Parts, events: Events) -> None:
     parts.new.click(events.fresh, [parts.client], shown, js=_with_client(1), queue=False, **QUIET)
 
 
-def _wire_typing(parts: Parts, events: Events) -> None:
+def _wire_typing(parts: ScreenParts, events: Events) -> None:
     parts.typed.click(
         events.typed,
         [parts.client, parts.question, parts.screen],
@@ -169,10 +171,10 @@ def _with_client(count: int) -> str:
 class Events:
     """What happens on each event. Holds nothing that belongs to one tab."""
 
-    def __init__(self, desk: DeskLike) -> None:
-        self._desk = desk
+    def __init__(self, app: AppLike) -> None:
+        self._app = app
         self._sessions = Sessions()
-        self._uploads = upload_folder(desk.settings)
+        self._uploads = upload_folder(app.settings)
 
     def answer(
         self, sent: object, text: str, now: Screen, request: gr.Request
@@ -190,7 +192,7 @@ class Events:
         shown, field = None, ""
         try:
             for after in respond(
-                self._desk,
+                self._app,
                 now,
                 text.strip(),
                 documents=client_of(sent).documents,
@@ -206,10 +208,10 @@ class Events:
             ticket.stop()
 
     def typed(self, sent: object, text: str | None, now: Screen) -> None:
-        """Tell the desk what is being typed; a field that was just emptied may hold ``None``."""
+        """Tell the app what is being typed; a field that was just emptied may hold ``None``."""
         client = client_of(sent)
-        self._desk.typed(
-            Draft(
+        self._app.typed(
+            TypedDraft(
                 (text or "").strip(),
                 history=tuple(history_of(now.turns)),
                 documents=client.documents,
@@ -235,17 +237,17 @@ class Events:
         if client.chat is None or self._sessions.discard(str(request.session_hash)):
             return (gr.skip(),) * 4
         try:
-            screen = opened(self._desk, client.chat)
+            screen = opened(self._app, client.chat)
         except RagError as error:
             gr.Warning(error.message.say(client.language))
             return (gr.skip(),) * 4
         return screen, talk_html(screen, client.language), "", ""
 
     def add(self, sent: object, files: object, request: gr.Request) -> str:
-        """Hand dropped files to the desk and say what became of each."""
+        """Hand dropped files to the app and say what became of each."""
         language = client_of(sent).language
         self._sessions.speak(str(request.session_hash), language)
-        return added_html(take(self._desk, files, folder=self._uploads), language)
+        return added_html(take(self._app, files, folder=self._uploads), language)
 
     def speak(self, sent: object, now: Screen, request: gr.Request) -> tuple[object, ...]:
         """Say everything in the page's language."""
@@ -260,7 +262,7 @@ class Events:
         return (
             gr.update(value=say("new_chat", language)),
             gr.update(label=say("choose_files", language)),
-            landing_html(Path(self._desk.settings.knowledge), language, self._desk.state().server),
+            landing_html(Path(self._app.settings.knowledge), language, self._app.state().server),
             gr.update(
                 placeholder=say("ask_placeholder", language), label=say("ask_label", language)
             ),

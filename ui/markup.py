@@ -26,7 +26,7 @@ INLINE = re.compile(r"`(?P<code>[^`\n]+)`|\*\*(?P<bold>[^*\n]+(?:\*[^*\n]+)*)\*\
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class InlineRun:
     """Characters ``start:end`` of the answer, shown in one style."""
 
     start: int
@@ -43,14 +43,14 @@ class Block:
     """
 
     kind: Kind
-    cells: tuple[tuple[Run, ...], ...]
+    cells: tuple[tuple[InlineRun, ...], ...]
     number: int = 0
 
 
 @dataclass(slots=True)
 class _Open:
     kind: Kind
-    runs: list[Run] = field(default_factory=list)
+    runs: list[InlineRun] = field(default_factory=list)
     number: int = 0
 
     def close(self) -> Block:
@@ -107,26 +107,26 @@ def _feed(
         block = _Open("paragraph")
     else:
         block, closed = before, None
-        block.runs.append(Run(start, start, "break"))
+        block.runs.append(InlineRun(start, start, "break"))
     start += len(text[start:end]) - len(text[start:end].lstrip())
     block.runs += inline(text, start, end)
     return closed, block
 
 
-def inline(text: str, start: int, end: int) -> list[Run]:
+def inline(text: str, start: int, end: int) -> list[InlineRun]:
     """Return the runs of one line, markers left out."""
-    runs: list[Run] = []
+    runs: list[InlineRun] = []
     here = start
     for match in INLINE.finditer(text, start, end):
         style: Style = "code" if match["code"] else "bold"
         runs += _plain(here, match.start())
-        runs.append(Run(*match.span(style), style))
+        runs.append(InlineRun(*match.span(style), style))
         here = match.end()
     return [*runs, *_plain(here, end)]
 
 
-def _plain(start: int, end: int) -> list[Run]:
-    return [Run(start, end)] if start < end else []
+def _plain(start: int, end: int) -> list[InlineRun]:
+    return [InlineRun(start, end)] if start < end else []
 
 
 def _lines(text: str) -> list[tuple[int, int]]:
@@ -161,7 +161,7 @@ def _code(text: str, lines: list[tuple[int, int]], index: int) -> tuple[list[Blo
     while last < len(lines) and not FENCE.match(text[slice(*lines[last])]):
         last += 1
     inside = lines[index + 1 : last]
-    runs = (Run(inside[0][0], inside[-1][1], "code"),) if inside else ()
+    runs = (InlineRun(inside[0][0], inside[-1][1], "code"),) if inside else ()
     return [Block("code", (runs,))], last + 1
 
 
@@ -175,7 +175,7 @@ def _table(text: str, lines: list[tuple[int, int]], index: int) -> tuple[list[Bl
     return rows, at
 
 
-def _cells(text: str, start: int, inner: str) -> Iterator[tuple[Run, ...]]:
+def _cells(text: str, start: int, inner: str) -> Iterator[tuple[InlineRun, ...]]:
     for cell in inner.split("|"):
         lead = len(cell) - len(cell.lstrip())
         yield tuple(inline(text, start + lead, start + len(cell.rstrip())))

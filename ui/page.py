@@ -16,7 +16,7 @@ import gradio as gr
 REFUSED = "Only files that were dropped onto the page are taken."
 
 
-class Page(gr.Blocks):  # type: ignore[misc]  # Gradio has no types
+class ScreenPage(gr.Blocks):  # type: ignore[misc]  # Gradio has no types
     """A page whose requests name no files but those that lie in ``uploads``."""
 
     def __init__(self, *, uploads: Path, **options: Any) -> None:

@@ -14,11 +14,11 @@ from fastapi import APIRouter, Body, HTTPException, Path, Query, Response
 from fastapi.responses import FileResponse
 from pydantic import StringConstraints
 
-from rag.answering.explain.values import Asked
+from rag.answering.explain.values import SentenceQuestion
 from rag.errors import IngestError, RagError, UnknownDocument
 from rag.text.messages import Language
 from rag.types.answers import Message
-from ui.seam import DeskLike
+from ui.seam import AppLike
 from ui.views.chats import chats_html
 from ui.views.library import forgotten_html, kept_html, library, sync_html, totals_words
 from ui.views.machine import SPAN_S, machine_html
@@ -31,12 +31,12 @@ _IDS = 5000  # documents asked about at once
 Ids = Annotated[list[Annotated[str, Body(pattern=r"^[0-9a-f]{8,64}$")]], Body(max_length=_IDS)]
 
 
-def add_chats(router: APIRouter, desk: DeskLike) -> None:
+def add_chats(router: APIRouter, app: AppLike) -> None:
     """Add the routes. A chat is opened through Gradio, which holds the conversation."""
 
     @router.get("/chats")
     def listed(language: Language = "en") -> dict[str, object]:
-        chats = desk.chats.all()
+        chats = app.chats.all()
         return {"html": chats_html(chats, language, now=time.time()), "count": len(chats)}
 
     @router.post("/chats/delete")
@@ -44,33 +44,33 @@ def add_chats(router: APIRouter, desk: DeskLike) -> None:
         chats: Annotated[list[int], Body()], language: Annotated[Language, Body()]
     ) -> dict[str, str]:
         try:
-            desk.chats.delete(chats)
+            app.chats.delete(chats)
         except RagError as error:
             return {"note": error.say(language)}
         return {"note": ""}
 
     @router.post("/absent")
     def absent(documents: Ids, language: Annotated[Language, Body()]) -> dict[str, str]:
-        found = desk.chats.absent(documents)
+        found = app.chats.absent(documents)
         return {document: say(f"absent_{how}", language) for document, how in found.items()}
 
 
 _NAME = re.compile(r"\d{8}-\d{6}")
 
 
-def add_machine(router: APIRouter, desk: DeskLike) -> None:
+def add_machine(router: APIRouter, app: AppLike) -> None:
     """Add the routes. The panel is asked for once a second, and only while it is open."""
-    folder = desk.settings.data / "reports"
+    folder = app.settings.data / "reports"
 
     @router.get("/machine")
     def machine(language: Language = "en") -> dict[str, str]:
-        return {"html": machine_html(desk.state(), desk.machine.history(SPAN_S), language)}
+        return {"html": machine_html(app.state(), app.machine.history(SPAN_S), language)}
 
     @router.post("/machine/report")
     def report(language: Annotated[Language, Body(embed=True)]) -> dict[str, str]:
         name = f"{datetime.now().astimezone():%Y%m%d-%H%M%S}"
         try:
-            made = desk.machine.report(folder / name)
+            made = app.machine.report(folder / name)
         except RagError as error:
             return {"note": error.say(language), "picture": ""}
         picture = f"/desk/machine/{name}.png" if "report.png" in made["files"] else ""
@@ -96,17 +96,17 @@ Find = Annotated[str, Query(max_length=200)]
 Width = Annotated[int, Query(ge=64, le=MAX_WIDTH)]
 
 
-def desk_router(desk: DeskLike) -> APIRouter:
+def app_router(app: AppLike) -> APIRouter:
     """Return the routes below ``/desk``; none of them waits for the model."""
     router = APIRouter(prefix="/desk")
     _add_assets(router)
-    _add_pages(router, desk)
-    _add_state(router, desk)
-    _add_unlock(router, desk)
-    _add_changes(router, desk)
-    _add_why(router, desk)
-    add_chats(router, desk)
-    add_machine(router, desk)
+    _add_pages(router, app)
+    _add_state(router, app)
+    _add_unlock(router, app)
+    _add_changes(router, app)
+    _add_why(router, app)
+    add_chats(router, app)
+    add_machine(router, app)
     return router
 
 
@@ -122,43 +122,43 @@ def _add_assets(router: APIRouter) -> None:
         return Response(status_code=204)  # a page that was opened too early may load anew
 
 
-def _add_pages(router: APIRouter, desk: DeskLike) -> None:
+def _add_pages(router: APIRouter, app: AppLike) -> None:
     @router.get("/page/{document_id}/{page}.png")
     def page_image(document_id: DocumentId, page: Page, width: Width = 900) -> Response:
         try:
-            image = desk.page_image(document_id, page=page, width=width)
+            image = app.page_image(document_id, page=page, width=width)
         except (UnknownDocument, IngestError) as error:
             raise HTTPException(404, str(error.message)) from error
         return Response(image, media_type="image/png", headers={"Cache-Control": UNKEPT})
 
 
-def _add_state(router: APIRouter, desk: DeskLike) -> None:
+def _add_state(router: APIRouter, app: AppLike) -> None:
     boot = secrets.token_hex(8)  # tells a page that the program was restarted
 
     @router.get("/state")
     def state(language: Language = "en") -> dict[str, object]:
-        now = desk.state()
+        now = app.state()
         return {
             "boot": boot,
             "revision": now.documents_revision,
-            "chats": desk.chats.stamp(),
+            "chats": app.chats.stamp(),
             "strip": strip_html(now, language),
             "sync": sync_html(now, language),
         }
 
     @router.get("/library")
     def listed(language: Language = "en", find: Find = "") -> dict[str, object]:
-        revision = desk.state().documents_revision  # first: a change in between is seen later
+        revision = app.state().documents_revision  # first: a change in between is seen later
         try:
-            documents = desk.documents()
+            documents = app.documents()
             shown = library(documents, find=find, language=language)
-            kept = kept_html(desk.kept_index(), language)
+            kept = kept_html(app.kept_index(), language)
         except RagError as error:
             raise HTTPException(503, error.say(language)) from error
         short, long = totals_words(shown, language)
         return {
             "revision": revision,
-            "older": sorted(desk.older()),
+            "older": sorted(app.older()),
             "html": shown.html,
             "more": forgotten_html(documents, language) + kept,
             "documents": shown.documents,
@@ -167,7 +167,7 @@ def _add_state(router: APIRouter, desk: DeskLike) -> None:
         }
 
 
-def _add_unlock(router: APIRouter, desk: DeskLike) -> None:
+def _add_unlock(router: APIRouter, app: AppLike) -> None:
     @router.post("/unlock")
     def unlock(
         document: Annotated[str, Body(pattern=r"^[0-9a-f]{8,64}$")],
@@ -176,40 +176,40 @@ def _add_unlock(router: APIRouter, desk: DeskLike) -> None:
         language: Annotated[Language, Body()],
     ) -> dict[str, object]:
         try:
-            note = desk.unlock(document, password, remember=remember)
+            note = app.unlock(document, password, remember=remember)
         except RagError as error:
             return {"opened": False, "note": error.message.say(language)}
         return {"opened": True, "note": note.say(language) if note else ""}
 
 
-def _add_changes(router: APIRouter, desk: DeskLike) -> None:
+def _add_changes(router: APIRouter, app: AppLike) -> None:
     """Add what changes the library. The page sees what came of it when it next looks."""
 
     @router.post("/rebuild", status_code=204)
     def rebuild() -> None:
-        desk.rebuild_soon()
+        app.rebuild_soon()
 
     @router.post("/roll-back", status_code=204)
     def roll_back() -> None:
-        desk.roll_back_soon()
+        app.roll_back_soon()
 
     @router.post("/forget")
     def forget(
         document: Annotated[str, Body(pattern=r"^[0-9a-f]{8,64}$")],
         language: Annotated[Language, Body()],
     ) -> dict[str, object]:
-        note = _note(lambda: desk.forget(document), language)
-        return {**note, "chats": [] if note["note"] else desk.chats.citing(document)}
+        note = _note(lambda: app.forget(document), language)
+        return {**note, "chats": [] if note["note"] else app.chats.citing(document)}
 
     @router.post("/remember")
     def remember(
         path: Annotated[str, Body(min_length=1, max_length=4096)],
         language: Annotated[Language, Body()],
     ) -> dict[str, str]:
-        return _note(lambda: desk.remember(path), language)
+        return _note(lambda: app.remember(path), language)
 
 
-def _add_why(router: APIRouter, desk: DeskLike) -> None:
+def _add_why(router: APIRouter, app: AppLike) -> None:
     @router.post("/why")
     def why(
         asked: Annotated[list[Question], Body(min_length=1, max_length=200)],
@@ -222,7 +222,7 @@ def _add_why(router: APIRouter, desk: DeskLike) -> None:
         history = tuple(Message("user", earlier) for earlier in before)
         scope = tuple(documents) or None
         try:
-            found = desk.why(Asked(question, sentence, documents=scope, history=history))
+            found = app.why(SentenceQuestion(question, sentence, documents=scope, history=history))
         except RagError as error:
             return {"note": error.say(language), "html": ""}
         return {"note": "", "html": why_html(found, language)}

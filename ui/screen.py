@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rag.text.messages import Language, Text
-from rag.types.answers import Answer, AskMode, Evidence, Message, Notice, Passage, Reading, Sentence
+from rag.types.answers import (
+    Answer,
+    AnswerMessage,
+    AskMode,
+    Evidence,
+    Message,
+    Passage,
+    ReadingProgress,
+    Sentence,
+)
 from rag.types.progress import Progress
 
 Stage = Literal[
@@ -40,9 +49,11 @@ class Turn:
     answer: Answer | None = None
     problem: Problem | None = None
     progress: Progress | None = None  # of the model, while the question waits for it
-    reading: Reading | None = None  # of whole documents
+    reading: ReadingProgress | None = None  # of whole documents
     read: float = 0.0  # share of the passages that the model has read, 0 to 1
-    noticed: tuple[Notice, ...] = ()  # what the machine makes different, while it is answered
+    noticed: tuple[
+        AnswerMessage, ...
+    ] = ()  # what the machine makes different, while it is answered
     documents: tuple[str, ...] = ()  # ids of those that were picked; none = all were searched
     searched: str = ""  # what was searched for, where it is more than the question
     lines: str = ""  # of financial statements, that were searched for as well
@@ -54,7 +65,7 @@ class Turn:
         return len(self.documents)
 
     @property
-    def notices(self) -> tuple[Notice, ...]:
+    def notices(self) -> tuple[AnswerMessage, ...]:
         """What the machine made different."""
         return self.answer.notices if self.answer else self.noticed
 

@@ -1,4 +1,4 @@
-"""What the screen needs of the desk, so that both can be tested alone."""
+"""What the screen needs of the app, so that both can be tested alone."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from rag.answering.explain.values import Asked, Why
-    from rag.app.app import DeskState
+    from rag.answering.explain.values import Explanation, SentenceQuestion
+    from rag.app.app import AppState
     from rag.config import Settings
     from rag.ingestion.uploads import Added
     from rag.storage.chats import Chats
-    from rag.storage.vectors.manager import KeptIndex
+    from rag.storage.vectors.manager import PreviousIndex
     from rag.text.messages import Text
-    from rag.types.answers import AskMode, Draft, Event, Message
+    from rag.types.answers import AskMode, Event, Message, TypedDraft
     from rag.types.documents import DocumentStatus
     from rag.types.hardware import Sample
 
@@ -35,7 +35,7 @@ class MachineLike(Protocol):
         ...
 
 
-class DeskLike(Protocol):
+class AppLike(Protocol):
     """The part of ``rag.app.app.Desk`` that the screen talks to."""
 
     settings: Settings
@@ -46,7 +46,7 @@ class DeskLike(Protocol):
         """What the panel shows."""
         ...
 
-    def state(self) -> DeskState:
+    def state(self) -> AppState:
         """Return one cheap snapshot; polled once a second."""
         ...
 
@@ -91,7 +91,7 @@ class DeskLike(Protocol):
         """
         ...
 
-    def kept_index(self) -> KeptIndex | None:
+    def kept_index(self) -> PreviousIndex | None:
         """Return what ``roll_back_soon`` leads to; ``None`` where there is nothing."""
         ...
 
@@ -120,11 +120,11 @@ class DeskLike(Protocol):
         """
         ...
 
-    def typed(self, draft: Draft) -> None:
+    def typed(self, draft: TypedDraft) -> None:
         """Hear what is being typed, so that its answer starts sooner; returns at once."""
         ...
 
-    def why(self, asked: Asked) -> Why:
+    def why(self, asked: SentenceQuestion) -> Explanation:
         """Say what became of a sentence that stands in a document.
 
         Raises:

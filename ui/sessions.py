@@ -10,15 +10,15 @@ from rag.text.messages import Language
 class Ticket:
     """One tab's right to ask one question."""
 
-    def __init__(self, desk: Lock) -> None:
-        self._desk = desk
+    def __init__(self, app: Lock) -> None:
+        self._app = app
         self._stopped = Event()
         self._changing = Lock()
         self._held = self._released = self._discarded = False
 
     def wait(self, seconds: float) -> bool:
-        """Wait at most ``seconds`` for the desk to be free; true once it is ours."""
-        self._held = self._held or self._desk.acquire(timeout=seconds)
+        """Wait at most ``seconds`` for the app to be free; true once it is ours."""
+        self._held = self._held or self._app.acquire(timeout=seconds)
         return self._held
 
     def stop(self) -> None:
@@ -45,13 +45,13 @@ class Ticket:
         return self._discarded
 
     def release(self) -> bool:
-        """Let the next question have the desk; say whether the conversation was left."""
+        """Let the next question have the app; say whether the conversation was left."""
         self._stopped.set()
         with self._changing:
             self._released = True
         if self._held:
             self._held = False
-            self._desk.release()
+            self._app.release()
         return self._discarded
 
 
@@ -59,14 +59,14 @@ class Sessions:
     """The open tabs, by the session hash that Gradio gives them."""
 
     def __init__(self) -> None:
-        self._desk = Lock()
+        self._app = Lock()
         self._tickets: dict[str, Ticket] = {}
         self._languages: dict[str, Language] = {}
 
     def ticket(self, session: str) -> Ticket:
         """Return a new ticket; the tab's earlier one is stopped."""
         self.stop(session)
-        ticket = self._tickets[session] = Ticket(self._desk)
+        ticket = self._tickets[session] = Ticket(self._app)
         return ticket
 
     def stop(self, session: str) -> None:

@@ -1,4 +1,4 @@
-"""Files that were dropped onto the page: from Gradio's temporary folder to the desk."""
+"""Files that were dropped onto the page: from Gradio's temporary folder to the app."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rag.config import Settings
 from rag.errors import RagError
 from rag.ingestion.uploads import Added
 from rag.text.messages import Text
-from ui.seam import DeskLike
+from ui.seam import AppLike
 
 
 def upload_folder(settings: Settings) -> Path:
@@ -19,19 +19,19 @@ def upload_folder(settings: Settings) -> Path:
     return settings.data / "uploads"
 
 
-def take(desk: DeskLike, sent: object, *, folder: Path) -> list[Added]:
-    """Give the files in Gradio's ``sent`` to the desk under the names the person sees.
+def take(app: AppLike, sent: object, *, folder: Path) -> list[Added]:
+    """Give the files in Gradio's ``sent`` to the app under the names the person sees.
 
     The temporary copies are deleted whatever becomes of them: the knowledge folder is the
     only place where a document stays. What does not lie in ``folder`` is none of ours and is
     left alone, whatever the request says.
     """
-    return [one for name, path in _files(sent, folder.resolve()) for one in _take(desk, name, path)]
+    return [one for name, path in _files(sent, folder.resolve()) for one in _take(app, name, path)]
 
 
-def _take(desk: DeskLike, name: str, path: Path) -> list[Added]:
+def _take(app: AppLike, name: str, path: Path) -> list[Added]:
     try:
-        return desk.add_files([(name, path)])
+        return app.add_files([(name, path)])
     except RagError as error:
         return [Added(name, None, Text(error.say("en"), error.say("zh")))]
     except OSError as error:

@@ -13,7 +13,7 @@ T = TypeVar("T")
 _TICK_S = 0.05  # how soon Stop is noticed
 
 
-class Beside:
+class BackgroundThread:
     """One question's thread. Use it as a context manager; its end waits for nothing.
 
     What is under way then ends by itself, what waits is never begun.
@@ -38,7 +38,7 @@ class Beside:
         return self._thread.submit(find)
 
 
-def came(future: Future[Any], cancelled: Cancelled) -> bool:
+def wait_for(future: Future[Any], cancelled: Cancelled) -> bool:
     """Wait for a result; return false if the person stopped waiting."""
     while not future.done():
         if cancelled():

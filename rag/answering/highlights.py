@@ -17,7 +17,7 @@ from rag.types.recognised_text import span_boxes
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from rag.answering.background import Beside
+    from rag.answering.background import BackgroundThread
     from rag.protocols import PageViewer
     from rag.storage.passages import LedgerPassages
 
@@ -39,7 +39,7 @@ class _Look:
     recipes: Mapping[int, str]
 
 
-class Locator:
+class Highlighter:
     """Maps offsets to pages through the ledger, and to boxes through the file itself."""
 
     def __init__(self, folder: Path, store: LedgerPassages, viewer: PageViewer) -> None:
@@ -116,7 +116,7 @@ class Locator:
         return self.proving(self.paged(sentences, passages), passages)()
 
     def proven_beside(
-        self, sentence: Sentence, passages: Sequence[Passage], beside: Beside
+        self, sentence: Sentence, passages: Sequence[Passage], beside: BackgroundThread
     ) -> tuple[Sentence, Future[Sentence]]:
         """Return a sentence with its pages, and what it becomes with its boxes."""
         (paged,) = self.paged([sentence], passages)

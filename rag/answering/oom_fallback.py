@@ -21,7 +21,7 @@ from typing import Literal, get_args
 from rag.errors import OutOfMemory
 from rag.protocols import Movable, SmallCache, TextGenerator
 from rag.text.messages import Text
-from rag.types.answers import FinishReason, Notice
+from rag.types.answers import AnswerMessage, FinishReason
 
 Step = Literal["caches", "cpu", "cache8", "passages", "reply", "context"]
 STEPS: tuple[Step, ...] = get_args(Step)
@@ -61,7 +61,7 @@ _SKIPPED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class Lowering:
     """What one answer may take."""
 
     passages: int
@@ -75,7 +75,7 @@ class Means:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class Budget:
     """What an answer took when memory ran out."""
 
     passages: int
@@ -84,7 +84,7 @@ class Tried:
     written: int = 0  # tokens of the answer
 
 
-class Ladder:
+class OutOfMemoryFallback:
     """What is lowered now. One for all questions of a program; safe for several threads."""
 
     def __init__(
@@ -108,7 +108,7 @@ class Ladder:
         """What is lowered now, in words."""
         return tuple(_numbered(LOWERED[s], self._limits[s]) for s in STEPS if s in self._limits)
 
-    def means(self, means: Means) -> Means:
+    def means(self, means: Lowering) -> Lowering:
         """Return what an answer may take now, of what the settings allow."""
         limits = self._limits
         context = min(means.context_tokens, limits.get("context", means.context_tokens))
@@ -116,17 +116,17 @@ class Ladder:
         if "context" in limits:
             reply = min(reply, max(LEAST_REPLY, context // 2))  # the prompt has to fit as well
         passages = min(means.passages, limits.get("passages", means.passages))
-        return Means(passages, reply, context)
+        return Lowering(passages, reply, context)
 
-    def begin(self, steps: Sequence[Step] = STEPS) -> Climb:
+    def begin(self, steps: Sequence[Step] = STEPS) -> Attempts:
         """Return what one question may still try."""
-        return Climb(self, steps)
+        return Attempts(self, steps)
 
     def has(self, step: Step) -> bool:
         """Return whether a step is taken that cannot be taken twice."""
         return step in self._limits and step not in _NUMBERED
 
-    def take(self, step: Step, tried: Tried, generator: TextGenerator | None) -> bool:
+    def take(self, step: Step, tried: Budget, generator: TextGenerator | None) -> bool:
         """Lower one thing; false if that is not possible here."""
         with self._guard:
             if not self._lower(step, tried, generator):
@@ -137,7 +137,7 @@ class Ladder:
                 self._patience = min(MOST_CALM, 2 * self._patience)
             return True
 
-    def _lower(self, step: Step, tried: Tried, generator: TextGenerator | None) -> bool:
+    def _lower(self, step: Step, tried: Budget, generator: TextGenerator | None) -> bool:
         if step == "caches":
             gc.collect()
             self._empty()
@@ -158,7 +158,7 @@ class Ladder:
             self._empty()  # what was given up is of use only once the driver has it back
         return possible
 
-    def answered(self) -> Notice | None:
+    def answered(self) -> AnswerMessage | None:
         """Count a question that did not run out; return what is taken back, if it is time."""
         with self._guard:
             self._calm += 1
@@ -171,7 +171,7 @@ class Ladder:
             step = next(s for s in reversed(STEPS) if s in self._limits)
             return self._raise(step)
 
-    def _raise(self, step: Step) -> Notice | None:
+    def _raise(self, step: Step) -> AnswerMessage | None:
         try:
             if step == "cpu":
                 for one in self._movable():
@@ -188,20 +188,20 @@ class Ladder:
             f"Memory was enough for {self._patience} questions; from the next one on: {back.en}.",
             f"最近 {self._patience} 个问题内存充足；从下一个问题起：{back.zh}。",
         )
-        return Notice("raised", words, step)
+        return AnswerMessage("raised", words, step)
 
 
-class Climb:
+class Attempts:
     """The steps of one question."""
 
-    def __init__(self, ladder: Ladder, steps: Sequence[Step]) -> None:
-        self._ladder = ladder
+    def __init__(self, fallback: OutOfMemoryFallback, steps: Sequence[Step]) -> None:
+        self._fallback = fallback
         self._left = list(steps)
         self.failure: OutOfMemory | None = None
 
     def lower(
-        self, failure: OutOfMemory, tried: Tried, generator: TextGenerator | None = None
-    ) -> Iterator[Notice]:
+        self, failure: OutOfMemory, tried: Budget, generator: TextGenerator | None = None
+    ) -> Iterator[AnswerMessage]:
         """Take the next step that can be taken, and tell it with those that cannot.
 
         Raises:
@@ -210,18 +210,18 @@ class Climb:
         self.failure = failure
         while self._left:
             step = self._left.pop(0)
-            if self._ladder.has(step):
+            if self._fallback.has(step):
                 continue  # since an earlier question, and told then
-            if self._ladder.take(step, tried, generator):
-                yield _lowered(step, self._ladder, anew=tried.written > 0)
+            if self._fallback.take(step, tried, generator):
+                yield _lowered(step, self._fallback, anew=tried.written > 0)
                 return
-            yield Notice("skipped", _sentence("Skipped: ", "跳过：", _SKIPPED[step]), step)
+            yield AnswerMessage("skipped", _sentence("Skipped: ", "跳过：", _SKIPPED[step]), step)
         raise failure
 
-    def ended(self, finish: FinishReason) -> Iterator[Notice]:
+    def ended(self, finish: FinishReason) -> Iterator[AnswerMessage]:
         """Count the question, unless it ran out or was stopped."""
         if self.failure is None and finish != "cancelled":
-            raised = self._ladder.answered()
+            raised = self._fallback.answered()
             if raised is not None:
                 yield raised
 
@@ -230,7 +230,7 @@ def _shrinkable(generator: object) -> SmallCache | None:
     return generator if isinstance(generator, SmallCache) else None
 
 
-def _limit(step: Step, tried: Tried) -> tuple[int, bool]:
+def _limit(step: Step, tried: Budget) -> tuple[int, bool]:
     """Return the new limit, and whether it is lower than what was tried."""
     if step == "passages":
         return max(1, tried.passages // 2), tried.passages > 1
@@ -242,10 +242,10 @@ def _limit(step: Step, tried: Tried) -> tuple[int, bool]:
     return context, context < tried.prompt_tokens + tried.max_tokens
 
 
-def _lowered(step: Step, ladder: Ladder, *, anew: bool) -> Notice:
-    what = _numbered(LOWERED[step], ladder._limits.get(step, 0))  # noqa: SLF001
+def _lowered(step: Step, fallback: OutOfMemoryFallback, *, anew: bool) -> AnswerMessage:
+    what = _numbered(LOWERED[step], fallback._limits.get(step, 0))  # noqa: SLF001
     words = _sentence("Memory ran out; trying again: ", "内存不足，正在重试：", what)
-    return Notice("lowered", words, step, anew)
+    return AnswerMessage("lowered", words, step, anew)
 
 
 def _numbered(text: Text, number: int) -> Text:

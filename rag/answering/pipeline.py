@@ -9,10 +9,10 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from rag.answering.background import Beside, came
-from rag.answering.oom_fallback import SEARCHING, Climb, Ladder, Means, Tried
-from rag.answering.prompt_reuse import Continuing
-from rag.answering.sentence_check import Checker
+from rag.answering.background import BackgroundThread, wait_for
+from rag.answering.oom_fallback import SEARCHING, Attempts, Budget, Lowering, OutOfMemoryFallback
+from rag.answering.prompt_reuse import PromptReuse
+from rag.answering.sentence_check import SentenceChecker
 from rag.errors import OutOfMemory, PromptTooLong
 from rag.protocols import Cancelled, never
 from rag.text.language import detect_language
@@ -20,13 +20,13 @@ from rag.text.messages import Language, Text
 from rag.types.answers import (
     UNSURE,
     Answer,
+    AnswerMessage,
     Checked,
     Delta,
     Event,
     Finished,
     FinishReason,
     Message,
-    Notice,
     Passage,
     Retrieved,
     SearchResult,
@@ -37,9 +37,9 @@ from rag.types.answers import (
 from rag.verification.linker import Linker
 
 if TYPE_CHECKING:
-    from rag.answering.highlights import Locator
+    from rag.answering.highlights import Highlighter
     from rag.protocols import Analyser, Embedder, Retriever, TextGenerator
-    from rag.types.answers import Draft
+    from rag.types.answers import TypedDraft
 
 
 def overall(sentences: Sequence[Sentence]) -> Verdict:
@@ -118,14 +118,14 @@ class Clock:
 
 
 @dataclass(slots=True)
-class Run:
+class AnswerState:
     """What has become of one question so far."""
 
     found: SearchResult
     language: Language
     clock: Clock
     model: str
-    beside: Beside
+    beside: BackgroundThread
     text: str = ""
     tokens: int = 0
     prompt_tokens: int = 0
@@ -134,7 +134,7 @@ class Run:
     dropped: tuple[Passage, ...] = ()
     left_out: int = 0
     sentences: tuple[Sentence, ...] = ()
-    notices: list[Notice] = field(default_factory=list)
+    notices: list[AnswerMessage] = field(default_factory=list)
     places: Future[tuple[Passage, ...]] | None = None
     """The passages with their boxes, until those are taken."""
 
@@ -154,7 +154,7 @@ class Run:
         With ``cancelled`` they are waited for, until it says so.
         """
         if self.places is None or not (
-            self.places.done() if cancelled is None else came(self.places, cancelled)
+            self.places.done() if cancelled is None else wait_for(self.places, cancelled)
         ):
             return False
         boxes = {passage.id: passage.boxes for passage in self.places.result()}
@@ -175,7 +175,7 @@ class Run:
         self.tokens += delta.tokens
         self.finish = delta.finish or self.finish
 
-    def told(self, notices: Iterable[Notice]) -> Iterator[Notice]:
+    def told(self, notices: Iterable[AnswerMessage]) -> Iterator[AnswerMessage]:
         """Pass notices on, and keep them."""
         for notice in notices:
             self.notices.append(notice)
@@ -206,13 +206,13 @@ class RagPipeline:
         *,
         retriever: Retriever,
         generator: Callable[[Callable[[], bool]], TextGenerator | None],
-        locator: Locator,
+        highlighter: Highlighter,
         embedder: Embedder,
         analyser: Analyser,
         settings: AskSettings,
         complete: Complete = tuple,
-        ladder: Ladder | None = None,
-        continuing: Continuing | None = None,
+        fallback: OutOfMemoryFallback | None = None,
+        continuing: PromptReuse | None = None,
     ) -> None:
         """``generator(cancelled)`` waits until a model is loaded; ``None`` = cancelled.
 
@@ -221,13 +221,13 @@ class RagPipeline:
         """
         self._retriever = retriever
         self._generator = generator
-        self._locator = locator
+        self._highlighter = highlighter
         self._embedder = embedder
         self._analyser = analyser
         self._settings = settings
         self._complete = complete
-        self._ladder = ladder or Ladder()
-        self._continuing = continuing or Continuing()
+        self._fallback = fallback or OutOfMemoryFallback()
+        self._continuing = continuing or PromptReuse()
 
     @property
     def settings(self) -> AskSettings:
@@ -244,7 +244,7 @@ class RagPipeline:
     ) -> SearchResult:
         """Return passages with their boxes; no model is asked."""
         found = self._retriever.search(question, k=k, documents=documents, history=history)
-        return replace(found, passages=self._locator.placed(found.passages))
+        return replace(found, passages=self._highlighter.placed(found.passages))
 
     def made_whole(self, found: SearchResult) -> SearchResult:
         """Return what was found, with what belongs to each passage."""
@@ -265,7 +265,7 @@ class RagPipeline:
         """
         clock = Clock()
         language = detect_language(question)
-        notices: list[Notice] = []
+        notices: list[AnswerMessage] = []
         search = partial(
             self._retriever.search,
             question,
@@ -275,9 +275,11 @@ class RagPipeline:
         )
         found = self.made_whole((yield from self._sparing(search, notices)))
         clock.retrieved()
-        with Beside() as beside:
-            run = Run(found, language, clock, "", notices=notices, beside=beside)
-            run.places = beside(self._locator.placing(found.passages)) if found.passages else None
+        with BackgroundThread() as beside:
+            run = AnswerState(found, language, clock, "", notices=notices, beside=beside)
+            run.places = (
+                beside(self._highlighter.placing(found.passages)) if found.passages else None
+            )
             yield run.retrieved()
             if self.refuses(found):
                 yield from self._refuse(run)
@@ -288,7 +290,7 @@ class RagPipeline:
             yield Finished(self._answer(run, run.sentences))
 
     def _ask_model(
-        self, run: Run, history: Sequence[Message], cancelled: Cancelled
+        self, run: AnswerState, history: Sequence[Message], cancelled: Cancelled
     ) -> Iterator[Event]:
         generator = self._generator(cancelled)
         if generator is None:
@@ -297,30 +299,30 @@ class RagPipeline:
         run.model = generator.name
         if run.found.relevance < self._settings.sure_relevance:
             yield from run.told([UNSURE])
-        climb = self._ladder.begin()
+        climb = self._fallback.begin()
         while not (yield from self._tried(climb, generator, run, history, cancelled)):
             run.begin_anew()
         yield from run.told(climb.ended(run.finish))
 
     def _sparing(
-        self, search: Callable[[], SearchResult], notices: list[Notice]
+        self, search: Callable[[], SearchResult], notices: list[AnswerMessage]
     ) -> Generator[Event, None, SearchResult]:
         """Search; where the embedder's card is full, the embedder leaves it."""
-        climb = self._ladder.begin(SEARCHING)
+        climb = self._fallback.begin(SEARCHING)
         while True:
             try:
                 return search()
             except OutOfMemory as error:
                 failure = error
-            for notice in climb.lower(failure, Tried(0, 0, 0)):
+            for notice in climb.lower(failure, Budget(0, 0, 0)):
                 notices.append(notice)
                 yield notice
 
     def _tried(
         self,
-        climb: Climb,
+        climb: Attempts,
         generator: TextGenerator,
-        run: Run,
+        run: AnswerState,
         history: Sequence[Message],
         cancelled: Cancelled,
     ) -> Generator[Event, None, bool]:
@@ -336,21 +338,21 @@ class RagPipeline:
             failure = error  # told out here, where nothing refers to the attempt any more
         else:
             return True
-        tried = Tried(len(run.shown), run.prompt_tokens, means.max_tokens, run.tokens)
+        tried = Budget(len(run.shown), run.prompt_tokens, means.max_tokens, run.tokens)
         yield from run.told(climb.lower(failure, tried, generator))
         return False
 
-    def _means(self, found: SearchResult, generator: TextGenerator) -> Means:
+    def _means(self, found: SearchResult, generator: TextGenerator) -> Lowering:
         settings = self._settings
-        return self._ladder.means(
-            Means(len(found.passages), settings.max_tokens, generator.context_tokens)
+        return self._fallback.means(
+            Lowering(len(found.passages), settings.max_tokens, generator.context_tokens)
         )
 
     def refuses(self, found: SearchResult) -> bool:
         """Return whether the model is not even asked: nothing found looks like an answer."""
         return not found.passages or found.relevance < self._settings.min_relevance
 
-    def ahead(self, draft: Draft, generator: TextGenerator) -> list[Message] | None:
+    def ahead(self, draft: TypedDraft, generator: TextGenerator) -> list[Message] | None:
         """Return the prompt that ``ask`` would send; ``None`` where it would send none."""
         found = self._retriever.search(
             draft.question,
@@ -380,7 +382,7 @@ class RagPipeline:
         )
         return messages, kept, (*dropped, *found.passages[means.passages :])
 
-    def _refuse(self, run: Run) -> Iterator[Event]:
+    def _refuse(self, run: AnswerState) -> Iterator[Event]:
         run.text = NOT_IN_DOCUMENTS.say(run.language)
         run.sentences = (Sentence(0, len(run.text), "not_in_documents"),)
         yield Delta(run.text, 0, "stop")
@@ -389,7 +391,7 @@ class RagPipeline:
     def _generate(
         self,
         generator: TextGenerator,
-        run: Run,
+        run: AnswerState,
         history: Sequence[Message],
         cancelled: Callable[[], bool],
     ) -> Iterator[Event]:
@@ -420,7 +422,7 @@ class RagPipeline:
             run.text = NOTHING_LEFT.say(run.language)
             yield Delta(run.text, 0)
 
-    def _checker(self, run: Run) -> Checker:
+    def _checker(self, run: AnswerState) -> SentenceChecker:
         linker = Linker(
             run.shown,
             terms=self._analyser.terms,
@@ -428,10 +430,10 @@ class RagPipeline:
             question=run.found.question,
         )
 
-        located = partial(self._locator.proven_beside, passages=run.shown, beside=run.beside)
-        return Checker(linker.judge, located, drop=self._settings.drop_unsupported)
+        located = partial(self._highlighter.proven_beside, passages=run.shown, beside=run.beside)
+        return SentenceChecker(linker.judge, located, drop=self._settings.drop_unsupported)
 
-    def _answer(self, run: Run, sentences: tuple[Sentence, ...]) -> Answer:
+    def _answer(self, run: AnswerState, sentences: tuple[Sentence, ...]) -> Answer:
         return Answer(
             question=run.found.question,
             text=run.text,

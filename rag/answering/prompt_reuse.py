@@ -20,7 +20,7 @@ class _Shown:
     passages: tuple[int, ...]  # ids, in the order in which they were shown
 
 
-class Continuing:
+class PromptReuse:
     """Fits prompts, and remembers over which passages the last question was asked."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from rag.answering.background import came
+from rag.answering.background import wait_for
 from rag.protocols import Cancelled, never
 from rag.text.sentences import split_sentences
 from rag.types.answers import Sentence
@@ -34,7 +34,7 @@ def _as_it_is(sentence: Sentence) -> tuple[Sentence, Future[Sentence]]:
     return sentence, same
 
 
-class Checker:
+class SentenceChecker:
     """Takes the pieces of one answer; gives what to show of it, and its judged sentences.
 
     A sentence has ended when the next one begins: "3." may still become 3.5. Judging happens
@@ -89,7 +89,7 @@ class Checker:
         fresh = []
         while self._placing and (last or self._placing[0][1].done()):
             known, place = self._placing.popleft()
-            fresh.append(place.result() if came(place, cancelled) else known)
+            fresh.append(place.result() if wait_for(place, cancelled) else known)
         self.sentences += fresh
         return fresh
 

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.app import wiring
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.app.forecast import Forecast
-from rag.app.machine_monitor import MachineWatch
-from rag.app.model_loader import ModelLoading, ModelState
-from rag.app.questions import Answering
-from rag.app.scheduler import Arbiter
+from rag.app.machine_monitor import MachineMonitor
+from rag.app.model_loader import ModelLoader, ModelState
+from rag.app.questions import Questions
+from rag.app.scheduler import Scheduler
 from rag.app.supervisor import Part, Supervisor
-from rag.app.sync_worker import LibraryWorker, WorkerHooks
-from rag.app.tasks import Errands
+from rag.app.sync_worker import SyncWorker, WorkerHooks
+from rag.app.tasks import Tasks
 from rag.errors import no_page
 from rag.hardware.memory import tidy
 from rag.ingestion.scan import real_path
@@ -29,9 +29,9 @@ from rag.ingestion.uploads import Added, add_file
 from rag.protocols import parts_of
 from rag.storage.chats import Chats
 from rag.storage.jobs import Jobs
-from rag.storage.lock import Owner
+from rag.storage.lock import LibraryLock
 from rag.storage.status import document_statuses, page_size
-from rag.storage.vectors.manager import KeptIndex, LiveIndex, kept_index
+from rag.storage.vectors.manager import PreviousIndex, VectorIndexManager, kept_index
 from rag.text.messages import Text
 from rag.types.answers import Event, Finished, Message, Usage
 from rag.types.documents import DocumentStatus
@@ -40,14 +40,14 @@ from rag.types.progress import Progress
 from rag.types.server_address import Address
 
 if TYPE_CHECKING:
-    from rag.answering.explain.values import Asked, Why
+    from rag.answering.explain.values import Explanation, SentenceQuestion
     from rag.config import Settings
-    from rag.types.answers import AskMode, Draft
+    from rag.types.answers import AskMode, TypedDraft
     from rag.types.hardware import Holder
 
 
 @dataclass(frozen=True, slots=True)
-class DeskState:
+class AppState:
     """The app at one moment. Cheap to take; the screen asks once a second."""
 
     model_state: ModelState
@@ -76,36 +76,38 @@ _AHEAD = Text("Reading ahead", "提前读取")
 _MACHINE = Text("Watching the machine", "监视本机状态")
 
 
-class Desk:
+class App:
     """One library, one model, any number of browser tabs."""
 
-    def __init__(self, settings: Settings, owner: Owner) -> None:
+    def __init__(self, settings: Settings, owner: LibraryLock) -> None:
         self.settings = settings
         self._owner = owner
         self._stopping = threading.Event()
         stopped = self._stopping.is_set
-        self._model = ModelLoading(stopped)
-        self._factory = Factory(settings, report=self._model.tell, cancelled=stopped)
+        self._model = ModelLoader(stopped)
+        self._factory = Container(settings, report=self._model.tell, cancelled=stopped)
         self._ledger = self._factory.ledger()
         self.chats = Chats(self._ledger)
-        self.machine = MachineWatch(self._factory.readings(), self._parts, answers=self.chats.since)
+        self.machine = MachineMonitor(
+            self._factory.readings(), self._parts, answers=self.chats.since
+        )
         self._last_usage: Usage | None = None
-        self._index = LiveIndex(
+        self._index = VectorIndexManager(
             self._ledger, settings.data / "chroma", engine=settings.retrieve.index
         )
-        self._answering = Answering(self._factory, self._ledger, self._index, self._model)
-        self._arbiter = Arbiter(idle=lambda: tidy(self._factory.allocator))
+        self._answering = Questions(self._factory, self._ledger, self._index, self._model)
+        self._scheduler = Scheduler(idle=lambda: tidy(self._factory.allocator))
         self._supervisor = Supervisor(self._stopping)
         library = wiring.library(self._factory, self._ledger, index=self._index)
         self._jobs = Jobs(self._ledger)
-        self._worker = LibraryWorker(
+        self._worker = SyncWorker(
             library,
             self._jobs,
             settings.knowledge,
             hooks=self._hooks(),
             stopping=self._stopping,
         )
-        self._errands = Errands(
+        self._tasks = Tasks(
             library,
             self._jobs,
             progress=lambda: self._worker.progress,
@@ -116,19 +118,19 @@ class Desk:
         self._ahead = self._answering.read_ahead(
             stopping=self._stopping,
             syncing=lambda: self._worker.progress is not None,
-            asking=lambda: self._arbiter.asking,
+            asking=lambda: self._scheduler.asking,
         )
         self._unlock = library.unlocking.unlocker(settings.knowledge, self._worker.sync_soon)
 
     @classmethod
-    def open(cls, settings: Settings) -> Desk:
+    def open(cls, settings: Settings) -> App:
         """Take the library.
 
         Raises:
             LibraryBusy: another process holds it.
             StoreError: it cannot be opened.
         """
-        owner = Owner(settings.data)  # which makes the folders
+        owner = LibraryLock(settings.data)  # which makes the folders
         try:
             return cls(settings, owner)
         except BaseException:
@@ -140,7 +142,7 @@ class Desk:
         for part in (
             Part("model", _MODEL, lambda: self._model.load(self._factory), again=False),
             Part("library", _LIBRARY, self._worker.run),
-            Part("errands", _ERRANDS, self._errands.run),
+            Part("errands", _ERRANDS, self._tasks.run),
             Part("watch", _WATCH, self._worker.watch),
             Part("ahead", _AHEAD, self._ahead.run),
             Part("machine", _MACHINE, lambda: self.machine.run(self._stopping)),
@@ -160,10 +162,10 @@ class Desk:
 
     # -- what the screen reads -------------------------------------------------------------
 
-    def state(self) -> DeskState:
+    def state(self) -> AppState:
         """Return the app as it is now."""
         model, now = self._model, self.machine.reading()
-        return DeskState(
+        return AppState(
             model_state=model.state,
             model_name=model.name,
             model_progress=model.progress,
@@ -176,7 +178,7 @@ class Desk:
             reading_ahead=self._ahead.busy,
             stale=self._worker.stale,
             server=self.settings.generator.asked_server(),
-            lowered=self._factory.ladder.lowered,
+            lowered=self._factory.fallback.lowered,
             heat=self.machine.heat.note,
             forecast=self._answering.forecast(now, self._last_usage),
             failures=self._supervisor.failures,
@@ -230,7 +232,7 @@ class Desk:
         self._jobs.file("rebuild", {"screen": True})
         self._worker.wake()
 
-    def kept_index(self) -> KeptIndex | None:
+    def kept_index(self) -> PreviousIndex | None:
         """Return what ``roll_back_soon`` leads to; ``None`` where there is nothing."""
         return kept_index(self._ledger)
 
@@ -245,7 +247,7 @@ class Desk:
         Raises:
             RagError: there is no such document, or it cannot be removed.
         """
-        self._errands.ask("forget", document_id)
+        self._tasks.ask("forget", document_id)
 
     def remember(self, path: str) -> None:
         """Let a forgotten document in again, and read it soon.
@@ -253,7 +255,7 @@ class Desk:
         Raises:
             RagError: no forgotten document has this path.
         """
-        self._errands.ask("remember", path)
+        self._tasks.ask("remember", path)
 
     def unlock(self, document_id: str, password: str, *, remember: bool) -> Text | None:
         """Take a person's password for a document; see ``rag.indexing.removal.Unlock``."""
@@ -279,7 +281,7 @@ class Desk:
         Raises:
             RagError: nothing is indexed, or the model cannot be loaded or run.
         """
-        with self._arbiter.question():
+        with self._scheduler.question():
             self._ahead.asked()
             events = self._answering.asker().ask(
                 question,
@@ -293,18 +295,18 @@ class Desk:
                     self._last_usage = event.answer.usage
                 yield event
 
-    def typed(self, draft: Draft) -> None:
+    def typed(self, draft: TypedDraft) -> None:
         """Hear what is being typed; the model may read ahead for it. Returns at once."""
         self._ahead.typed(draft)
 
-    def why(self, asked: Asked) -> Why:
+    def why(self, asked: SentenceQuestion) -> Explanation:
         """Say what became of a sentence; the model is not asked, and counts only if idle.
 
         Raises:
             RagError: nothing is indexed.
         """
-        idle = not self._arbiter.asking
-        with self._arbiter.question():
+        idle = not self._scheduler.asking
+        with self._scheduler.question():
             return self._answering.explainer(with_model=idle).explain(asked)
 
     def _parts(self) -> dict[Holder, int]:
@@ -314,7 +316,7 @@ class Desk:
         return WorkerHooks(
             wanted=lambda space: wiring.is_wanted(self._factory, space),
             prepare=self._open_index,
-            give_way=lambda: self._arbiter.give_way(self._stopping.is_set),
+            give_way=lambda: self._scheduler.give_way(self._stopping.is_set),
             stale=lambda: wiring.stale_words(self._factory, self._ledger),
             ocr=self.settings.ingest.ocr == "auto",
         )

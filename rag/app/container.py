@@ -10,15 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.answering.oom_fallback import Ladder
-from rag.answering.prompt_reuse import Continuing
-from rag.app.model_plans import Plans
+from rag.answering.oom_fallback import OutOfMemoryFallback
+from rag.answering.prompt_reuse import PromptReuse
+from rag.app.model_plans import ModelPlans
 from rag.app.registry import ECHO, URL, load, without_weights
-from rag.app.search_models import Finders
+from rag.app.search_models import SearchModels
 from rag.errors import DownloadFailed, StoreError
 from rag.protocols import Movable
 from rag.text.messages import Text
-from rag.types.documents import Space
+from rag.types.documents import IndexVersion
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class ChosenGenerator:
     path: Path | None = None
 
 
-class Factory:
+class Container:
     """Builds parts from settings, each at most once. Safe to use from several threads."""
 
     def __init__(
@@ -69,11 +69,13 @@ class Factory:
         self._pool: WorkerPool | None = None
         self._guard = threading.Lock()  # of the pool; pages are drawn while a model loads
         self._analyser: Analyser | None = None
-        self.ladder = Ladder(empty=lambda: load("allocator")().empty(), movable=self.movable)
+        self.fallback = OutOfMemoryFallback(
+            empty=lambda: load("allocator")().empty(), movable=self.movable
+        )
         """What is given up when memory runs out; outlives questions."""
-        self.continuing = Continuing()
-        self.plans = Plans(self)
-        self.finders = Finders(self, report=report)
+        self.continuing = PromptReuse()
+        self.plans = ModelPlans(self)
+        self.search_models = SearchModels(self, report=report)
         self.baselines: dict[int, Baselines] = {}
         """By space: what retrievers have in common, each question being wired anew."""
 
@@ -98,7 +100,7 @@ class Factory:
 
     def embedder(self, name: str) -> Embedder:
         """Return the embedder of a catalogue name, loaded; downloaded first if need be."""
-        return self.finders.embedder(name)
+        return self.search_models.embedder(name)
 
     def reranker(self) -> Reranker | None:
         """Return the model that reorders passages, loaded; ``None`` where the settings name none.
@@ -108,7 +110,7 @@ class Factory:
             ConfigError: the name is that of another kind of model.
             ModelError: it cannot be loaded.
         """
-        return self.finders.reranker()
+        return self.search_models.reranker()
 
     def entry(self, name: str) -> Entry:
         """Return the catalogue's entry.
@@ -200,7 +202,7 @@ class Factory:
             free = now.vram_total_bytes - (now.vram_used_bytes or 0)
         return default_generator(free_vram_bytes=free, total_ram_bytes=now.ram_total_bytes)
 
-    def chunker(self, embedder: Embedder, space: Space | None = None) -> Chunker:
+    def chunker(self, embedder: Embedder, space: IndexVersion | None = None) -> Chunker:
         """Return the chunker of the settings, or the one that a space was cut with."""
         chunk = self.settings.chunk
         tokens, overlap = chunk.tokens, chunk.overlap
@@ -257,7 +259,7 @@ class Factory:
 
     def movable(self) -> list[Movable]:
         """Return the loaded embedders, and the reranker, that can leave a card."""
-        return [one for one in self.finders.loaded() if isinstance(one, Movable)]
+        return [one for one in self.search_models.loaded() if isinstance(one, Movable)]
 
     def close(self) -> None:
         """End the worker processes."""

@@ -10,7 +10,7 @@ from rag.generation.prompt import build_messages
 from rag.models.planning.room import reserve
 
 if TYPE_CHECKING:
-    from rag.app.container import Factory
+    from rag.app.container import Container
     from rag.models.planning.plan import Plan
     from rag.protocols import TextGenerator
     from rag.types.answers import Usage
@@ -30,7 +30,7 @@ class Forecast:
 class Forecaster:
     """Estimates from what is loaded. Cheap: only the rules are counted, once for each model."""
 
-    def __init__(self, factory: Factory) -> None:
+    def __init__(self, factory: Container) -> None:
         self._factory = factory
         self._rules: dict[str, int] = {}
 

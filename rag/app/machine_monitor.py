@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag.hardware.thermal import HeatGuard
-from rag.types.answers import Event, Finished, Notice
+from rag.types.answers import AnswerMessage, Event, Finished
 from rag.types.hardware import MemoryReading, Sample
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ HOUR = 3600
 """Samples that are kept, one a second: about a megabyte."""
 
 
-class Ring:
+class RecentReadings:
     """Forgets the oldest sample for each new one. Safe to use from several threads."""
 
     def __init__(self, size: int = HOUR) -> None:
@@ -72,7 +72,7 @@ _FRESH_S = 2 * EVERY_S
 Parts = Callable[[], "Mapping[Holder, int]"]
 
 
-class MachineWatch:
+class MachineMonitor:
     """The machine now, and as it was in the last hour."""
 
     def __init__(
@@ -89,7 +89,7 @@ class MachineWatch:
         self._parts = parts
         self._now = now
         self._answers = answers
-        self._ring = Ring()
+        self._ring = RecentReadings()
         self._latest: MemoryReading | None = None
         self._read_at = 0.0
         self.heat = heat or HeatGuard()
@@ -129,10 +129,10 @@ class MachineWatch:
 
     def told(self, events: Iterator[Event]) -> Iterator[Event]:
         """Pass an answer's events on; say once when pauses begin, and at the end how it was."""
-        notices: tuple[Notice, ...] = ()
+        notices: tuple[AnswerMessage, ...] = ()
         for event in events:
             if not notices and self.heat.note is not None:
-                notices = (Notice("heat", self.heat.note),)
+                notices = (AnswerMessage("heat", self.heat.note),)
                 yield notices[0]
             if isinstance(event, Finished):
                 answer = event.answer

@@ -13,7 +13,7 @@ from rag.text.messages import Text
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
-    from rag.app.container import Factory
+    from rag.app.container import Container
     from rag.protocols import TextGenerator
     from rag.types.hardware import Holder
 
@@ -23,7 +23,7 @@ ModelState = Literal["none", "downloading", "loading", "ready", "failed"]
 _POLL_S = 0.1
 
 
-class ModelLoading:
+class ModelLoader:
     """What became of the model, for the screen, and the model itself for whoever asks."""
 
     def __init__(self, stopped: Callable[[], bool]) -> None:
@@ -31,7 +31,7 @@ class ModelLoading:
         self._stopped = stopped
         self._ended = threading.Event()
         self._error: RagError | None = None
-        self._factory: Factory | None = None
+        self._factory: Container | None = None
         self._guard = threading.Lock()  # of a second attempt
         self._generator: TextGenerator | None = None
         self._progress: Progress | None = None
@@ -50,7 +50,7 @@ class ModelLoading:
         if self.state not in {"ready", "failed"}:
             self.state = "loading" if progress.stage == "load" else "downloading"
 
-    def load(self, factory: Factory) -> None:
+    def load(self, factory: Container) -> None:
         """Fetch and load what the settings ask for; what goes wrong is kept for ``wait``."""
         self._factory = factory
         loading = factory.settings.embedder.model

@@ -26,7 +26,7 @@ from rag.text.sizes import GIB
 from rag.types.hardware import OnCards, Placement, Precision
 
 if TYPE_CHECKING:
-    from rag.app.container import Factory
+    from rag.app.container import Container
     from rag.config import Settings
     from rag.models.store import ModelStore
 
@@ -64,19 +64,19 @@ def subject_named(store: ModelStore, name: str) -> Subject:
     return subject_of_path(store.resolve(name))
 
 
-def chosen_name(factory: Factory) -> str:
+def chosen_name(factory: Container) -> str:
     """Return the name or path of the model that answers, as the settings choose it."""
     chosen = factory.chosen_generator()
     return str(chosen.path or chosen.model)
 
 
-def free_room(factory: Factory) -> Room:
+def free_room(factory: Container) -> Room:
     """Return the memory that is free now, with what is known of this machine's cards."""
     return with_bandwidth(room_of(factory.readings().read()))
 
 
 def room_with(
-    factory: Factory, *, gpus: Sequence[str], sizes: Sequence[float], ram: float | None
+    factory: Container, *, gpus: Sequence[str], sizes: Sequence[float], ram: float | None
 ) -> Room:
     """Return the memory to plan with: named cards and sizes in GiB, or this machine's as it is.
 
@@ -98,7 +98,7 @@ def room_with(
     return Room(round(ram * GIB), round(ram * GIB), cards)
 
 
-def own_card(factory: Factory, guide: Guide) -> Gpu | None:
+def own_card(factory: Container, guide: Guide) -> Gpu | None:
     """Return this machine's first card, if it has one that the guide knows."""
     read = factory.readings().read()
     if read.gpu_name is None:
@@ -106,7 +106,7 @@ def own_card(factory: Factory, guide: Guide) -> Gpu | None:
     return guide.find(read.gpu_name, total_bytes=read.vram_total_bytes)
 
 
-def outlooks(factory: Factory, guide: Guide, name: str | None) -> list[list[Outlook]]:
+def outlooks(factory: Container, guide: Guide, name: str | None) -> list[list[Outlook]]:
     """Return what cards would do with models: a row for each card, all with the same models.
 
     ``name`` is a model (on every card) or a card (with every model); ``None`` takes every card
@@ -128,7 +128,7 @@ def outlooks(factory: Factory, guide: Guide, name: str | None) -> list[list[Outl
     return [[outlook(gpu, subject, beside, wanted) for subject in subjects] for gpu in cards]
 
 
-def _card_named(factory: Factory, guide: Guide, name: str) -> Gpu | None:
+def _card_named(factory: Container, guide: Guide, name: str) -> Gpu | None:
     """Return a card unless a model or a path is called so.
 
     Raises:
@@ -203,10 +203,10 @@ def _on_cards(found: Plan) -> OnCards | None:
     return OnCards(layers, sum(layers) == found.subject.shape.layers, found.layout.kv_bits)
 
 
-class Plans:
+class ModelPlans:
     """The plans of one run, each made once: free memory counts before anything is loaded."""
 
-    def __init__(self, factory: Factory) -> None:
+    def __init__(self, factory: Container) -> None:
         self._factory = factory
         self._room: Room | None = None
         self._made: dict[str, Plan | None] = {}
@@ -306,5 +306,5 @@ def hopeless(found: Plan, room: Room) -> bool:
     """
     if found.fits:
         return False
-    own = sum(size for shelf in found.shelves for part, size in shelf.parts if part in _MODEL)
+    own = sum(size for shelf in found.memory_uses for part, size in shelf.parts if part in _MODEL)
     return bool(found.layout.layers) or own > room.ram_total_bytes

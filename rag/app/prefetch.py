@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from rag.errors import RagError
 from rag.text.language import detect_language
 from rag.text.messages import Language
-from rag.types.answers import Draft
+from rag.types.answers import TypedDraft
 
 if TYPE_CHECKING:
     from rag.protocols import TextGenerator
@@ -27,12 +27,12 @@ logger = logging.getLogger(__name__)
 _POLL_S = 0.1
 
 
-Prompt = Callable[[Draft, "TextGenerator"], Sequence["Message"] | None]
+Prompt = Callable[[TypedDraft, "TextGenerator"], Sequence["Message"] | None]
 """What the model would read if the draft were asked now; ``None`` if that cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class PrefetchContext:
     """What reading ahead asks of the app around it."""
 
     model: Callable[[], TextGenerator | None]  # waits; ``None`` once the app ends
@@ -42,19 +42,21 @@ class Surroundings:
     undisturbed: Callable[[], bool]  # no sync or download has begun, and the app goes on
 
 
-class ReadAhead:
+class Prefetch:
     """Takes drafts from any thread, and works on the newest of them in its own."""
 
-    def __init__(self, around: Surroundings, *, stopping: threading.Event, on: bool = True) -> None:
+    def __init__(
+        self, around: PrefetchContext, *, stopping: threading.Event, on: bool = True
+    ) -> None:
         self._around = around
         self._stopping = stopping
         self._changed = threading.Event()
-        self._draft: Draft | None = None
+        self._draft: TypedDraft | None = None
         self._on = on
         self._read_before = False  # then rules alone would take more from the cache than they add
         self.busy = False
 
-    def typed(self, draft: Draft) -> None:
+    def typed(self, draft: TypedDraft) -> None:
         """Take what is typed by now; what was being read for an earlier draft gives way."""
         self._draft = draft
         self._changed.set()
@@ -82,7 +84,7 @@ class ReadAhead:
             if (draft := self._draft) is not None:
                 self._read(draft, model)
 
-    def _read(self, draft: Draft, model: TextGenerator) -> None:
+    def _read(self, draft: TypedDraft, model: TextGenerator) -> None:
         self.busy = True
         try:
             messages = self._messages(draft, model)
@@ -96,7 +98,7 @@ class ReadAhead:
         if draft is self._draft and not self._around.undisturbed():
             self._changed.set()  # go on when it is quiet again
 
-    def _messages(self, draft: Draft, model: TextGenerator) -> Sequence[Message] | None:
+    def _messages(self, draft: TypedDraft, model: TextGenerator) -> Sequence[Message] | None:
         """Return what to compute: the prompt, or, where nothing was read before, the rules."""
         found = self._around.prompt(draft, model) if draft.question else None
         if found or self._read_before:
@@ -105,5 +107,5 @@ class ReadAhead:
             detect_language(draft.question) if draft.question else draft.language
         )
 
-    def _unwanted(self, draft: Draft) -> bool:
+    def _unwanted(self, draft: TypedDraft) -> bool:
         return draft is not self._draft or not self._around.undisturbed()

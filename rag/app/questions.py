@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from rag.answering.whole_document.scope import Pace
+from rag.answering.whole_document.scope import ReadingPace
 from rag.app import wiring
 from rag.app.forecast import Forecast, Forecaster
-from rag.app.prefetch import ReadAhead, Surroundings
+from rag.app.prefetch import Prefetch, PrefetchContext
 from rag.errors import StoreError
 from rag.generation.prompt import build_messages
 from rag.text.messages import Text
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rag.answering.explain.explainer import Explainer
-    from rag.answering.whole_document.asker import Asker
-    from rag.app.container import Factory
-    from rag.app.model_loader import ModelLoading
+    from rag.answering.whole_document.asker import WholeDocumentAsker
+    from rag.app.container import Container
+    from rag.app.model_loader import ModelLoader
     from rag.storage.ledger import Ledger
-    from rag.storage.vectors.manager import LiveIndex
+    from rag.storage.vectors.manager import VectorIndexManager
     from rag.types.answers import Usage
     from rag.types.hardware import MemoryReading
 
 
-class Answering:
+class Questions:
     """Wires each question anew: settings stay, the space that answers may change."""
 
     def __init__(
-        self, factory: Factory, ledger: Ledger, index: LiveIndex, model: ModelLoading
+        self, factory: Container, ledger: Ledger, index: VectorIndexManager, model: ModelLoader
     ) -> None:
         self._factory = factory
         self._ledger = ledger
         self._index = index
         self._model = model
-        self._pace = Pace()
+        self._pace = ReadingPace()
         self._forecaster = Forecaster(factory)
 
-    def asker(self) -> Asker:
+    def asker(self) -> WholeDocumentAsker:
         """Return question answering, which waits for the model if it must.
 
         Raises:
@@ -60,14 +60,14 @@ class Answering:
 
     def read_ahead(
         self, *, stopping: threading.Event, syncing: Callable[[], bool], asking: Callable[[], bool]
-    ) -> ReadAhead:
+    ) -> Prefetch:
         """Return what reads ahead for questions being typed, while neither of both is true."""
 
         def undisturbed() -> bool:
             return not (syncing() or self._model.progress or stopping.is_set())
 
-        return ReadAhead(
-            Surroundings(
+        return Prefetch(
+            PrefetchContext(
                 model=lambda: self._model.wait(stopping.is_set),
                 prompt=lambda draft, model: self.asker().ahead(draft, model),
                 rules=lambda language: build_messages("", (), language=language),

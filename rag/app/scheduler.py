@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 _LOOK_S = 0.1  # how soon one that gives way sees that the program is ending
 
 
-class Arbiter:
+class Scheduler:
     """Counts the questions under way. Safe to use from several threads."""
 
     def __init__(self, *, idle: Callable[[], object] = lambda: None) -> None:

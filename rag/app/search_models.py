@@ -13,14 +13,14 @@ from rag.text.messages import Text
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
-    from rag.app.container import Factory
+    from rag.app.container import Container
     from rag.protocols import Embedder, Reranker
 
 
-class Finders:
+class SearchModels:
     """Builds them from the settings of a factory. Safe to use from several threads."""
 
-    def __init__(self, factory: Factory, *, report: Callable[[Progress], None]) -> None:
+    def __init__(self, factory: Container, *, report: Callable[[Progress], None]) -> None:
         self._factory = factory
         self._report = report
         self._embedders: dict[str, Embedder] = {}

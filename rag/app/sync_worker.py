@@ -20,7 +20,7 @@ from watchfiles import Change, watch
 from rag.app.tasks import attempt
 from rag.errors import RagError
 from rag.text.messages import Text
-from rag.types.documents import Space
+from rag.types.documents import IndexVersion
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
@@ -59,14 +59,14 @@ def only_pdfs(folder: Path) -> Callable[[Change, str], bool]:
 class WorkerHooks:
     """What the worker asks of the app around it."""
 
-    wanted: Callable[[Space], bool]  # is this space what the settings ask for?
+    wanted: Callable[[IndexVersion], bool]  # is this space what the settings ask for?
     prepare: Callable[[], None]  # before the first sync, e.g. open the vector index
     stale: Callable[[], Text | None]  # what a rebuild would mend
     give_way: Callable[[], None]  # between two batches: returns when no question runs
     ocr: bool = True  # recognise pages without text when there is nothing else to do
 
 
-class LibraryWorker:
+class SyncWorker:
     """Runs until ``stopping`` is set."""
 
     def __init__(

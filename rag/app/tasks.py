@@ -55,7 +55,7 @@ def _failed(jobs: Jobs, job: Job, error: RagError) -> RagError:
     return error
 
 
-class Errands:
+class Tasks:
     """Does what is quick until ``stopping`` is set."""
 
     def __init__(

@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING
 from rag.app.registry import HASHING, load
 from rag.errors import SpaceMismatch, StoreError
 from rag.text.messages import Text
-from rag.types.documents import Space
-from rag.types.index_version import Fingerprint, chunking_name, model_name, ocr_name, reader_name
+from rag.types.documents import IndexVersion
+from rag.types.index_version import WantedVersion, chunking_name, model_name, ocr_name, reader_name
 
 if TYPE_CHECKING:
     from rag.answering.explain.explainer import Explainer
-    from rag.answering.highlights import Locator
+    from rag.answering.highlights import Highlighter
     from rag.answering.pipeline import AskSettings, RagPipeline
-    from rag.answering.whole_document.asker import Asker
-    from rag.answering.whole_document.scope import Pace
-    from rag.app.container import Factory
-    from rag.indexing.assembly_line import SpaceEngines
+    from rag.answering.whole_document.asker import WholeDocumentAsker
+    from rag.answering.whole_document.scope import ReadingPace
+    from rag.app.container import Container
+    from rag.indexing.assembly_line import IndexEngines
     from rag.indexing.library import Library
     from rag.protocols import TextGenerator, VectorIndex
     from rag.retrieval.retriever import HybridRetriever
     from rag.storage.ledger import Ledger
-    from rag.storage.vectors.manager import LiveIndex
+    from rag.storage.vectors.manager import VectorIndexManager
 
 
-def space_engines(factory: Factory, ledger: Ledger, space: Space | None) -> SpaceEngines:
+def space_engines(factory: Container, ledger: Ledger, space: IndexVersion | None) -> IndexEngines:
     """Load what a space names; ``None`` makes a new space from the settings."""
-    from rag.indexing.assembly_line import SpaceEngines
+    from rag.indexing.assembly_line import IndexEngines
 
     name = model_name(space.embedder) if space else None
     embedder = factory.embedder(name or factory.settings.embedder.model)
@@ -49,10 +49,10 @@ def space_engines(factory: Factory, ledger: Ledger, space: Space | None) -> Spac
             ),
             hint=Text("Run `rag rebuild`.", "请运行 `rag rebuild`。"),
         )
-    return SpaceEngines(space, embedder, chunker, factory.analyser)
+    return IndexEngines(space, embedder, chunker, factory.analyser)
 
 
-def fingerprint(factory: Factory) -> Fingerprint:
+def fingerprint(factory: Container) -> WantedVersion:
     """Return what a new space and a new reading would be called; loads no model."""
     chunk, name = factory.settings.chunk, factory.settings.embedder.model
     limit, embedder = 512, f"{HASHING}/256"
@@ -64,27 +64,27 @@ def fingerprint(factory: Factory) -> Fingerprint:
         embedder = " ".join(filter(None, (factory.embedder_id(entry), *prefixes)))
     size = min(chunk.tokens, limit)
     chunking = chunking_name(tokens=size, overlap=min(chunk.overlap, size // 2))
-    return Fingerprint(embedder, chunking, factory.analyser.name, reader_name(), ocr_name())
+    return WantedVersion(embedder, chunking, factory.analyser.name, reader_name(), ocr_name())
 
 
-def is_wanted(factory: Factory, space: Space) -> bool:
+def is_wanted(factory: Container, space: IndexVersion) -> bool:
     """Return whether a space is what the settings ask for; loads no model."""
     return fingerprint(factory).matches(space)
 
 
-def stale_words(factory: Factory, ledger: Ledger) -> Text | None:
+def stale_words(factory: Container, ledger: Ledger) -> Text | None:
     """Return what a rebuild would mend and what it costs; ``None`` if nothing is stale."""
     from rag.indexing.staleness import find_stale
 
     return find_stale(ledger, fingerprint(factory)).say()
 
 
-def library(factory: Factory, ledger: Ledger, *, index: LiveIndex | None) -> Library:
+def library(factory: Container, ledger: Ledger, *, index: VectorIndexManager | None) -> Library:
     """Wire the use cases; nothing is written into an ``index`` that is not there."""
     from rag.indexing.calibration import when_due
     from rag.indexing.library import Library
 
-    def asked(space: Space) -> HybridRetriever:
+    def asked(space: IndexVersion) -> HybridRetriever:
         """Return what the library is asked about itself by."""
         from rag.storage.vectors.manager import exact_index
 
@@ -102,18 +102,18 @@ def library(factory: Factory, ledger: Ledger, *, index: LiveIndex | None) -> Lib
     )
 
 
-def locator(factory: Factory, ledger: Ledger, space: Space) -> Locator:
+def highlighter(factory: Container, ledger: Ledger, space: IndexVersion) -> Highlighter:
     """Return what finds boxes for offsets."""
-    from rag.answering.highlights import Locator
+    from rag.answering.highlights import Highlighter
     from rag.storage.passages import LedgerPassages
 
-    return Locator(factory.settings.knowledge, LedgerPassages(ledger, space), factory.pool())
+    return Highlighter(factory.settings.knowledge, LedgerPassages(ledger, space), factory.pool())
 
 
 def retriever(
-    factory: Factory,
+    factory: Container,
     ledger: Ledger,
-    engines: SpaceEngines,
+    engines: IndexEngines,
     index: VectorIndex,
     *,
     plain: bool = False,
@@ -141,10 +141,10 @@ def retriever(
 
 
 def pipeline(
-    factory: Factory,
+    factory: Container,
     ledger: Ledger,
     *,
-    index: Callable[[Space], VectorIndex],
+    index: Callable[[IndexVersion], VectorIndex],
     generator: Callable[[Callable[[], bool]], TextGenerator | None],
 ) -> RagPipeline:
     """Wire question answering over the active space.
@@ -161,17 +161,17 @@ def pipeline(
     return RagPipeline(
         retriever=retriever(factory, ledger, engines, index(space)),
         generator=generator,
-        locator=locator(factory, ledger, space),
+        highlighter=highlighter(factory, ledger, space),
         embedder=engines.embedder,
         analyser=factory.analyser,
         settings=_ask_settings(factory),
         complete=partial(with_whole_tables, store=LedgerPassages(ledger, space)),
-        ladder=factory.ladder,
+        fallback=factory.fallback,
         continuing=factory.continuing,
     )
 
 
-def _ask_settings(factory: Factory) -> AskSettings:
+def _ask_settings(factory: Container) -> AskSettings:
     from rag.answering.pipeline import AskSettings
 
     settings = factory.settings
@@ -186,49 +186,49 @@ def _ask_settings(factory: Factory) -> AskSettings:
 
 
 def asker(
-    factory: Factory,
+    factory: Container,
     ledger: Ledger,
     *,
-    index: Callable[[Space], VectorIndex],
+    index: Callable[[IndexVersion], VectorIndex],
     generator: Callable[[Callable[[], bool]], TextGenerator | None],
-    pace: Pace,
-) -> Asker:
+    pace: ReadingPace,
+) -> WholeDocumentAsker:
     """Wire question answering that reads whole documents too; ``pace`` outlives questions.
 
     Raises:
         StoreError: nothing has been indexed yet.
     """
-    from rag.answering.whole_document.asker import Asker
-    from rag.answering.whole_document.notes import Parts
-    from rag.answering.whole_document.scope import Planner
-    from rag.storage.documents import LedgerShelf
+    from rag.answering.whole_document.asker import WholeDocumentAsker
+    from rag.answering.whole_document.notes import NoteEngines
+    from rag.answering.whole_document.scope import ReadingPlanner
+    from rag.storage.documents import LedgerDocuments
 
     space = _active(ledger)
     engines = space_engines(factory, ledger, space)
     opened = index(space)
-    shelf = LedgerShelf(ledger, space)
-    return Asker(
+    shelf = LedgerDocuments(ledger, space)
+    return WholeDocumentAsker(
         pipeline(factory, ledger, index=lambda _: opened, generator=generator),
-        Planner(
+        ReadingPlanner(
             shelf=shelf,
             retriever=retriever(factory, ledger, engines, opened),
             limit=factory.settings.retrieve.whole_passages,
             pace=pace,
         ),
-        Parts(
+        NoteEngines(
             shelf=shelf,
             generator=generator,
-            locator=locator(factory, ledger, space),
+            highlighter=highlighter(factory, ledger, space),
             embedder=engines.embedder,
             analyser=factory.analyser,
             settings=_ask_settings(factory),
             pace=pace,
-            ladder=factory.ladder,
+            fallback=factory.fallback,
         ),
     )
 
 
-def _active(ledger: Ledger) -> Space:
+def _active(ledger: Ledger) -> IndexVersion:
     space = ledger.active_space()
     if space is None:
         raise StoreError(
@@ -242,10 +242,10 @@ def _active(ledger: Ledger) -> Space:
 
 
 def explainer(
-    factory: Factory,
+    factory: Container,
     ledger: Ledger,
     *,
-    index: Callable[[Space], VectorIndex],
+    index: Callable[[IndexVersion], VectorIndex],
     generator: Callable[[Callable[[], bool]], TextGenerator | None],
     loaded: Callable[[], TextGenerator | None],
 ) -> Explainer:
@@ -258,12 +258,12 @@ def explainer(
     from rag.answering.explain.finding import Finder
     from rag.answering.explain.outside import Outside
     from rag.retrieval.trace import Tracer
-    from rag.storage.documents import Whereabouts
+    from rag.storage.documents import StoredTexts
     from rag.storage.passages import LedgerPassages
 
     space = _active(ledger)
     engines = space_engines(factory, ledger, space)
-    store, whereabouts = LedgerPassages(ledger, space), Whereabouts(ledger, space)
+    store, whereabouts = LedgerPassages(ledger, space), StoredTexts(ledger, space)
     folder, raw = factory.settings.knowledge, factory.pool().letters
     lexical = load("lexical")(store, factory.analyser)
     finder = Finder(folder, whereabouts, store, lexical, raw)

@@ -18,7 +18,7 @@ FIGURES: Mapping[str, bool] = {"decode_tokens_per_s": True, "first_token_s": Fal
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RowChange:
     """One figure of one row, before and after."""
 
     row: str
@@ -44,10 +44,10 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class BenchmarkComparison:
     """All rows that both runs have, and what else is different."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[RowChange, ...]
     machine: Mapping[str, tuple[Any, Any]]
     lost: tuple[str, ...]  # rows that ran before and do not now
 
@@ -99,7 +99,7 @@ def load_run(file: Path) -> dict[str, Any]:
     )
 
 
-def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
+def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> BenchmarkComparison:
     """Compare two runs, rows of the same model, engine, precision and device with each other."""
     old = {_key(row): row for row in before["rows"]}
     new = {_key(row): row for row in after["rows"]}
@@ -114,20 +114,20 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
         for key, row in old.items()
         if row.get("decode_tokens_per_s") and key in new and not _ran(new[key])
     ]
-    return Comparison(tuple(changes), _machines(before, after), tuple(lost))
+    return BenchmarkComparison(tuple(changes), _machines(before, after), tuple(lost))
 
 
 def _ran(row: Mapping[str, Any]) -> bool:
     return bool(row.get("decode_tokens_per_s"))
 
 
-def _changes(label: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+def _changes(label: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[RowChange]:
     found = []
     for figure in FIGURES:
         was, now = before.get(figure), after.get(figure)
         if was and now:
             noise = max(LEAST_NOISE, *(_spread(row, figure) for row in (before, after)))
-            found.append(Change(label, figure, was, now, noise))
+            found.append(RowChange(label, figure, was, now, noise))
     return found
 
 

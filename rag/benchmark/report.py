@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.table import Table
 
-from rag.benchmark.rows import Limits, Row, Run, row_json
+from rag.benchmark.rows import BenchmarkRun, MachineLimits, Row, row_json
 from rag.system import charts
 from rag.text.messages import Language, Text
 from rag.text.sizes import GIB, memory_size
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from rich.console import JustifyMethod
 
-    from rag.benchmark.compare import Change, Comparison
+    from rag.benchmark.compare import BenchmarkComparison, RowChange
 
 Line = tuple[str, str | None]
 """Words and their colour."""
@@ -55,7 +55,7 @@ def shown(run: Mapping[str, Any], language: Language) -> Iterator[Line | Table]:
         yield _limit_words(name, limits).say(language), None
 
 
-def compared(comparison: Comparison, language: Language) -> Iterator[Line]:
+def compared(comparison: BenchmarkComparison, language: Language) -> Iterator[Line]:
     """Yield every figure that both runs have."""
     for key, (old, new) in comparison.machine.items():
         yield f"  {key}: {old} → {new}", None
@@ -110,7 +110,7 @@ def _limit_words(device: str, limits: Mapping[str, Any]) -> Text:
     )
 
 
-def _change_words(change: Change) -> Text:
+def _change_words(change: RowChange) -> Text:
     word = Text("within the noise", "在噪声范围内")
     if change.slower:
         word = Text("SLOWER", "变慢")
@@ -123,7 +123,7 @@ def _change_words(change: Change) -> Text:
     return Text(figures + word.en, figures + word.zh)
 
 
-def draw(file: Path, run: Run) -> None:
+def draw(file: Path, run: BenchmarkRun) -> None:
     """Write a PNG: a row for each row that ran, in three or four panels."""
     rows = [row for row in run.rows if row.ran]
     judged = any(row.accuracy for row in rows)
@@ -145,7 +145,7 @@ def draw(file: Path, run: Run) -> None:
     charts.save(figure, file)
 
 
-def _speeds(axes: Axes, rows: list[Row], run: Run) -> None:
+def _speeds(axes: Axes, rows: list[Row], run: BenchmarkRun) -> None:
     """Draw tokens a second over the bar of what memory bandwidth allows."""
     limits = [_limit(row, run.limits.get(row.device)) for row in rows]
     speeds = [row.figure("decode_tokens_per_s") or 0.0 for row in rows]
@@ -179,7 +179,7 @@ def _bars(
     axes.set_title(title, fontsize=8, loc="left")
 
 
-def _limit(row: Row, limits: Limits | None) -> float | None:
+def _limit(row: Row, limits: MachineLimits | None) -> float | None:
     found: float | None = row_json(row, limits)["limit_tokens_per_s"]
     return found
 

@@ -52,7 +52,7 @@ class Sizes:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class TimedAnswer:
     """One answer, timed."""
 
     prompt_tokens: int
@@ -79,7 +79,7 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class MachineLimits:
     """What one device can do, measured: bytes a second, and multiply-adds twice, a second."""
 
     device: str
@@ -91,16 +91,16 @@ class Limits:
     def narrow(self) -> bool:
         """Whether 16 bits are what this device multiplies best.
 
-        >>> Limits("cpu", 0, 0, {"fp32": 2e11, "bf16": 1e12}).narrow
+        >>> MachineLimits("cpu", 0, 0, {"fp32": 2e11, "bf16": 1e12}).narrow
         True
         """
         return self.flops.get("bf16", 0.0) > NARROW * self.flops.get("fp32", float("inf"))
 
-    def best(self, before: Limits | None) -> Limits:
+    def best(self, before: MachineLimits | None) -> MachineLimits:
         """Return the higher of two measurements: a limit is what nothing else disturbed."""
         if before is None:
             return self
-        return Limits(
+        return MachineLimits(
             self.device,
             max(before.copy_bytes_per_s, self.copy_bytes_per_s),
             max(before.read_bytes_per_s, self.read_bytes_per_s),
@@ -128,7 +128,7 @@ class Row:
     """What came of a spec. ``reason`` says why there are no readings, or not all of them."""
 
     spec: RowSpec
-    readings: tuple[Reading, ...] = ()
+    readings: tuple[TimedAnswer, ...] = ()
     reason: Text | None = None
     sizes: Sizes | None = None
     device: str = "cpu"
@@ -172,11 +172,11 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class BenchmarkRun:
     """All rows, and the machine they were measured on."""
 
     machine: Mapping[str, Any]
-    limits: Mapping[str, Limits]  # by device
+    limits: Mapping[str, MachineLimits]  # by device
     rows: tuple[Row, ...]
     interrupted: bool = False
 
@@ -192,7 +192,7 @@ class Run:
         }
 
 
-def row_json(row: Row, limits: Limits | None) -> dict[str, Any]:
+def row_json(row: Row, limits: MachineLimits | None) -> dict[str, Any]:
     """Return a row with its figures and shares; ``None`` is what could not be measured."""
     decode = row.figure("decode_tokens_per_s")
     allowed = allowed_prefill = None
@@ -254,7 +254,7 @@ def _accuracy_json(accuracy: Accuracy | None) -> dict[str, Any] | None:
     }
 
 
-def _limits_json(limits: Limits) -> dict[str, Any]:
+def _limits_json(limits: MachineLimits) -> dict[str, Any]:
     return {
         "copy_bytes_per_s": round(limits.copy_bytes_per_s),
         "read_bytes_per_s": round(limits.read_bytes_per_s),

@@ -26,7 +26,15 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from rag.benchmark.prompts import Prompt, prompts_of_set, quality_prompts, speed_prompts
-from rag.benchmark.rows import SERVER, Limits, Reading, Row, RowSpec, Run, accuracy_of
+from rag.benchmark.rows import (
+    SERVER,
+    BenchmarkRun,
+    MachineLimits,
+    Row,
+    RowSpec,
+    TimedAnswer,
+    accuracy_of,
+)
 from rag.benchmark.selection import Options, fitted, sized, specs
 from rag.text.messages import Text
 from rag.types.progress import Progress
@@ -57,7 +65,7 @@ Report = Callable[[Progress], None]
 
 def measure(
     settings: Settings, options: Options, *, report: Report, say: Callable[[Text], str]
-) -> Run:
+) -> BenchmarkRun:
     """Measure all rows; Ctrl-C ends it with the rows that there are.
 
     Raises:
@@ -80,7 +88,7 @@ def measure(
         except KeyboardInterrupt:
             bench.interrupted = True
     done = [*bench.rows, *(replace(r, reason=_NOT_REACHED) for r in rows[len(bench.rows) :])]
-    return Run(machine, bench.limits, tuple(done), interrupted=bench.interrupted)
+    return BenchmarkRun(machine, bench.limits, tuple(done), interrupted=bench.interrupted)
 
 
 @contextmanager
@@ -109,7 +117,7 @@ class _Bench:
     quality: Sequence[Prompt]
     report: Report
     say: Callable[[Text], str]
-    limits: dict[str, Limits] = field(default_factory=dict)
+    limits: dict[str, MachineLimits] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     interrupted: bool = False
 
@@ -141,7 +149,9 @@ class _Bench:
 
         def heard(event: Event) -> None:
             if event["event"] == "limits":
-                now = Limits(**{key: value for key, value in event.items() if key != "event"})
+                now = MachineLimits(
+                    **{key: value for key, value in event.items() if key != "event"}
+                )
                 self.limits[now.device] = now.best(self.limits.get(now.device))
 
         self.report(Progress("bench", item=self.say(_LIMITS)))
@@ -253,7 +263,7 @@ def fold(row: Row, event: Event) -> Row:
     if kind == "loaded":
         return replace(row, load_s=event["load_s"], device=event["device"])
     if kind == "reading":
-        return replace(row, readings=(*row.readings, Reading(**event["reading"])))
+        return replace(row, readings=(*row.readings, TimedAnswer(**event["reading"])))
     if kind == "memory" and row.spec.engine != SERVER:  # its memory is the server's own
         return replace(
             row,

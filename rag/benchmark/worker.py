@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import Any
 
 from rag.benchmark.prompts import Prompt
-from rag.benchmark.rows import Reading
+from rag.benchmark.rows import TimedAnswer
 from rag.benchmark.run import MARK
 from rag.benchmark.selection import reason_of
 from rag.errors import RagError
@@ -59,10 +59,10 @@ def _limits(*, quick: bool) -> None:
 
 
 def _row(task: dict[str, Any]) -> None:
-    from rag.app.container import Factory
+    from rag.app.container import Container
     from rag.config import Settings
 
-    factory = Factory(Settings.model_validate(task["settings"]))
+    factory = Container(Settings.model_validate(task["settings"]))
     began = perf_counter()
     generator = factory.generator()
     device = "cpu" if generator.memory_bytes() is None else "cuda"
@@ -153,7 +153,7 @@ def time_answers(
     *,
     new_tokens: int,
     clock: Callable[[], float] = perf_counter,
-) -> Iterator[Reading]:
+) -> Iterator[TimedAnswer]:
     """Warm up on the first prompt, then time one answer and one follow-up for each other.
 
     Each prompt begins with a mark of its own, so that nothing of it is already computed: not
@@ -169,7 +169,7 @@ def time_answers(
         if prompt.follow_up:
             again = prompt.follow_up_messages(heard.text, mark=mark)
             follow_up_s = listen(generator, again, max_tokens=_FIRST_ONLY, clock=clock).first_s
-        yield Reading(
+        yield TimedAnswer(
             prompt_tokens=generator.count_tokens(messages),
             first_token_s=heard.first_s,
             new_tokens=heard.tokens,

@@ -133,7 +133,7 @@ def _print_sources(context: Context, answer: Answer) -> None:
 
 def _print_doubts(context: Context, answer: Answer) -> None:
     """Say which sentences are not supported, and why."""
-    from rag.verification.reasons import doubt_text
+    from rag.verification.reasons import reason_words
 
     marks = {"weak": ("?", typer.colors.YELLOW), "unsupported": ("✗", typer.colors.RED)}
     for sentence in answer.sentences:
@@ -142,7 +142,7 @@ def _print_doubts(context: Context, answer: Answer) -> None:
         sign, colour = marks[sentence.verdict]
         said = " ".join(answer.text[sentence.start : sentence.end].split())
         typer.secho(f"{sign} {said[:_SHOWN]}", fg=colour)
-        typer.echo(f"    {doubt_text(sentence.reason, context.language)}")
+        typer.echo(f"    {reason_words(sentence.reason, context.language)}")
     if answer.left_out:
         count = answer.left_out
         typer.echo(

@@ -10,7 +10,7 @@ import typer
 from rag.cli.context import GAPS, Context, JsonOption, print_json, print_lines, progress_bar
 
 if TYPE_CHECKING:
-    from rag.benchmark.rows import Run
+    from rag.benchmark.rows import BenchmarkRun
 
 Engine = Annotated[str, typer.Option("--engine", help="only rows of this engine")]
 Model = Annotated[
@@ -84,7 +84,9 @@ def bench(  # noqa: PLR0913 - each is an option of the command
     raise typer.Exit(code)
 
 
-def _print(context: Context, run: Run, before: dict[str, Any] | None, *, as_json: bool) -> int:
+def _print(
+    context: Context, run: BenchmarkRun, before: dict[str, Any] | None, *, as_json: bool
+) -> int:
     """Print the rows and what changed; return the exit code."""
     from rag.benchmark import compare as comparing
     from rag.benchmark import report

@@ -102,10 +102,10 @@ def writing(context: Context) -> Iterator[Ledger]:
 
 @contextmanager
 def _opened(context: Context) -> Iterator[Chats]:
-    from rag.app.container import Factory
+    from rag.app.container import Container
     from rag.storage.chats import Chats
 
-    ledger = Factory(context.settings).ledger(read_only=True)
+    ledger = Container(context.settings).ledger(read_only=True)
     try:
         yield Chats(ledger)
     finally:
@@ -199,12 +199,12 @@ def keep_answer(context: Context, chat: str, answer: Answer, documents: Collecti
 
 def chats_quoting(context: Context, path: str) -> list[int]:
     """Return the chats that quote a document; none where there is no such document."""
-    from rag.app.container import Factory
+    from rag.app.container import Container
     from rag.errors import UnknownDocument
     from rag.indexing.removal import find_document
     from rag.storage.chats import Chats
 
-    ledger = Factory(context.settings).ledger(read_only=True)
+    ledger = Container(context.settings).ledger(read_only=True)
     try:
         return Chats(ledger).citing(find_document(ledger, path))
     except UnknownDocument:

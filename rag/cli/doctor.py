@@ -86,9 +86,9 @@ def _installation() -> Iterator[Finding]:
 
 
 def _machine(context: Context) -> Iterator[Finding]:
-    from rag.app.container import Factory
+    from rag.app.container import Container
 
-    reading = Factory(context.settings).readings().read()
+    reading = Container(context.settings).readings().read()
     total = memory_size(reading.ram_total_bytes)
     yield Finding("ok", Text(f"memory: {total}", f"内存：{total}"))
     if reading.gpu_name is None:
@@ -111,9 +111,9 @@ def _machine(context: Context) -> Iterator[Finding]:
 
 
 def _models(context: Context) -> Iterator[Finding]:
-    from rag.app.container import Factory
+    from rag.app.container import Container
 
-    factory = Factory(context.settings)
+    factory = Container(context.settings)
     store = factory.model_store()
     try:
         wanted = [factory.chosen_generator().model, context.settings.embedder.model]
@@ -143,7 +143,7 @@ def _server(context: Context) -> Iterator[Finding]:
 
 
 def _library(context: Context) -> Iterator[Finding]:
-    from rag.app.container import Factory
+    from rag.app.container import Container
     from rag.storage.status import broken_invariants
 
     folder = context.settings.knowledge
@@ -157,7 +157,7 @@ def _library(context: Context) -> Iterator[Finding]:
         )
         return
     try:
-        ledger = Factory(context.settings).ledger(read_only=True)
+        ledger = Container(context.settings).ledger(read_only=True)
     except RagError as error:
         yield Finding("warning", error.message, error.hint)
         return

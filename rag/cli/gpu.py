@@ -46,9 +46,9 @@ def gpu(
     if report is not None:
         _report(context, report.absolute(), seconds, as_json=as_json)
         return
-    from rag.app.container import Factory
+    from rag.app.container import Container
 
-    readings = Factory(context.settings).readings()
+    readings = Container(context.settings).readings()
     readings.read()  # the processor's load is that since the reading before
     try:
         while True:
@@ -126,14 +126,14 @@ def _report(context: Context, folder: Path, seconds: float, *, as_json: bool) ->
 
 def _measured(context: Context, folder: Path, seconds: float) -> dict[str, Any]:
     """Watch for a while; the app, which has the last hour, is not open."""
-    from rag.app.container import Factory
-    from rag.app.machine_monitor import MachineWatch
+    from rag.app.container import Container
+    from rag.app.machine_monitor import MachineMonitor
     from rag.storage.chats import Chats
 
-    factory = Factory(context.settings)
+    factory = Container(context.settings)
     ledger = factory.ledger()
     try:
-        watch = MachineWatch(factory.readings(), answers=Chats(ledger).since)
+        watch = MachineMonitor(factory.readings(), answers=Chats(ledger).since)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             watch.look()

@@ -62,12 +62,12 @@ def fit(
 
     By default the chosen model on this machine, with the memory that is free now.
     """
-    from rag.app.container import Factory
+    from rag.app.container import Container
     from rag.app.model_plans import chosen_name, fitting, plan_for, room_with, subject_named
     from rag.models.planning import table as plan_table
 
     context: Context = ctx.obj
-    factory = Factory(context.settings)
+    factory = Container(context.settings)
     wanted = name or chosen_name(factory)
     room = room_with(factory, gpus=gpu or [], sizes=vram or [], ram=ram)
     found = plan_for(context.settings, subject_named(factory.model_store(), wanted), room)
@@ -91,7 +91,7 @@ def gpus(
     as_json: JsonOption = False,
 ) -> None:
     """Show what NVIDIA's cards do with the models: precision, window, speed and energy at most."""
-    from rag.app.container import Factory
+    from rag.app.container import Container
     from rag.app.model_plans import outlooks, own_card
     from rag.models.planning import gpu_report
     from rag.models.planning.gpu_guide import load_guide
@@ -100,7 +100,7 @@ def gpus(
     if chart is not None:
         charts.check(chart)
     context: Context = ctx.obj
-    factory, guide = Factory(context.settings), load_guide()
+    factory, guide = Container(context.settings), load_guide()
     mine = guide.get(own) if own else own_card(factory, guide)
     rows = outlooks(factory, guide, name)
     if chart is not None:

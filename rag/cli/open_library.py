@@ -21,19 +21,19 @@ from rag.types.server_address import leaving
 if TYPE_CHECKING:
     from rag.answering.explain.explainer import Explainer
     from rag.answering.pipeline import RagPipeline
-    from rag.answering.whole_document.asker import Asker
-    from rag.app.container import Factory
+    from rag.answering.whole_document.asker import WholeDocumentAsker
+    from rag.app.container import Container
     from rag.protocols import TextGenerator, VectorIndex
     from rag.storage.ledger import Ledger
     from rag.types.answers import AskMode, Event, Message
-    from rag.types.documents import Space
+    from rag.types.documents import IndexVersion
 
 
 @dataclass(frozen=True, slots=True)
-class OpenLibrary:
+class CommandLibrary:
     """What a command asks; ``generator`` only where a model was wanted."""
 
-    factory: Factory
+    factory: Container
     ledger: Ledger
     generator: TextGenerator | None
 
@@ -45,9 +45,9 @@ class OpenLibrary:
             self.factory, self.ledger, index=self._index, generator=lambda _: self.generator
         )
 
-    def asker(self) -> Asker:
+    def asker(self) -> WholeDocumentAsker:
         """Return question answering that also reads whole documents."""
-        from rag.answering.whole_document.scope import Pace
+        from rag.answering.whole_document.scope import ReadingPace
         from rag.app import wiring
 
         return wiring.asker(
@@ -55,7 +55,7 @@ class OpenLibrary:
             self.ledger,
             index=self._index,
             generator=lambda _: self.generator,
-            pace=Pace(),
+            pace=ReadingPace(),
         )
 
     def ask(
@@ -67,9 +67,9 @@ class OpenLibrary:
         mode: AskMode,
     ) -> Iterator[Event]:
         """Yield the events of one answer. It pauses while a card is nearly too hot."""
-        from rag.app.machine_monitor import MachineWatch
+        from rag.app.machine_monitor import MachineMonitor
 
-        watch = MachineWatch(self.factory.readings())
+        watch = MachineMonitor(self.factory.readings())
         events = self.asker().ask(
             question,
             history=history,
@@ -92,27 +92,27 @@ class OpenLibrary:
             loaded=lambda: self.generator,
         )
 
-    def _index(self, space: Space) -> VectorIndex:
+    def _index(self, space: IndexVersion) -> VectorIndex:
         from rag.storage.vectors.manager import exact_index
 
         return exact_index(self.ledger, space)
 
 
 @contextmanager
-def opened(context: Context, *, with_model: bool) -> Iterator[OpenLibrary]:
+def opened(context: Context, *, with_model: bool) -> Iterator[CommandLibrary]:
     """Open the library for reading; the first time, fill it from the folder."""
-    from rag.app.container import Factory
+    from rag.app.container import Container
 
     if with_model:
         tell_leaving(context)
     if not (context.settings.data / "library.db").is_file():
         run_sync(context, ocr="off")  # a question does not wait for scans to be read
     with progress_bar(context) as report:
-        factory = Factory(context.settings, report=report)
+        factory = Container(context.settings, report=report)
         ledger = factory.ledger(read_only=True)
         generator = factory.generator() if with_model else None
     try:
-        yield OpenLibrary(factory, ledger, generator)
+        yield CommandLibrary(factory, ledger, generator)
     finally:
         if generator is not None:
             generator.close()

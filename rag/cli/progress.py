@@ -12,7 +12,7 @@ from rag.cli.context import Context, progress_bar
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
-    from rag.types.answers import Answer, Coverage, Event, Notice, Offer, Reading
+    from rag.types.answers import Answer, AnswerMessage, Coverage, Event, Offer, ReadingProgress
     from rag.types.progress import Progress
 
 
@@ -22,14 +22,14 @@ _MINUTE = 60
 
 def shown_progress(context: Context, events: Iterator[Event]) -> Iterator[Event]:
     """Pass events on, and show on stderr how much the model has read and what it does without."""
-    from rag.types.answers import Delta, Notice, Reading
+    from rag.types.answers import AnswerMessage, Delta, ReadingProgress
     from rag.types.progress import Progress
 
     begun = False
     with ExitStack() as stack:
         report = stack.enter_context(progress_bar(context))
         for event in events:
-            if isinstance(event, Reading):
+            if isinstance(event, ReadingProgress):
                 if not begun:
                     _announce(context, event)
                 begun = True
@@ -38,14 +38,14 @@ def shown_progress(context: Context, events: Iterator[Event]) -> Iterator[Event]
             if isinstance(event, Delta) and event.prompt_read is not None:
                 report(Progress("read", round(100 * event.prompt_read), 100, "%"))
                 continue
-            if isinstance(event, Notice):
+            if isinstance(event, AnswerMessage):
                 print_notice(context, event)
             if isinstance(event, Delta):
                 stack.close()  # the text begins: the bar makes room
             yield event
 
 
-def print_notice(context: Context, notice: Notice) -> None:
+def print_notice(context: Context, notice: AnswerMessage) -> None:
     """Say what the machine makes different; the text begins on a new line after it."""
     before = "\n" if notice.anew else ""
     typer.secho(f"{before}· {context.say(notice.text)}", fg=typer.colors.YELLOW, err=True)
@@ -71,7 +71,7 @@ def duration(seconds: float) -> Text:
     return Text(f"about {minutes} min", f"约 {minutes} 分钟")
 
 
-def _progress(context: Context, reading: Reading) -> Progress:
+def _progress(context: Context, reading: ReadingProgress) -> Progress:
     from rag.types.progress import Progress
 
     coverage, left = reading.coverage, reading.seconds_left
@@ -81,7 +81,7 @@ def _progress(context: Context, reading: Reading) -> Progress:
     return Progress("read", coverage.read, coverage.of, "passages", item)
 
 
-def _announce(context: Context, reading: Reading) -> None:
+def _announce(context: Context, reading: ReadingProgress) -> None:
     coverage = reading.coverage
     names = ", ".join(coverage.documents[:_NAMED])
     more = len(coverage.documents) - _NAMED

@@ -30,7 +30,7 @@ def server_json(settings: Settings) -> dict[str, Any] | None:
 
 def look(settings: Settings) -> Iterator[tuple[Seen, Text, Text | None]]:
     """Ask the server what it serves; yield state, words and remedy for ``rag doctor``."""
-    from rag.app.container import Factory
+    from rag.app.container import Container
     from rag.types.server_address import leaving
 
     try:
@@ -51,7 +51,7 @@ def look(settings: Settings) -> Iterator[tuple[Seen, Text, Text | None]]:
         else None,
     )
     try:
-        generator = Factory(settings).generator()
+        generator = Container(settings).generator()
     except RagError as error:
         yield "error", error.message, error.hint
         return

@@ -12,7 +12,7 @@ from rag.text.messages import Text, shown
 from rag.text.reasons import reason_text
 
 if TYPE_CHECKING:
-    from rag.app.container import Factory
+    from rag.app.container import Container
     from rag.storage.ledger import Ledger
     from rag.types.documents import DocumentStatus
     from rag.types.index_version import Stale
@@ -27,12 +27,12 @@ def status(
     """Show coverage: every document and page with its state and reason."""
     context: Context = ctx.obj
     from rag.app import wiring
-    from rag.app.container import Factory
+    from rag.app.container import Container
     from rag.indexing.report import count_gaps
     from rag.indexing.staleness import find_stale
     from rag.storage.status import document_statuses
 
-    factory = Factory(context.settings)
+    factory = Container(context.settings)
     ledger = factory.ledger(read_only=True)
     try:
         documents = document_statuses(ledger, with_pages=pages)
@@ -50,7 +50,7 @@ def status(
 
 
 def _status_json(
-    factory: Factory, ledger: Ledger, documents: list[DocumentStatus], *, with_pages: bool
+    factory: Container, ledger: Ledger, documents: list[DocumentStatus], *, with_pages: bool
 ) -> dict[str, Any]:
     from rag.app import wiring
     from rag.indexing.staleness import find_stale

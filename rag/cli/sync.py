@@ -22,14 +22,14 @@ from rag.text.reasons import reason_text
 from rag.types.index_version import model_name
 
 if TYPE_CHECKING:
-    from rag.app.container import Factory
+    from rag.app.container import Container
     from rag.indexing.library import Library, Ocr
     from rag.storage.jobs import JobKind
     from rag.types.progress import Progress
 
 
 _POLL_S = 0.2
-Work = Callable[["Library", "Factory", Callable[["Progress"], None]], dict[str, Any]]
+Work = Callable[["Library", "Container", Callable[["Progress"], None]], dict[str, Any]]
 
 
 def owned(context: Context, kind: JobKind, argument: dict[str, Any], work: Work) -> dict[str, Any]:
@@ -38,18 +38,18 @@ def owned(context: Context, kind: JobKind, argument: dict[str, Any], work: Work)
     Raises:
         RagError: what the work raised, here or there.
     """
-    from rag.app.container import Factory
-    from rag.storage.lock import Owner
+    from rag.app.container import Container
+    from rag.storage.lock import LibraryLock
 
     with progress_bar(context) as report:
         try:
-            owner = Owner(context.settings.data)
+            owner = LibraryLock(context.settings.data)
         except LibraryBusy:
             done = _ask_owner(context, kind, argument, report)
             if done is not None:
                 return done
-            owner = Owner(context.settings.data)  # it may have ended meanwhile
-        factory = Factory(context.settings, report=report)
+            owner = LibraryLock(context.settings.data)  # it may have ended meanwhile
+        factory = Container(context.settings, report=report)
         try:
             return _do(context, factory, work, report)
         finally:
@@ -58,13 +58,13 @@ def owned(context: Context, kind: JobKind, argument: dict[str, Any], work: Work)
 
 
 def _do(
-    context: Context, factory: Factory, work: Work, report: Callable[[Progress], None]
+    context: Context, factory: Container, work: Work, report: Callable[[Progress], None]
 ) -> dict[str, Any]:
     from rag.app import wiring
-    from rag.storage.vectors.manager import LiveIndex
+    from rag.storage.vectors.manager import VectorIndexManager
 
     ledger = factory.ledger()
-    index = LiveIndex(
+    index = VectorIndexManager(
         ledger, context.settings.data / "chroma", engine=context.settings.retrieve.index
     )
     try:
@@ -183,7 +183,7 @@ def rebuild(
         return
 
     def work(
-        library: Library, factory: Factory, report: Callable[[Progress], None]
+        library: Library, factory: Container, report: Callable[[Progress], None]
     ) -> dict[str, Any]:
         from rag.app import wiring
 
@@ -270,7 +270,7 @@ def _in_library(context: Context, path: str) -> str:
 
 
 def _let_in(context: Context, path: str, *, as_json: bool) -> None:
-    def work(library: Library, _: Factory, _report: Callable[[Progress], None]) -> dict[str, Any]:
+    def work(library: Library, _: Container, _report: Callable[[Progress], None]) -> dict[str, Any]:
         library.remember(path)
         return {"syncing": False}
 

@@ -27,10 +27,10 @@ def ui(
 ) -> None:
     """Open the desktop app: syncs the folder, watches it, loads the model in the background."""
     context: Context = ctx.obj
-    from rag.app.app import Desk
+    from rag.app.app import App
 
     serve = import_module("ui.app").serve  # by name: the screen stands above the engine
-    desk = Desk.open(context.settings)
+    app = App.open(context.settings)
 
     wanted = context.settings.ui.port if port is None else port
 
@@ -41,14 +41,14 @@ def ui(
 
     try:
         serve(
-            desk,
+            app,
             port=wanted,
             open_browser=browser and not window,
             ready=ready,
-            work=desk.start,
+            work=app.start,
         )
     finally:
-        desk.close()
+        app.close()
 
 
 def _tell(context: Context, address: str, wanted: int) -> None:

@@ -15,7 +15,7 @@ from rag.cli.open_library import only, opened
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
-    from rag.answering.explain.values import Step, Why
+    from rag.answering.explain.values import Explanation, Step
     from rag.text.messages import Language
 
 _SIGNS = {True: "✓", False: "✗", None: "·"}
@@ -39,7 +39,7 @@ def why(  # noqa: PLR0913 - each is an option of the command
     as_json: JsonOption = False,
 ) -> None:
     """Tell why a sentence of a document did not reach the answer."""
-    from rag.answering.explain.values import Asked
+    from rag.answering.explain.values import SentenceQuestion
 
     context: Context = ctx.obj
     for what, name in ((question, "QUESTION"), (sentence, "SENTENCE")):
@@ -50,7 +50,7 @@ def why(  # noqa: PLR0913 - each is an option of the command
     with opened(context, with_model=answer) as library:
         scope = only(library.ledger, document) if limited else None
         found = library.explainer().explain(
-            Asked(question, sentence, document=document, documents=scope, answer=answer)
+            SentenceQuestion(question, sentence, document=document, documents=scope, answer=answer)
         )
     if as_json:
         print_json(why_json(found, context.language))
@@ -64,7 +64,7 @@ _BLANK = Text("There is nothing in it.", "内容为空。")
 _NAMELESS = Text("Name the document with --document.", "请用 --document 指明文档。")
 
 
-def _print(context: Context, found: Why) -> None:
+def _print(context: Context, found: Explanation) -> None:
     for step in found.steps:
         if step.what == found.outcome.what:
             continue  # it is said below
@@ -76,7 +76,7 @@ def _print(context: Context, found: Why) -> None:
     typer.echo(f"→ {context.say(found.outcome.remedy)}")
 
 
-def why_json(found: Why, language: Language) -> dict[str, Any]:
+def why_json(found: Explanation, language: Language) -> dict[str, Any]:
     """Return what ``rag why --json`` prints."""
     place = found.place
     return {

@@ -43,7 +43,7 @@ Rows = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class QuestionOutcome:
     """One question of one set, with its share of each figure that it counts for."""
 
     set: str
@@ -52,10 +52,12 @@ class Outcome:
     shares: Mapping[str, Share]
 
 
-def value(outcomes: Iterable[Outcome], figure: str) -> float | None:
+def value(outcomes: Iterable[QuestionOutcome], figure: str) -> float | None:
     """Return a figure; ``None`` if no question counts for it.
 
-    >>> value([Outcome("s", "1", "en", {"f": (1, 1)}), Outcome("s", "2", "en", {"f": (0, 1)})], "f")
+    >>> right = QuestionOutcome("s", "1", "en", {"f": (1, 1)})
+    >>> wrong = QuestionOutcome("s", "2", "en", {"f": (0, 1)})
+    >>> value([right, wrong], "f")
     0.5
     """
     shares = [outcome.shares[figure] for outcome in outcomes if figure in outcome.shares]
@@ -63,28 +65,28 @@ def value(outcomes: Iterable[Outcome], figure: str) -> float | None:
     return sum(share[0] for share in shares) / whole if whole else None
 
 
-def counted(outcomes: Iterable[Outcome], figure: str) -> int:
+def counted(outcomes: Iterable[QuestionOutcome], figure: str) -> int:
     """Return how many questions count for a figure."""
     return sum(1 for outcome in outcomes if outcome.shares.get(figure, (0.0, 0.0))[1])
 
 
-def figures_of(outcomes: Iterable[Outcome]) -> list[str]:
+def figures_of(outcomes: Iterable[QuestionOutcome]) -> list[str]:
     """Return the names of all figures, in the order in which they first come."""
     return list(dict.fromkeys(name for outcome in outcomes for name in outcome.shares))
 
 
-def merged(*parts: Iterable[Outcome]) -> list[Outcome]:
+def merged(*parts: Iterable[QuestionOutcome]) -> list[QuestionOutcome]:
     """Join what was measured of the same questions by different means, in order."""
-    found: dict[tuple[str, str], Outcome] = {}
+    found: dict[tuple[str, str], QuestionOutcome] = {}
     for part in parts:
         for one in part:
             before = found.get((one.set, one.id))
             shares = {**before.shares, **one.shares} if before else one.shares
-            found[one.set, one.id] = Outcome(one.set, one.id, one.language, shares)
+            found[one.set, one.id] = QuestionOutcome(one.set, one.id, one.language, shares)
     return list(found.values())
 
 
-def of_pages(figures: PageFigures) -> list[Outcome]:
+def of_pages(figures: PageFigures) -> list[QuestionOutcome]:
     """Return what retrieval of pages came to: hit@k, and 1 / rank of the first hit."""
     found = []
     for number, question in enumerate(figures.asked):
@@ -99,7 +101,7 @@ def of_pages(figures: PageFigures) -> list[Outcome]:
     return found
 
 
-def of_gate(name: str, gated: Iterable[tuple[Question, bool]]) -> list[Outcome]:
+def of_gate(name: str, gated: Iterable[tuple[Question, bool]]) -> list[QuestionOutcome]:
     """Return what the gate before the model came to: each question with whether it was refused."""
     return [
         _outcome(name, question, refusal("gate", question, refused=refused))
@@ -107,7 +109,7 @@ def of_gate(name: str, gated: Iterable[tuple[Question, bool]]) -> list[Outcome]:
     ]
 
 
-def of_answers(figures: AnswerFigures) -> list[Outcome]:
+def of_answers(figures: AnswerFigures) -> list[QuestionOutcome]:
     """Return what answers came to: right pages cited, short answers, refusals."""
     found = []
     for one in figures.answered:
@@ -124,10 +126,10 @@ def of_answers(figures: AnswerFigures) -> list[Outcome]:
     return found
 
 
-def of_texts(figures: TextFigures) -> list[Outcome]:
+def of_texts(figures: TextFigures) -> list[QuestionOutcome]:
     """Return what retrieval of short texts came to."""
     return [
-        Outcome(
+        QuestionOutcome(
             figures.name,
             one.query.id,
             detect_language(one.query.text),
@@ -160,8 +162,8 @@ def refusal(prefix: str, question: Question, *, refused: bool) -> dict[str, Shar
     }
 
 
-def _outcome(name: str, question: Question, shares: Mapping[str, Share]) -> Outcome:
-    return Outcome(name, question.id, question.language, shares)
+def _outcome(name: str, question: Question, shares: Mapping[str, Share]) -> QuestionOutcome:
+    return QuestionOutcome(name, question.id, question.language, shares)
 
 
 # ---- how sure a figure is -----------------------------------------------------------------
@@ -189,7 +191,7 @@ class Difference:
         return self.high < 0 if self.figure.endswith(FEWER) else self.low > 0
 
 
-def intervals(outcomes: Sequence[Outcome]) -> dict[str, Interval]:
+def intervals(outcomes: Sequence[QuestionOutcome]) -> dict[str, Interval]:
     """Return the 95 % interval of each figure that has a value."""
     names = [name for name in figures_of(outcomes) if counted(outcomes, name)]
     if not names:
@@ -198,7 +200,9 @@ def intervals(outcomes: Sequence[Outcome]) -> dict[str, Interval]:
     return {name: _middle(drawn[:, column]) for column, name in enumerate(names)}
 
 
-def differences(before: Iterable[Outcome], after: Iterable[Outcome]) -> list[Difference]:
+def differences(
+    before: Iterable[QuestionOutcome], after: Iterable[QuestionOutcome]
+) -> list[Difference]:
     """Compare two runs over the questions that both asked, figure by figure.
 
     A question counts for a figure only if it did so in both runs, unless the figure is one of
@@ -214,7 +218,9 @@ def differences(before: Iterable[Outcome], after: Iterable[Outcome]) -> list[Dif
     return found
 
 
-def _difference(name: str, pairs: Sequence[tuple[Outcome, Outcome]]) -> Difference | None:
+def _difference(
+    name: str, pairs: Sequence[tuple[QuestionOutcome, QuestionOutcome]]
+) -> Difference | None:
     sides = [[pair[side] for pair in pairs] for side in (0, 1)]
     if not all(counted(side, name) for side in sides):
         return None
@@ -225,7 +231,7 @@ def _difference(name: str, pairs: Sequence[tuple[Outcome, Outcome]]) -> Differen
     return Difference(name, len(pairs), old, new, low, high)
 
 
-def _shares(outcomes: Sequence[Outcome], names: Sequence[str]) -> tuple[Rows, Rows]:
+def _shares(outcomes: Sequence[QuestionOutcome], names: Sequence[str]) -> tuple[Rows, Rows]:
     """Return parts and wholes, each of shape ``(questions, figures)``."""
     shares = np.array([[one.shares.get(name, (0.0, 0.0)) for name in names] for one in outcomes])
     return shares[:, :, 0], shares[:, :, 1]

@@ -22,10 +22,10 @@ from rag.text.messages import Text
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
-    from rag.app.container import Factory
+    from rag.app.container import Container
     from rag.config import Settings
     from rag.evaluation.retrieval import Searching
-    from rag.indexing.assembly_line import SpaceEngines
+    from rag.indexing.assembly_line import IndexEngines
     from rag.storage.ledger import Ledger
 
 Report = Callable[[Progress], None]
@@ -35,9 +35,9 @@ Report = Callable[[Progress], None]
 class MeasuredLibrary:
     """A library that is measured."""
 
-    factory: Factory
+    factory: Container
     ledger: Ledger
-    engines: SpaceEngines
+    engines: IndexEngines
     report: Report
 
     def documents(self) -> dict[str, str]:
@@ -65,19 +65,21 @@ def searching(library: MeasuredLibrary) -> Searching:
 
 
 @contextmanager
-def opened(settings: Settings, source: Path, *, report: Report) -> Iterator[tuple[Factory, Ledger]]:
+def opened(
+    settings: Settings, source: Path, *, report: Report
+) -> Iterator[tuple[Container, Ledger]]:
     """Open the library that measures a source; nobody else may measure it meanwhile.
 
     Raises:
         LibraryBusy: somebody does.
     """
-    from rag.app.container import Factory
-    from rag.storage.lock import Owner
+    from rag.app.container import Container
+    from rag.storage.lock import LibraryLock
 
     settings = settings.model_copy(update={"knowledge": folder_for(source)})
-    owner = Owner(settings.data)
+    owner = LibraryLock(settings.data)
     try:
-        factory = Factory(settings, report=report)
+        factory = Container(settings, report=report)
         ledger = factory.ledger()
         try:
             yield factory, ledger
@@ -98,9 +100,9 @@ def opened_own(
         StoreError: nothing has been indexed yet.
     """
     from rag.app import wiring
-    from rag.app.container import Factory
+    from rag.app.container import Container
 
-    factory = Factory(settings, report=report)
+    factory = Container(settings, report=report)
     ledger = factory.ledger(read_only=True)
     try:
         space = ledger.active_space()
@@ -126,7 +128,7 @@ _OTHER_SETTINGS = Text(
 )
 
 
-def brought(source: Path, factory: Factory, ledger: Ledger, report: Report) -> MeasuredLibrary:
+def brought(source: Path, factory: Container, ledger: Ledger, report: Report) -> MeasuredLibrary:
     """Bring the library of a folder of PDFs up to date with it and with the settings."""
     from rag.app import wiring
 
@@ -140,7 +142,7 @@ def brought(source: Path, factory: Factory, ledger: Ledger, report: Report) -> M
     return MeasuredLibrary(factory, ledger, engines, report)
 
 
-def for_texts(factory: Factory, ledger: Ledger, report: Report) -> MeasuredLibrary:
+def for_texts(factory: Container, ledger: Ledger, report: Report) -> MeasuredLibrary:
     """Return the library in the space of the present settings; others are kept beside it."""
     from rag.app import wiring
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from rag.errors import ConfigError, StoreError
 from rag.evaluation import figures, library, runs
 from rag.evaluation.answers import AnswerFigures, Ask, evenly, measure_answers
-from rag.evaluation.figures import Outcome
+from rag.evaluation.figures import QuestionOutcome
 from rag.evaluation.library import MeasuredLibrary, Report, searching
-from rag.evaluation.runs import Comparison, Run
+from rag.evaluation.runs import EvaluationRun, RunComparison
 from rag.evaluation.sets import QuestionSet, load_set, load_sets
 from rag.indexing.questions.maker import OWN, Question, make_questions
 from rag.text.messages import Text
@@ -83,7 +83,7 @@ class Options:
 class Found:
     """What became of the questions."""
 
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[QuestionOutcome]
     left_out: Mapping[str, Mapping[str, int]] | None = None
     answered: Sequence[AnswerFigures] = ()
     model: str | None = None
@@ -94,10 +94,10 @@ class Found:
 class Measured:
     """A run with what is shown beside it."""
 
-    run: Run
+    run: EvaluationRun
     space: Mapping[str, Any]
     model: str | None
-    comparison: Comparison | None = None
+    comparison: RunComparison | None = None
     answered: Sequence[AnswerFigures] = ()
     number: int = 0  # of the run in the ledger
     unkept: Text | None = None  # why it could not be written there
@@ -204,7 +204,7 @@ def _measure_sets(whole: MeasuredLibrary, sets: Sequence[QuestionSet], options: 
     from rag.evaluation.retrieval import measure_pages
 
     documents, search = whole.documents(), searching(whole)
-    outcomes: list[Outcome] = []
+    outcomes: list[QuestionOutcome] = []
     with _without_what_is_taken_out(whole, sets, documents) as other:
         hidden = searching(other)
         for found in sets:
@@ -368,7 +368,7 @@ def _finished(
 
     What was measured is shown even if it cannot be kept.
     """
-    run = Run(
+    run = EvaluationRun(
         options.source_name,
         runs.settings_of(measured, model=found.model, single=options.single),
         list(found.outcomes),
@@ -386,7 +386,7 @@ def _finished(
     return Measured(run, space, found.model, comparison, found.answered, number, unkept)
 
 
-def _keep(measured: MeasuredLibrary, run: Run) -> int:
+def _keep(measured: MeasuredLibrary, run: EvaluationRun) -> int:
     """Write the run, also into a library that another process owns and this one only reads."""
     from rag.storage.ledger import Ledger
 

@@ -13,7 +13,7 @@ from rag.evaluation.figures import (
     SECONDS,
     Difference,
     Interval,
-    Outcome,
+    QuestionOutcome,
     counted,
     figures_of,
     intervals,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from rag.evaluation.answers import AnswerFigures
     from rag.evaluation.measure import Measured
-    from rag.evaluation.runs import Change, Comparison, Run
+    from rag.evaluation.runs import EvaluationRun, FigureChange, RunComparison
     from rag.storage.evaluations import EvaluationRow
 
 Line = tuple[str, str | None]
@@ -61,7 +61,7 @@ def shown(found: Measured, language: Language) -> Iterator[Line]:
         yield kept.say(language), None
 
 
-def _set_lines(run: Run, name: str, language: Language) -> Iterator[str]:
+def _set_lines(run: EvaluationRun, name: str, language: Language) -> Iterator[str]:
     outcomes = run.of(name)
     for spoken_in, spoken in _by_language(outcomes).items():
         bounds = intervals(spoken)
@@ -85,7 +85,7 @@ def _page_line(
     name: str,
     language: str,
     mode: str,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[QuestionOutcome],
     bounds: Mapping[str, Interval],
 ) -> str:
     hit1, hit5, hit10, mrr = (
@@ -99,7 +99,7 @@ def _page_line(
 
 
 def _text_line(
-    name: str, language: str, outcomes: Sequence[Outcome], bounds: Mapping[str, Interval]
+    name: str, language: str, outcomes: Sequence[QuestionOutcome], bounds: Mapping[str, Interval]
 ) -> str:
     parts = []
     for figure in ("ndcg@10", "recall@100", "hit@1", "hit@5"):
@@ -108,7 +108,7 @@ def _text_line(
     return f"{name} {language} {len(outcomes)}  " + "  ".join(parts)
 
 
-def _by_language(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+def _by_language(outcomes: Sequence[QuestionOutcome]) -> dict[str, list[QuestionOutcome]]:
     """Return all outcomes under "", and those of each language where there are several."""
     languages = sorted({one.language for one in outcomes})
     found = {"": list(outcomes)}
@@ -178,7 +178,7 @@ def measured_json(found: Measured) -> dict[str, Any]:
     }
 
 
-def set_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def set_json(outcomes: Sequence[QuestionOutcome]) -> dict[str, Any]:
     """Return the figures of some outcomes as the contract groups them."""
     names = figures_of(outcomes)
     searched = counted(outcomes, "shared.hit@1")
@@ -200,7 +200,7 @@ def set_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return row
 
 
-def _rounded(outcomes: Sequence[Outcome], figure: str) -> float | None:
+def _rounded(outcomes: Sequence[QuestionOutcome], figure: str) -> float | None:
     found = value(outcomes, figure)
     return None if found is None else round(found, 4)
 
@@ -238,7 +238,7 @@ def run_lines(rows: Sequence[EvaluationRow], language: Language) -> Iterator[Lin
         yield Text("There is no run yet.", "还没有评测记录。").say(language), None
 
 
-def compared(comparison: Comparison, language: Language) -> Iterator[Line]:
+def compared(comparison: RunComparison, language: Language) -> Iterator[Line]:
     """Yield what differs from the run before: settings, then every figure that moved."""
     before = comparison.before
     name = f" ({before.name})" if before.name else ""
@@ -262,7 +262,7 @@ def compared(comparison: Comparison, language: Language) -> Iterator[Line]:
         yield "  " + Text("No figure changed.", "各项指标都没有变化。").say(language), None
 
 
-def _difference_words(change: Change, found: Difference) -> Text:
+def _difference_words(change: FigureChange, found: Difference) -> Text:
     where = f"{change.set} {change.language}".strip()
     word = Text("within chance", "在偶然范围内")
     if found.fell:
@@ -276,7 +276,7 @@ def _difference_words(change: Change, found: Difference) -> Text:
     return Text(figures + word.en, figures + word.zh)
 
 
-def comparison_json(comparison: Comparison) -> dict[str, Any]:
+def comparison_json(comparison: RunComparison) -> dict[str, Any]:
     """Return the part of ``--json`` about the run before."""
     return {
         **run_json(comparison.before),
@@ -330,7 +330,7 @@ def _in_brief(settings: Mapping[str, Any]) -> list[str]:
 # ---- the chart ----------------------------------------------------------------------------
 
 
-def draw(file: Path, run: Run, comparison: Comparison | None = None) -> None:
+def draw(file: Path, run: EvaluationRun, comparison: RunComparison | None = None) -> None:
     """Write a PNG: a row for each figure of each set, a dot and its 95 % interval."""
     sets = [(name, run.of(name)) for name in run.sets]
     sets = [(name, outcomes) for name, outcomes in sets if _drawn(outcomes)]
@@ -347,12 +347,12 @@ def draw(file: Path, run: Run, comparison: Comparison | None = None) -> None:
     charts.save(figure, file)
 
 
-def _drawn(outcomes: Sequence[Outcome]) -> list[str]:
+def _drawn(outcomes: Sequence[QuestionOutcome]) -> list[str]:
     return [f for f in figures_of(outcomes) if f not in SECONDS and value(outcomes, f) is not None]
 
 
 def _draw_set(
-    axes: Axes, name: str, outcomes: Sequence[Outcome], comparison: Comparison | None
+    axes: Axes, name: str, outcomes: Sequence[QuestionOutcome], comparison: RunComparison | None
 ) -> None:
     figures, bounds = _drawn(outcomes), intervals(outcomes)
     before = {

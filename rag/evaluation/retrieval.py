@@ -24,7 +24,7 @@ from rag.types.documents import Document, Page
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
-    from rag.indexing.assembly_line import SpaceEngines
+    from rag.indexing.assembly_line import IndexEngines
     from rag.protocols import Retriever
     from rag.storage.ledger import Ledger
 
@@ -169,7 +169,7 @@ def _first_of_each(items: Iterable[str]) -> list[str]:
 
 def index_texts(
     ledger: Ledger,
-    engines: SpaceEngines,
+    engines: IndexEngines,
     items: Iterable[collections.Item],
     *,
     report: Callable[[Progress], None],

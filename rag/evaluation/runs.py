@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import ConfigError
-from rag.evaluation.figures import Difference, Outcome, differences
+from rag.evaluation.figures import Difference, QuestionOutcome, differences
 from rag.indexing.questions.maker import Question, question_of
 from rag.storage.evaluations import (
     EvaluationRow,
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class EvaluationRun:
     """One measurement. ``settings`` are all that its figures depend on but the documents."""
 
     source: str
     settings: Mapping[str, Any]
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[QuestionOutcome]
     left_out: Mapping[str, Mapping[str, int]]
     questions: Sequence[Question] = ()  # kept if they were made, not read from a file
     name: str = ""
@@ -43,13 +43,13 @@ class Run:
         """The names of its sets, those without a single question too."""
         return tuple(dict.fromkeys([*self.left_out, *(one.set for one in self.outcomes)]))
 
-    def of(self, name: str) -> list[Outcome]:
+    def of(self, name: str) -> list[QuestionOutcome]:
         """Return the outcomes of one set."""
         return [one for one in self.outcomes if one.set == name]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FigureChange:
     """How one set, or one language of it, differs from the run before."""
 
     set: str
@@ -58,15 +58,15 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RunComparison:
     """A run beside an earlier one."""
 
     before: EvaluationRow
     settings: Mapping[str, tuple[Any, Any]]  # those that differ
-    changes: tuple[Change, ...]
+    changes: tuple[FigureChange, ...]
 
     @property
-    def fell(self) -> list[tuple[Change, Difference]]:
+    def fell(self) -> list[tuple[FigureChange, Difference]]:
         """The figures that became worse by more than their interval."""
         return [(c, d) for c in self.changes for d in c.differences if d.fell]
 
@@ -100,7 +100,9 @@ def settings_of(measured: MeasuredLibrary, *, model: str | None, single: bool) -
     return kept
 
 
-def keep(ledger: Ledger, run: Run, *, documents: Mapping[str, str] = MappingProxyType({})) -> int:
+def keep(
+    ledger: Ledger, run: EvaluationRun, *, documents: Mapping[str, str] = MappingProxyType({})
+) -> int:
     """Write a run into the ledger; return its number.
 
     ``documents`` gives the id of each file name that the run's own questions name.
@@ -118,15 +120,17 @@ def keep(ledger: Ledger, run: Run, *, documents: Mapping[str, str] = MappingProx
     return put_evaluation(ledger, row, body, made)
 
 
-def load(ledger: Ledger, row: EvaluationRow) -> Run:
+def load(ledger: Ledger, row: EvaluationRow) -> EvaluationRun:
     """Return a run as it was kept."""
     body = evaluation_body(ledger, row.id)
     outcomes = [
-        Outcome(name, question, language, {k: (part, whole) for k, (part, whole) in shares.items()})
+        QuestionOutcome(
+            name, question, language, {k: (part, whole) for k, (part, whole) in shares.items()}
+        )
         for name, question, language, shares in body["outcomes"]
     ]
     questions = [question_of(one, name=one["set"]) for one in evaluation_questions(ledger, row.id)]
-    return Run(
+    return EvaluationRun(
         row.source,
         row.settings,
         outcomes,
@@ -167,7 +171,7 @@ def earlier(
     )
 
 
-def compare(before: Run, row: EvaluationRow, after: Run) -> Comparison:
+def compare(before: EvaluationRun, row: EvaluationRow, after: EvaluationRun) -> RunComparison:
     """Compare two runs, set by set; and by language where a set has several.
 
     Raises:
@@ -177,12 +181,12 @@ def compare(before: Run, row: EvaluationRow, after: Run) -> Comparison:
     for name in after.sets:
         old, new = before.of(name), after.of(name)
         if found := differences(old, new):
-            changes.append(Change(name, "", tuple(found)))
+            changes.append(FigureChange(name, "", tuple(found)))
         languages = sorted({one.language for one in new})
         for language in languages if len(languages) > 1 else ():
             spoken = [one for one in new if one.language == language]
             if found := differences(old, spoken):
-                changes.append(Change(name, language, tuple(found)))
+                changes.append(FigureChange(name, language, tuple(found)))
     if not changes:
         raise ConfigError(
             Text(
@@ -199,4 +203,4 @@ def compare(before: Run, row: EvaluationRow, after: Run) -> Comparison:
         for key, old in before.settings.items()
         if key in after.settings and old != after.settings[key]
     }
-    return Comparison(row, pairs, tuple(changes))
+    return RunComparison(row, pairs, tuple(changes))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rag.protocols import Analyser, Chunker, Embedder, Vectors
     from rag.storage.rows import DocumentRow
-    from rag.types.documents import Chunk, Document, Space
+    from rag.types.documents import Chunk, Document, IndexVersion
 
 
 INDEX_FAILED = "index_failed"
@@ -36,10 +36,10 @@ class StageTimes:
 
 
 @dataclass(frozen=True, slots=True)
-class SpaceEngines:
+class IndexEngines:
     """A space, with the engines its name stands for."""
 
-    space: Space
+    space: IndexVersion
     embedder: Embedder
     chunker: Chunker
     analyser: Analyser
@@ -80,7 +80,7 @@ class Group:
     rows: Vectors | None
 
 
-class Line:
+class AssemblyLine:
     """Cuts and embeds. All methods belong to the thread that made it."""
 
     def __init__(
@@ -103,7 +103,7 @@ class Line:
         self._taken = 0
         self.waiting_pages = 0  # of documents put in and not yet taken out; one at least of each
 
-    def __enter__(self) -> Line:
+    def __enter__(self) -> AssemblyLine:
         return self
 
     def __exit__(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rag.retrieval.fusion import Found
     from rag.retrieval.retriever import HybridRetriever
     from rag.storage.ledger import Ledger
-    from rag.types.documents import Space
+    from rag.types.documents import IndexVersion
 
 logger = logging.getLogger(__name__)
 
@@ -38,11 +38,11 @@ _METHOD = 1  # another number asks every library again
 _QUESTIONS, _LEAST = 120, 24
 _PASSAGES = 12  # for each question: a small library is not worth as many
 _SEED = 1
-_DEEP = 200  # passages of each leg, so that some are left when a document is hidden
+_DEEP = 200  # passages of each retriever, so that some are left when a document is hidden
 _BUDGET_S = 30.0  # very large libraries are slow to look through; fewer questions do, too
 
 
-def kept(ledger: Ledger, space: Space) -> Calibrations:
+def kept(ledger: Ledger, space: IndexVersion) -> Calibrations:
     """Return what is known of a space, by language; empty if it has not been asked."""
     known = _known(ledger, space)
     with suppress(TypeError):  # what another version wrote
@@ -50,7 +50,7 @@ def kept(ledger: Ledger, space: Space) -> Calibrations:
     return {}
 
 
-def keep(ledger: Ledger, space: Space, found: Calibrations) -> None:
+def keep(ledger: Ledger, space: IndexVersion, found: Calibrations) -> None:
     """Remember what has been found out about a space as it is."""
     row = {
         "method": _METHOD,
@@ -60,7 +60,7 @@ def keep(ledger: Ledger, space: Space, found: Calibrations) -> None:
     ledger.set_meta(_key(space), json.dumps(row))
 
 
-def is_due(ledger: Ledger, space: Space) -> bool:
+def is_due(ledger: Ledger, space: IndexVersion) -> bool:
     """Say whether a space has not been asked, or has changed much since."""
     passages = ledger.chunk_count(space)
     known = _known(ledger, space)
@@ -70,7 +70,7 @@ def is_due(ledger: Ledger, space: Space) -> bool:
 
 def when_due(
     ledger: Ledger,
-    retriever: Callable[[Space], HybridRetriever],
+    retriever: Callable[[IndexVersion], HybridRetriever],
     report: Callable[[Progress], None],
     cancelled: Cancelled,
 ) -> None:
@@ -131,23 +131,23 @@ def ask(
 
     Without its document or pages, as the question says.
     """
-    legs = retriever.legs(question.text, k=_DEEP, documents=None)
-    places = store.places([i for i, _ in (*legs.lexical, *legs.dense)])
+    rankings = retriever.rankings(question.text, k=_DEEP, documents=None)
+    places = store.places([i for i, _ in (*rankings.lexical, *rankings.dense)])
     answers = {i for i, place in places.items() if _answers(place, document, question.pages)}
     hidden = answers
     if question.taken_out == "document":
         hidden = {i for i, (of, _) in places.items() if of == document}
-    words, meaning = _without(legs.lexical, hidden), _without(legs.dense, hidden)
+    words, meaning = _without(rankings.lexical, hidden), _without(rankings.dense, hidden)
     if not meaning:
         return None
-    rest = replace(legs, lexical=words, dense=meaning, nearest=meaning[0][1])
+    rest = replace(rankings, lexical=words, dense=meaning, nearest=meaning[0][1])
     return Trial(
         detect_language(question.text),
-        log_odds(retriever.judge(question.text, legs)),
+        log_odds(retriever.judge(question.text, rankings)),
         log_odds(retriever.judge(question.text, rest)),
-        bool(legs.lexical) and legs.lexical[0][0] in answers,
-        legs.dense[0][0] in answers,
-        astray=legs.across_languages,
+        bool(rankings.lexical) and rankings.lexical[0][0] in answers,
+        rankings.dense[0][0] in answers,
+        astray=rankings.across_languages,
     )
 
 
@@ -169,10 +169,10 @@ def _documents(ledger: Ledger) -> dict[str, str]:
     }
 
 
-def _key(space: Space) -> str:
+def _key(space: IndexVersion) -> str:
     return f"calibration {space.id}"
 
 
-def _known(ledger: Ledger, space: Space) -> dict[str, Any] | None:
+def _known(ledger: Ledger, space: IndexVersion) -> dict[str, Any] | None:
     known: dict[str, Any] | None = json.loads(ledger.meta(_key(space)) or "null")
     return known if known and known.get("method") == _METHOD else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rag.errors import ConfigError, UnreadableDocument
 from rag.indexing.assembly_line import Pending
-from rag.indexing.sync_plan import GROWING, Plan
+from rag.indexing.sync_plan import GROWING, SyncPlan
 from rag.ingestion.scan import FoundFile, look_again
 from rag.storage.rows import DocumentRow, FileRow
 from rag.text.language import detect_language
@@ -32,7 +32,7 @@ def quiet(progress: Progress) -> None:
     """Tell nobody."""
 
 
-class Meter:
+class ProgressMeter:
     """Turns commits into progress."""
 
     def __init__(self, report: Report, total: int) -> None:
@@ -85,7 +85,7 @@ def file_row(file: FoundFile, document_id: str) -> FileRow:
     return FileRow(file.path, file.size, file.mtime_ns, document_id)
 
 
-def path_rows(plan: Plan, ledger: Ledger) -> list[FileRow]:
+def path_rows(plan: SyncPlan, ledger: Ledger) -> list[FileRow]:
     """Return what is to be written of paths that cost no reading.
 
     Moves, second names and new time stamps; and files that cannot be taken, or not yet: what

@@ -12,11 +12,11 @@ import numpy as np
 from rag.indexing.assembly_line import (
     INDEX_FAILED,
     SPEED,
+    AssemblyLine,
     Cut,
     Group,
-    Line,
+    IndexEngines,
     Pending,
-    SpaceEngines,
     StageTimes,
     failed,
 )
@@ -101,7 +101,7 @@ class Indexer:
     def __init__(
         self,
         ledger: Ledger,
-        engines: SpaceEngines,
+        engines: IndexEngines,
         *,
         index: Callable[[], VectorIndex] | None,
         times: StageTimes,
@@ -131,7 +131,7 @@ class Indexer:
         def embed(cuts: Sequence[Cut]) -> Vectors | None:
             return self._embed(cuts, embedded, cancelled)
 
-        with Line(cut=self._cut, embed=embed, group_passages=GROUP) as line:
+        with AssemblyLine(cut=self._cut, embed=embed, group_passages=GROUP) as line:
             for pending in documents:
                 if cancelled():
                     return
@@ -141,7 +141,7 @@ class Indexer:
             yield from self._drain(line, down_to=0, cancelled=cancelled)
 
     def _drain(
-        self, line: Line, *, down_to: int, cancelled: Callable[[], bool]
+        self, line: AssemblyLine, *, down_to: int, cancelled: Callable[[], bool]
     ) -> Iterator[tuple[Pending, int]]:
         """Commit what is finished, and wait until at most ``down_to`` pages are on the line."""
         while line.waiting_pages and not cancelled():

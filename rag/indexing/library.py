@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
 from rag.errors import ConfigError
-from rag.indexing.assembly_line import Pending, SpaceEngines, StageTimes
+from rag.indexing.assembly_line import IndexEngines, Pending, StageTimes
 from rag.indexing.incoming import (
     Report,
     changed_meanwhile,
@@ -23,19 +23,19 @@ from rag.indexing.incoming import (
     quiet,
     read_differently,
 )
-from rag.indexing.ocr_queue import Recognition, with_recognised
+from rag.indexing.ocr_queue import OcrQueue, with_recognised
 from rag.indexing.read_ahead import read_ahead
 from rag.indexing.removal import Unlocking, find_document, let_in
 from rag.indexing.report import SyncReport
 from rag.indexing.staleness import remember_speed
-from rag.indexing.sync_plan import Plan, make_plan, same_stat, surely_deleted
-from rag.indexing.writer import Run, SpaceWriter, compare_new
+from rag.indexing.sync_plan import SyncPlan, make_plan, same_stat, surely_deleted
+from rag.indexing.writer import IndexWriter, WriteContext, compare_new
 from rag.ingestion.scan import FoundFile, content_id, look_again, scan
 from rag.protocols import Cancelled, never
 from rag.storage.rows import FileRow
 from rag.storage.vectors.manager import kept_space
 from rag.text.messages import Text
-from rag.types.documents import Space
+from rag.types.documents import IndexVersion
 from rag.types.index_version import reader_name
 from rag.types.progress import Progress
 
@@ -59,7 +59,7 @@ class Library:
         folder: Path,
         ledger: Ledger,
         *,
-        engines: Callable[[Space | None], SpaceEngines],
+        engines: Callable[[IndexVersion | None], IndexEngines],
         pool: Callable[[], WorkerPool],
         index: Callable[[], VectorIndex] | None,
         calibrate: Callable[[Report, Cancelled], None] = lambda *_: None,
@@ -67,10 +67,10 @@ class Library:
         """``engines(None)`` makes the first space; ``calibrate`` asks the live one about itself."""
         self._folder = folder
         self._ledger = ledger
-        self._writer = SpaceWriter(ledger, engines, index)
+        self._writer = IndexWriter(ledger, engines, index)
         self._pool = pool
         self.unlocking = Unlocking(ledger, pool)
-        self._recognition = Recognition(folder, ledger, self._writer, pool)
+        self._recognition = OcrQueue(folder, ledger, self._writer, pool)
         self._index = index
         self._calibrate = calibrate
 
@@ -95,7 +95,7 @@ class Library:
             ConfigError: the folder does not exist, or the passwords cannot be read or kept.
         """
         began = perf_counter()
-        run = Run(SyncReport(times=StageTimes()), report, cancelled)
+        run = WriteContext(SyncReport(times=StageTimes()), report, cancelled)
         if passwords is not None:
             self.unlocking.take_in(passwords)
         self._sync(run)
@@ -120,12 +120,12 @@ class Library:
         With ``anew`` those that another version has read, as a rebuild does.
         """
         began = perf_counter()
-        run = Run(SyncReport(times=StageTimes()), report, cancelled)
+        run = WriteContext(SyncReport(times=StageTimes()), report, cancelled)
         (self._recognition.renew if anew else self._recognition.run)(run, pause=pause)
         self._calibrate(run.report, run.cancelled)
         return run.result.finish(self._ledger, seconds=perf_counter() - began)
 
-    def _sync(self, run: Run, *, spare: SpaceEngines | None = None) -> None:
+    def _sync(self, run: WriteContext, *, spare: IndexEngines | None = None) -> None:
         """Sync into the live space, or into ``spare`` if its embedder is not to be had."""
         check_folder(self._folder)
         run.report(Progress("scan"))
@@ -146,8 +146,8 @@ class Library:
         self,
         found: Sequence[FoundFile],
         known: dict[str, FileRow],
-        run: Run,
-        spare: SpaceEngines | None,
+        run: WriteContext,
+        spare: IndexEngines | None,
     ) -> list[FoundFile]:
         """Make what the ledger has under these paths equal to the files. Return who still grows."""
         began = perf_counter()
@@ -173,7 +173,7 @@ class Library:
         if chunk_ids and self._index is not None:
             self._index().delete(chunk_ids)
 
-    def _read_new(self, plan: Plan, run: Run, spare: SpaceEngines | None) -> None:
+    def _read_new(self, plan: SyncPlan, run: WriteContext, spare: IndexEngines | None) -> None:
         known = self._ledger.document_ids()
         names: dict[str, list[FoundFile]] = {}
         for file in (*plan.updated, *plan.added, *plan.duplicate):
@@ -189,7 +189,7 @@ class Library:
             self._writer.write(documents, len(new), run, spare=spare)
             remember_speed(self._ledger, run.result, perf_counter() - began)
 
-    def _reading(self, new: dict[str, list[FoundFile]], run: Run) -> Iterator[Pending]:
+    def _reading(self, new: dict[str, list[FoundFile]], run: WriteContext) -> Iterator[Pending]:
         """Yield documents as they are read, save those that changed meanwhile."""
         for identity, pending in read_ahead(self._pool(), new, run):
             if changed := changed_meanwhile(new[identity]):
@@ -199,7 +199,7 @@ class Library:
 
     def _wait_for(self, files: Sequence[FoundFile], result: SyncReport) -> None:
         """Leave files alone that were written to while they were read; the next look decides."""
-        plan = Plan(growing=list(files))
+        plan = SyncPlan(growing=list(files))
         self._unindex(self._ledger.put_files(path_rows(plan, self._ledger)))
         result.waiting += [file.path for file in files]
 
@@ -209,7 +209,7 @@ class Library:
         self,
         *,
         everything: bool = False,
-        wanted: Callable[[Space], bool],
+        wanted: Callable[[IndexVersion], bool],
         pause: Cancelled = never,
         report: Report = quiet,
         cancelled: Cancelled = never,
@@ -226,7 +226,7 @@ class Library:
         from rag.indexing.rebuild import engines_beside, swap
 
         began = perf_counter()
-        run = Run(SyncReport(times=StageTimes()), report, cancelled)
+        run = WriteContext(SyncReport(times=StageTimes()), report, cancelled)
         active = self._ledger.active_space()
         beside = None
         if active is not None and (everything or not wanted(active)):
@@ -246,7 +246,7 @@ class Library:
             self._recognition.renew(run, pause=pause)
         return run.result.finish(self._ledger, seconds=perf_counter() - began)
 
-    def _read_again(self, run: Run) -> None:
+    def _read_again(self, run: WriteContext) -> None:
         """Read again what another version of the reader read, and what failed by chance."""
         stale = self._ledger.read_by_others(reader_name()) | self._ledger.failed_by_chance()
         known = self._ledger.files()
@@ -260,7 +260,7 @@ class Library:
             read = self._reading(files, run)
             self._writer.write(read_differently(self._ledger, read, total, run.report), total, run)
 
-    def rollback(self) -> Space:
+    def rollback(self) -> IndexVersion:
         """Let the space before the last rebuild answer again.
 
         Raises:

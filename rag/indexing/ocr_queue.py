@@ -14,7 +14,7 @@ from rag.errors import UnreadableDocument
 from rag.indexing.assembly_line import Pending
 from rag.indexing.incoming import document_row
 from rag.indexing.report import SyncReport
-from rag.indexing.writer import Run, SpaceWriter
+from rag.indexing.writer import IndexWriter, WriteContext
 from rag.ingestion.ocr.page_text import plausible
 from rag.ingestion.scan import real_path
 from rag.protocols import Cancelled
@@ -44,7 +44,7 @@ LEAST_SHARE = 0.5
 _EMPTIED = frozenset({"blank", "picture"})
 
 
-class Shelf(Protocol):
+class RecognisedPages(Protocol):
     """Where recognised pages lie."""
 
     def found(self, document_id: str) -> dict[int, RecognisedPage]:
@@ -64,7 +64,7 @@ class Shelf(Protocol):
         ...
 
 
-class Waiting:
+class WaitingPages:
     """For pages without usable text."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -85,7 +85,7 @@ class Waiting:
         """They lie where they stay already."""
 
 
-class Outdated:
+class OutdatedPages:
     """For pages that another version of text recognition has read."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -145,19 +145,19 @@ class _Work:
 
     document_id: str
     files: Sequence[FileRow]
-    shelf: Shelf
-    run: Run
+    shelf: RecognisedPages
+    run: WriteContext
     pause: Cancelled
 
 
-class Recognition:
+class OcrQueue:
     """Goes through the waiting pages once."""
 
     def __init__(
         self,
         folder: Path,
         ledger: Ledger,
-        writer: SpaceWriter,
+        writer: IndexWriter,
         pool: Callable[[], WorkerPool],
     ) -> None:
         self._folder = folder
@@ -165,23 +165,29 @@ class Recognition:
         self._writer = writer
         self._pool = pool
 
-    def run(self, run: Run, *, pause: Cancelled, failed_too: bool = False) -> None:
+    def run(self, run: WriteContext, *, pause: Cancelled, failed_too: bool = False) -> None:
         """Recognise what waits.
 
         ``run.cancelled`` stops within a page; ``pause`` lets pages in work be finished first.
         """
         waiting = waiting_pages(self._ledger, failed_too=failed_too)
-        self._all(waiting, Waiting(self._ledger), run, pause)
+        self._all(waiting, WaitingPages(self._ledger), run, pause)
 
-    def renew(self, run: Run, *, pause: Cancelled) -> None:
+    def renew(self, run: WriteContext, *, pause: Cancelled) -> None:
         """Recognise anew what another version has read; the old text stays where it is better.
 
         Stops as ``run`` does.
         """
         outdated = outdated_pages(self._ledger, engine=ocr_name())
-        self._all(outdated, Outdated(self._ledger), run, pause)
+        self._all(outdated, OutdatedPages(self._ledger), run, pause)
 
-    def _all(self, pages: dict[str, list[int]], shelf: Shelf, run: Run, pause: Cancelled) -> None:
+    def _all(
+        self,
+        pages: dict[str, list[int]],
+        shelf: RecognisedPages,
+        run: WriteContext,
+        pause: Cancelled,
+    ) -> None:
         meter = _Meter(run, sum(map(len, pages.values())))
         for document_id, numbers in pages.items():
             if run.cancelled() or pause():
@@ -279,7 +285,7 @@ def _unchanged(path: Path, file: FileRow) -> bool:
 class _Meter:
     """How far recognition is, and how fast."""
 
-    def __init__(self, run: Run, total: int) -> None:
+    def __init__(self, run: WriteContext, total: int) -> None:
         self._run = run
         self._total = total
         self._done = 0

@@ -12,13 +12,13 @@ from rag.indexing.incoming import to_pending
 
 if TYPE_CHECKING:
     from rag.indexing.assembly_line import Pending
-    from rag.indexing.writer import Run
+    from rag.indexing.writer import WriteContext
     from rag.ingestion.scan import FoundFile
     from rag.ingestion.workers.pool import Reading, WorkerPool
 
 
 def read_ahead(
-    pool: WorkerPool, new: Mapping[str, Sequence[FoundFile]], run: Run
+    pool: WorkerPool, new: Mapping[str, Sequence[FoundFile]], run: WriteContext
 ) -> Iterator[tuple[str, Pending]]:
     """Yield each document's id and content, in the given order, until the run is cancelled."""
     waiting: deque[tuple[str, Reading]] = deque()

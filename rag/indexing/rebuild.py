@@ -16,9 +16,9 @@ from rag.storage.vectors.manager import exact_index
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
-    from rag.indexing.assembly_line import SpaceEngines
+    from rag.indexing.assembly_line import IndexEngines
     from rag.storage.ledger import Ledger
-    from rag.types.documents import Space
+    from rag.types.documents import IndexVersion
 
 
 SAMPLE = 24  # passages embedded again to see that they find themselves
@@ -29,11 +29,11 @@ _LOST_SHARE = 0.05  # of documents that had passages and have none; a new cutter
 
 def engines_beside(
     ledger: Ledger,
-    engines: Callable[[Space | None], SpaceEngines],
+    engines: Callable[[IndexVersion | None], IndexEngines],
     *,
-    wanted: Callable[[Space], bool],
+    wanted: Callable[[IndexVersion], bool],
     everything: bool,
-) -> SpaceEngines:
+) -> IndexEngines:
     """Go on with a space that an interrupted rebuild left, or begin a new one.
 
     A space that has answered already is gone back to as well, unless ``everything`` is to
@@ -48,7 +48,7 @@ def engines_beside(
     return engines(None)
 
 
-def swap(ledger: Ledger, engines: SpaceEngines, *, before: Space) -> None:
+def swap(ledger: Ledger, engines: IndexEngines, *, before: IndexVersion) -> None:
     """Let the new space answer, and keep only the one before beside it.
 
     Raises:
@@ -73,7 +73,7 @@ def swap(ledger: Ledger, engines: SpaceEngines, *, before: Space) -> None:
             ledger.drop_space(other)
 
 
-def problems_of(ledger: Ledger, engines: SpaceEngines, *, before: Space) -> list[str]:
+def problems_of(ledger: Ledger, engines: IndexEngines, *, before: IndexVersion) -> list[str]:
     """Return why a new space should not answer; an empty list means that it may."""
     space = engines.space
     problems = broken_invariants(ledger)
@@ -86,14 +86,14 @@ def problems_of(ledger: Ledger, engines: SpaceEngines, *, before: Space) -> list
     return problems or _lost_passages(ledger, engines)
 
 
-def _with_passages(ledger: Ledger, space: Space) -> set[str]:
+def _with_passages(ledger: Ledger, space: IndexVersion) -> set[str]:
     rows = ledger.connection.execute(
         "SELECT DISTINCT document_id FROM chunks WHERE space_id = ?", (space.id,)
     )
     return {row[0] for row in rows}
 
 
-def _lost_passages(ledger: Ledger, engines: SpaceEngines) -> list[str]:
+def _lost_passages(ledger: Ledger, engines: IndexEngines) -> list[str]:
     """Embed some passages again: each must be what was embedded, and find itself."""
     store = LedgerPassages(ledger, engines.space)
     ids = sorted(store.chunk_ids())

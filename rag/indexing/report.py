@@ -13,7 +13,7 @@ from rag.types.documents import NOTHING_TO_READ, PAGE_STATES, SEARCHABLE, Page, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rag.indexing.sync_plan import Plan
+    from rag.indexing.sync_plan import SyncPlan
     from rag.storage.ledger import Ledger
     from rag.storage.rows import DocumentRow
 
@@ -38,7 +38,7 @@ class SyncReport:
     seconds: float = 0.0
     gaps: int = 0  # files and pages of the whole library that cannot be searched
 
-    def count(self, plan: Plan) -> None:
+    def count(self, plan: SyncPlan) -> None:
         """Take the plan's numbers; files that fail are counted when they have failed."""
         counts = {
             "added": len(plan.added),

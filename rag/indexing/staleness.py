@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from rag.indexing.assembly_line import SPEED
 from rag.storage.ocr_pages import outdated_pages, seconds_for
-from rag.types.index_version import Fingerprint, Stale
+from rag.types.index_version import Stale, WantedVersion
 
 if TYPE_CHECKING:
     from rag.indexing.report import SyncReport
     from rag.storage.ledger import Ledger
-    from rag.types.documents import Space
+    from rag.types.documents import IndexVersion
 
 
 READ_SPEED = "speed read"
@@ -27,7 +27,7 @@ def remember_speed(ledger: Ledger, result: SyncReport, seconds: float) -> None:
         ledger.set_meta(READ_SPEED, f"{pages / seconds:.3f}")
 
 
-def find_stale(ledger: Ledger, fingerprint: Fingerprint) -> Stale:
+def find_stale(ledger: Ledger, fingerprint: WantedVersion) -> Stale:
     """Compare the library with what the settings would make of it today; loads no model."""
     space = ledger.active_space()
     if space is None:
@@ -58,7 +58,7 @@ def find_stale(ledger: Ledger, fingerprint: Fingerprint) -> Stale:
     return replace(stale, embed=len(left), embed_s=embed_s)
 
 
-def _done_beside(ledger: Ledger, active: Space, fingerprint: Fingerprint) -> set[str]:
+def _done_beside(ledger: Ledger, active: IndexVersion, fingerprint: WantedVersion) -> set[str]:
     """Return what an interrupted rebuild has finished already."""
     for space in ledger.spaces().values():
         if space.id > active.id and fingerprint.matches(space):
@@ -66,7 +66,9 @@ def _done_beside(ledger: Ledger, active: Space, fingerprint: Fingerprint) -> set
     return set()
 
 
-def _embed_seconds(ledger: Ledger, active: Space, fingerprint: Fingerprint) -> float | None:
+def _embed_seconds(
+    ledger: Ledger, active: IndexVersion, fingerprint: WantedVersion
+) -> float | None:
     """Estimate from what the machine did before; the same passages, or as many by their size."""
     speeds = {
         str(key).removeprefix(SPEED): _number(value)

@@ -29,7 +29,7 @@ class KnownFile(Protocol):
 
 
 @dataclass(slots=True)
-class Plan:
+class SyncPlan:
     """Every file is in exactly one of the lists (``touched`` is a part of ``unchanged``)."""
 
     added: list[FoundFile] = field(default_factory=list)
@@ -62,9 +62,9 @@ def make_plan(
     *,
     forgotten: Collection[str],
     content_id: Callable[[Path], str],
-) -> Plan:
+) -> SyncPlan:
     """Stat first; hash only what looks different; identity is content."""
-    plan = Plan()
+    plan = SyncPlan()
     here = list(found)
     plan.refused = [file for file in here if file.reason is not None]
     plan.removed = _removed(here, known)
@@ -105,7 +105,7 @@ def surely_deleted(found: Iterable[FoundFile], known: Mapping[str, KnownFile]) -
 
 
 def _hash(
-    plan: Plan, file: FoundFile, row: KnownFile | None, content_id: Callable[[Path], str]
+    plan: SyncPlan, file: FoundFile, row: KnownFile | None, content_id: Callable[[Path], str]
 ) -> bool:
     """Note the file's content, or why it is not known yet."""
     second_look = row is not None and row.reason == GROWING and same_stat(file, row)
@@ -125,7 +125,7 @@ def _hash(
 
 
 def _place(
-    plan: Plan,
+    plan: SyncPlan,
     file: FoundFile,
     row: KnownFile | None,
     forgotten: Collection[str],

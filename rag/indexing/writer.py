@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rag.errors import ModelError, SpaceMismatch
-from rag.indexing.assembly_line import Pending, SpaceEngines
-from rag.indexing.incoming import Meter, Report, from_ledger
+from rag.indexing.assembly_line import IndexEngines, Pending
+from rag.indexing.incoming import ProgressMeter, Report, from_ledger
 from rag.indexing.report import SyncReport
 from rag.protocols import Cancelled
 from rag.types.progress import Progress
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from rag.protocols import VectorIndex, Vectors
     from rag.storage.ledger import Ledger
-    from rag.types.documents import Space
+    from rag.types.documents import IndexVersion
 
 
 OpenIndex = Callable[[], "VectorIndex"]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class WriteContext:
     """One sync or rebuild: where it counts, whom it tells, who may stop it."""
 
     result: SyncReport
@@ -33,13 +33,13 @@ class Run:
     cancelled: Cancelled
 
 
-class SpaceWriter:
+class IndexWriter:
     """Knows the engines of every space, and the vector index of the live one."""
 
     def __init__(
         self,
         ledger: Ledger,
-        engines: Callable[[Space | None], SpaceEngines],
+        engines: Callable[[IndexVersion | None], IndexEngines],
         index: OpenIndex | None,
     ) -> None:
         """``engines(space)`` loads what the space names; ``None`` makes a new space."""
@@ -51,9 +51,9 @@ class SpaceWriter:
         self,
         documents: Iterable[Pending],
         total: int,
-        run: Run,
+        run: WriteContext,
         *,
-        spare: SpaceEngines | None = None,
+        spare: IndexEngines | None = None,
     ) -> None:
         """Write into the live space, or into ``spare`` where its embedder is not to be had.
 
@@ -72,7 +72,7 @@ class SpaceWriter:
         else:
             self._index_all(documents, total, run, engines, None)
 
-    def live(self, spare: SpaceEngines | None) -> SpaceEngines:
+    def live(self, spare: IndexEngines | None) -> IndexEngines:
         """Return the engines of the live space, else ``spare``."""
         try:
             return self.engines(self._ledger.active_space())
@@ -81,7 +81,7 @@ class SpaceWriter:
                 raise
             return spare
 
-    def complete_live(self, run: Run, *, spare: SpaceEngines | None = None) -> None:
+    def complete_live(self, run: WriteContext, *, spare: IndexEngines | None = None) -> None:
         """Index what the ledger has read but the live space lacks."""
         space = self._ledger.active_space()
         if space is None:
@@ -90,21 +90,21 @@ class SpaceWriter:
         if missing and self.live(spare) is not spare:
             self.write(from_ledger(self._ledger, missing), len(missing), run)
 
-    def complete(self, engines: SpaceEngines, run: Run, *, anew: bool) -> None:
+    def complete(self, engines: IndexEngines, run: WriteContext, *, anew: bool) -> None:
         """Index what a space beside the live one lacks; ``anew`` embeds everything again."""
         missing = self._missing(engines.space)
         documents = from_ledger(self._ledger, missing)
         self._index_all(documents, len(missing), run, engines, None, anew=anew)
 
-    def _missing(self, space: Space) -> list[str]:
+    def _missing(self, space: IndexVersion) -> list[str]:
         return sorted(self._ledger.document_ids() - self._ledger.complete_documents(space))
 
     def _index_all(
         self,
         documents: Iterable[Pending],
         total: int,
-        run: Run,
-        engines: SpaceEngines,
+        run: WriteContext,
+        engines: IndexEngines,
         index: OpenIndex | None,
         *,
         anew: bool = False,
@@ -116,7 +116,7 @@ class SpaceWriter:
         if not anew:
             engines = replace(engines, embedder=reusing)
         indexer = Indexer(self._ledger, engines, index=index, times=run.result.times)
-        meter = Meter(run.report, total)
+        meter = ProgressMeter(run.report, total)
         for pending, passages in indexer.run(
             documents, embedded=meter.embedded, cancelled=run.cancelled
         ):

@@ -22,7 +22,7 @@ from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict
 
 from rag.app import wiring
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.config import Settings, load_settings, setting_keys
 from rag.errors import ConfigError
 from rag.protocols import TextGenerator, never
@@ -327,7 +327,7 @@ def document_of(passage: Passage, *, rank: int, relevance: float) -> Document:
 class OpenLibrary:
     """A library that is read, never written; the app may be open beside it."""
 
-    factory: Factory
+    factory: Container
     ledger: Ledger
     _generators: list[TextGenerator] = field(default_factory=list)
 
@@ -386,7 +386,7 @@ def open_library(
     chosen = settings or load_settings(None)
     if knowledge is not None:
         chosen = chosen.model_copy(update={"knowledge": Path(knowledge)})
-    factory = Factory(chosen)
+    factory = Container(chosen)
     library = OpenLibrary(factory, factory.ledger(read_only=True))
     try:
         yield library

@@ -36,7 +36,7 @@ class SourceUnavailable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourcePlace:
     """Folders of one model."""
 
     folder: Path  # of all models
@@ -70,7 +70,7 @@ class Source(Protocol):
 
     name: SourceName
 
-    def deliver(self, entry: Entry, place: Place, job: Job) -> Delivery:
+    def deliver(self, entry: Entry, place: SourcePlace, job: Download) -> Delivery:
         """Bring all files of the model to ``place.parts``, or find them on this machine.
 
         Unfinished files stay in ``place.parts``, and the next call goes on from there.
@@ -93,7 +93,7 @@ class DownloadCancelled(DownloadFailed):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Download:
     """One pull, as its sources see it."""
 
     progress: Callable[[Progress], None]
@@ -131,10 +131,10 @@ class Job:
         )
 
 
-class Meter:
+class DownloadMeter:
     """Counts bytes; reports a few times a second, and stops a cancelled job."""
 
-    def __init__(self, job: Job, *, stage: str, item: str, total: int | None) -> None:
+    def __init__(self, job: Download, *, stage: str, item: str, total: int | None) -> None:
         self._job, self._stage, self._item, self._total = job, stage, item, total
         self._done = 0
         self._begun: tuple[float, int] | None = None
@@ -175,9 +175,9 @@ def hash_into(digest: _Hash, path: Path, *, each: Callable[[int], None]) -> int:
     return done
 
 
-def sha256_of(path: Path, job: Job) -> str:
+def sha256_of(path: Path, job: Download) -> str:
     """Return the file's sha256, hex."""
-    meter = Meter(job, stage="verify", item=path.name, total=path.stat().st_size)
+    meter = DownloadMeter(job, stage="verify", item=path.name, total=path.stat().st_size)
     digest = sha256()
     hash_into(digest, path, each=meter.add)
     return digest.hexdigest()
@@ -200,7 +200,7 @@ WAIT_S = 0.5
 
 
 @contextmanager
-def locked(entry: Entry, place: Place, job: Job) -> Iterator[None]:
+def locked(entry: Entry, place: SourcePlace, job: Download) -> Iterator[None]:
     """Hold the model's lock; while another process has it, report that one's progress.
 
     Raises:

@@ -24,7 +24,7 @@ class Malformed(ValueError):
     """The file is not what its layout promises. A bug or an attack: hashes come first."""
 
 
-class Reader:
+class BinaryReader:
     """A cursor that refuses to run past the end."""
 
     def __init__(self, data: bytes) -> None:
@@ -49,7 +49,7 @@ KEPT_CHARACTERS = {"～": "\ufdd0", "🈻": "\ufdd1"}
 
 
 @dataclass(frozen=True, slots=True)
-class Pieces:
+class E5Pieces:
     """The unigram tokenizer: ``pieces[id]`` is ``(text, score)``."""
 
     pieces: list[tuple[str, float]]
@@ -60,7 +60,7 @@ class Pieces:
     characters: dict[str, str]  # what its normaliser turns single characters into
 
 
-def read_pieces(reader: Reader) -> Pieces:
+def read_pieces(reader: BinaryReader) -> E5Pieces:
     """Read the tokenizer that begins at the cursor.
 
     Raises:
@@ -82,10 +82,10 @@ def read_pieces(reader: Reader) -> Pieces:
         raise Malformed("a piece is not UTF-8") from error
     bos, eos, pad, unknown = special
     pieces = list(zip(texts, map(float, scores), strict=True))
-    return Pieces(pieces, bos, eos, pad, unknown, _read_characters(reader))
+    return E5Pieces(pieces, bos, eos, pad, unknown, _read_characters(reader))
 
 
-def _read_characters(reader: Reader) -> dict[str, str]:
+def _read_characters(reader: BinaryReader) -> dict[str, str]:
     count, size = reader.numbers("iI")
     end = reader.at + size
     found = {}
@@ -102,7 +102,7 @@ def _read_characters(reader: Reader) -> dict[str, str]:
     return found
 
 
-def build_tokenizer(pieces: Pieces) -> Tokenizer:
+def build_tokenizer(pieces: E5Pieces) -> Tokenizer:
     """Return the tokenizer, after checking that it normalises as the file says.
 
     Raises:
@@ -151,7 +151,7 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class E5Shape:
     """The sizes of the encoder."""
 
     hidden: int
@@ -173,7 +173,7 @@ def unpack(source: Path, folder: Path) -> None:
     Raises:
         Malformed: a length, an offset or a name in ``source`` is wrong.
     """
-    reader = Reader(source.read_bytes())
+    reader = BinaryReader(source.read_bytes())
     shape = _read_shape(reader)
     pieces = read_pieces(reader)
     if len(pieces.pieces) > shape.vocabulary:
@@ -190,12 +190,12 @@ def unpack(source: Path, folder: Path) -> None:
     weights.chmod(0o644)  # safetensors makes it readable for its owner alone
 
 
-def _read_shape(reader: Reader) -> Shape:
+def _read_shape(reader: BinaryReader) -> E5Shape:
     if bytes(reader.take(4)) != MAGIC:
         raise Malformed("the file does not begin with E5S1")
     version, *sizes, epsilon, block = reader.numbers("I7ifi")
     hidden, layers, heads, wide, vocabulary, positions, types = sizes
-    shape = Shape(hidden, layers, heads, wide, vocabulary, positions, types, epsilon)
+    shape = E5Shape(hidden, layers, heads, wide, vocabulary, positions, types, epsilon)
     if version != 1 or block != BLOCK:
         raise Malformed(f"version {version} with blocks of {block} is not known here")
     if min(sizes) < 1 or max(sizes) > MAX_SIZE or layers > MAX_LAYERS or not 0 < epsilon < 1:
@@ -205,7 +205,7 @@ def _read_shape(reader: Reader) -> Shape:
     return shape
 
 
-def _read_tensors(reader: Reader, shape: Shape) -> dict[str, Array]:
+def _read_tensors(reader: BinaryReader, shape: E5Shape) -> dict[str, Array]:
     """Return the weights under the names that transformers' ``BertModel`` gives them."""
     (count,) = reader.numbers("i")
     wanted = dict(_names(shape))
@@ -249,7 +249,7 @@ def _numbers(data: memoryview, kind: int, dims: tuple[int, ...]) -> Array:
     return values.reshape(dims)
 
 
-def _names(shape: Shape) -> Iterator[tuple[str, tuple[str, tuple[int, ...]]]]:
+def _names(shape: E5Shape) -> Iterator[tuple[str, tuple[str, tuple[int, ...]]]]:
     """Yield ``(name in the file, (name in BertModel, shape))``."""
     h, wide = shape.hidden, shape.feed_forward
     yield "emb.word", ("embeddings.word_embeddings.weight", (shape.vocabulary, h))
@@ -274,7 +274,7 @@ def _names(shape: Shape) -> Iterator[tuple[str, tuple[str, tuple[int, ...]]]]:
             yield f"l{layer}.{short}.b", (f"{target}.bias", dims[:1])
 
 
-def _configuration(shape: Shape, pieces: Pieces) -> dict[str, object]:
+def _configuration(shape: E5Shape, pieces: E5Pieces) -> dict[str, object]:
     """Return the folder's JSON files by name."""
     module = "sentence_transformers.models."
     special = {
@@ -316,7 +316,7 @@ def _configuration(shape: Shape, pieces: Pieces) -> dict[str, object]:
     }
 
 
-def _model_configuration(shape: Shape, pieces: Pieces) -> dict[str, object]:
+def _model_configuration(shape: E5Shape, pieces: E5Pieces) -> dict[str, object]:
     return {
         "architectures": ["BertModel"],
         "model_type": "bert",

@@ -13,10 +13,10 @@ from rag.models.catalogue import Catalogue, Entry, load_catalogue
 from rag.models.download import (
     Delivered,
     Delivery,
-    Job,
-    Place,
+    Download,
     Source,
     SourceName,
+    SourcePlace,
     SourceUnavailable,
     locked,
     sha256_of,
@@ -40,7 +40,7 @@ WRONG = ".wrong-sha256"
 LEAST_COSINE = 0.99
 
 
-def install(entry: Entry, delivery: Delivery, place: Place, job: Job) -> Manifest:
+def install(entry: Entry, delivery: Delivery, place: SourcePlace, job: Download) -> Manifest:
     """Install what a source delivered.
 
     Raises:
@@ -69,7 +69,7 @@ def install(entry: Entry, delivery: Delivery, place: Place, job: Job) -> Manifes
     return manifest
 
 
-def _aside(arrived: Delivered, place: Place) -> Path:
+def _aside(arrived: Delivered, place: SourcePlace) -> Path:
     """Keep the wrong file under a name that nothing loads; forget the parts it was made of."""
     target = place.home / (Path(arrived.file.path).name + WRONG)
     if not arrived.at.is_symlink():  # the hub library's cache is not ours to change
@@ -84,7 +84,9 @@ def _as_delivered(delivery: Delivery) -> tuple[Recorded, ...]:
     )
 
 
-def _unpack(entry: Entry, delivery: Delivery, place: Place, job: Job) -> tuple[Recorded, ...]:
+def _unpack(
+    entry: Entry, delivery: Delivery, place: SourcePlace, job: Download
+) -> tuple[Recorded, ...]:
     """Build the model's folder out of the delivered file, and try it before it counts."""
     from rag.models.e5_file import cosine_with_reference, unpack
 
@@ -238,8 +240,8 @@ class ModelStore:
         if found := self.installed(entry.name):
             return found
         home = self.folder / entry.name
-        place = Place(self.folder, home, home / PARTS)
-        job = Job(progress, cancelled, notify, self._free_bytes, self._offline)
+        place = SourcePlace(self.folder, home, home / PARTS)
+        job = Download(progress, cancelled, notify, self._free_bytes, self._offline)
         try:
             home.mkdir(parents=True, exist_ok=True)
             with locked(entry, place, job):
@@ -251,7 +253,7 @@ class ModelStore:
         logger.info("installed %s from %s", entry.name, manifest.revision)
         return manifest.path(home)
 
-    def _fetch(self, entry: Entry, place: Place, job: Job) -> Delivery:
+    def _fetch(self, entry: Entry, place: SourcePlace, job: Download) -> Delivery:
         tried: list[tuple[SourceName, SourceUnavailable]] = []
         for name in self._sources:
             job.check()
@@ -280,7 +282,7 @@ class ModelStore:
         manifest = self.installation(name)
         if manifest is None:
             raise missing(self.catalogue.get(name), self.folder)
-        job = Job(progress, cancelled, _ignore, self._free_bytes)
+        job = Download(progress, cancelled, _ignore, self._free_bytes)
         root = self.folder / manifest.name / manifest.root
         for file in manifest.files:
             found = sha256_of(root / file.path, job)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 Found = Sequence[tuple[int, float]]
-"""``(chunk id, score)`` pairs of one leg, best first."""
+"""``(chunk id, score)`` pairs of one retriever, best first."""
 
 # Weight of words when the best passages hold few or most of the question's words, and from
 # which shares of the words, by rarity. Measured: docs/decisions.md, "Fusion".
@@ -29,10 +29,10 @@ SAME_PAGE = 0.85
 
 
 def lexical_weight(*, coverage: float, across_languages: bool, meaning: float = 1.0) -> float:
-    """Return how far to trust the lexical leg for a question, 0 to 1; meaning gets the rest.
+    """Return how far to trust the lexical retriever for a question, 0 to 1; meaning gets the rest.
 
     ``coverage`` is the largest share of the question's words, by rarity, in one of the best
-    passages of that leg. ``across_languages`` says that the passages nearest in meaning are
+    passages of that retriever. ``across_languages`` says that the passages nearest in meaning are
     in another language than the question; then words are names, numbers and codes, and
     count only if they are most of the question. ``meaning`` is how far the embedder is
     trusted with this language at all; words get what it does not.
@@ -53,11 +53,11 @@ class Fused:
 
 
 def fuse(lexical: Found, dense: Found, *, lexical_weight: float) -> list[Fused]:
-    """Return every chunk of either leg once, best first, ties by id.
+    """Return every chunk of either retriever once, best first, ties by id.
 
     A lexical score counts as its share of the best one; a cosine by its place between the
     last and the best candidate, because cosines of unrelated texts are far from 0. A chunk
-    that a leg did not find gets nothing from that leg.
+    that a retriever did not find gets nothing from that retriever.
     """
     scores: dict[int, float] = {}
     for weight, shares in (
@@ -100,8 +100,8 @@ def _shares(found: Found, *, floor: float) -> dict[int, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Legs:
-    """What each leg found, best first."""
+class BothRankings:
+    """What each retriever found, best first."""
 
     lexical: Found
     dense: Found
@@ -114,9 +114,9 @@ class Legs:
 class Ranking:
     """One search stage by stage, before anything is cut off at ``k``."""
 
-    legs: Legs
+    rankings: BothRankings
     lexical_weight: float
-    fused: Sequence[Fused]  # everything that either leg found
+    fused: Sequence[Fused]  # everything that either retriever found
     spread: Sequence[Fused]  # as many of the first as are looked at, pages spread
     places: Mapping[int, tuple[str, int]]  # document id and first page of each of these
     relevance: float
@@ -140,7 +140,9 @@ def together(alone: Ranking, completed: Ranking, readings: Readings) -> Ranking:
     """
     trust = readings.trust
     return Ranking(
-        replace(completed.legs, seconds=_both(alone.legs.seconds, completed.legs.seconds)),
+        replace(
+            completed.rankings, seconds=_both(alone.rankings.seconds, completed.rankings.seconds)
+        ),
         completed.lexical_weight,
         _added((completed.fused, trust), (alone.fused, 1 - trust)),
         _added((completed.spread, trust), (alone.spread, 1 - trust)),
@@ -161,7 +163,9 @@ def with_lines(asked: Ranking, lines: Ranking, text: str, *, trust: float) -> Ra
         fused=_added((asked.fused, 1 - trust), (lines.fused, trust)),
         spread=_added((asked.spread, 1 - trust), (lines.spread, trust)),
         places={**asked.places, **lines.places},
-        legs=replace(asked.legs, seconds=_both(asked.legs.seconds, lines.legs.seconds)),
+        rankings=replace(
+            asked.rankings, seconds=_both(asked.rankings.seconds, lines.rankings.seconds)
+        ),
         relevance=max(asked.relevance, lines.relevance),
         lines=text,
     )
@@ -192,7 +196,7 @@ def pages_first(
     """Return the ranking with passages of pages that the question names before the others.
 
     Where one document is asked, all of what stands on the page is in the ranking; else what
-    either leg has found of it.
+    either retriever has found of it.
     """
     pages = named_pages(question)
     if not pages:

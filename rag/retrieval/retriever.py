@@ -1,4 +1,4 @@
-"""A question in, ranked passages out: two legs, one ranking, one estimate of relevance."""
+"""A question in, ranked passages out: two retrievers, one ranking, one estimate of relevance."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 
 from rag.retrieval.analyser import BilingualAnalyser
 from rag.retrieval.fusion import (
+    BothRankings,
     Found,
     Fused,
-    Legs,
     Ranking,
     fuse,
     lexical_weight,
@@ -77,7 +77,7 @@ T = TypeVar("T")
 
 
 class HybridRetriever:
-    """Searches by words and by meaning, and trusts each leg as far as the question allows."""
+    """Searches by words and by meaning, and trusts each retriever as far as the question allows."""
 
     def __init__(  # noqa: PLR0913 - each is one part of retrieval
         self,
@@ -93,7 +93,7 @@ class HybridRetriever:
         baselines: Baselines | None = None,
         calibrations: Callable[[], Calibrations] = dict,
     ) -> None:
-        """Each leg contributes ``candidates`` passages; ``analyser`` is the index's own.
+        """Each retriever contributes ``candidates`` passages; ``analyser`` is the index's own.
 
         A ``reranker`` orders the first ``reread`` passages anew.
 
@@ -136,7 +136,7 @@ class HybridRetriever:
         shown = ranking.final[:k]
         known = self._store.passages([item.id for item in shown])
         passages = tuple(_placed(known[item.id], item) for item in shown if item.id in known)
-        times = ranking.legs.seconds
+        times = ranking.rankings.seconds
         times = replace(times, fuse=times.fuse + perf_counter() - began)
         return SearchResult(
             question, passages, ranking.relevance, times, ranking.searched, ranking.lines
@@ -178,9 +178,9 @@ class HybridRetriever:
         rest = [
             replace(item, score=min(item.score, least)) for item in ranking.spread[self._reread :]
         ]
-        seconds = replace(ranking.legs.seconds, rerank=perf_counter() - began)
-        legs = replace(ranking.legs, seconds=seconds)
-        return replace(ranking, legs=legs, reread=[*spread_again, *rest])
+        seconds = replace(ranking.rankings.seconds, rerank=perf_counter() - began)
+        rankings = replace(ranking.rankings, seconds=seconds)
+        return replace(ranking, rankings=rankings, reread=[*spread_again, *rest])
 
     def _read(self, question: str, *, k: int, documents: Collection[str] | None) -> Ranking:
         """Rank a question by itself, by the lines of its figures and by the pages it names."""
@@ -196,7 +196,7 @@ class HybridRetriever:
         if not trust_in_lines(ranking.coverage):
             return ranking
         language = detect_language(question)
-        if ranking.legs.across_languages:
+        if ranking.rankings.across_languages:
             language = "en" if language == "zh" else "zh"
         among_many = documents is None or len(documents) > 1
         lines = attempt(
@@ -211,31 +211,31 @@ class HybridRetriever:
         return with_lines(ranking, found, lines, trust=trust) if trust else ranking
 
     def _rank(self, question: str, *, k: int, documents: Collection[str] | None) -> Ranking:
-        legs = self.legs(question, k=max(k, self._candidates), documents=documents)
+        rankings = self.rankings(question, k=max(k, self._candidates), documents=documents)
         began = perf_counter()
-        signs = self.judge(question, legs)
+        signs = self.judge(question, rankings)
         calibration = self._calibration(question)
         weight = lexical_weight(
             coverage=signs.coverage,
             across_languages=signs.across_languages,
             meaning=calibration.meaning,
         )
-        fused = fuse(legs.lexical, legs.dense, lexical_weight=weight)
+        fused = fuse(rankings.lexical, rankings.dense, lexical_weight=weight)
         looked_at = fused[: max(_SPREAD * k, self._candidates)]
         # the index may lag behind the ledger: what is gone from that has no place
         places = self._store.places([item.id for item in looked_at])
         ranked = spread([(item, places[item.id]) for item in looked_at if item.id in places])
-        legs = replace(legs, seconds=replace(legs.seconds, fuse=perf_counter() - began))
+        rankings = replace(rankings, seconds=replace(rankings.seconds, fuse=perf_counter() - began))
         likely = relevance(signs, calibration) if ranked else 0.0
-        return Ranking(legs, weight, fused, ranked, places, likely, coverage=signs.coverage)
+        return Ranking(rankings, weight, fused, ranked, places, likely, coverage=signs.coverage)
 
     def signs(self, question: str, *, documents: Collection[str] | None = None) -> Signs:
         """Return what a search shows about whether an answer is there."""
-        legs = self.legs(question, k=self._candidates, documents=documents)
-        return self.judge(question, legs)
+        rankings = self.rankings(question, k=self._candidates, documents=documents)
+        return self.judge(question, rankings)
 
-    def legs(self, question: str, *, k: int, documents: Collection[str] | None) -> Legs:
-        """Return at most ``k`` candidates of each leg."""
+    def rankings(self, question: str, *, k: int, documents: Collection[str] | None) -> BothRankings:
+        """Return at most ``k`` candidates of each retriever."""
         embedding = _EMBEDDING.submit(_timed, self._embedder.embed_query, question)
         lexical, lexical_s = _timed(self._lexical.search, question, k=k, documents=documents)
         query, embed_s = embedding.result()
@@ -245,7 +245,7 @@ class HybridRetriever:
 
     def _by_meaning(
         self, question: str, query: Vector, *, k: int, documents: Collection[str] | None
-    ) -> Legs:
+    ) -> BothRankings:
         """Search by meaning; where that leads to another language, less the question's own.
 
         Vectors also tell the language of a text. What a question shares with any other of its
@@ -259,7 +259,7 @@ class HybridRetriever:
             turned = query - OF_LANGUAGE * centre
             turned /= np.linalg.norm(turned)
             dense = self._search_vectors(turned, k=k, documents=documents)
-        return Legs((), dense, SearchTimes(), nearest, across_languages=across)
+        return BothRankings((), dense, SearchTimes(), nearest, across_languages=across)
 
     def _calibration(self, question: str) -> Calibration:
         return self._calibrations().get(detect_language(question), UNKNOWN)
@@ -289,8 +289,8 @@ class HybridRetriever:
         best = np.argsort(-cosines, kind="stable")[:k]
         return [(ids[i], float(cosines[i])) for i in best]
 
-    def judge(self, question: str, legs: Legs) -> Signs:
-        """Return what the legs show about whether an answer is there."""
+    def judge(self, question: str, rankings: BothRankings) -> Signs:
+        """Return what the retrievers show about whether an answer is there."""
         none: tuple[list[str], list[list[str]]] = ([], [])
         terms, named = attempt(
             lambda: (
@@ -301,7 +301,7 @@ class HybridRetriever:
             what="the words of a question",
         )
         frequency, total = self._store.document_frequency([*terms, *chain(*named)])
-        best = [chunk_id for chunk_id, _ in legs.lexical[:_JUDGED]]
+        best = [chunk_id for chunk_id, _ in rankings.lexical[:_JUDGED]]
         held = [text.split() for text in self._store.analysed(best).values()]
         floor = self._baseline(detect_language(question)).floor
         weighed = attempt(
@@ -311,8 +311,8 @@ class HybridRetriever:
         )
         return Signs(
             coverage=coverage(weighed, held, frequency=frequency, total=total),
-            headroom=headroom(legs.nearest, floor=floor),
-            across_languages=legs.across_languages,
+            headroom=headroom(rankings.nearest, floor=floor),
+            across_languages=rankings.across_languages,
             unheard_of=any(not any(frequency[term] for term in number) for number in named),
         )
 

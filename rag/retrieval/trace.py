@@ -1,7 +1,7 @@
 """What becomes of chosen passages in a search, stage by stage.
 
 It looks into the retriever's own ranking, so that what it tells is what happened. Only the
-ranks of passages that no leg proposed are computed beside it, over every passage in scope.
+ranks of passages that no retriever proposed are computed beside it, over every passage in scope.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class LegTrace:
-    """A passage in one leg. ``rank`` is among all passages in scope, ``None`` without a match.
+class RetrieverTrace:
+    """A passage in one retriever. ``rank`` is among all in scope, ``None`` without a match.
 
     ``last`` is the score of the last candidate; a passage below it was not proposed.
     """
@@ -36,7 +36,7 @@ class LegTrace:
 
     @property
     def proposed(self) -> bool:
-        """Whether the leg handed the passage on."""
+        """Whether the retriever handed the passage on."""
         return self.rank is not None and self.rank <= self.candidates
 
 
@@ -45,8 +45,8 @@ class PassageTrace:
     """One passage through all stages; ranks are 1-based, ``None`` where it was not there."""
 
     id: int
-    words: LegTrace
-    meaning: LegTrace
+    words: RetrieverTrace
+    meaning: RetrieverTrace
     fused: int | None
     fused_score: float | None
     spread: int | None  # after pages are spread
@@ -130,12 +130,12 @@ class Tracer:
     def _deep(
         self, question: str, ids: Collection[int], ranking: Ranking, scope: Collection[str]
     ) -> tuple[Found, Found]:
-        """Return both legs, as far as the last of ``ids`` where they did not reach it."""
-        legs = ranking.legs
-        found = {i for i, _ in legs.lexical}, {i for i, _ in legs.dense}
-        if all(i in leg for i in ids for leg in found):
-            return legs.lexical, legs.dense
-        whole = self._retriever.legs(question, k=_EVERYTHING, documents=scope)
+        """Return both retrievers, as far as the last of ``ids`` where they did not reach it."""
+        rankings = ranking.rankings
+        found = {i for i, _ in rankings.lexical}, {i for i, _ in rankings.dense}
+        if all(i in found_by for i in ids for found_by in found):
+            return rankings.lexical, rankings.dense
+        whole = self._retriever.rankings(question, k=_EVERYTHING, documents=scope)
         return whole.lexical, whole.dense
 
 
@@ -163,8 +163,8 @@ def _passage(
         before = keys.count(keys[-1]) - 1
     return PassageTrace(
         chunk_id,
-        _leg(chunk_id, ranking.legs.lexical, deep[0]),
-        _leg(chunk_id, ranking.legs.dense, deep[1]),
+        _retriever_trace(chunk_id, ranking.rankings.lexical, deep[0]),
+        _retriever_trace(chunk_id, ranking.rankings.dense, deep[1]),
         fused,
         ranking.fused[fused - 1].score if fused else None,
         spread,
@@ -177,7 +177,7 @@ def _passage(
     )
 
 
-def _leg(chunk_id: int, proposed: Found, deep: Found) -> LegTrace:
+def _retriever_trace(chunk_id: int, proposed: Found, deep: Found) -> RetrieverTrace:
     rank = _place([i for i, _ in proposed], chunk_id)
     score = proposed[rank - 1][1] if rank else None
     if rank is None:
@@ -186,7 +186,7 @@ def _leg(chunk_id: int, proposed: Found, deep: Found) -> LegTrace:
         # passages of equal score may stand in another order in the index
         rank = max(rank, len(proposed) + 1) if rank else None
     best, last = (proposed[0][1], proposed[-1][1]) if proposed else (None, None)
-    return LegTrace(rank, score, best, last, len(proposed))
+    return RetrieverTrace(rank, score, best, last, len(proposed))
 
 
 def _place(ids: Sequence[int], chunk_id: int) -> int | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rag.storage.ledger import Ledger
     from rag.storage.rows import FileRow
     from rag.types.answers import Passage
-    from rag.types.documents import Space
+    from rag.types.documents import IndexVersion
 
 
 _RUN_ON = 1000  # characters of the next page that a sentence may run on into
@@ -56,10 +56,10 @@ def files_named(rows: Iterable[FileRow], name: str) -> list[FileRow]:
     return exact or [row for row in known if PurePosixPath(row.path).name == bare]
 
 
-class Whereabouts:
+class StoredTexts:
     """Answers where something is, for one space. Reads only."""
 
-    def __init__(self, ledger: Ledger, space: Space) -> None:
+    def __init__(self, ledger: Ledger, space: IndexVersion) -> None:
         self._ledger = ledger
         self._space = space
 
@@ -138,10 +138,10 @@ class Whereabouts:
         return [(int(row[0]), int(row[1]), int(row[2])) for row in rows]
 
 
-class LedgerShelf:
+class LedgerDocuments:
     """The documents of one space. Satisfies ``Shelf``."""
 
-    def __init__(self, ledger: Ledger, space: Space) -> None:
+    def __init__(self, ledger: Ledger, space: IndexVersion) -> None:
         self._ledger = ledger
         self._space = space
         self._passages = LedgerPassages(ledger, space)

@@ -19,7 +19,7 @@ from rag.storage import rows
 from rag.storage.database import connect, create_fts, drop_fts, migrate, upgrade
 from rag.storage.errors import store_failure
 from rag.storage.rows import DocumentRow, FileRow, IndexedChunks
-from rag.types.documents import Document, Heading, Page, Space
+from rag.types.documents import Document, Heading, IndexVersion, Page
 
 
 class _ThreadState:
@@ -176,7 +176,7 @@ class Ledger:
             )
 
     def commit_document(
-        self, row: DocumentRow, space: Space, indexed: IndexedChunks
+        self, row: DocumentRow, space: IndexVersion, indexed: IndexedChunks
     ) -> tuple[list[int], list[int]]:
         """Write one document, its paths and its passages in one transaction.
 
@@ -253,17 +253,19 @@ class Ledger:
 
     # -- spaces ----------------------------------------------------------------------------
 
-    def spaces(self) -> dict[int, Space]:
+    def spaces(self) -> dict[int, IndexVersion]:
         """Return all spaces by id."""
         found = self.connection.execute("SELECT id, embedder, dim, chunking, analyser FROM spaces")
-        return {row[0]: Space(*row) for row in found}
+        return {row[0]: IndexVersion(*row) for row in found}
 
-    def active_space(self) -> Space | None:
+    def active_space(self) -> IndexVersion | None:
         """Return the space that answers questions."""
         active = self.meta("active_space")
         return self.spaces().get(int(active)) if active else None
 
-    def create_space(self, *, embedder: str, dim: int, chunking: str, analyser: str) -> Space:
+    def create_space(
+        self, *, embedder: str, dim: int, chunking: str, analyser: str
+    ) -> IndexVersion:
         """Add an empty space."""
         with self.transaction() as connection:
             cursor = connection.execute(
@@ -273,9 +275,9 @@ class Ledger:
             )
             space_id = int(cursor.lastrowid or 0)
             create_fts(connection, space_id)
-        return Space(space_id, embedder, dim, chunking, analyser)
+        return IndexVersion(space_id, embedder, dim, chunking, analyser)
 
-    def activate(self, space: Space) -> None:
+    def activate(self, space: IndexVersion) -> None:
         """Let ``space`` answer from now on; the one before is kept for a rollback."""
         with self.transaction():
             before = self.meta("active_space")
@@ -283,20 +285,20 @@ class Ledger:
                 self.set_meta("previous_space", before)
             self.set_meta("active_space", str(space.id))
 
-    def drop_space(self, space: Space) -> None:
+    def drop_space(self, space: IndexVersion) -> None:
         """Remove a space with its chunks and vectors."""
         with self.transaction() as connection:
             connection.execute("DELETE FROM spaces WHERE id = ?", (space.id,))
             drop_fts(connection, space.id)
 
-    def complete_documents(self, space: Space) -> set[str]:
+    def complete_documents(self, space: IndexVersion) -> set[str]:
         """Return the ids of documents whose passages are all in ``space``."""
         found = self.connection.execute(
             "SELECT document_id FROM space_documents WHERE space_id = ?", (space.id,)
         )
         return {row[0] for row in found}
 
-    def chunk_count(self, space: Space) -> int:
+    def chunk_count(self, space: IndexVersion) -> int:
         """Return how many passages a space has."""
         return int(
             self.connection.execute(
@@ -304,7 +306,9 @@ class Ledger:
             ).fetchone()[0]
         )
 
-    def put_chunks(self, space: Space, document_id: str, indexed: IndexedChunks) -> list[int]:
+    def put_chunks(
+        self, space: IndexVersion, document_id: str, indexed: IndexedChunks
+    ) -> list[int]:
         """Write a known document's passages into a space. Return their ids.
 
         Nothing is written of one that was deleted or forgotten meanwhile.

@@ -14,7 +14,7 @@ from rag.storage.errors import store_failure
 from rag.text.messages import Text
 
 
-class Owner:
+class LibraryLock:
     """Holds the library's lock until ``release``; the system lets go of it if we die."""
 
     def __init__(self, data: Path) -> None:

@@ -71,11 +71,11 @@ def _sketched(ledger: Ledger, document_id: str) -> Sketch:
 def near_duplicates(ledger: Ledger) -> dict[str, list[tuple[str, float]]]:
     """Return, for each document that has some, what it is like and how much, likest first."""
     found: dict[str, list[tuple[str, float]]] = {}
-    for first, second, likeness in ledger.connection.execute(
+    for first, second, similarity in ledger.connection.execute(
         "SELECT first, second, likeness FROM alike ORDER BY likeness DESC"
     ):
-        found.setdefault(first, []).append((second, likeness))
-        found.setdefault(second, []).append((first, likeness))
+        found.setdefault(first, []).append((second, similarity))
+        found.setdefault(second, []).append((first, similarity))
     return found
 
 
@@ -104,7 +104,7 @@ def _words(text: str) -> list[str]:
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
 
 
-def likeness(first: Sketch, second: Sketch) -> float:
+def similarity(first: Sketch, second: Sketch) -> float:
     """Return the estimated share of shingles in common, 0 to 1."""
     size = min(KEPT, max(len(first), len(second)))
     if min(len(first), len(second)) < FEWEST:
@@ -139,7 +139,7 @@ def _pairs(sketches: dict[str, Sketch], new: set[str]) -> list[tuple[str, str, f
     found = []
     for (first, second), count in shared.items():
         if count >= _PROBE_SHARED:
-            share = likeness(sketches[first], sketches[second])
+            share = similarity(sketches[first], sketches[second])
             if share >= ALIKE:
                 found.append((first, second, round(share, 3)))
     return found

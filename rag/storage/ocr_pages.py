@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rag.types.documents import SEARCHABLE, PageState
-from rag.types.recognised_text import Line, RecognisedPage, pack, unpack
+from rag.types.recognised_text import RecognisedLine, RecognisedPage, pack, unpack
 
 if TYPE_CHECKING:
     from rag.storage.ledger import Ledger
@@ -128,7 +128,9 @@ def take_over(ledger: Ledger, document_id: str, numbers: Iterable[int]) -> None:
         )
 
 
-def recognised_lines(ledger: Ledger, document_id: str, page: int) -> tuple[Line, ...] | None:
+def recognised_lines(
+    ledger: Ledger, document_id: str, page: int
+) -> tuple[RecognisedLine, ...] | None:
     """Return where the text of a page stands; ``None`` if it is not from text recognition."""
     row = ledger.connection.execute(
         "SELECT o.lines FROM ocr_pages o JOIN pages p"

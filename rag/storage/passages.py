@@ -14,12 +14,12 @@ import numpy as np
 from rag.storage.database import fts_table
 from rag.storage.ocr_pages import recognised_lines
 from rag.types.answers import Neighbour, Passage
-from rag.types.documents import PAGE_JOIN, Chunk, Space
+from rag.types.documents import PAGE_JOIN, Chunk, IndexVersion
 
 if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors
     from rag.storage.ledger import Ledger
-    from rag.types.recognised_text import Line
+    from rag.types.recognised_text import RecognisedLine
 
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ def _marks(items: Collection[object]) -> str:
 class LedgerPassages:
     """Satisfies ``PassageStore`` for one space."""
 
-    def __init__(self, ledger: Ledger, space: Space) -> None:
+    def __init__(self, ledger: Ledger, space: IndexVersion) -> None:
         self._ledger = ledger
         self._space = space
         self._fts = fts_table(space.id)
@@ -252,7 +252,7 @@ class LedgerPassages:
         )
         return {int(number): str(recipe) for number, recipe in rows}
 
-    def recognised_lines(self, document_id: str, page: int) -> tuple[Line, ...] | None:
+    def recognised_lines(self, document_id: str, page: int) -> tuple[RecognisedLine, ...] | None:
         """Return where a page's text stands; ``None`` if it is not from text recognition."""
         return recognised_lines(self._ledger, document_id, page)
 

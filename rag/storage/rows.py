@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.storage.database import fts_table
-from rag.types.documents import Chunk, Document, DocumentState, Space
+from rag.types.documents import Chunk, Document, DocumentState, IndexVersion
 
 if TYPE_CHECKING:
     from rag.protocols import Vectors
@@ -97,7 +97,7 @@ def put_pages(connection: sqlite3.Connection, document: Document) -> None:
 
 
 def put_chunks(
-    connection: sqlite3.Connection, space: Space, document_id: str, indexed: IndexedChunks
+    connection: sqlite3.Connection, space: IndexVersion, document_id: str, indexed: IndexedChunks
 ) -> list[int]:
     """Insert a document's passages into a space and mark it complete there. Return their ids."""
     table = fts_table(space.id)

@@ -12,23 +12,23 @@ from rag.text.messages import Language, Text
 from rag.types.documents import Box, Chunk
 from rag.types.hardware import MemoryReading
 
-NoticeKind = Literal["unsure", "lowered", "skipped", "raised", "heat"]
+AnswerMessageKind = Literal["unsure", "lowered", "skipped", "raised", "heat"]
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class AnswerMessage:
     """One sentence for the person who waits.
 
     ``anew`` says that the text so far is void: the answer begins again.
     """
 
-    kind: NoticeKind
+    kind: AnswerMessageKind
     text: Text
     step: str = ""  # a key of ``rag.answering.oom_fallback.STEPS``; "" for what is no step
     anew: bool = False
 
 
-UNSURE = Notice(
+UNSURE = AnswerMessage(
     "unsure",
     Text(
         "Your documents may not hold the answer: the passages match the question only in part. "
@@ -58,7 +58,7 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadingProgress:
     """An event: how far reading is. The first one says what will be read."""
 
     coverage: Coverage
@@ -95,7 +95,7 @@ Verdict = Literal["supported", "weak", "unsupported", "not_in_documents"]
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """Where each leg placed a passage, 1-based; ``None`` when it did not find it."""
+    """Where each retriever placed a passage, 1-based; ``None`` when it did not find it."""
 
     dense: int | None = None
     lexical: int | None = None
@@ -227,7 +227,7 @@ class Answer:
     left_out: int = 0  # unsupported sentences that were not shown
     coverage: Coverage | None = None  # where documents were read whole
     offer: Offer | None = None  # to read them, where that would take long
-    notices: tuple[Notice, ...] = ()
+    notices: tuple[AnswerMessage, ...] = ()
     relevance: float | None = None  # 0 to 1: how likely the passages hold the answer
 
 
@@ -256,11 +256,11 @@ class Finished:
     answer: Answer
 
 
-Event = Retrieved | Reading | Notice | Delta | Checked | Finished
+Event = Retrieved | ReadingProgress | AnswerMessage | Delta | Checked | Finished
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class TypedDraft:
     """A question as far as it is typed."""
 
     question: str

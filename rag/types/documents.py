@@ -102,7 +102,7 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Space:
+class IndexVersion:
     """One way to cut and embed; passages and vectors of different spaces never mix."""
 
     id: int

@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib.metadata import version
 
 from rag.text.messages import Text
-from rag.types.documents import Space
+from rag.types.documents import IndexVersion
 
 READER_VERSION = 3
 """Counts the changes that make the same PDF be read in another way."""
@@ -53,7 +53,7 @@ def model_name(embedder: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Fingerprint:
+class WantedVersion:
     """What the settings and this program would make of a document today."""
 
     embedder: str  # as in a space; without its bytes while the weights are not here
@@ -62,13 +62,13 @@ class Fingerprint:
     reader: str
     recogniser: str
 
-    def embeds_like(self, space: Space) -> bool:
+    def embeds_like(self, space: IndexVersion) -> bool:
         """Tell whether the vectors of a space are the ones that would be made."""
         name, *prefixes = space.embedder.split(" ")
         nameless = " ".join([name.partition("@")[0], *prefixes])
         return self.embedder in {space.embedder, nameless}
 
-    def matches(self, space: Space) -> bool:
+    def matches(self, space: IndexVersion) -> bool:
         """Tell whether a space is the one that would be made."""
         same = (self.chunking, self.analyser) == (space.chunking, space.analyser)
         return same and self.embeds_like(space)

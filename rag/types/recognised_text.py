@@ -15,7 +15,7 @@ from rag.types.documents import Box, PageState
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class RecognisedWord:
     """``text[start:end]`` stands between ``x0`` and ``x1`` on its line."""
 
     start: int
@@ -25,7 +25,7 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RecognisedLine:
     """``text[start:end]`` fills this rectangle."""
 
     start: int
@@ -34,7 +34,7 @@ class Line:
     y0: float
     x1: float
     y1: float
-    words: tuple[Word, ...] = ()  # single characters in Chinese
+    words: tuple[RecognisedWord, ...] = ()  # single characters in Chinese
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,13 @@ class RecognisedPage:
     state: PageState  # "ocr", or what the page stays
     reason: str | None
     text: str = ""
-    lines: tuple[Line, ...] = ()
+    lines: tuple[RecognisedLine, ...] = ()
     engine: str = ""
 
 
-def span_boxes(lines: Sequence[Line], *, page: int, start: int, end: int) -> tuple[Box, ...]:
+def span_boxes(
+    lines: Sequence[RecognisedLine], *, page: int, start: int, end: int
+) -> tuple[Box, ...]:
     """Return one box for each line that ``text[start:end]`` touches, as wide as the span."""
     boxes = []
     for line in lines:
@@ -64,7 +66,7 @@ def span_boxes(lines: Sequence[Line], *, page: int, start: int, end: int) -> tup
     return tuple(boxes)
 
 
-def pack(lines: Sequence[Line]) -> str:
+def pack(lines: Sequence[RecognisedLine]) -> str:
     """Return the lines as JSON, a tenth of a point exact."""
     return json.dumps(
         [
@@ -79,14 +81,14 @@ def pack(lines: Sequence[Line]) -> str:
 
 
 @lru_cache(maxsize=64)
-def unpack(packed: str) -> tuple[Line, ...]:
+def unpack(packed: str) -> tuple[RecognisedLine, ...]:
     """Return what was packed.
 
-    >>> line = Line(0, 2, 10.0, 20.0, 30.0, 32.5, (Word(0, 2, 10.0, 30.0),))
+    >>> line = RecognisedLine(0, 2, 10.0, 20.0, 30.0, 32.5, (RecognisedWord(0, 2, 10.0, 30.0),))
     >>> unpack(pack([line])) == (line,)
     True
     """
     return tuple(
-        Line(start, end, x0, y0, x1, y1, tuple(Word(*word) for word in words))
+        RecognisedLine(start, end, x0, y0, x1, y1, tuple(RecognisedWord(*word) for word in words))
         for start, end, x0, y0, x1, y1, words in json.loads(packed)
     )

@@ -12,7 +12,7 @@ from decimal import Decimal, DecimalException
 from typing import NamedTuple
 
 from rag.text.quantities import Quantity, gaps
-from rag.verification.checks import Claim, Doubt, Source
+from rag.verification.checks import Claim, EvidenceSource, FailedCheck
 
 _EQUALS = re.compile(r"[=＝≈]")
 _RUN = r"[\d\s,.()（）+\-−–*×x·/÷%％$€£¥￥]"
@@ -192,20 +192,20 @@ class Calculated:
     ``quantities`` are accounted for: those of the sums, and results said once more.
     """
 
-    doubt: Doubt | None = None
+    doubt: FailedCheck | None = None
     quantities: frozenset[Quantity] = frozenset()
 
 
-def check_calculations(claim: Claim, sources: Sequence[Source]) -> Calculated:
+def check_calculations(claim: Claim, sources: Sequence[EvidenceSource]) -> Calculated:
     """Do the sums of a sentence again; a wrong one is a grave doubt, a right one a mild one."""
     found = [one for one in calculations(claim.text) if not _labelled(one, claim)]
     for one in found:
         if not one.right:
-            return Calculated(Doubt(f"arithmetic:{_rounded(one.value)}", grave=True))
+            return Calculated(FailedCheck(f"arithmetic:{_rounded(one.value)}", grave=True))
     if not found or not all(_stands(operand, sources) for one in found for operand in one.operands):
         return Calculated()
     inside = frozenset(q for q in claim.quantities if any(_of(q, one) for one in found))
-    return Calculated(Doubt(f"computed:{_rounded(found[-1].value)}"), inside)
+    return Calculated(FailedCheck(f"computed:{_rounded(found[-1].value)}"), inside)
 
 
 def _labelled(one: Calculation, claim: Claim) -> bool:
@@ -218,7 +218,7 @@ def _labelled(one: Calculation, claim: Claim) -> bool:
     )
 
 
-def _stands(operand: tuple[int, int, Decimal], sources: Sequence[Source]) -> bool:
+def _stands(operand: tuple[int, int, Decimal], sources: Sequence[EvidenceSource]) -> bool:
     start, end, value = operand
     if value in _CONSTANTS:
         return True

@@ -77,14 +77,14 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class FailedCheck:
     """Why a sentence is not called supported."""
 
     reason: str  # see rag.verification.reasons
     grave: bool = False  # what it says stands in no passage: unsupported, however alike the rest
 
 
-class Source:
+class EvidenceSource:
     """A passage with what stands above it: the texts that names and units are looked up in."""
 
     def __init__(self, text: str, *, above: str, terms: Terms) -> None:
@@ -141,15 +141,15 @@ class Source:
         return "".join(word[0] for word in re.findall(r"\b[A-Z]\w+", self.whole)).casefold()
 
 
-def doubts(
+def failed_checks(
     claim: Claim,
     span: str,
-    source: Source,
-    others: Sequence[Source],
+    source: EvidenceSource,
+    others: Sequence[EvidenceSource],
     *,
     foreign: bool,
     calculated: Collection[Quantity] = (),
-) -> Iterator[Doubt]:
+) -> Iterator[FailedCheck]:
     """Yield what of a claim does not stand in its evidence, the gravest kind first.
 
     ``others`` are the remaining passages. With ``foreign``, evidence and claim are in
@@ -167,24 +167,26 @@ def doubts(
             yield doubt
     if not foreign:
         for quantity in exchanged(claim.text, claim.numbers, span):
-            yield Doubt(f"elsewhere:{claim.said(quantity)}")
+            yield FailedCheck(f"elsewhere:{claim.said(quantity)}")
         yield from _contrary(claim, span, source)
 
 
-def _quantity_doubt(claim: Claim, gap: Gap, source: Source, others: Sequence[Source]) -> Doubt:
+def _quantity_doubt(
+    claim: Claim, gap: Gap, source: EvidenceSource, others: Sequence[EvidenceSource]
+) -> FailedCheck:
     said = claim.said(gap.quantity)
     alone = [gap.quantity]
     if any(not gaps(alone, one.anywhere) for one in (source, *others)):
-        return Doubt(f"elsewhere:{said}")
+        return FailedCheck(f"elsewhere:{said}")
     if gap.difference != "absent":
-        return Doubt(f"{gap.difference}:{said}")
+        return FailedCheck(f"{gap.difference}:{said}")
     value = gap.quantity.value
     counted = value is not None and not gap.quantity.unit and abs(value) <= _COUNTED
     kind = "date" if gap.quantity.date else "number"
-    return Doubt(f"{kind}:{said}", grave=not counted)
+    return FailedCheck(f"{kind}:{said}", grave=not counted)
 
 
-def _displaced(claim: Claim, place: Place, source: Source) -> Iterator[Doubt]:
+def _displaced(claim: Claim, place: Place, source: EvidenceSource) -> Iterator[FailedCheck]:
     """Yield figures that stand there, but for something else or not as often."""
     said = Counter(map(_same, claim.quantities))
     there = Counter(map(_same, place.quantities))
@@ -198,7 +200,7 @@ def _displaced(claim: Claim, place: Place, source: Source) -> Iterator[Doubt]:
             and prose
             and not stands_beside(claim.text, quantity, text, place.quantities, source.analyse)
         ):
-            yield Doubt(f"elsewhere:{claim.said(quantity)}")
+            yield FailedCheck(f"elsewhere:{claim.said(quantity)}")
 
 
 def _same(quantity: Quantity) -> tuple[object, ...]:
@@ -207,22 +209,24 @@ def _same(quantity: Quantity) -> tuple[object, ...]:
     return (quantity.code, (date.year or date[:4]) if date else quantity.value)
 
 
-def _name_doubt(claim: Claim, name: Name, source: Source, *, foreign: bool) -> Doubt | None:
+def _name_doubt(
+    claim: Claim, name: Name, source: EvidenceSource, *, foreign: bool
+) -> FailedCheck | None:
     shown = claim.text[name.start : name.end]
     if name.quoted:
         if foreign or squeezed(name.words[0]) in source.letters:
             return None
         marked = claim.text[name.start : name.end] != name.words[0]
-        return Doubt(f"{'quote' if marked else 'name'}:{name.words[0]}")
+        return FailedCheck(f"{'quote' if marked else 'name'}:{name.words[0]}")
     missing = [word for word in name.words if not source.knows(word)]
     apart = [two for one, two in pairwise(name.words) if not source.together(one, two)]
     missing = missing or ([] if foreign else apart)
     if foreign:  # a translated name has no spelling in common, a code has
         missing = [word for word in missing if any(char.isdigit() for char in word)]
-    return Doubt(f"name:{shown}") if missing else None
+    return FailedCheck(f"name:{shown}") if missing else None
 
 
-def _contrary(claim: Claim, span: str, source: Source) -> Iterator[Doubt]:
+def _contrary(claim: Claim, span: str, source: EvidenceSource) -> Iterator[FailedCheck]:
     """Compare clause by clause: a long sentence may deny one thing and state another."""
     if squeezed(claim.text) in squeezed(span):
         return
@@ -243,10 +247,10 @@ def _contrary(claim: Claim, span: str, source: Source) -> Iterator[Doubt]:
         else:  # word for word, so that two denials are not one
             contrary = all(negations(clause) != denied for clause in alike)
         if contrary:
-            yield Doubt("negation")
+            yield FailedCheck("negation")
             break
     for word in opposites(claim.text, span):
-        yield Doubt(f"opposite:{word}")
+        yield FailedCheck(f"opposite:{word}")
 
 
 def _tells(term: str) -> bool:
@@ -254,7 +258,7 @@ def _tells(term: str) -> bool:
     return len(term) >= _SHORT_WORD or not term.isascii()
 
 
-def gravest(found: Iterable[Doubt]) -> Doubt | None:
+def gravest(found: Iterable[FailedCheck]) -> FailedCheck | None:
     """Return the doubt to show: the first grave one, else the first."""
     every = list(found)
     return next((doubt for doubt in every if doubt.grave), every[0] if every else None)

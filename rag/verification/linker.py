@@ -20,7 +20,7 @@ from rag.text.sentences import split_sentences
 from rag.types.answers import Evidence, Passage, Sentence, Verdict
 from rag.types.documents import Chunk
 from rag.verification.arithmetic import Calculated, check_calculations
-from rag.verification.checks import Claim, Source, doubts, gravest
+from rag.verification.checks import Claim, EvidenceSource, failed_checks, gravest
 from rag.verification.refusal import is_refusal
 from rag.verification.spans import Rarity, Span, Terms, candidate_spans, or_none
 from rag.verification.wording import bare, without_pages
@@ -95,7 +95,7 @@ class Linker:
         held = or_none(terms)  # what cannot be taken apart supports nothing
         self._spans = spans = candidate_spans(passages, held)
         self._sources = [
-            Source(p.chunk.text, above=f"{p.document}\n{_named(p.chunk)}", terms=held)
+            EvidenceSource(p.chunk.text, above=f"{p.document}\n{_named(p.chunk)}", terms=held)
             for p in passages
         ]
         self._languages = [_language(passage.chunk.text) for passage in passages]
@@ -149,7 +149,7 @@ class Linker:
         sources = self._sources
         others = [source for i, source in enumerate(sources) if i != match.span.passage]
         source = sources[match.span.passage]
-        found = doubts(
+        found = failed_checks(
             claim, match.span.text, source, others, foreign=match.foreign,
             calculated=sums.quantities,
         )  # fmt: skip

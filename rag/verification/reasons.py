@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rag.text.messages import Language, Text
 
-DOUBTS: dict[str, Text] = {
+REASONS: dict[str, Text] = {
     "number": Text("{0} does not stand there.", "文中没有 {0}。"),
     "date": Text("The date {0} does not stand there.", "文中没有日期 {0}。"),
     "unit": Text("It stands there with another unit than {0}.", "文中的单位与 {0} 不同。"),
@@ -34,12 +34,12 @@ DOUBTS: dict[str, Text] = {
 """What each key means; ``{0}`` is the detail."""
 
 
-def doubt_text(reason: str, language: Language) -> str:
+def reason_words(reason: str, language: Language) -> str:
     """Return a doubt in words; an unknown one is shown as it is rather than hidden.
 
-    >>> doubt_text("number:45 GB", "en"), doubt_text("", "zh")
+    >>> reason_words("number:45 GB", "en"), doubt_text("", "zh")
     ('45 GB does not stand there.', '')
     """
     key, _, detail = reason.partition(":")
-    known = DOUBTS.get(key)
+    known = REASONS.get(key)
     return known.say(language).replace("{0}", detail) if known else reason

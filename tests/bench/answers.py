@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rag.app import wiring
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.config import Settings, load_settings
 from rag.evaluation.sets import load_sets
 from rag.generation.prompt import build_messages
@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 def found(knowledge: Path, questions: int, *, k: int) -> Iterator[tuple[str, tuple[Passage, ...]]]:
     """Yield questions about documents of the folder, with the passages that are found for them."""
     settings = Settings(knowledge=knowledge, models=load_settings(None).models)
-    factory = Factory(settings)
+    factory = Container(settings)
     ledger = factory.ledger(read_only=True)
     try:
         pipeline = wiring.pipeline(

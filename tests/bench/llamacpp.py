@@ -22,7 +22,7 @@ from typing import Any
 
 from rag.answering.pipeline import RagPipeline
 from rag.app import wiring
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.config import Settings, load_settings
 from rag.generation.llamacpp import loading as llamacpp_loading
 from rag.generation.llamacpp.engine import LlamaCppGenerator
@@ -31,7 +31,7 @@ from rag.generation.templates import plain_turns
 from rag.storage.vectors.manager import exact_index
 from rag.text.language import detect_language
 from rag.text.messages import Text
-from rag.types.answers import Answer, Delta, Draft, Finished, Message
+from rag.types.answers import Answer, Delta, Finished, Message, TypedDraft
 from tests.bench import machine
 from tests.bench.answers import questions_about
 from tests.bench.child import folder_argument
@@ -97,7 +97,7 @@ def _pipeline(
     chosen = {"retrieve": {"k": k}, "generator": {"max_tokens": tokens}}
     models = load_settings(None).models
     settings = Settings.model_validate({"knowledge": knowledge, "models": models, **chosen})
-    factory = Factory(settings)
+    factory = Container(settings)
     ledger = factory.ledger(read_only=True)
     try:
         yield wiring.pipeline(
@@ -114,7 +114,7 @@ def _pipeline(
 def _measure(
     pipeline: RagPipeline, generator: LlamaCppGenerator, text: str, *, ours_first: bool
 ) -> Row | None:
-    messages = pipeline.ahead(Draft(text), generator)
+    messages = pipeline.ahead(TypedDraft(text), generator)
     if messages is None:
         return None
     ours: tuple[Answer, float, float] | None = None

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.config import EmbedderSettings, IngestSettings, Settings, load_settings
 from tests.bench.child import cpu_s, finish, folder_argument, since_start_s
 
@@ -38,7 +38,7 @@ def index(folder: Path, *, embedder: str) -> dict[str, Any]:
         ingest=IngestSettings(ocr="off"),  # the plain pipeline has none
         models=load_settings(None).models,  # RAGDESK_MODELS__FOLDER says where the weights are
     )
-    factory = Factory(settings)
+    factory = Container(settings)
     factory.embedder(embedder)
     load_s = since_start_s()
     began, cpu_began = perf_counter(), cpu_s()
@@ -62,15 +62,15 @@ def index(folder: Path, *, embedder: str) -> dict[str, Any]:
     }
 
 
-def _sync(settings: Settings, factory: Factory) -> SyncReport:
+def _sync(settings: Settings, factory: Container) -> SyncReport:
     """Do what ``rag sync`` does, from taking the library to letting it go."""
     from rag.app import wiring
-    from rag.storage.lock import Owner
-    from rag.storage.vectors.manager import LiveIndex
+    from rag.storage.lock import LibraryLock
+    from rag.storage.vectors.manager import VectorIndexManager
 
-    owner = Owner(settings.data)
+    owner = LibraryLock(settings.data)
     ledger = factory.ledger()
-    live = LiveIndex(ledger, settings.data / "chroma", engine=settings.retrieve.index)
+    live = VectorIndexManager(ledger, settings.data / "chroma", engine=settings.retrieve.index)
     try:
         return wiring.library(factory, ledger, index=live).sync()
     finally:

@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from rag.app.app import Desk
+from rag.app.app import App
 from rag.config import Settings, load_settings
 from rag.generation.llamacpp import loading as llamacpp_loading
 from rag.types.answers import Delta, Finished
@@ -56,23 +56,23 @@ def measure(folder: Path, pdfs: Path, model: Path, questions: Sequence[str]) -> 
     chosen: Settings = settings.model_copy(
         update={"knowledge": folder, "generator": generator, "retrieve": retrieve}
     )
-    desk = Desk.open(chosen)
+    app = App.open(chosen)
     try:
-        desk.start()
-        until(lambda: desk.state().model_state == "ready" and desk.state().sync_progress is None)
-        ask(desk, questions[-1])  # loads what a first question loads
-        idle = [ask(desk, question) for question in questions]
+        app.start()
+        until(lambda: app.state().model_state == "ready" and app.state().sync_progress is None)
+        ask(app, questions[-1])  # loads what a first question loads
+        idle = [ask(app, question) for question in questions]
         added = sorted(pdfs.glob("*.pdf"))
         for number, pdf in enumerate(added):
             shutil.copy2(pdf, folder / f"added {number}.pdf")
-        desk.sync_soon()
+        app.sync_soon()
         busy, stages = [], []
-        until(lambda: embedding(desk))
+        until(lambda: embedding(app))
         for question in questions:
-            until(lambda: embedding(desk) or desk.state().sync_progress is None)
-            progress = desk.state().sync_progress
+            until(lambda: embedding(app) or app.state().sync_progress is None)
+            progress = app.state().sync_progress
             stages.append(progress.stage if progress else "none")
-            busy.append(ask(desk, question))
+            busy.append(ask(app, question))
         return {
             "idle_s": [round(seconds, 2) for seconds in idle],
             "indexing_s": [round(seconds, 2) for seconds in busy],
@@ -82,20 +82,20 @@ def measure(folder: Path, pdfs: Path, model: Path, questions: Sequence[str]) -> 
             "median_more_s": round(median(b - a for a, b in zip(idle, busy, strict=True)), 2),
         }
     finally:
-        desk.close()
+        app.close()
 
 
-def embedding(desk: Desk) -> bool:
+def embedding(app: App) -> bool:
     """Say whether passages are being embedded."""
-    progress = desk.state().sync_progress
+    progress = app.state().sync_progress
     return progress is not None and progress.stage in {"embed", "write"}
 
 
-def ask(desk: Desk, question: str) -> float:
+def ask(app: App, question: str) -> float:
     """Return the seconds to the first token."""
     began = perf_counter()
     first = 0.0
-    for event in desk.ask(question, mode="passages", cancelled=lambda: False):
+    for event in app.ask(question, mode="passages", cancelled=lambda: False):
         if isinstance(event, Delta) and event.tokens and not first:
             first = perf_counter() - began
         if isinstance(event, Finished):

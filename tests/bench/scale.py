@@ -25,7 +25,7 @@ import numpy as np
 import psutil
 
 from rag.app import wiring
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.config import Settings, load_settings
 from rag.evaluation.sets import load_sets
 from rag.storage.ledger import Ledger
@@ -33,7 +33,7 @@ from rag.storage.passages import LedgerPassages
 from rag.storage.rows import DocumentRow, FileRow, IndexedChunks
 from rag.storage.vectors.chroma import BATCH, ChromaIndex
 from rag.storage.vectors.manager import exact_index
-from rag.types.documents import Chunk, Document, Page, Space
+from rag.types.documents import Chunk, Document, IndexVersion, Page
 from tests.bench.child import folder_argument
 from tests.bench.corpus import eval_sets
 
@@ -67,7 +67,7 @@ class Result:
 class Source:
     """What new passages are made of."""
 
-    space: Space
+    space: IndexVersion
     terms: Sequence[Sequence[str]]
     pool: Sequence[str]  # all words, as often as they occur
     rows: Vectors
@@ -109,7 +109,7 @@ def measure(
 ) -> Result:
     """Build a library of ``count`` passages, ask it, and throw it away."""
     settings.data.mkdir(parents=True)
-    factory = Factory(settings)
+    factory = Container(settings)
     ledger = factory.ledger()
     try:
         given = source.space
@@ -182,7 +182,7 @@ def _chroma(settings: Settings, exact: VectorIndex) -> VectorIndex:
     return index
 
 
-def _fill(ledger: Ledger, space: Space, source: Source, *, count: int) -> None:
+def _fill(ledger: Ledger, space: IndexVersion, source: Source, *, count: int) -> None:
     chance, numbers = random.Random(2), np.random.default_rng(2)
     for number, start in enumerate(range(0, count, PER_DOCUMENT)):
         size = min(PER_DOCUMENT, count - start)

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rag.app import wiring
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.config import Settings, load_settings
 from rag.evaluation.sets import load_sets
 from rag.storage.passages import LedgerPassages
@@ -35,7 +35,7 @@ from tests.bench.corpus import eval_sets
 if TYPE_CHECKING:
     from rag.protocols import Vectors
 
-K = 50  # what each leg contributes to the fusion by default (retrieve.candidates)
+K = 50  # what each retriever contributes to the fusion by default (retrieve.candidates)
 CHOSEN = (HNSW["max_neighbors"], HNSW["ef_construction"], HNSW["ef_search"])
 VARIANTS = dict.fromkeys(
     [(16, 100, 100), (16, 100, 200), (16, 200, 200), (32, 100, 200), (32, 200, 100), CHOSEN,
@@ -99,7 +99,7 @@ def load(knowledge: Path, *, questions: int) -> tuple[list[int], Vectors, list[A
         SystemExit: the library holds no vectors.
     """
     settings = Settings(knowledge=knowledge, models=load_settings(None).models)
-    factory = Factory(settings)
+    factory = Container(settings)
     ledger = factory.ledger(read_only=True)
     try:
         space = ledger.active_space()

@@ -15,8 +15,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, 
 
 from tests.conftest import skip_or_fail
 from tests.fakes import FakeDesk
-from ui.app import Server, create_app, listen
-from ui.seam import DeskLike
+from ui.app import ScreenServer, create_app, listen
+from ui.seam import AppLike
 
 CHROMIUM = "RAG_TEST_CHROMIUM"
 ARGUMENTS = (
@@ -34,7 +34,7 @@ WAIT_MS = 20_000  # this long may pass on a busy machine before something is on 
 
 READY = ("#send", "#turns .hello", "#strip .word")
 
-ServeApp = Callable[[DeskLike], str]
+ServeApp = Callable[[AppLike], str]
 OpenPage = Callable[..., Page]
 
 
@@ -53,13 +53,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def serve_app() -> Iterator[ServeApp]:
-    """Return a function that serves a desk on a free port and gives the address."""
-    running: list[tuple[Server, threading.Thread]] = []
+    """Return a function that serves an app on a free port and gives the address."""
+    running: list[tuple[ScreenServer, threading.Thread]] = []
 
-    def serve(desk: DeskLike) -> str:
+    def serve(app: AppLike) -> str:
         listener = listen(0)
-        app = create_app(desk, language=desk.settings.ui.language)
-        server = Server(app, end_streams=app.state.end_streams)
+        command_line = create_app(app, language=app.settings.ui.language)
+        server = ScreenServer(command_line, end_streams=command_line.state.end_streams)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         running.append((server, thread))
@@ -134,7 +134,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[FakeDesk]:
+def app(tmp_path: Path) -> Iterator[FakeDesk]:
     """A desk without models over two small guides."""
     fake = FakeDesk(tmp_path / "knowledge")
     yield fake
@@ -142,9 +142,9 @@ def desk(tmp_path: Path) -> Iterator[FakeDesk]:
 
 
 @pytest.fixture
-def browser_page(desk: FakeDesk, serve_app: ServeApp, open_page: OpenPage) -> Page:
-    """The screen over ``desk``, ready for a question."""
-    return open_page(serve_app(desk))
+def browser_page(app: FakeDesk, serve_app: ServeApp, open_page: OpenPage) -> Page:
+    """The screen over ``app``, ready for a question."""
+    return open_page(serve_app(app))
 
 
 @pytest.fixture

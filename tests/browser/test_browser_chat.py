@@ -28,47 +28,47 @@ def finished(page: Page, count: int = 1) -> None:
 
 
 def test_an_answer_streams_in_while_its_passages_are_already_there(
-    browser_page: Page, desk: FakeDesk
+    browser_page: Page, app: FakeDesk
 ) -> None:
-    desk.hold_after = 6
+    app.hold_after = 6
     ask(browser_page, "How do I add documents?")
     live = browser_page.locator("#live .a")
     expect(live).to_contain_text("Drop your PDFs anywhere")
     expect(live).not_to_contain_text("seconds")
     expect(browser_page.locator("#evidence-list .card")).to_have_count(4)
     expect(browser_page.locator("#strip .word")).to_have_text("Answering")
-    desk.go.set()
+    app.go.set()
     finished(browser_page)
     expect(browser_page.locator("#turns .a")).to_contain_text("New files are found")
     expect(browser_page.locator("#question textarea")).to_have_value("")
 
 
 def test_the_desk_hears_what_is_typed_after_a_pause_and_with_what_was_said(
-    browser_page: Page, desk: FakeDesk
+    browser_page: Page, app: FakeDesk
 ) -> None:
     def heard(question: str) -> None:
         deadline = time.monotonic() + 20
-        while question not in [draft.question for draft in desk.drafts]:
+        while question not in [draft.question for draft in app.drafts]:
             assert time.monotonic() < deadline
             browser_page.wait_for_timeout(50)
 
     heard("")  # the page is open: the rules can be read
     browser_page.locator("#question textarea").press_sequentially("How do I add")
     heard("How do I add")
-    assert [draft.question for draft in desk.drafts] == ["", "How do I add"]  # not every key
+    assert [draft.question for draft in app.drafts] == ["", "How do I add"]  # not every key
     ask(browser_page, "How do I add documents?")
     finished(browser_page)
     browser_page.locator("#question textarea").press_sequentially("And notes?")
     heard("And notes?")
-    assert [message.role for message in desk.drafts[-1].history] == ["user", "assistant"]
-    assert desk.drafts[-1].history[0].content == "How do I add documents?"
+    assert [message.role for message in app.drafts[-1].history] == ["user", "assistant"]
+    assert app.drafts[-1].history[0].content == "How do I add documents?"
     expect(browser_page.locator("#question textarea")).to_have_value("And notes?")
 
 
-def test_reading_ahead_is_seen_in_the_strip(browser_page: Page, desk: FakeDesk) -> None:
-    desk.change(reading_ahead=True)
+def test_reading_ahead_is_seen_in_the_strip(browser_page: Page, app: FakeDesk) -> None:
+    app.change(reading_ahead=True)
     expect(browser_page.locator("#strip .word")).to_have_text("Reading ahead")
-    desk.change(reading_ahead=False)
+    app.change(reading_ahead=False)
     expect(browser_page.locator("#strip .word")).to_have_text("Ready")
 
 
@@ -87,19 +87,19 @@ def test_each_sentence_shows_its_verdict_by_line_and_by_sign(browser_page: Page)
     expect(browser_page.locator(".foot")).to_contain_text("2 of 4 sentences supported")
 
 
-def test_stop_works_at_once_and_what_was_written_stays(browser_page: Page, desk: FakeDesk) -> None:
-    desk.hold_after = 6
+def test_stop_works_at_once_and_what_was_written_stays(browser_page: Page, app: FakeDesk) -> None:
+    app.hold_after = 6
     ask(browser_page, "How do I add documents?")
     expect(browser_page.locator("#live .a")).to_contain_text("Drop your PDFs")
     browser_page.click("#stop")
     finished(browser_page)
-    assert desk.cancelled_after == 6
+    assert app.cancelled_after == 6
     expect(browser_page.locator("#turns .a")).to_contain_text("Drop your PDFs")
     expect(browser_page.locator("#turns .note")).to_have_text("Stopped before the end.")
 
 
-def test_stop_works_although_the_engine_does_not_listen(browser_page: Page, desk: FakeDesk) -> None:
-    desk.hold_after, desk.deaf = 6, True
+def test_stop_works_although_the_engine_does_not_listen(browser_page: Page, app: FakeDesk) -> None:
+    app.hold_after, app.deaf = 6, True
     ask(browser_page, "How do I add documents?")
     expect(browser_page.locator("#live .a")).to_contain_text("Drop your PDFs")
     browser_page.keyboard.press("Escape")
@@ -108,24 +108,24 @@ def test_stop_works_although_the_engine_does_not_listen(browser_page: Page, desk
     expect(browser_page.locator("#send")).to_be_visible()
 
 
-def test_escape_stops(browser_page: Page, desk: FakeDesk) -> None:
-    desk.hold_after = 6
+def test_escape_stops(browser_page: Page, app: FakeDesk) -> None:
+    app.hold_after = 6
     ask(browser_page, "How do I add documents?")
     expect(browser_page.locator("#live .a")).to_contain_text("Drop your PDFs")
     browser_page.keyboard.press("Escape")
     finished(browser_page)
 
 
-def test_closing_the_tab_stops_the_answer(browser_page: Page, desk: FakeDesk) -> None:
-    desk.hold_after = 6
+def test_closing_the_tab_stops_the_answer(browser_page: Page, app: FakeDesk) -> None:
+    app.hold_after = 6
     ask(browser_page, "How do I add documents?")
     expect(browser_page.locator("#live .a")).to_contain_text("Drop your PDFs")
     browser_page.close()
-    assert desk.was_cancelled.wait(20)
+    assert app.was_cancelled.wait(20)
 
 
 def test_shift_enter_begins_a_line_and_an_input_method_keeps_its_enter(
-    browser_page: Page, desk: FakeDesk
+    browser_page: Page, app: FakeDesk
 ) -> None:
     field = browser_page.locator("#question textarea")
     field.fill("How do I")
@@ -137,20 +137,20 @@ def test_shift_enter_begins_a_line_and_an_input_method_keeps_its_enter(
              {key: "Enter", isComposing: true, keyCode: 229, bubbles: true, cancelable: true}))"""
     )
     expect(field).to_have_value("How do I\nadd documents?")
-    assert not desk.asked
+    assert not app.asked
     field.press("Enter")
     finished(browser_page)
-    assert desk.asked[0][0] == "How do I\nadd documents?"
+    assert app.asked[0][0] == "How do I\nadd documents?"
 
 
 def test_a_follow_up_knows_what_was_said_and_a_new_chat_does_not(
-    browser_page: Page, desk: FakeDesk
+    browser_page: Page, app: FakeDesk
 ) -> None:
     ask(browser_page, "How do I add documents?")
     finished(browser_page)
     ask(browser_page, "如何添加文档？")
     finished(browser_page, 2)
-    assert [message.content for message in desk.asked[1][1]] == [
+    assert [message.content for message in app.asked[1][1]] == [
         "How do I add documents?",
         SCRIPT_EN.text,
     ]
@@ -159,19 +159,19 @@ def test_a_follow_up_knows_what_was_said_and_a_new_chat_does_not(
     expect(browser_page.locator("#evidence-list .card")).to_have_count(0)
     ask(browser_page, "How do I begin?")
     finished(browser_page)
-    assert desk.asked[2][1] == ()
+    assert app.asked[2][1] == ()
 
 
 def test_a_new_chat_in_mid_answer_shows_nothing_of_the_old_one(
-    browser_page: Page, desk: FakeDesk
+    browser_page: Page, app: FakeDesk
 ) -> None:
-    desk.hold_after = 6
+    app.hold_after = 6
     ask(browser_page, "How do I add documents?")
     expect(browser_page.locator("#live .a")).to_contain_text("Drop your PDFs")
     browser_page.click("#new")
     expect(browser_page.locator(".hello")).to_be_visible()
-    assert desk.was_cancelled.wait(20)
-    desk.go.set()
+    assert app.was_cancelled.wait(20)
+    app.go.set()
     ask(browser_page, "如何添加文档？")
     finished(browser_page)
     expect(browser_page.locator("#talk")).not_to_contain_text("Drop your PDFs")
@@ -185,9 +185,9 @@ def test_what_the_documents_do_not_hold_is_said_plainly(browser_page: Page) -> N
 
 
 def test_an_error_is_a_sentence_with_a_remedy_and_the_next_question_works(
-    browser_page: Page, desk: FakeDesk
+    browser_page: Page, app: FakeDesk
 ) -> None:
-    desk.error = ModelError(
+    app.error = ModelError(
         Text("The model could not be loaded.", "无法载入模型。"),
         hint=Text("Choose another with `rag models use`.", "请用 `rag models use` 另选。"),
     )
@@ -196,25 +196,25 @@ def test_an_error_is_a_sentence_with_a_remedy_and_the_next_question_works(
     problem = browser_page.locator(".problem")
     expect(problem).to_contain_text("The model could not be loaded.")
     expect(problem).to_contain_text("→ Choose another")
-    desk.error = None
+    app.error = None
     ask(browser_page, "How do I add documents?")
     finished(browser_page, 2)
     expect(browser_page.locator("#turns .a").nth(1)).to_contain_text("Drop your PDFs")
 
 
 def test_a_question_waits_for_the_download_and_says_how_far_it_is(
-    browser_page: Page, desk: FakeDesk
+    browser_page: Page, app: FakeDesk
 ) -> None:
     progress = Progress("download", 312_000_000, 1_117_000_000, "bytes", per_second=4_100_000)
-    desk.change(model_state="downloading", model_progress=progress)
+    app.change(model_state="downloading", model_progress=progress)
     ask(browser_page, "How do I add documents?")
     stage = browser_page.locator("#live .stage")
     expect(stage).to_contain_text("the model is being downloaded")
     expect(stage).to_contain_text("312 MB / 1.12 GB · 28 % · 4 MB/s")
     expect(browser_page.locator("#strip .word")).to_contain_text("Downloading 28 %")
-    desk.change(model_state="downloading", model_progress=replace(progress, done=900_000_000))
+    app.change(model_state="downloading", model_progress=replace(progress, done=900_000_000))
     expect(stage).to_contain_text("81 %")
-    desk.change(model_state="ready", model_progress=None)
+    app.change(model_state="ready", model_progress=None)
     finished(browser_page)
 
 
@@ -226,13 +226,13 @@ def test_copy_takes_the_answer_as_it_was_written(browser_page: Page) -> None:
     assert browser_page.evaluate("navigator.clipboard.readText()") == SCRIPT_EN.text
 
 
-def test_an_example_is_asked_with_one_click(browser_page: Page, desk: FakeDesk) -> None:
+def test_an_example_is_asked_with_one_click(browser_page: Page, app: FakeDesk) -> None:
     browser_page.click(".example >> nth=1")
     finished(browser_page)
-    assert desk.asked[0][0] == "如何添加文档？"
+    assert app.asked[0][0] == "如何添加文档？"
 
 
-def test_a_sentence_leads_to_its_place_on_the_page(browser_page: Page, desk: FakeDesk) -> None:
+def test_a_sentence_leads_to_its_place_on_the_page(browser_page: Page, app: FakeDesk) -> None:
     ask(browser_page, "How do I add documents?")
     finished(browser_page)
     browser_page.click(".n.weak button")
@@ -240,7 +240,7 @@ def test_a_sentence_leads_to_its_place_on_the_page(browser_page: Page, desk: Fak
     expect(browser_page.locator(".s.weak")).to_have_class("s weak on")
     browser_page.click(".n.supported button >> nth=0")
     expect(browser_page.locator("#viewer-where")).to_have_text("PDF page 1 / 2")
-    box = desk.files["RAG Desk guide.pdf"].lines[DROP_EN]
+    box = app.files["RAG Desk guide.pdf"].lines[DROP_EN]
     sheet = browser_page.locator("#viewer-page").bounding_box()
     mark = browser_page.locator("#viewer-page .hl").bounding_box()
     assert sheet
@@ -275,15 +275,15 @@ def test_previous_and_next_walk_through_the_passages(browser_page: Page) -> None
     assert numbers == ["2", "3", "+", "1"]
 
 
-def test_the_language_may_be_switched_in_mid_answer(browser_page: Page, desk: FakeDesk) -> None:
+def test_the_language_may_be_switched_in_mid_answer(browser_page: Page, app: FakeDesk) -> None:
     ask(browser_page, "如何添加文档？")
     finished(browser_page)
-    desk.hold_after = 6
+    app.hold_after = 6
     ask(browser_page, "How do I add documents?")
     expect(browser_page.locator("#live .a")).to_contain_text("Drop your PDFs")
     browser_page.click("#strip .language")
     expect(browser_page.locator("#new")).to_have_text("新对话")
-    desk.go.set()
+    app.go.set()
     finished(browser_page, 2)
     expect(browser_page.locator(".foot").nth(0)).to_contain_text("3 句中 2 句有依据")
     expect(browser_page.locator(".foot").nth(1)).to_contain_text("4 句中 2 句有依据")
@@ -291,7 +291,7 @@ def test_the_language_may_be_switched_in_mid_answer(browser_page: Page, desk: Fa
 
 
 def test_a_sentence_that_should_have_been_found_is_asked_about_below_the_answer(
-    browser_page: Page, desk: FakeDesk
+    browser_page: Page, app: FakeDesk
 ) -> None:
     ask(browser_page, "How do I add documents?")
     finished(browser_page)
@@ -310,6 +310,6 @@ def test_a_sentence_that_should_have_been_found_is_asked_about_below_the_answer(
     expect(turn.locator(".found li").first).to_be_hidden()
     turn.locator(".found summary").click()
     expect(turn.locator(".found li.lost")).to_be_visible()
-    (asked,) = desk.doubted
+    (asked,) = app.doubted
     assert asked.question == "And in winter?"
     assert [turn.content for turn in asked.history] == ["How do I add documents?"]

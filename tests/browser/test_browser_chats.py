@@ -23,14 +23,14 @@ def ask(page: Page, question: str, count: int) -> None:
 
 @pytest.mark.parametrize(("theme", "locale"), [("light", "en-GB"), ("dark", "zh-CN")])
 def test_a_chat_is_found_again_opened_and_gone_on_with(
-    desk: FakeDesk,
+    app: FakeDesk,
     serve_app: ServeApp,
     open_page: OpenPage,
     keep: Callable[[Page, str], None],
     theme: Literal["light", "dark"],
     locale: str,
 ) -> None:
-    address = serve_app(desk)
+    address = serve_app(app)
     page = open_page(address, width=1280, theme=theme, locale=locale)
     expect(page.locator("#chats")).to_be_hidden()
     ask(page, "How do I add documents?", 1)
@@ -51,11 +51,11 @@ def test_a_chat_is_found_again_opened_and_gone_on_with(
     expect(another.locator("#chat-list .chat.on")).to_have_count(1)
     keep(another, f"chats-{theme}")
     ask(another, "And how do I find new files?", 2)
-    assert desk.asked[-1][1][0].content == "How do I add documents?", "what was said before"
-    assert [chat.turns for chat in desk.chats.all()] == [2, 1]
+    assert app.asked[-1][1][0].content == "How do I add documents?", "what was said before"
+    assert [chat.turns for chat in app.chats.all()] == [2, 1]
 
 
-def test_a_chat_is_deleted_after_a_question(browser_page: Page, desk: FakeDesk) -> None:
+def test_a_chat_is_deleted_after_a_question(browser_page: Page, app: FakeDesk) -> None:
     ask(browser_page, "How do I add documents?", 1)
     row = browser_page.locator("#chat-list .chat")
     row.hover()
@@ -66,11 +66,11 @@ def test_a_chat_is_deleted_after_a_question(browser_page: Page, desk: FakeDesk) 
     row.locator('[data-do="delete-chat-now"]').click()
     expect(browser_page.locator("#chats")).to_be_hidden()
     expect(browser_page.locator("#turns .hello")).to_be_visible()
-    assert desk.chats.all() == []
+    assert app.chats.all() == []
 
 
 def test_what_was_forgotten_is_still_quoted_and_said_to_be_gone(
-    browser_page: Page, desk: FakeDesk, keep: Callable[[Page, str], None]
+    browser_page: Page, app: FakeDesk, keep: Callable[[Page, str], None]
 ) -> None:
     ask(browser_page, "How do I add documents?", 1)
     expect(browser_page.locator("#chat-list .chat")).to_have_count(1)
@@ -86,4 +86,4 @@ def test_what_was_forgotten_is_still_quoted_and_said_to_be_gone(
     note.get_by_text("Delete these chats").click()
     expect(note).to_contain_text("Deleted.")
     expect(browser_page.locator("#chats")).to_be_hidden()
-    assert desk.chats.all() == []
+    assert app.chats.all() == []

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from rag.app.app import Desk
+from rag.app.app import App
 from tests.browser.conftest import OpenPage, ServeApp
 from tests.factories import settings
 from tests.integration.test_cli import Shell
@@ -19,11 +19,11 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
-def open_desk(tmp_path: Path) -> Iterator[Desk]:
+def open_desk(tmp_path: Path) -> Iterator[App]:
     folder = tmp_path / "knowledge"
     write_pdf(folder / "lease.pdf", ["The monthly rent is 950 euros.", "Pets are not allowed."])
     write_pdf(folder / "手册.pdf", ["显存带宽是每秒1008GB。"], title="显卡手册")
-    made = Desk.open(settings(folder))
+    made = App.open(settings(folder))
     made.start()
     yield made
     made.close()
@@ -40,7 +40,7 @@ def row(page: Page, name: str) -> Locator:
 
 
 def test_the_whole_cycle_on_the_screen_with_a_terminal_beside_it(
-    open_desk: Desk, serve_app: ServeApp, open_page: OpenPage
+    open_desk: App, serve_app: ServeApp, open_page: OpenPage
 ) -> None:
     page = open_page(serve_app(open_desk), width=1280, height=800)
     shell = Shell(open_desk.settings.knowledge)
@@ -103,7 +103,7 @@ def test_the_whole_cycle_on_the_screen_with_a_terminal_beside_it(
 
 
 def test_a_document_that_cannot_be_forgotten_stays_and_says_so(
-    open_desk: Desk, serve_app: ServeApp, open_page: OpenPage
+    open_desk: App, serve_app: ServeApp, open_page: OpenPage
 ) -> None:
     page = open_page(serve_app(open_desk), width=1280, height=800)
     lease = row(page, "lease.pdf")

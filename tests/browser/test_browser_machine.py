@@ -36,11 +36,11 @@ def test_the_panel_shows_who_holds_the_memory(  # noqa: PLR0913, PLR0917 - four 
     if card and theme == "dark":
         hot = replace(GPU.gpus[0], temperature_c=86.0, throttle=("power_cap", "sw_thermal"))
         memory = replace(GPU, gpus=(hot,))
-    desk = FakeDesk(tmp_path / "knowledge", memory=memory)
+    app = FakeDesk(tmp_path / "knowledge", memory=memory)
     if theme == "dark":
-        desk.change(lowered=(Text("keys and values take 8 bits", "键值缓存改用 8 位"),))
+        app.change(lowered=(Text("keys and values take 8 bits", "键值缓存改用 8 位"),))
     try:
-        page = open_page(serve_app(desk), width=width, locale=LOCALES[language], theme=theme)
+        page = open_page(serve_app(app), width=width, locale=LOCALES[language], theme=theme)
         panel = page.locator("#machine")
         expect(panel).to_be_hidden()
         assert not [path for path in page.watch.asked if path == "/desk/machine"]  # type: ignore[attr-defined]
@@ -55,8 +55,8 @@ def test_the_panel_shows_who_holds_the_memory(  # noqa: PLR0913, PLR0917 - four 
         keep(page, f"machine-{theme}-{language}-{width}{'' if card else '-cpu'}")
         panel.locator(".m-foot button").click()
         expect(panel.locator("#machine-said a")).to_be_visible()
-        assert len(desk.machine.reports) == 1
+        assert len(app.machine.reports) == 1
         page.keyboard.press("Escape")
         expect(panel).to_be_hidden()
     finally:
-        desk.close()
+        app.close()

@@ -114,18 +114,18 @@ def library() -> Iterator[DocumentStatus]:
 
 
 @pytest.fixture
-def address(desk: FakeDesk, serve_app: ServeApp) -> str:
-    return serve_app(desk)
+def address(app: FakeDesk, serve_app: ServeApp) -> str:
+    return serve_app(app)
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: "-".join(map(str, look)))
 def test_an_answer_is_legible_in_both_themes_and_languages(
-    desk: FakeDesk, address: str, open_page: OpenPage, keep: Keep, look: tuple[Theme, str, int]
+    app: FakeDesk, address: str, open_page: OpenPage, keep: Keep, look: tuple[Theme, str, int]
 ) -> None:
     theme, language, width = look
     if width == 1920:
-        desk.memory = GPU
-        desk.change(memory=GPU, model_name="Llama-2-13b-chat · NF4")
+        app.memory = GPU
+        app.change(memory=GPU, model_name="Llama-2-13b-chat · NF4")
     height = 800 if width == 1280 else 1080
     locale = LOCALES[language]
     page = open_page(address, width=width, height=height, locale=locale, theme=theme)
@@ -146,27 +146,27 @@ def test_the_welcome_is_legible(
 
 
 def test_an_empty_library_invites_to_drop_files(
-    desk: FakeDesk, address: str, open_page: OpenPage, keep: Keep
+    app: FakeDesk, address: str, open_page: OpenPage, keep: Keep
 ) -> None:
-    desk.statuses.clear()
-    desk.change()
+    app.statuses.clear()
+    app.change()
     page = open_page(address, width=1280, height=800)
     expect(page.locator(".hello .when-empty")).to_be_visible()
     expect(page.locator("#library-list .none")).to_contain_text("No documents yet")
     keep(page, "empty-library")
     assert page.evaluate(CONTRAST) == []
-    desk.change(sync_progress=Progress("read", 0, 2, "documents"))
+    app.change(sync_progress=Progress("read", 0, 2, "documents"))
     expect(page.locator("#sync .sync")).to_be_visible()
     expect(page.locator("#library-list .none")).to_be_hidden()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_sixty_documents_and_a_waiting_question_are_legible(
-    desk: FakeDesk, address: str, open_page: OpenPage, keep: Keep, theme: Theme
+    app: FakeDesk, address: str, open_page: OpenPage, keep: Keep, theme: Theme
 ) -> None:
-    desk.statuses += library()
+    app.statuses += library()
     progress = Progress("download", 312_000_000, 1_117_000_000, "bytes", per_second=4_100_000)
-    desk.change(
+    app.change(
         model_state="downloading",
         model_progress=progress,
         sync_progress=Progress("read", 1_240, 2_903, "pages", "reports/扫描 · 会议纪要.pdf", 41),
@@ -182,19 +182,19 @@ def test_sixty_documents_and_a_waiting_question_are_legible(
     assert page.evaluate(CONTRAST) == []
     page.fill("#find", "合同")
     expect(page.locator("#library-list .row")).to_have_count(1)
-    desk.change(model_state="ready", model_progress=None)
+    app.change(model_state="ready", model_progress=None)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_long_conversation_with_an_error_is_legible(
-    desk: FakeDesk, address: str, open_page: OpenPage, keep: Keep, theme: Theme
+    app: FakeDesk, address: str, open_page: OpenPage, keep: Keep, theme: Theme
 ) -> None:
     table = "\n\n| Key | What it does |\n|---|---|\n| Enter | sends |\n| Esc | stops |"
     code = "\n\n```\nrag sync --json\nrag status --pages\n```\n\n1. First.\n2. Second.\n\n"
     more = Said(
         "Then it goes on for a while, so that the text has to be scrolled. " * 6, before=code
     )
-    desk.scripts = {
+    app.scripts = {
         "how": replace(
             SCRIPT_EN, sentences=(*SCRIPT_EN.sentences, more, Said("The keys:" + table))
         ),
@@ -204,7 +204,7 @@ def test_a_long_conversation_with_an_error_is_legible(
     ask(page, "How do I add documents?")
     ask(page, "How do I add documents from several folders, and what if " * 6, 2)
     ask(page, "如何添加文档？", 3)
-    desk.error = ModelError(
+    app.error = ModelError(
         Text("The graphics card ran out of memory while reading the passages.", "显存不足。"),
         hint=Text("Ask a shorter question, or choose a smaller model.", "请缩短问题或换小模型。"),
     )
@@ -220,10 +220,10 @@ def test_a_long_conversation_with_an_error_is_legible(
 
 
 def test_an_unready_model_is_told_in_the_strip(
-    desk: FakeDesk, address: str, open_page: OpenPage, keep: Keep
+    app: FakeDesk, address: str, open_page: OpenPage, keep: Keep
 ) -> None:
     note = Text("No network: the model could not be downloaded.", "没有网络，无法下载模型。")
-    desk.change(model_state="failed", model_note=note, sync_note=Text("Disk full.", "磁盘已满。"))
+    app.change(model_state="failed", model_note=note, sync_note=Text("Disk full.", "磁盘已满。"))
     page = open_page(address, width=1280, height=800)
     expect(page.locator("#strip .note")).to_contain_text("No network")
     expect(page.locator("#sync .warn")).to_contain_text("Disk full.")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from rag.app.app import Desk
+from rag.app.app import App
 from rag.config import Settings, load_settings
 from tests.pdfs import write_pdf
 
@@ -44,11 +44,11 @@ def real_settings(
 
 
 @pytest.fixture(scope="module")
-def real_desk(real_settings: Settings) -> Iterator[Desk]:
-    desk = Desk.open(real_settings)
-    desk.start()
-    yield desk
-    desk.close()
+def real_desk(real_settings: Settings) -> Iterator[App]:
+    app = App.open(real_settings)
+    app.start()
+    yield app
+    app.close()
 
 
 def ask(page: Page, question: str, *, turns: int) -> None:
@@ -58,7 +58,7 @@ def ask(page: Page, question: str, *, turns: int) -> None:
     expect(page.locator("#live .turn")).to_have_count(0, timeout=SLOW_MS)
 
 
-def highlighted_text(page: Page, desk: Desk) -> str:
+def highlighted_text(page: Page, app: App) -> str:
     """Return what stands under the highlights that are on the screen, read from the PDF."""
     import pypdfium2
 
@@ -70,8 +70,8 @@ def highlighted_text(page: Page, desk: Desk) -> str:
     assert boxes
     source = image.get_attribute("src") or ""
     document_id, number = source.split("?")[0].split("/")[-2:]
-    path = next(d.paths[0] for d in desk.documents() if d.id == document_id)
-    pdf = pypdfium2.PdfDocument(desk.settings.knowledge / path)
+    path = next(d.paths[0] for d in app.documents() if d.id == document_id)
+    pdf = pypdfium2.PdfDocument(app.settings.knowledge / path)
     leaf = pdf[int(number.removesuffix(".png")) - 1]
     width, height = leaf.get_size()
     text_page = leaf.get_textpage()
@@ -89,7 +89,7 @@ def highlighted_text(page: Page, desk: Desk) -> str:
 
 
 def test_the_first_question_is_answered_from_the_guide_in_both_languages(
-    real_desk: Desk, serve_app: Callable[[Desk], str], open_page: Callable[..., Page]
+    real_desk: App, serve_app: Callable[[App], str], open_page: Callable[..., Page]
 ) -> None:
     page = open_page(serve_app(real_desk), width=1440, height=900)
     expect(page.locator(".row[data-name]")).to_have_count(2, timeout=SLOW_MS)
@@ -112,8 +112,8 @@ def test_the_first_question_is_answered_from_the_guide_in_both_languages(
 
 
 def test_a_dropped_file_is_searchable_within_seconds_and_answers(
-    real_desk: Desk,
-    serve_app: Callable[[Desk], str],
+    real_desk: App,
+    serve_app: Callable[[App], str],
     open_page: Callable[..., Page],
     tmp_path: Path,
 ) -> None:
@@ -133,7 +133,7 @@ def test_a_dropped_file_is_searchable_within_seconds_and_answers(
 
 
 def test_stop_ends_a_real_answer_at_once_and_the_next_question_works(
-    real_desk: Desk, serve_app: Callable[[Desk], str], open_page: Callable[..., Page]
+    real_desk: App, serve_app: Callable[[App], str], open_page: Callable[..., Page]
 ) -> None:
     page = open_page(serve_app(real_desk))
     expect(page.locator("#strip .word")).to_have_text("Ready", timeout=SLOW_MS)
@@ -148,7 +148,7 @@ def test_stop_ends_a_real_answer_at_once_and_the_next_question_works(
 
 
 def test_what_the_guide_does_not_say_is_not_made_up(
-    real_desk: Desk, serve_app: Callable[[Desk], str], open_page: Callable[..., Page]
+    real_desk: App, serve_app: Callable[[App], str], open_page: Callable[..., Page]
 ) -> None:
     page = open_page(serve_app(real_desk))
     ask(page, "Which football club won the Bundesliga in 1987?", turns=1)
@@ -157,7 +157,7 @@ def test_what_the_guide_does_not_say_is_not_made_up(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the process tree is read from /proc")
-def test_nothing_is_left_listening_to_the_network(real_desk: Desk) -> None:
+def test_nothing_is_left_listening_to_the_network(real_desk: App) -> None:
     import psutil
 
     mine = psutil.Process()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from rag.app.app import Desk
+from rag.app.app import App
 from rag.config import load_settings
 from rag.types.server_address import Address
 from tests.browser.conftest import OpenPage, ServeApp
@@ -30,7 +30,7 @@ def quotes(call: Call, reply: Reply) -> None:
 
 
 @pytest.fixture
-def desk_of_server(tmp_path: Path) -> Iterator[tuple[Desk, Address]]:
+def desk_of_server(tmp_path: Path) -> Iterator[tuple[App, Address]]:
     write_pdf(tmp_path / "knowledge" / "lease.pdf", [SENTENCE])
     with scripted(serving(quotes, models=[{"id": "big-model"}])) as server:
         values = {
@@ -40,19 +40,19 @@ def desk_of_server(tmp_path: Path) -> Iterator[tuple[Desk, Address]]:
             "RAGDESK_INGEST__OCR": "off",
             "RAGDESK_GENERATOR__URL": server.address.base,
         }
-        with closing(Desk.open(load_settings(None, values))) as desk:
-            desk.start()
-            yield desk, server.address
+        with closing(App.open(load_settings(None, values))) as app:
+            app.start()
+            yield app, server.address
 
 
 def test_an_answer_of_a_server_is_proven_and_its_place_is_shown(
-    desk_of_server: tuple[Desk, Address],
+    desk_of_server: tuple[App, Address],
     serve_app: ServeApp,
     open_page: OpenPage,
     keep: Callable[[Page, str], None],
 ) -> None:
-    desk, address = desk_of_server
-    page = open_page(serve_app(desk))
+    app, address = desk_of_server
+    page = open_page(serve_app(app))
     strip = page.locator("#strip-readings")
     expect(strip).to_contain_text(f"server {address.shown}")
     expect(strip).to_contain_text("model memory unknown")
@@ -67,11 +67,11 @@ def test_an_answer_of_a_server_is_proven_and_its_place_is_shown(
 
 
 def test_what_is_sent_to_another_machine_stands_on_the_screen_in_both_languages(
-    desk: FakeDesk, serve_app: ServeApp, open_page: OpenPage, keep: Callable[[Page, str], None]
+    app: FakeDesk, serve_app: ServeApp, open_page: OpenPage, keep: Callable[[Page, str], None]
 ) -> None:
     server = Address.parse("http://gpu-box:8000")
-    desk.now = replace(desk.now, server=server, model_name="big-model @ gpu-box:8000")
-    served = serve_app(desk)
+    app.now = replace(app.now, server=server, model_name="big-model @ gpu-box:8000")
+    served = serve_app(app)
     page = open_page(served)
     expect(page.locator("#strip-readings .away")).to_have_text("sent to gpu-box:8000")
     expect(page.locator("#landing")).to_contain_text("sent to gpu-box:8000, unencrypted.")
@@ -96,9 +96,9 @@ def test_a_server_that_is_not_there_is_told_on_the_screen(
         "RAGDESK_INGEST__OCR": "off",
         "RAGDESK_GENERATOR__URL": address.base,
     }
-    with closing(Desk.open(load_settings(None, values))) as desk:
-        desk.start()
-        page = open_page(serve_app(desk))
+    with closing(App.open(load_settings(None, values))) as app:
+        app.start()
+        page = open_page(serve_app(app))
         strip = page.locator("#strip-readings")
         expect(strip).to_contain_text(f"No server answers at {address.shown}.")
         expect(strip).to_contain_text("the next question tries again")

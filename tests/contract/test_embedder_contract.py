@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.config import load_settings
 from rag.errors import ModelError, OutOfMemory
 from rag.protocols import Embedder, Movable
@@ -35,9 +35,9 @@ ODD = "antidisestablishmentarianism" * 300 + "\n" + "|--|" * 900 + "\n" + "ðŸ™‚ð
 
 
 @pytest.fixture(scope="session")
-def factory_of(models_folder: Path) -> Callable[..., Factory]:
-    def make(**environment: str) -> Factory:
-        return Factory(
+def factory_of(models_folder: Path) -> Callable[..., Container]:
+    def make(**environment: str) -> Container:
+        return Container(
             load_settings(None, {"RAGDESK_MODELS__FOLDER": str(models_folder), **environment})
         )
 
@@ -51,7 +51,7 @@ def name(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(scope="module")
 def embedder(
-    name: str, factory_of: Callable[..., Factory], model_path: Callable[[str], Path]
+    name: str, factory_of: Callable[..., Container], model_path: Callable[[str], Path]
 ) -> Embedder:
     model, _, engine = name.partition(" ")
     if model != "hashing":
@@ -116,7 +116,7 @@ def test_a_text_that_is_too_long_is_refused_rather_than_cut(embedder: Embedder) 
 @pytest.mark.parametrize("tokens", ["230", "8192"])
 @pytest.mark.parametrize("text", [ENGLISH, CHINESE, ODD], ids=["english", "chinese", "odd"])
 def test_no_passage_is_ever_truncated(
-    embedder: Embedder, name: str, factory_of: Callable[..., Factory], tokens: str, text: str
+    embedder: Embedder, name: str, factory_of: Callable[..., Container], tokens: str, text: str
 ) -> None:
     chunker = factory_of(RAGDESK_CHUNK__TOKENS=tokens).chunker(embedder)
     whole = document(
@@ -134,7 +134,7 @@ def test_no_passage_is_ever_truncated(
 @pytest.mark.model
 @pytest.mark.parametrize("name", ["multilingual-e5-small"], scope="module")
 def test_a_space_knows_its_embedder_without_loading_it(
-    embedder: Embedder, name: str, factory_of: Callable[..., Factory]
+    embedder: Embedder, name: str, factory_of: Callable[..., Container]
 ) -> None:
     factory = factory_of()
     assert embedder.name.split()[0] == factory.embedder_id(factory.entry(name))
@@ -143,7 +143,7 @@ def test_a_space_knows_its_embedder_without_loading_it(
 @pytest.mark.model
 @pytest.mark.parametrize("model", ["multilingual-e5-small", "all-MiniLM-L6-v2"])
 def test_the_forward_pass_of_cpus_gives_the_vectors_of_sentence_transformers(
-    model: str, factory_of: Callable[..., Factory], model_path: Callable[[str], Path]
+    model: str, factory_of: Callable[..., Container], model_path: Callable[[str], Path]
 ) -> None:
     folder = model_path(model)
     ours = factory_of(RAG_EMBEDDER__ENGINE="torch").embedder(model)

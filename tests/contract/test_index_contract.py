@@ -11,14 +11,14 @@ import pytest
 
 from rag.protocols import VectorIndex
 from rag.storage.vectors.chroma import ChromaIndex
-from rag.storage.vectors.exact import NumpyIndex
+from rag.storage.vectors.exact import ExactIndex
 
 if TYPE_CHECKING:
     from rag.protocols import Vectors
 
 DIM = 16
 INDEXES: dict[str, Callable[[Path], VectorIndex]] = {
-    "numpy": lambda _: NumpyIndex(dim=DIM),
+    "numpy": lambda _: ExactIndex(dim=DIM),
     "chroma": lambda folder: ChromaIndex(folder, collection="space-1"),
 }
 
@@ -84,7 +84,7 @@ def test_asking_for_more_than_there_is_gives_all(index: VectorIndex) -> None:
 
 def test_both_indexes_agree_on_a_larger_set(tmp_path: Path) -> None:
     vectors, queries = rows(600), rows(10, seed=3)
-    exact, cached = NumpyIndex(dim=DIM), ChromaIndex(tmp_path / "c", collection="space-1")
+    exact, cached = ExactIndex(dim=DIM), ChromaIndex(tmp_path / "c", collection="space-1")
     for made in (exact, cached):
         made.put(list(range(600)), vectors)
     for query in queries:

@@ -16,9 +16,9 @@ from contextlib import closing
 from pathlib import Path
 
 from rag.app import wiring
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.storage.chats import Chats
-from rag.storage.vectors.manager import LiveIndex
+from rag.storage.vectors.manager import VectorIndexManager
 from rag.types.answers import Finished
 from tests.factories import settings
 from tests.pdfs import write_pdf
@@ -42,9 +42,9 @@ def make(folder: Path) -> Path:
         folder / "显卡手册.pdf", ["显存带宽是每秒1008GB。", "", "功耗是450瓦。"], title="显卡手册"
     )
     chosen = settings(folder, RAG_RETRIEVE__INDEX="numpy")
-    factory = Factory(chosen)
+    factory = Container(chosen)
     ledger = factory.ledger()
-    index = LiveIndex(ledger, chosen.data / "chroma", engine="numpy")
+    index = VectorIndexManager(ledger, chosen.data / "chroma", engine="numpy")
     wiring.library(factory, ledger, index=index).sync()
     generator = factory.generator()
     pipeline = wiring.pipeline(

@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from rag.app import wiring
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.config import load_settings
 from rag.evaluation.answers import SHORT
 from rag.evaluation.scoring import score_answer, tokens
@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True, help="a line for each answer")
     options = parser.parse_args()
     settings = load_settings(None).model_copy(update={"knowledge": options.library})
-    factory = Factory(settings)
+    factory = Container(settings)
     ledger = factory.ledger(read_only=True)
     generator = factory.generator()
     pipeline = wiring.pipeline(
@@ -120,9 +120,9 @@ def main() -> None:
     )
     space = ledger.active_space()
     assert space is not None, "the folder is synced"
-    from rag.storage.documents import LedgerShelf
+    from rag.storage.documents import LedgerDocuments
 
-    shelf = LedgerShelf(ledger, space)
+    shelf = LedgerDocuments(ledger, space)
     ids = {Path(p).name: row.document_id for p, row in ledger.files().items() if row.document_id}
     with options.json.open("w", encoding="utf-8") as file:
         for question in chosen(options.each, options.seed):

@@ -25,7 +25,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
 from rag.app import wiring
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.config import load_settings
 from rag.protocols import never
 from rag.storage.vectors.manager import exact_index
@@ -115,7 +115,7 @@ def rewritten(generator: TextGenerator, row: FollowUp) -> FollowUp:
 
 def open_retriever(folder: Path) -> Retriever:
     settings = load_settings(None, {**_models(), "RAGDESK_KNOWLEDGE": str(folder)})
-    factory = Factory(settings)
+    factory = Container(settings)
     ledger = factory.ledger(read_only=True)
     space = ledger.active_space()
     assert space is not None, "the library is not synced"
@@ -138,7 +138,7 @@ def main() -> None:
     retriever, rows = open_retriever(options.library), load_follow_ups(options.questions)
     ways: list[tuple[str, Way, Sequence[FollowUp]]] = [(way, way, rows) for way in WAYS]
     if options.rewrite:
-        generator = Factory(load_settings(None)).generator()
+        generator = Container(load_settings(None)).generator()
         began = perf_counter()
         anew = [rewritten(generator, row) for row in rows]
         print(f"{(perf_counter() - began) / len(rows):.1f} s a rewrite")

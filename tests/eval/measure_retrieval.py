@@ -1,6 +1,6 @@
-"""Measures page retrieval over an existing library: each leg alone, and both fused.
+"""Measures page retrieval over an existing library: each retriever alone, and both fused.
 
-    python -m tests.eval.measure_retrieval --library DIR [--sets ohr_finance,ohr_law] [--legs]
+    python -m tests.eval.measure_retrieval --library DIR [--sets ohr_finance,ohr_law] [--rankings]
 
 The library must hold the sets' PDFs (``rag sync``). Nothing is written to it.
 """
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rag.app import wiring
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.app.registry import load
 from rag.config import load_settings
 from rag.evaluation.retrieval import Mode, measure_pages
@@ -31,7 +31,7 @@ from rag.types.answers import Passage
 
 if TYPE_CHECKING:
     from rag.protocols import Analyser, Embedder, LexicalIndex, Retriever, Vector, Vectors
-    from rag.storage.vectors.exact import NumpyIndex
+    from rag.storage.vectors.exact import ExactIndex
 
 Leg = Literal["lexical", "dense", "fused"]
 PAGE_SETS = ("seed_zh", "financebench", "mmlongbench", "ohr_finance", "ohr_law", "zh_pdf_cmrc")
@@ -39,11 +39,11 @@ PAGE_SETS = ("seed_zh", "financebench", "mmlongbench", "ohr_finance", "ohr_law",
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """How one leg did on one set in one mode. ``ranks`` has one entry a question."""
+    """How one retriever did on one set in one mode. ``ranks`` has one entry a question."""
 
     set: str
     mode: Mode
-    leg: Leg
+    found_by: Leg
     ranks: tuple[int | None, ...]
 
     def hit(self, k: int) -> float:
@@ -51,7 +51,7 @@ class Row:
 
 
 class RememberingEmbedder:
-    """Embeds a question once, though it is asked in several modes and legs."""
+    """Embeds a question once, though it is asked in several modes and rankings."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
@@ -75,7 +75,7 @@ class Bench:
 
     def __init__(self, knowledge: Path) -> None:
         settings = load_settings(None, {**os.environ, "RAGDESK_KNOWLEDGE": str(knowledge)})
-        self._factory = Factory(settings)
+        self._factory = Container(settings)
         self.ledger = self._factory.ledger(read_only=True)
         space = self.ledger.active_space()
         if space is None:
@@ -86,7 +86,7 @@ class Bench:
         self.store = LedgerPassages(self.ledger, space)
         self.embedder: Embedder = engines.embedder
         self.analyser: Analyser = self._factory.analyser
-        self.index: NumpyIndex = exact_index(self.ledger, space)
+        self.index: ExactIndex = exact_index(self.ledger, space)
         self.lexical: LexicalIndex = load("lexical")(self.store, self._factory.analyser)
         self.retriever: Retriever = wiring.retriever(
             self._factory, self.ledger, engines, self.index
@@ -102,12 +102,12 @@ class Bench:
         self.ledger.close()
 
     def search(
-        self, leg: Leg, question: str, k: int, documents: Collection[str] | None
+        self, found_by: Leg, question: str, k: int, documents: Collection[str] | None
     ) -> Sequence[Passage]:
-        """Return the first ``k`` passages of one leg, or of both fused."""
-        if leg == "fused":
+        """Return the first ``k`` passages of one retriever, or of both fused."""
+        if found_by == "fused":
             return self.retriever.search(question, k=k, documents=documents).passages
-        if leg == "lexical":
+        if found_by == "lexical":
             found = self.lexical.search(question, k=k, documents=documents)
         elif documents is None:
             found = self.index.search(self.embedder.embed_query(question), k=k)
@@ -121,14 +121,16 @@ class Bench:
 
 
 def measure(
-    bench: Bench, sets: Path, *, names: Collection[str], legs: Sequence[Leg]
+    bench: Bench, sets: Path, *, names: Collection[str], rankings: Sequence[Leg]
 ) -> Iterator[Row]:
-    """Yield a row for each set, mode and leg."""
+    """Yield a row for each set, mode and found_by."""
     for found in load_sets(sets):
-        for leg in legs if found.name in names else ():
-            figures = measure_pages(found, partial(bench.search, leg), documents=bench.documents)
+        for found_by in rankings if found.name in names else ():
+            figures = measure_pages(
+                found, partial(bench.search, found_by), documents=bench.documents
+            )
             for mode, ranks in figures.ranks.items():
-                yield Row(found.name, mode, leg, ranks)
+                yield Row(found.name, mode, found_by, ranks)
 
 
 def eval_folder() -> Path:
@@ -141,17 +143,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--library", type=Path, required=True, help="a synced knowledge folder")
     parser.add_argument("--sets", default=",".join(PAGE_SETS), help="comma-separated names")
-    parser.add_argument("--legs", action="store_true", help="also each leg alone")
+    parser.add_argument("--rankings", action="store_true", help="also each retriever alone")
     arguments = parser.parse_args()
-    legs: list[Leg] = ["lexical", "dense", "fused"] if arguments.legs else ["fused"]
+    rankings: list[Leg] = ["lexical", "dense", "fused"] if arguments.rankings else ["fused"]
     bench = Bench(arguments.library)
     try:
         names = arguments.sets.split(",")
-        sys.stdout.write(f"{'set':14} {'mode':7} {'leg':8}     n  hit@1  hit@5 hit@10\n")
-        for row in measure(bench, eval_folder(), names=names, legs=legs):
+        sys.stdout.write(f"{'set':14} {'mode':7} {'found_by':8}     n  hit@1  hit@5 hit@10\n")
+        for row in measure(bench, eval_folder(), names=names, rankings=rankings):
             figures = "  ".join(f"{row.hit(k):.3f}" for k in (1, 5, 10))
             sys.stdout.write(
-                f"{row.set:14} {row.mode:7} {row.leg:8} {len(row.ranks):5}  {figures}\n"
+                f"{row.set:14} {row.mode:7} {row.found_by:8} {len(row.ranks):5}  {figures}\n"
             )
             sys.stdout.flush()
     finally:

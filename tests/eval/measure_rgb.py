@@ -27,10 +27,10 @@ from time import perf_counter
 from typing import Any
 
 from rag.app import wiring
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.config import load_settings
 from rag.evaluation.collections import Collection, Item, Query
-from rag.evaluation.figures import Outcome, intervals, of_texts, value
+from rag.evaluation.figures import QuestionOutcome, intervals, of_texts, value
 from rag.evaluation.retrieval import Searching, index_texts, measure_texts
 from rag.evaluation.scoring import contains
 from rag.generation.prompt import build_messages
@@ -115,7 +115,9 @@ def show_gate(rows: Sequence[Row], retriever: Retriever, ids: dict[str, str], le
         for name, texts in (("wrong only", row.wrong), ("all of its own", row.right + row.wrong)):
             found = retriever.search(row.query, k=SHOWN, documents=[ids[t] for t in texts])
             refused = float(not found.passages or found.relevance < least)
-            outcomes.append(Outcome("gate", f"{row.id} {name}", "zh", {name: (refused, 1.0)}))
+            outcomes.append(
+                QuestionOutcome("gate", f"{row.id} {name}", "zh", {name: (refused, 1.0)})
+            )
     bounds = intervals(outcomes)
     for name, (low, high) in bounds.items():
         share = value(outcomes, name)
@@ -214,7 +216,7 @@ def main() -> None:
     folder = eval_folder() / "generation" / "rgb"
     rows, facts = load(folder / "zh_refine.jsonl.gz"), load(folder / "en_fact.jsonl.gz")
     collection = pooled(rows)
-    factory = Factory(settings)
+    factory = Container(settings)
     ledger = factory.ledger()
     try:
         known = [s for s in ledger.spaces().values() if wiring.is_wanted(factory, s)]

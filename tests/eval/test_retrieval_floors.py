@@ -34,7 +34,7 @@ FLOORS = {
     ("mmlongbench", "single"): 0.84,
 }
 TOLERANCE = 0.01
-"""How far the fused ranking may fall below the better leg."""
+"""How far the fused ranking may fall below the better retriever."""
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +52,9 @@ def library(eval_sets: Path, models_folder: Path) -> Path:
 
 def _sync(folder: Path, models_folder: Path) -> None:
     from rag.app import wiring
-    from rag.app.container import Factory
+    from rag.app.container import Container
     from rag.config import load_settings
-    from rag.storage.vectors.manager import LiveIndex
+    from rag.storage.vectors.manager import VectorIndexManager
 
     settings = load_settings(
         None,
@@ -64,9 +64,9 @@ def _sync(folder: Path, models_folder: Path) -> None:
             "RAGDESK_RETRIEVE__INDEX": "numpy",
         },
     )
-    factory = Factory(settings)
+    factory = Container(settings)
     ledger = factory.ledger()
-    live = LiveIndex(ledger, settings.data / "chroma", engine=settings.retrieve.index)
+    live = VectorIndexManager(ledger, settings.data / "chroma", engine=settings.retrieve.index)
     try:
         library = wiring.library(factory, ledger, index=live)
         if ledger.active_space() is None:
@@ -84,8 +84,8 @@ def rows(library: Path, eval_sets: Path, models_folder: Path) -> dict[tuple[str,
     os.environ["RAGDESK_MODELS__FOLDER"] = str(models_folder)
     bench = Bench(library)
     try:
-        found = measure(bench, eval_sets, names=PAGE_SETS, legs=["lexical", "dense", "fused"])
-        return {(row.set, row.mode, row.leg): row for row in found}
+        found = measure(bench, eval_sets, names=PAGE_SETS, rankings=["lexical", "dense", "fused"])
+        return {(row.set, row.mode, row.found_by): row for row in found}
     finally:
         bench.close()
         del os.environ["RAGDESK_MODELS__FOLDER"]
@@ -118,7 +118,7 @@ def test_every_question_about_the_three_seed_documents_finds_its_page(rows):
     ],
 )
 def test_fusion_is_never_worse_than_the_better_leg(rows, name, mode, k):
-    better = max(rows[name, mode, leg].hit(k) for leg in ("lexical", "dense"))
+    better = max(rows[name, mode, found_by].hit(k) for found_by in ("lexical", "dense"))
     assert rows[name, mode, "fused"].hit(k) >= better - TOLERANCE
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from rag.app import wiring
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.errors import UnreadableDocument
 from rag.ingestion.workers.pool import WorkerPool
-from rag.ingestion.workers.watchdog import Limits
+from rag.ingestion.workers.watchdog import WorkerLimits
 from rag.storage.status import broken_invariants, document_statuses
-from rag.storage.vectors.manager import LiveIndex
+from rag.storage.vectors.manager import VectorIndexManager
 from rag.text.reasons import REASONS
 from rag.types.documents import PAGE_STATES, SEARCHABLE
 from tests.factories import settings
@@ -47,7 +47,7 @@ def unexplained(pool: WorkerPool, path: Path) -> list[object]:
 
 
 def test_every_odd_file_ends_in_time_with_its_text_or_a_reason(odd_files: list[Path]) -> None:
-    pool = WorkerPool(workers=1, timeout_s=60, limits=Limits(page_s=8, memory_mb=2048))
+    pool = WorkerPool(workers=1, timeout_s=60, limits=WorkerLimits(page_s=8, memory_mb=2048))
     seconds: dict[str, float] = {}
     try:
         pool.read(odd_files[0], document_id="d").cancel()  # starts the worker
@@ -72,9 +72,9 @@ def test_good_files_of_the_same_batch_are_indexed(
     for letter in "amz":  # before, among and after the others
         write_pdf(folder / f"{letter}-good.pdf", [f"goodword{letter} stands here"])
     chosen = settings(folder, RAGDESK_RETRIEVE__INDEX="numpy", RAGDESK_INGEST__WORKERS="2")
-    factory = Factory(chosen)
+    factory = Container(chosen)
     ledger = factory.ledger()
-    index = LiveIndex(ledger, chosen.data / "chroma", engine="numpy")
+    index = VectorIndexManager(ledger, chosen.data / "chroma", engine="numpy")
     try:
         report = wiring.library(factory, ledger, index=index).sync()
         assert broken_invariants(ledger) == []

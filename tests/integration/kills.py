@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from rag.app import wiring
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.config import Settings
 from rag.indexing.library import Library
 from rag.storage.database import fts_table
 from rag.storage.ledger import Ledger
-from rag.storage.lock import Owner
+from rag.storage.lock import LibraryLock
 from rag.storage.status import broken_invariants
-from rag.storage.vectors.manager import LiveIndex
+from rag.storage.vectors.manager import VectorIndexManager
 from rag.types.progress import Progress
 from tests.pdfs import lines, write_pdf
 
@@ -33,12 +33,12 @@ def make_folder(folder: Path) -> Path:
 
 
 @contextmanager
-def owned(chosen: Settings) -> Iterator[tuple[Factory, Library, LiveIndex]]:
+def owned(chosen: Settings) -> Iterator[tuple[Container, Library, VectorIndexManager]]:
     """Own a library as the app does; say ``finished`` once all of it is closed."""
-    owner = Owner(chosen.data)
-    factory = Factory(chosen)
+    owner = LibraryLock(chosen.data)
+    factory = Container(chosen)
     ledger = factory.ledger()
-    index = LiveIndex(ledger, chosen.data / "chroma", engine=chosen.retrieve.index)
+    index = VectorIndexManager(ledger, chosen.data / "chroma", engine=chosen.retrieve.index)
     yield factory, wiring.library(factory, ledger, index=index), index
     index.close()
     factory.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rag.app import wiring
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.errors import DownloadFailed, OutOfMemory, RagError, SpaceMismatch
 from rag.indexing import calibration as calibrating
 from rag.indexing.calibration import is_due, keep, kept, when_due
@@ -18,7 +18,7 @@ from rag.retrieval.relevance import Calibration
 from rag.retrieval.retriever import HybridRetriever
 from rag.storage.vectors.manager import exact_index
 from rag.text.messages import Text
-from rag.types.documents import Space
+from rag.types.documents import IndexVersion
 from rag.types.progress import Progress
 from tests.factories import settings
 from tests.libraries import PageLibrary
@@ -115,7 +115,7 @@ def test_what_another_version_left_is_no_obstacle(
 def test_without_its_embedder_a_library_is_asked_another_time(
     error: type[RagError], library: PageLibrary, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def not_to_be_had(_: Space) -> HybridRetriever:
+    def not_to_be_had(_: IndexVersion) -> HybridRetriever:
         raise error(Text("It is not to be had.", "无法获得。"), hint=Text("Wait.", "请稍候。"))
 
     when_due(library.ledger, not_to_be_had, lambda _: None, lambda: False)
@@ -148,7 +148,7 @@ def test_a_sync_asks_and_a_rebuild_asks_the_new_index(tmp_path: Path) -> None:
     for number, town in enumerate(TOWNS):
         write_pdf(folder / f"guide{number}.pdf", told(town, number))
     chosen = settings(folder, RAGDESK_RETRIEVE__INDEX="numpy")
-    factory = Factory(chosen)
+    factory = Container(chosen)
     ledger = factory.ledger()
     heard: list[Progress] = []
     try:

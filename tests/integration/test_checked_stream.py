@@ -10,13 +10,13 @@ from threading import enumerate as enumerate_threads
 
 import pytest
 
-from rag.answering.highlights import Locator
+from rag.answering.highlights import Highlighter
 from rag.answering.pipeline import NOTHING_LEFT, AskSettings, RagPipeline
 from rag.generation.echo import EchoGenerator
 from rag.protocols import Cancelled, PageViewer, never
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.storage.passages import LedgerPassages
-from rag.types.answers import UNSURE, Checked, Delta, Event, Finished, Notice, Retrieved
+from rag.types.answers import UNSURE, AnswerMessage, Checked, Delta, Event, Finished, Retrieved
 from rag.types.documents import Box
 from tests.fake_reader import locator_over
 from tests.libraries import PageLibrary
@@ -53,7 +53,7 @@ def asking(  # noqa: PLR0913 - each test names what it is about
     pipeline = RagPipeline(
         retriever=library.retriever,
         generator=lambda _: model or Speaker(text),
-        locator=Locator(folder, store, viewer) if viewer else locator_over(folder, store),
+        highlighter=Highlighter(folder, store, viewer) if viewer else locator_over(folder, store),
         embedder=library.embedder,
         analyser=library.analyser,
         settings=AskSettings(min_relevance=0.0, drop_unsupported=drop),
@@ -168,7 +168,7 @@ def test_neither_passages_nor_text_wait_for_boxes_which_come_later(
     text = ""
     while not text.startswith(RIGHT):
         event = next(events)
-        assert isinstance(event, Delta | Notice)
+        assert isinstance(event, Delta | AnswerMessage)
         text += event.text if isinstance(event, Delta) else ""
     viewer.go.set()
     (places,) = threads()

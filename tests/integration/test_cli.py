@@ -17,7 +17,7 @@ from rag.indexing.calibration import keep
 from rag.retrieval.relevance import Calibration
 from rag.storage.jobs import Jobs
 from rag.storage.ledger import Ledger
-from rag.storage.lock import Owner
+from rag.storage.lock import LibraryLock
 from tests.pdfs import write_pdf
 
 ROOT = Path(__file__).parent.parent.parent
@@ -194,7 +194,7 @@ def test_forget_removes_and_undo_brings_back(synced: Shell) -> None:
 def test_why_tells_what_became_of_a_sentence_while_another_process_owns_the_library(
     synced: Shell,
 ) -> None:
-    owner = Owner(synced.folder / ".rag")
+    owner = LibraryLock(synced.folder / ".rag")
     try:
         found = synced.json("why", "What is the monthly rent?", "the monthly  rent is 950 euros")
     finally:
@@ -223,7 +223,7 @@ def test_forgetting_nothing_in_particular_is_refused(shell: Shell) -> None:
 
 
 def test_what_nobody_waits_for_any_more_is_not_done_later(synced: Shell) -> None:
-    owner = Owner(synced.folder / ".rag")  # one that does no jobs
+    owner = LibraryLock(synced.folder / ".rag")  # one that does no jobs
     waiting = subprocess.Popen(
         [sys.executable, "-m", "rag", "forget", "lease.pdf"],
         cwd=synced.folder.parent, env=synced.environment,

@@ -13,7 +13,7 @@ import pytest
 
 from rag.errors import StoreError
 from rag.storage.ledger import Ledger
-from rag.storage.lock import Owner
+from rag.storage.lock import LibraryLock
 from rag.storage.status import broken_invariants
 from tests.integration.kills import contents
 from tests.integration.test_cli import Shell
@@ -120,7 +120,7 @@ def test_a_folder_that_cannot_be_written_says_so() -> None:
     folder.chmod(0o555)
     try:
         with ordinary_user(base), pytest.raises(StoreError, match="cannot be written") as told:
-            Owner(folder / ".rag")
+            LibraryLock(folder / ".rag")
         assert "copy the PDFs" in told.value.hint.en
         assert "只" in told.value.message.zh or "不可写" in told.value.message.zh
     finally:
@@ -144,7 +144,7 @@ def test_a_library_that_became_read_only_still_answers_and_says_why_it_does_not_
                     path.chmod(0o444)
             assert os.geteuid() != 0
             with pytest.raises(StoreError, match="cannot be written"):
-                Owner(folder / ".rag")
+                LibraryLock(folder / ".rag")
             ledger = Ledger(folder / ".rag" / "library.db", read_only=True)
             assert len(ledger.document_ids()) == 1
             ledger.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.config import load_settings
 from rag.protocols import Embedder
 
@@ -35,7 +35,7 @@ def engines(
 
     def make(engine: str) -> Embedder:
         folder = {"RAGDESK_MODELS__FOLDER": str(models_folder), "RAGDESK_EMBEDDER__DEVICE": "cpu"}
-        return Factory(
+        return Container(
             load_settings(None, {**folder, "RAGDESK_EMBEDDER__ENGINE": engine})
         ).embedder(request.param)
 

@@ -189,11 +189,11 @@ def test_a_chart_is_a_picture_on_white(shell: Inside, folder: Path, tmp_path: Pa
 def test_a_library_that_is_being_measured_says_by_whom(
     shell: Inside, folder: Path, tmp_path: Path
 ) -> None:
-    from rag.storage.lock import Owner
+    from rag.storage.lock import LibraryLock
 
     shell.json("eval", str(folder), "--retrieval-only")
     (data,) = (tmp_path / "cache").rglob(".rag")
-    owner = Owner(data)
+    owner = LibraryLock(data)
     try:
         done = shell.run("eval", str(folder), "--retrieval-only")
     finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rag.storage.ledger import Ledger
-from rag.storage.lock import Owner
+from rag.storage.lock import LibraryLock
 from tests.inside import Inside
 from tests.pdfs import write_pdf
 
@@ -69,7 +69,7 @@ def test_a_model_is_asked_with_and_without_the_documents(shell: Inside) -> None:
 
 
 def test_it_works_while_the_app_is_open(shell: Inside) -> None:
-    owner = Owner(shell.folder / ".rag")
+    owner = LibraryLock(shell.folder / ".rag")
     try:
         found = shell.json("eval", "--own", "--size", "8", "--retrieval-only", "--name", "beside")
     finally:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rag.app import wiring
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.indexing.library import Library
 from rag.ingestion.scan import real_path, scan
 from rag.storage.ledger import Ledger
@@ -61,7 +61,7 @@ def ordinary_user(base: Path) -> Iterator[None]:
 @pytest.fixture
 def library(folder: Path) -> Iterator[Library]:
     chosen = settings(folder, RAGDESK_RETRIEVE__INDEX="numpy")
-    factory = Factory(chosen)
+    factory = Container(chosen)
     ledger = factory.ledger()
     yield wiring.library(factory, ledger, index=None)
     factory.close()

@@ -13,10 +13,16 @@ import pytest
 
 from rag.storage.ledger import Ledger
 from rag.storage.rows import DocumentRow, FileRow, IndexedChunks
-from rag.storage.vectors.exact import NumpyIndex
-from rag.storage.vectors.manager import LiveIndex, collection_name, exact_index, is_clean, mark
+from rag.storage.vectors.exact import ExactIndex
+from rag.storage.vectors.manager import (
+    VectorIndexManager,
+    collection_name,
+    exact_index,
+    is_clean,
+    mark,
+)
 from rag.storage.vectors.probe import is_sound
-from rag.types.documents import Space
+from rag.types.documents import IndexVersion
 from tests.factories import chunk, document
 
 DIM = 24
@@ -29,7 +35,7 @@ def ledger(tmp_path: Path):
     made.close()
 
 
-def fill(ledger: Ledger, count: int = 40) -> tuple[Space, np.ndarray]:
+def fill(ledger: Ledger, count: int = 40) -> tuple[IndexVersion, np.ndarray]:
     space = ledger.create_space(embedder="test/1", dim=DIM, chunking="c/1", analyser="a/1")
     ledger.activate(space)
     rows = np.random.default_rng(0).normal(size=(count, DIM)).astype(np.float32)
@@ -47,8 +53,8 @@ def fill(ledger: Ledger, count: int = 40) -> tuple[Space, np.ndarray]:
     return space, rows
 
 
-def opened(ledger: Ledger, folder: Path) -> LiveIndex:
-    return LiveIndex(ledger, folder, engine="chroma")
+def opened(ledger: Ledger, folder: Path) -> VectorIndexManager:
+    return VectorIndexManager(ledger, folder, engine="chroma")
 
 
 def test_a_new_index_is_filled_from_the_ledger(ledger: Ledger, tmp_path: Path) -> None:
@@ -138,10 +144,10 @@ def test_questions_are_answered_while_chroma_is_opened(
     live = opened(ledger, tmp_path / "chroma")
     begun, go_on = threading.Event(), threading.Event()
 
-    def slowly(*_: object) -> NumpyIndex:
+    def slowly(*_: object) -> ExactIndex:
         begun.set()
         assert go_on.wait(20)
-        return NumpyIndex(dim=DIM)
+        return ExactIndex(dim=DIM)
 
     monkeypatch.setattr("rag.storage.vectors.manager.open_chroma", slowly)
     writer = threading.Thread(target=live.for_writing)
@@ -154,7 +160,7 @@ def test_questions_are_answered_while_chroma_is_opened(
     live.close()
 
 
-class Failing(NumpyIndex):
+class Failing(ExactIndex):
     """What a full disk makes of an index."""
 
     def put(self, ids, vectors) -> None:
@@ -181,7 +187,7 @@ def test_an_index_that_fails_gives_way_to_the_exact_one(
     assert not is_clean(ledger, space, tmp_path / "chroma"), "so that the next start mends it"
 
 
-class Closing(NumpyIndex):
+class Closing(ExactIndex):
     """Chroma as its documentation has it: one that was closed answers nothing."""
 
     closed = False

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.app.app import Desk
+from rag.app.app import App
 from rag.types.answers import Answer, Finished
 from tests.factories import settings
 from tests.integration.test_desk import until
@@ -25,10 +25,10 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def app(tmp_path: Path) -> Iterator[App]:
     folder = tmp_path / "knowledge"
     write_pdf(folder / "lease.pdf", ["The monthly rent is 950 euros.", "Pets are not allowed."])
-    made = Desk.open(settings(folder))
+    made = App.open(settings(folder))
     made.start()
     until(lambda: made.state().model_state == "ready" and made.documents())
     until(lambda: made.state().sync_progress is None)
@@ -36,9 +36,9 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made.close()
 
 
-def asked(desk: Desk, question: str) -> Answer:
+def asked(app: App, question: str) -> Answer:
     """Ask as the screen does, and wait for the thread that answered to end."""
-    events = pumped(lambda: desk.ask(question, cancelled=lambda: False), tick_s=1)
+    events = pumped(lambda: app.ask(question, cancelled=lambda: False), tick_s=1)
     (answer,) = [event.answer for event in events if isinstance(event, Finished)]
     for thread in threading.enumerate():
         if thread.name == "answer":
@@ -51,10 +51,10 @@ def opened() -> int:
 
 
 @pytest.mark.parametrize("questions", [150, pytest.param(1000, marks=pytest.mark.slow)])
-def test_questions_leave_nothing_open(desk: Desk, questions: int) -> None:
+def test_questions_leave_nothing_open(app: App, questions: int) -> None:
     descriptors, threads = [], []
     for _ in range(questions):
-        assert asked(desk, "What is the monthly rent?").passages
+        assert asked(app, "What is the monthly rent?").passages
         descriptors.append(opened())
         threads.append(threading.active_count())
     assert max(descriptors) < max(descriptors[:WARM]) + OTHERS

@@ -11,13 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from rag.app import wiring
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.cli import app
 from rag.indexing.library import Library
 from rag.retrieval.analyser import BilingualAnalyser
 from rag.storage.passages import LedgerPassages
 from rag.storage.status import broken_invariants, document_statuses
-from rag.storage.vectors.manager import LiveIndex
+from rag.storage.vectors.manager import VectorIndexManager
 from rag.text.reasons import reason_text
 from tests.factories import settings
 from tests.pdfs import write_pdf
@@ -39,11 +39,13 @@ class Choking(BilingualAnalyser):
 class Home:
     """A folder with its library; the analyser is the test's."""
 
-    def __init__(self, folder: Path, factory: Factory) -> None:
+    def __init__(self, folder: Path, factory: Container) -> None:
         self.folder = folder
         self.factory = factory
         self.ledger = factory.ledger()
-        self.index = LiveIndex(self.ledger, factory.settings.data / "chroma", engine="numpy")
+        self.index = VectorIndexManager(
+            self.ledger, factory.settings.data / "chroma", engine="numpy"
+        )
         self.analyser = Choking()
         self.library = Library(
             folder,
@@ -72,7 +74,7 @@ class Home:
 def home(tmp_path: Path) -> Iterator[Home]:
     folder = tmp_path / "knowledge"
     folder.mkdir()
-    factory = Factory(settings(folder, RAG_RETRIEVE__INDEX="numpy"))
+    factory = Container(settings(folder, RAG_RETRIEVE__INDEX="numpy"))
     made = Home(folder, factory)
     yield made
     made.index.close()

@@ -1,4 +1,4 @@
-"""Memory that runs out costs speed, then size, and never the program: the ladder of steps."""
+"""Memory that runs out costs speed, then size, and never the program: the fallback of steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from rag.answering.oom_fallback import CALM, STEPS, Ladder
+from rag.answering.oom_fallback import CALM, STEPS, OutOfMemoryFallback
 from rag.answering.pipeline import AskSettings, RagPipeline
 from rag.errors import OutOfMemory
 from rag.generation.transformers.cache import Watch
@@ -21,7 +21,7 @@ from rag.protocols import TextGenerator
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.storage.passages import LedgerPassages
 from rag.text.messages import Text
-from rag.types.answers import Delta, Event, Finished, Notice, Retrieved
+from rag.types.answers import AnswerMessage, Delta, Event, Finished, Retrieved
 from tests.fake_device import (
     WEIGHTS,
     CardEmbedder,
@@ -57,7 +57,7 @@ class Desk:
         self.card = FakeCard(WEIGHTS + EMBEDDER + room)
         self.small = CardEmbedder(self.card, EMBEDDER)
         self.model = engine(self.card)
-        self.ladder = Ladder(empty=self.card.empty, movable=lambda: [self.small])
+        self.fallback = OutOfMemoryFallback(empty=self.card.empty, movable=lambda: [self.small])
         self._library = library
         self._settings = AskSettings(k=k, min_relevance=0.0, max_tokens=max_tokens)
 
@@ -69,24 +69,24 @@ class Desk:
         pipeline = RagPipeline(  # each question is wired anew
             retriever=self._library.retriever,
             generator=lambda _: model,
-            locator=locator_over(Path(), store),
+            highlighter=locator_over(Path(), store),
             embedder=self._library.embedder,
             analyser=self._library.analyser,
             settings=self._settings,
-            ladder=self.ladder,
+            fallback=self.fallback,
         )
         return list(pipeline.ask(question, cancelled=cancelled))
 
 
 def steps(events: list[Event], kind: str = "lowered") -> list[str]:
-    return [e.step for e in events if isinstance(e, Notice) and e.kind == kind]
+    return [e.step for e in events if isinstance(e, AnswerMessage) and e.kind == kind]
 
 
 def shown(events: list[Event]) -> str:
     """The text as a person sees it, who forgets what is void."""
     text = ""
     for event in events:
-        if isinstance(event, Notice) and event.anew:
+        if isinstance(event, AnswerMessage) and event.anew:
             text = ""
         if isinstance(event, Delta):
             text += event.text
@@ -99,8 +99,8 @@ def finished(events: list[Event]) -> Finished:
     return last
 
 
-def prompt_of(desk: Desk) -> int:
-    return desk.model.asked[0][0]
+def prompt_of(app: Desk) -> int:
+    return app.model.asked[0][0]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -121,11 +121,11 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> PageLibrary:
 @pytest.fixture(scope="module")
 def full_prompt(library: PageLibrary) -> int:
     """Tokens of the prompt with five passages."""
-    desk = Desk(library, 100_000)
-    events = desk.ask()
+    app = Desk(library, 100_000)
+    events = app.ask()
     assert steps(events) == []
     assert not finished(events).answer.notices
-    return prompt_of(desk)
+    return prompt_of(app)
 
 
 # the room is given in bytes beside weights and embedder, as a share of what the question wants
@@ -141,21 +141,21 @@ LADDER = [
 def test_a_smaller_card_takes_more_steps_and_still_answers(
     library: PageLibrary, full_prompt: int, share: float, expected: list[str]
 ) -> None:
-    desk = Desk(library, int(share * (full_prompt + 40)))
-    events = desk.ask()
+    app = Desk(library, int(share * (full_prompt + 40)))
+    events = app.ask()
     assert steps(events) == expected
     answer = finished(events).answer
     assert answer.text == shown(events)
     assert answer.text.split()[-1] == "word39"
     assert [notice.step for notice in answer.notices] == expected
-    assert desk.card.used <= desk.card.total
+    assert app.card.used <= app.card.total
 
 
 def test_with_very_little_room_every_step_is_taken_once_in_order(
     library: PageLibrary, full_prompt: int
 ) -> None:
-    desk = Desk(library, 20)
-    events = desk.ask()
+    app = Desk(library, 20)
+    events = app.ask()
     assert steps(events) == list(STEPS)
     answer = finished(events).answer
     assert answer.text == shown(events)
@@ -168,25 +168,25 @@ def test_with_very_little_room_every_step_is_taken_once_in_order(
 def test_where_nothing_helps_the_question_fails_and_the_next_one_works(
     library: PageLibrary,
 ) -> None:
-    desk = Desk(library, 100_000)
-    desk.card.others = desk.card.total - desk.card.used  # a game has taken the rest
+    app = Desk(library, 100_000)
+    app.card.others = app.card.total - app.card.used  # a game has taken the rest
     with pytest.raises(OutOfMemory):
-        desk.ask()
-    assert desk.card.allocated == {"weights": WEIGHTS}
-    desk.card.others = 0
-    assert finished(desk.ask()).answer.text.startswith("word0")
-    assert desk.card.allocated == {"weights": WEIGHTS}
+        app.ask()
+    assert app.card.allocated == {"weights": WEIGHTS}
+    app.card.others = 0
+    assert finished(app.ask()).answer.text.startswith("word0")
+    assert app.card.allocated == {"weights": WEIGHTS}
 
 
 def test_memory_that_runs_out_amid_an_answer_begins_the_text_anew(
     library: PageLibrary, full_prompt: int
 ) -> None:
-    desk = Desk(library, 2 * full_prompt + 20, CardGenerator, k=5)
-    desk.small.to_cpu()
-    desk.card.empty()
-    desk.card.total -= EMBEDDER
-    events = desk.ask()
-    first = next(e for e in events if isinstance(e, Notice))
+    app = Desk(library, 2 * full_prompt + 20, CardGenerator, k=5)
+    app.small.to_cpu()
+    app.card.empty()
+    app.card.total -= EMBEDDER
+    events = app.ask()
+    first = next(e for e in events if isinstance(e, AnswerMessage))
     assert (first.kind, first.step, first.anew) == ("lowered", "caches", True)
     assert finished(events).answer.text == shown(events)
     assert finished(events).answer.usage.completion_tokens == 40
@@ -195,84 +195,84 @@ def test_memory_that_runs_out_amid_an_answer_begins_the_text_anew(
 def test_what_an_engine_cannot_do_is_skipped_and_said(
     library: PageLibrary, full_prompt: int
 ) -> None:
-    desk = Desk(library, int(1.4 * full_prompt), CardGenerator)
-    desk.small.to_cpu()
-    desk.card.empty()
-    desk.card.total -= EMBEDDER
-    events = desk.ask()
+    app = Desk(library, int(1.4 * full_prompt), CardGenerator)
+    app.small.to_cpu()
+    app.card.empty()
+    app.card.total -= EMBEDDER
+    events = app.ask()
     assert steps(events, "skipped") == ["cpu", "cache8"]
     assert steps(events) == ["caches", "passages"]
-    told = [e.text for e in events if isinstance(e, Notice)]
+    told = [e.text for e in events if isinstance(e, AnswerMessage)]
     assert all(text.en.endswith(".") and text.zh.endswith("。") for text in told)
 
 
 def test_what_was_lowered_stays_so_that_the_next_question_does_not_run_out(
     library: PageLibrary, full_prompt: int
 ) -> None:
-    desk = Desk(library, int(1.2 * full_prompt))
-    assert steps(desk.ask()) == ["caches", "cpu", "cache8"]
-    assert [text.en for text in desk.ladder.lowered] == [
+    app = Desk(library, int(1.2 * full_prompt))
+    assert steps(app.ask()) == ["caches", "cpu", "cache8"]
+    assert [text.en for text in app.fallback.lowered] == [
         "the embedder works on the processor",
         "keys and values take 8 bits",
     ]
-    refusals = desk.card.refusals
-    assert steps(desk.ask()) == []
-    assert desk.card.refusals == refusals
+    refusals = app.card.refusals
+    assert steps(app.ask()) == []
+    assert app.card.refusals == refusals
 
 
 def test_calm_questions_take_the_steps_back_one_at_a_time(
     library: PageLibrary, full_prompt: int
 ) -> None:
-    desk = Desk(library, int(1.2 * full_prompt))
-    desk.ask()
-    desk.card.total = 100_000  # the other program has ended
-    raised = [steps(desk.ask(), "raised") for _ in range(2 * CALM)]
+    app = Desk(library, int(1.2 * full_prompt))
+    app.ask()
+    app.card.total = 100_000  # the other program has ended
+    raised = [steps(app.ask(), "raised") for _ in range(2 * CALM)]
     assert raised == [[], [], ["cache8"], [], [], ["cpu"]]
-    assert desk.ladder.lowered == ()
-    assert desk.small.on_card
+    assert app.fallback.lowered == ()
+    assert app.small.on_card
 
 
 def test_a_step_that_has_to_be_taken_again_is_taken_back_later(
     library: PageLibrary, full_prompt: int
 ) -> None:
-    desk = Desk(library, int(1.2 * full_prompt))
-    desk.ask()
-    seen = [steps(desk.ask(), "raised") for _ in range(CALM)]
+    app = Desk(library, int(1.2 * full_prompt))
+    app.ask()
+    seen = [steps(app.ask(), "raised") for _ in range(CALM)]
     assert seen[-1] == ["cache8"]
-    assert steps(desk.ask()) == ["caches", "cache8"]  # it was too soon
-    again = [steps(desk.ask(), "raised") for _ in range(2 * CALM)]
+    assert steps(app.ask()) == ["caches", "cache8"]  # it was too soon
+    again = [steps(app.ask(), "raised") for _ in range(2 * CALM)]
     assert again == [[]] * (2 * CALM - 1) + [["cache8"]]
 
 
 def test_a_stopped_question_says_nothing_about_memory(
     library: PageLibrary, full_prompt: int
 ) -> None:
-    desk = Desk(library, int(1.2 * full_prompt))
-    desk.ask()
-    stopped = [desk.ask(cancelled=lambda: True) for _ in range(2 * CALM)]
+    app = Desk(library, int(1.2 * full_prompt))
+    app.ask()
+    stopped = [app.ask(cancelled=lambda: True) for _ in range(2 * CALM)]
     assert [steps(events, "raised") for events in stopped] == [[]] * (2 * CALM)
 
 
 def test_an_embedder_that_cannot_come_back_stays_where_it_is(
     library: PageLibrary, full_prompt: int
 ) -> None:
-    desk = Desk(library, int(1.9 * full_prompt))
-    assert steps(desk.ask()) == ["caches", "cpu"]
-    desk.small._size = desk.card.total
+    app = Desk(library, int(1.9 * full_prompt))
+    assert steps(app.ask()) == ["caches", "cpu"]
+    app.small._size = app.card.total
     for _ in range(CALM):
-        desk.ask()
-    assert not desk.small.on_card
-    assert len(desk.ladder.lowered) == 1
+        app.ask()
+    assert not app.small.on_card
+    assert len(app.fallback.lowered) == 1
 
 
 def test_a_question_that_does_not_fit_the_smaller_context_fails_for_want_of_memory(
     library: PageLibrary,
 ) -> None:
-    desk = Desk(library, 0)
+    app = Desk(library, 0)
     long = QUESTION + " really" * 2000
     with pytest.raises(OutOfMemory):
-        desk.ask(question=long)
-    assert finished(desk.ask()).answer.text
+        app.ask(question=long)
+    assert finished(app.ask()).answer.text
 
 
 class FullNow(TransformersGenerator):
@@ -302,12 +302,12 @@ class FullNow(TransformersGenerator):
 
 
 def test_the_real_engine_runs_out_and_answers_with_less(library: PageLibrary) -> None:
-    desk = Desk(library, 100_000, max_tokens=160)
+    app = Desk(library, 100_000, max_tokens=160)
     engine = FullNow(0, 3, 0, 0)  # in the prompt, after three tokens, in the prompt twice
-    desk.model = engine  # type: ignore[assignment]
-    desk.small.to_cpu()
-    events = desk.ask()
-    taken = [(e.kind, e.step, e.anew) for e in events if isinstance(e, Notice)]
+    app.model = engine  # type: ignore[assignment]
+    app.small.to_cpu()
+    events = app.ask()
+    taken = [(e.kind, e.step, e.anew) for e in events if isinstance(e, AnswerMessage)]
     assert taken[:4] == [
         ("lowered", "caches", False),
         ("skipped", "cpu", False),
@@ -317,7 +317,7 @@ def test_the_real_engine_runs_out_and_answers_with_less(library: PageLibrary) ->
     answer = finished(events).answer
     assert answer.text == shown(events)
     assert engine.prompts[-1] < engine.prompts[0]
-    again = finished(desk.ask()).answer
+    again = finished(app.ask()).answer
     assert again.text == answer.text
     assert engine.points == []
 
@@ -344,18 +344,18 @@ def test_documents_that_are_read_whole_go_on_in_smaller_steps(tmp_path: Path) ->
 def test_a_full_card_moves_the_embedder_that_reads_the_question(
     library: PageLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = Desk(library, 100_000)
+    app = Desk(library, 100_000)
     embed = library.embedder.embed_query
 
     def full(text: str) -> Any:
-        desk.card.take("question", 1)
-        desk.card.free("question")
+        app.card.take("question", 1)
+        app.card.free("question")
         return embed(text)
 
     monkeypatch.setattr(library.embedder, "embed_query", full)
-    desk.card.others = desk.card.total - desk.card.used
+    app.card.others = app.card.total - app.card.used
     events = []
     with pytest.raises(OutOfMemory):  # the model finds no place
-        events = desk.ask()
+        events = app.ask()
     assert not events
-    assert not desk.small.on_card
+    assert not app.small.on_card

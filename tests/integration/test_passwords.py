@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from rag.app import wiring
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.errors import ConfigError, UnreadableDocument
 from rag.indexing.library import Library
 from rag.ingestion.passwords import Passwords
 from rag.storage.passages import LedgerPassages
 from rag.storage.status import document_statuses
-from rag.storage.vectors.manager import LiveIndex
+from rag.storage.vectors.manager import VectorIndexManager
 from rag.system import secrets as keyring_store
 from tests.factories import settings
 from tests.pdfs import write_pdf
@@ -26,9 +26,9 @@ SECRET = "open sesame 芝麻"
 class Home:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.factory = Factory(settings(folder, RAGDESK_RETRIEVE__INDEX="numpy"))
+        self.factory = Container(settings(folder, RAGDESK_RETRIEVE__INDEX="numpy"))
         self.ledger = self.factory.ledger()
-        self.index = LiveIndex(self.ledger, folder / ".rag" / "chroma", engine="numpy")
+        self.index = VectorIndexManager(self.ledger, folder / ".rag" / "chroma", engine="numpy")
         self.library: Library = wiring.library(self.factory, self.ledger, index=self.index)
 
     def reasons(self) -> dict[str, str | None]:

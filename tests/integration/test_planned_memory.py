@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.models.planning.layout import Helpers, Layout, shelves
+from rag.models.planning.layout import Helpers, Layout, memory_uses
 from rag.models.planning.subjects import subject_of_path
 from rag.models.shape import Precision, weights_of
 
@@ -96,5 +96,5 @@ def test_a_gguf_takes_its_file_its_keys_and_values_and_its_buffers(
 ) -> None:
     path = model_path("Qwen2.5-Coder-0.5B-Instruct-Q4_K_M")
     tokens = 4096
-    (planned,) = shelves(subject_of_path(path), Layout(None, tokens), Helpers(), (), 0)
+    (planned,) = memory_uses(subject_of_path(path), Layout(None, tokens), Helpers(), (), 0)
     assert planned.bytes == pytest.approx(measured(LLAMACPP, path, tokens), rel=WITHIN)

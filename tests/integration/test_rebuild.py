@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.errors import SpaceMismatch, StoreError
-from rag.indexing.assembly_line import SpaceEngines
+from rag.indexing.assembly_line import IndexEngines
 from rag.indexing.library import Library
 from rag.indexing.staleness import find_stale
 from rag.ingestion.chunking import RecursiveChunker
@@ -20,9 +20,9 @@ from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.storage.ledger import Ledger
 from rag.storage.passages import LedgerPassages
 from rag.storage.status import broken_invariants
-from rag.storage.vectors.manager import LiveIndex
-from rag.types.documents import Space
-from rag.types.index_version import Fingerprint
+from rag.storage.vectors.manager import VectorIndexManager
+from rag.types.documents import IndexVersion
+from rag.types.index_version import WantedVersion
 from tests.factories import settings
 from tests.pdfs import lines, write_pdf
 
@@ -46,13 +46,13 @@ class Home:
 
     folder: Path
     ledger: Ledger
-    index: LiveIndex
-    factory: Factory
+    index: VectorIndexManager
+    factory: Container
     embedder: Counting = field(default_factory=lambda: Counting("aaaa"))
     tokens: int = 64
     analyser: BilingualAnalyser = field(default_factory=BilingualAnalyser)
 
-    def engines(self, space: Space | None) -> SpaceEngines:
+    def engines(self, space: IndexVersion | None) -> IndexEngines:
         tokens = int(space.chunking.split("/")[1]) if space else self.tokens
         chunker = RecursiveChunker(
             tokens=tokens, overlap=0, max_tokens=512, count=self.embedder.count_tokens
@@ -66,7 +66,7 @@ class Home:
             from rag.text.messages import Text
 
             raise SpaceMismatch(Text("other bytes", "x"), hint=Text("Run `rag rebuild`.", "x"))
-        return SpaceEngines(space, self.embedder, chunker, self.analyser)
+        return IndexEngines(space, self.embedder, chunker, self.analyser)
 
     @property
     def library(self) -> Library:
@@ -76,12 +76,12 @@ class Home:
         )  # fmt: skip
 
     @property
-    def fingerprint(self) -> Fingerprint:
+    def fingerprint(self) -> WantedVersion:
         from rag.types.index_version import chunking_name, ocr_name, reader_name
 
         chunking = chunking_name(tokens=self.tokens, overlap=0)
         reader = reader_name()
-        return Fingerprint(self.embedder.name, chunking, self.analyser.name, reader, ocr_name())
+        return WantedVersion(self.embedder.name, chunking, self.analyser.name, reader, ocr_name())
 
     def rebuild(self, **options):
         report = self.library.rebuild(wanted=self.fingerprint.matches, **options)
@@ -105,9 +105,11 @@ def home(tmp_path: Path) -> Iterator[Home]:
     for name in "abc":
         write_pdf(folder / f"{name}.pdf", [lines(f"{name}word is here", repeat=40)] * 3)
     chosen = settings(folder, RAGDESK_RETRIEVE__INDEX="numpy")
-    factory = Factory(chosen)
+    factory = Container(chosen)
     ledger = factory.ledger()
-    made = Home(folder, ledger, LiveIndex(ledger, chosen.data / "chroma", engine="numpy"), factory)
+    made = Home(
+        folder, ledger, VectorIndexManager(ledger, chosen.data / "chroma", engine="numpy"), factory
+    )
     made.library.sync()
     made.embedder.texts.clear()
     yield made
@@ -282,7 +284,7 @@ def test_the_estimate_comes_from_what_this_machine_did(home: Home) -> None:
 def test_files_are_not_needed_to_embed_anew(home: Home) -> None:
     home.tokens = 32
     shutil.copytree(home.folder, home.folder.parent / "kept", ignore=lambda *_: [".rag"])
-    wanted: Callable[[Space], bool] = home.fingerprint.matches
+    wanted: Callable[[IndexVersion], bool] = home.fingerprint.matches
     report = home.library.rebuild(wanted=wanted)
     assert sum(report.pages.values()) == 0
 

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from rag.answering.highlights import Locator
+from rag.answering.highlights import Highlighter
 from rag.app import wiring
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.indexing.library import Library
 from rag.indexing.report import SyncReport
 from rag.indexing.staleness import find_stale
 from rag.ingestion.workers.pool import WorkerPool
-from rag.ingestion.workers.watchdog import Limits
+from rag.ingestion.workers.watchdog import WorkerLimits
 from rag.storage.ocr_pages import recognised_lines, recognised_pages, waiting_pages
 from rag.storage.passages import LedgerPassages
 from rag.storage.status import broken_invariants, document_statuses
-from rag.storage.vectors.manager import LiveIndex
+from rag.storage.vectors.manager import VectorIndexManager
 from rag.types.documents import Box
 from rag.types.index_version import DPI, OCR_VERSION
 from rag.types.progress import Progress
@@ -39,11 +39,13 @@ class Home:
         self.folder = folder
         folder.mkdir()
         chosen = settings(folder, RAGDESK_RETRIEVE__INDEX="numpy")
-        self.factory = Factory(chosen)
-        self.pool = WorkerPool(workers=1, timeout_s=60, limits=Limits(30, 512), recogniser=OBEDIENT)
+        self.factory = Container(chosen)
+        self.pool = WorkerPool(
+            workers=1, timeout_s=60, limits=WorkerLimits(30, 512), recogniser=OBEDIENT
+        )
         self.factory._pool = self.pool
         self.ledger = self.factory.ledger()
-        self.index = LiveIndex(self.ledger, chosen.data / "chroma", engine="numpy")
+        self.index = VectorIndexManager(self.ledger, chosen.data / "chroma", engine="numpy")
         self.library: Library = wiring.library(self.factory, self.ledger, index=self.index)
 
     def add(self, name: str, pages: list[str], orders: str) -> None:
@@ -317,8 +319,8 @@ def test_the_place_of_a_recognised_word_is_known(home: Home) -> None:
     document = home.ledger.load_document(document_id)
     assert document is not None
     at = document.text.index("heron")
-    locator = Locator(home.folder, home.passages, home.pool)
-    word, line, text_page = locator.boxes(
+    highlighter = Highlighter(home.folder, home.passages, home.pool)
+    word, line, text_page = highlighter.boxes(
         [
             (document_id, at, at + len("heron")),
             (document_id, at, at + len("heron stands here")),

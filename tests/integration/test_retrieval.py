@@ -257,9 +257,9 @@ def test_an_embedder_that_does_not_know_the_language_leads_nobody_astray(tmp_pat
         )  # fmt: skip
         return retriever.rank(question, k=3)
 
-    assert searched(1.0).legs.across_languages  # the English pages are the nearest
+    assert searched(1.0).rankings.across_languages  # the English pages are the nearest
     alone = searched(0.0)
-    assert not alone.legs.across_languages
+    assert not alone.rankings.across_languages
     assert alone.lexical_weight == 1
     assert alone.places[alone.final[0].id][0] == "租约"
 
@@ -360,7 +360,10 @@ def test_the_page_that_a_question_names_comes_first(tmp_path):
     plain = "What is the fax number of the court?"
     assert first(plain, ["letters"]) == ("letters", 1)
     assert first(f"{plain} See page two.", ["letters"]) == ("letters", 2)
-    assert first(f"{plain} It is on page 3.", ["letters"]) == ("letters", 3)  # though no leg led
+    assert first(f"{plain} It is on page 3.", ["letters"]) == (
+        "letters",
+        3,
+    )  # though no retriever led
     assert first("What stands on the last page?", ["letters"]) == ("letters", 3)
     assert first("最后一页写了什么？", ["letters"]) == ("letters", 3)
     assert first("Who signed in Chicago, on page 3?", None) == ("letters", 3)
@@ -369,7 +372,7 @@ def test_the_page_that_a_question_names_comes_first(tmp_path):
     )
     ranking = few.rank("Who signed in Chicago, who signed in Boston? See page 1.", k=1)
     assert len({place[0] for place in ranking.places.values()}) == 2
-    found = {chunk_id for chunk_id, _ in (*ranking.legs.lexical, *ranking.legs.dense)}
+    found = {chunk_id for chunk_id, _ in (*ranking.rankings.lexical, *ranking.rankings.dense)}
     assert {item.id for item in ranking.final} <= found  # page 1 of which?
     assert first("Who signed in Chicago, on page 9?", ["letters"]) == ("letters", 3)
 

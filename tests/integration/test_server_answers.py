@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from rag.app.app import Desk
-from rag.cli import app
+from rag.app.app import App
+from rag.cli import app as command_line
 from rag.config import GeneratorSettings, Settings, load_settings
 from rag.errors import ConfigError, RagError, ServerUnreachable
 from rag.types.answers import Finished
@@ -61,7 +61,7 @@ def environment(knowledge: Path, **generator: str) -> dict[str, str]:
 
 
 def rag(*words: str, env: dict[str, str]) -> Result:
-    return CliRunner().invoke(app, list(words), env=env)
+    return CliRunner().invoke(command_line, list(words), env=env)
 
 
 def test_a_question_is_answered_by_the_server_and_proven_here(
@@ -161,7 +161,7 @@ def test_a_key_is_kept_by_command_and_never_shown(
 
     monkeypatch.setattr("rag.system.secrets.system_store", Vault)
     env = environment(knowledge, url="http://127.0.0.1:8000")
-    told = CliRunner().invoke(app, ["models", "key"], env=env, input="k-2718281\n")
+    told = CliRunner().invoke(command_line, ["models", "key"], env=env, input="k-2718281\n")
     assert told.exit_code == 0, told.exception
     assert "k-2718281" not in told.output
     assert list(kept.values()) == ["k-2718281"]
@@ -177,8 +177,8 @@ def settings_for(knowledge: Path, server: ScriptedServer) -> Settings:
     return load_settings(None, found)
 
 
-def answered(desk: Desk) -> Any:
-    *_, last = desk.ask("Who pays the heating costs?", cancelled=lambda: False)
+def answered(app: App) -> Any:
+    *_, last = app.ask("Who pays the heating costs?", cancelled=lambda: False)
     assert isinstance(last, Finished)
     return last.answer
 
@@ -190,17 +190,17 @@ def test_the_app_finds_a_server_that_is_started_after_it(
     settings = settings_for(knowledge, server)
     rag("sync", env=environment(knowledge))
     server.close()
-    with closing(Desk.open(settings)) as desk:
-        desk.start()
+    with closing(App.open(settings)) as app:
+        app.start()
         with pytest.raises(ServerUnreachable):
-            answered(desk)
-        assert desk.state().model_state == "failed"
+            answered(app)
+        assert app.state().model_state == "failed"
         again = ScriptedServer(
             serving(quotes, models=[{"id": "big-model"}]), port=server.address.port
         )
         try:
-            assert answered(desk).model == f"big-model @ {server.address.shown}"
-            state = desk.state()
+            assert answered(app).model == f"big-model @ {server.address.shown}"
+            state = app.state()
             assert state.model_state == "ready"
             assert state.server == server.address
         finally:
@@ -223,8 +223,8 @@ def test_the_library_never_holds_the_key(
 
 def test_what_a_refused_setting_says_is_on_the_screen(knowledge: Path) -> None:
     settings = load_settings(None, environment(knowledge, url="http://gpu-box:8000"))
-    with closing(Desk.open(settings)) as desk:
-        desk.start()
+    with closing(App.open(settings)) as app:
+        app.start()
         with pytest.raises(RagError, match="not this machine"):
-            desk._model.wait(lambda: False)
-        assert desk.state().server is None
+            app._model.wait(lambda: False)
+        assert app.state().server is None

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rag.app import wiring
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.config import Settings
 from rag.errors import ConfigError, DownloadFailed, UnknownDocument
 from rag.indexing.library import Library
@@ -20,7 +20,7 @@ from rag.protocols import Embedder
 from rag.storage.ledger import Ledger
 from rag.storage.passages import LedgerPassages
 from rag.storage.status import broken_invariants, document_statuses
-from rag.storage.vectors.manager import LiveIndex
+from rag.storage.vectors.manager import VectorIndexManager
 from rag.text.messages import Text
 from rag.types.progress import Progress
 from tests.factories import settings
@@ -33,9 +33,9 @@ class Home:
 
     folder: Path
     settings: Settings
-    factory: Factory
+    factory: Container
     ledger: Ledger
-    index: LiveIndex
+    index: VectorIndexManager
     library: Library
 
     def sync(self) -> SyncReport:
@@ -65,9 +65,9 @@ def open_home(tmp_path: Path) -> Iterator[Callable[..., Home]]:
         folder = tmp_path / "knowledge"
         folder.mkdir(exist_ok=True)
         chosen = settings(folder, RAGDESK_RETRIEVE__INDEX="numpy", **environment)
-        factory = Factory(chosen)
+        factory = Container(chosen)
         ledger = factory.ledger()
-        index = LiveIndex(ledger, chosen.data / "chroma", engine=chosen.retrieve.index)
+        index = VectorIndexManager(ledger, chosen.data / "chroma", engine=chosen.retrieve.index)
         library = wiring.library(factory, ledger, index=index)
         opened.append(Home(folder, chosen, factory, ledger, index, library))
         return opened[-1]

@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
-from rag.answering.oom_fallback import Ladder
+from rag.answering.oom_fallback import OutOfMemoryFallback
 from rag.answering.pipeline import AskSettings, RagPipeline
 from rag.generation.transformers.engine import TransformersGenerator
 from rag.generation.transformers.loading import Loaded
@@ -49,7 +49,7 @@ def asked(
     model: TextGenerator,
     after: Callable[[int], float],
     *,
-    ladder: Ladder | None = None,
+    fallback: OutOfMemoryFallback | None = None,
 ) -> tuple[list[float], int]:
     """Ask; return what ``after`` measured after each question, and how many were stopped."""
     chance = random.Random(7)
@@ -57,11 +57,11 @@ def asked(
     pipeline = RagPipeline(
         retriever=library.retriever,
         generator=lambda _: model,
-        locator=locator_over(Path(), store),
+        highlighter=locator_over(Path(), store),
         embedder=library.embedder,
         analyser=library.analyser,
         settings=AskSettings(k=3, min_relevance=0.0, max_tokens=24),
-        ladder=ladder,
+        fallback=fallback,
     )
     measured, stopped = [], 0
     for number in range(QUESTIONS):
@@ -129,10 +129,12 @@ def test_the_cards_memory_does_not_grow(
 ) -> None:
     card = FakeCard(WEIGHTS + 200 + room)
     small = CardEmbedder(card)
-    ladder = Ladder(empty=card.empty, movable=lambda: [small])
+    fallback = OutOfMemoryFallback(empty=card.empty, movable=lambda: [small])
     model = SmallCacheGenerator(card)
-    gc.freeze()  # each step of the ladder collects garbage
-    measured, stopped = asked(library, model, lambda _: float(card.used - card.kept), ladder=ladder)
+    gc.freeze()  # each step of the fallback collects garbage
+    measured, stopped = asked(
+        library, model, lambda _: float(card.used - card.kept), fallback=fallback
+    )
     gc.unfreeze()
     change, _ = slope(measured)
     with capsys.disabled():

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from rag.answering.pipeline import AskSettings, RagPipeline
-from rag.answering.whole_document.asker import Asker
-from rag.answering.whole_document.notes import Parts
-from rag.answering.whole_document.scope import Pace, Planner
+from rag.answering.whole_document.asker import WholeDocumentAsker
+from rag.answering.whole_document.notes import NoteEngines
+from rag.answering.whole_document.scope import ReadingPace, ReadingPlanner
 from rag.errors import PromptTooLong, TooMuchToRead
 from rag.retrieval.embedding.hashing import HashingEmbedder
-from rag.storage.documents import LedgerShelf
+from rag.storage.documents import LedgerDocuments
 from rag.storage.passages import LedgerPassages
-from rag.types.answers import Answer, AskMode, Delta, Event, Finished, Reading
+from rag.types.answers import Answer, AskMode, Delta, Event, Finished, ReadingProgress
 from tests.fake_reader import RuleReader, locator_over
 from tests.libraries import PageLibrary
 
@@ -28,7 +28,7 @@ class Reader:
         for name, pages in documents.items():
             self.library.add(name, pages)
         self.folder = folder
-        self.pace = Pace()
+        self.pace = ReadingPace()
         self.limit = 300
         self.max_tokens = 200
 
@@ -44,23 +44,29 @@ class Reader:
         library = self.library
         settings = AskSettings(max_tokens=self.max_tokens)
         store = LedgerPassages(library.ledger, library.space)
-        locator = locator_over(self.folder, store)
-        shelf = LedgerShelf(library.ledger, library.space)
+        highlighter = locator_over(self.folder, store)
+        shelf = LedgerDocuments(library.ledger, library.space)
         pipeline = RagPipeline(
             retriever=library.retriever,
             generator=lambda _: model,
-            locator=locator,
+            highlighter=highlighter,
             embedder=library.embedder,
             analyser=library.analyser,
             settings=settings,
         )
-        planner = Planner(
+        planner = ReadingPlanner(
             shelf=shelf, retriever=library.retriever, limit=self.limit, pace=self.pace
         )
-        parts = Parts(
-            shelf, lambda _: model, locator, library.embedder, library.analyser, settings, self.pace
+        parts = NoteEngines(
+            shelf,
+            lambda _: model,
+            highlighter,
+            library.embedder,
+            library.analyser,
+            settings,
+            self.pace,
         )
-        asker = Asker(pipeline, planner, parts)
+        asker = WholeDocumentAsker(pipeline, planner, parts)
         return list(asker.ask(question, documents=documents, mode=mode, cancelled=cancelled))
 
 
@@ -70,8 +76,8 @@ def answer_of(events: Sequence[Event]) -> Answer:
     return last.answer
 
 
-def readings(events: Sequence[Event]) -> list[Reading]:
-    return [event for event in events if isinstance(event, Reading)]
+def readings(events: Sequence[Event]) -> list[ReadingProgress]:
+    return [event for event in events if isinstance(event, ReadingProgress)]
 
 
 LEASE = [

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from rag.answering.pipeline import AskSettings, RagPipeline
-from rag.answering.whole_document.asker import Asker
-from rag.answering.whole_document.notes import Parts
-from rag.answering.whole_document.scope import Pace, Planner
+from rag.answering.whole_document.asker import WholeDocumentAsker
+from rag.answering.whole_document.notes import NoteEngines
+from rag.answering.whole_document.scope import ReadingPace, ReadingPlanner
 from rag.generation.llamacpp.engine import LlamaCppGenerator
 from rag.retrieval.embedding.hashing import HashingEmbedder
-from rag.storage.documents import LedgerShelf
+from rag.storage.documents import LedgerDocuments
 from rag.storage.passages import LedgerPassages
 from rag.types.answers import Answer, Finished
 from tests.fake_reader import locator_over
@@ -53,21 +53,25 @@ def test_everything_is_read_and_what_is_said_is_proved(
 
 def ask(library: PageLibrary, model: LlamaCppGenerator, question: str, folder: Path) -> Answer:
     store = LedgerPassages(library.ledger, library.space)
-    locator, shelf = locator_over(folder, store), LedgerShelf(library.ledger, library.space)
-    settings, pace = AskSettings(max_tokens=200), Pace()
+    highlighter, shelf = locator_over(folder, store), LedgerDocuments(library.ledger, library.space)
+    settings, pace = AskSettings(max_tokens=200), ReadingPace()
     pipeline = RagPipeline(
         retriever=library.retriever,
         generator=lambda _: model,
-        locator=locator,
+        highlighter=highlighter,
         embedder=library.embedder,
         analyser=library.analyser,
         settings=settings,
     )
-    planner = Planner(shelf=shelf, retriever=library.retriever, limit=300, pace=pace)
-    parts = Parts(
-        shelf, lambda _: model, locator, library.embedder, library.analyser, settings, pace
+    planner = ReadingPlanner(shelf=shelf, retriever=library.retriever, limit=300, pace=pace)
+    parts = NoteEngines(
+        shelf, lambda _: model, highlighter, library.embedder, library.analyser, settings, pace
     )
-    events = list(Asker(pipeline, planner, parts).ask(question, documents=["lease"], mode="whole"))
+    events = list(
+        WholeDocumentAsker(pipeline, planner, parts).ask(
+            question, documents=["lease"], mode="whole"
+        )
+    )
     last = events[-1]
     assert isinstance(last, Finished)
     return last.answer

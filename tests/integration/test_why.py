@@ -12,9 +12,9 @@ from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
 from rag.answering.explain.outcomes import OUTCOMES
-from rag.answering.explain.values import Asked, Step, Why
+from rag.answering.explain.values import Explanation, SentenceQuestion, Step
 from rag.app import wiring
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.generation.echo import EchoGenerator
 from rag.protocols import TextGenerator
 from rag.storage.vectors.manager import exact_index
@@ -38,7 +38,7 @@ class Home:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._factories: dict[str, Factory] = {}
+        self._factories: dict[str, Container] = {}
 
     def sync(self, **environment: str) -> None:
         ledger = self._factory(environment).ledger()
@@ -60,7 +60,7 @@ class Home:
         answer: bool = False,
         generator: TextGenerator | None = None,
         **environment: str,
-    ) -> Why:
+    ) -> Explanation:
         factory = self._factory(environment)
         ledger = factory.ledger(read_only=True)
         explainer = wiring.explainer(
@@ -70,17 +70,17 @@ class Home:
             generator=lambda _: generator,
             loaded=lambda: generator,
         )
-        asked = Asked(question, sentence, document, documents, answer)
+        asked = SentenceQuestion(question, sentence, document, documents, answer)
         try:
             return explainer.explain(asked)
         finally:
             ledger.close()
 
-    def _factory(self, environment: dict[str, str]) -> Factory:
+    def _factory(self, environment: dict[str, str]) -> Container:
         key = str(environment)
         if key not in self._factories:
             chosen = settings(self.folder, RAGDESK_RETRIEVE__INDEX="numpy", **environment)
-            self._factories[key] = Factory(chosen)
+            self._factories[key] = Container(chosen)
         return self._factories[key]
 
     def close(self) -> None:
@@ -88,7 +88,7 @@ class Home:
             factory.close()
 
 
-def step(found: Why, stage: str) -> Step:
+def step(found: Explanation, stage: str) -> Step:
     return next(step for step in found.steps if step.stage == stage)
 
 
@@ -159,7 +159,7 @@ def small(tmp_path: Path) -> Iterator[Home]:
     made.close()
 
 
-def lines(found: Why) -> str:
+def lines(found: Explanation) -> str:
     """All that is said, in both languages; every field of it is filled in."""
     said = [found.outcome.what, found.outcome.remedy, *(step.what for step in found.steps)]
     text = "\n".join(part.say(language) for part in said for language in LANGUAGES)
@@ -429,4 +429,4 @@ def test_what_only_lines_of_a_statement_found_is_told(small: Home) -> None:
     assert found.outcome.code == "prompt", lines(found)
     assert "balance sheets" in str(step(found, "fusion").numbers["lines"])
     assert "balance sheets" in step(found, "fusion").what.en
-    assert step(found, "words").passed is None, "no leg found it, and that did not lose it"
+    assert step(found, "words").passed is None, "no retriever found it, and that did not lose it"

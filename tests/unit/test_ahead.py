@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from rag.app.prefetch import ReadAhead, Surroundings
+from rag.app.prefetch import Prefetch, PrefetchContext
 from rag.errors import ModelError
 from rag.generation.echo import EchoGenerator
 from rag.text.messages import Language, Text
-from rag.types.answers import Draft, Message
+from rag.types.answers import Message, TypedDraft
 
 WAIT_S = 10
 
@@ -47,8 +47,8 @@ class App:
     unknown: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        self.ahead = ReadAhead(
-            Surroundings(
+        self.ahead = Prefetch(
+            PrefetchContext(
                 model=lambda: self.reader,
                 prompt=lambda draft, _: self._prompt(draft),
                 rules=self._rules,
@@ -59,7 +59,7 @@ class App:
         )
         self.thread = threading.Thread(target=self.ahead.run)
 
-    def _prompt(self, draft: Draft) -> list[Message] | None:
+    def _prompt(self, draft: TypedDraft) -> list[Message] | None:
         if self.broken:
             raise ModelError(Text("broken", "坏了"), hint=Text("mend it", "请修理"))
         if draft.question in self.unknown:
@@ -93,16 +93,16 @@ def app() -> Iterator[App]:
 
 def test_what_is_typed_is_read_with_its_history(app: App) -> None:
     app.reader.go_on.set()
-    app.ahead.typed(Draft("Who pays?", history=(Message("user", "Who signs?"),)))
+    app.ahead.typed(TypedDraft("Who pays?", history=(Message("user", "Who signs?"),)))
     assert app.reading() == "1 Who pays?"
     assert not app.ended()
 
 
 def test_a_newer_draft_ends_the_reading_of_an_older_one(app: App) -> None:
-    app.ahead.typed(Draft("Who pays"))
+    app.ahead.typed(TypedDraft("Who pays"))
     assert app.reading() == "0 Who pays"
     assert app.ahead.busy
-    app.ahead.typed(Draft("Who pays the rent"))
+    app.ahead.typed(TypedDraft("Who pays the rent"))
     assert app.ended()
     assert app.reading() == "0 Who pays the rent"
 
@@ -110,7 +110,7 @@ def test_a_newer_draft_ends_the_reading_of_an_older_one(app: App) -> None:
 def test_of_many_drafts_only_the_newest_is_read(app: App) -> None:
     app.syncing = True
     for question in ("W", "Wh", "Who"):
-        app.ahead.typed(Draft(question))
+        app.ahead.typed(TypedDraft(question))
     app.syncing = False
     assert app.reading() == "0 Who"
     assert app.reader.read == ["0 Who"]
@@ -119,14 +119,14 @@ def test_of_many_drafts_only_the_newest_is_read(app: App) -> None:
 @pytest.mark.parametrize("under_way", ["answering", "syncing"])
 def test_nothing_is_read_while_something_else_is_under_way(app: App, under_way: str) -> None:
     setattr(app, under_way, True)
-    app.ahead.typed(Draft("Who pays?"))
+    app.ahead.typed(TypedDraft("Who pays?"))
     assert not app.reader.began.acquire(timeout=0.3)
     setattr(app, under_way, False)
     assert app.reading() == "0 Who pays?"
 
 
 def test_a_sync_that_begins_interrupts_the_reading_which_then_goes_on(app: App) -> None:
-    app.ahead.typed(Draft("Who pays?"))
+    app.ahead.typed(TypedDraft("Who pays?"))
     app.reading()
     app.syncing = True
     assert app.ended()
@@ -135,7 +135,7 @@ def test_a_sync_that_begins_interrupts_the_reading_which_then_goes_on(app: App) 
 
 
 def test_a_question_that_is_asked_ends_the_reading_for_good(app: App) -> None:
-    app.ahead.typed(Draft("Who pays?"))
+    app.ahead.typed(TypedDraft("Who pays?"))
     app.reading()
     app.ahead.asked()
     assert app.ended()
@@ -144,35 +144,35 @@ def test_a_question_that_is_asked_ends_the_reading_for_good(app: App) -> None:
 
 def test_before_anything_else_the_rules_are_read_in_the_page_s_language(app: App) -> None:
     app.reader.go_on.set()
-    app.ahead.typed(Draft("", language="zh"))
+    app.ahead.typed(TypedDraft("", language="zh"))
     assert app.reading() == "rules zh"
     app.ended()
-    app.ahead.typed(Draft("", language="zh"))
+    app.ahead.typed(TypedDraft("", language="zh"))
     assert not app.reader.began.acquire(timeout=0.3)  # it would only lose what came later
 
 
 def test_a_draft_without_passages_reads_the_rules_at_most(app: App) -> None:
     app.unknown = ("谁", "谁付")
     app.reader.go_on.set()
-    app.ahead.typed(Draft("谁"))
+    app.ahead.typed(TypedDraft("谁"))
     assert app.reading() == "rules zh"
     app.ended()
-    app.ahead.typed(Draft("谁付"))
+    app.ahead.typed(TypedDraft("谁付"))
     assert not app.reader.began.acquire(timeout=0.3)
 
 
 def test_after_an_answer_rules_alone_are_not_read(app: App) -> None:
     app.ahead.asked()
-    app.ahead.typed(Draft(""))
+    app.ahead.typed(TypedDraft(""))
     assert not app.reader.began.acquire(timeout=0.3)
 
 
 def test_what_cannot_be_read_ahead_is_left_to_the_question(app: App) -> None:
     app.broken = True
-    app.ahead.typed(Draft("Who pays?"))
+    app.ahead.typed(TypedDraft("Who pays?"))
     assert not app.reader.began.acquire(timeout=0.3)
     app.broken = False
-    app.ahead.typed(Draft("Who pays the rent?"))
+    app.ahead.typed(TypedDraft("Who pays the rent?"))
     assert app.reading() == "0 Who pays the rent?"
 
 
@@ -180,9 +180,9 @@ def test_switched_off_it_does_not_even_wait_for_the_model() -> None:
     def model() -> None:
         raise AssertionError
 
-    around = Surroundings(model, lambda *_: None, lambda _: [], lambda: True, lambda: True)
-    ahead = ReadAhead(around, stopping=threading.Event(), on=False)
-    ahead.typed(Draft("Who pays?"))
+    around = PrefetchContext(model, lambda *_: None, lambda _: [], lambda: True, lambda: True)
+    ahead = Prefetch(around, stopping=threading.Event(), on=False)
+    ahead.typed(TypedDraft("Who pays?"))
     ahead.run()
     assert not ahead.busy
 
@@ -192,5 +192,5 @@ def test_without_a_model_it_ends() -> None:
         raise ModelError(Text("gone", "没有了"), hint=Text("get it", "请下载"))
 
     for model in (lambda: None, failed):
-        around = Surroundings(model, lambda *_: None, lambda _: [], lambda: True, lambda: True)
-        ReadAhead(around, stopping=threading.Event()).run()
+        around = PrefetchContext(model, lambda *_: None, lambda _: [], lambda: True, lambda: True)
+        Prefetch(around, stopping=threading.Event()).run()

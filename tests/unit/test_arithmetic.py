@@ -11,7 +11,7 @@ from rag.types.answers import Passage, Sentence
 from rag.types.documents import Chunk
 from rag.verification.arithmetic import calculations
 from rag.verification.linker import link
-from rag.verification.reasons import doubt_text
+from rag.verification.reasons import reason_words
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_computed_sentence_is_as_good_as_its_sum(answer: str, verdict: str, re
     sentence = judged(answer)
     assert (sentence.verdict, sentence.reason) == (verdict, reason)
     for language in ("en", "zh"):
-        assert not reason or reason.partition(":")[2] in doubt_text(sentence.reason, language)
+        assert not reason or reason.partition(":")[2] in reason_words(sentence.reason, language)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from rag.cli.context import Context
 from rag.cli.json_output import answer_json
 from rag.cli.progress import print_notice, shown_progress
 from rag.text.messages import Text
-from rag.types.answers import Answer, Delta, Event, Notice, Retrieved, Sentence
+from rag.types.answers import Answer, AnswerMessage, Delta, Event, Retrieved, Sentence
 from rag.types.progress import Progress
 from tests.factories import settings
 
@@ -68,15 +68,15 @@ def test_what_the_machine_makes_different_is_said_beside_the_answer(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     context = Context(settings(tmp_path), "zh", None)
-    print_notice(context, Notice("skipped", Text("Skipped.", "跳过。"), "cpu"))
-    print_notice(context, Notice("lowered", Text("Again.", "重试。"), "passages", anew=True))
+    print_notice(context, AnswerMessage("skipped", Text("Skipped.", "跳过。"), "cpu"))
+    print_notice(context, AnswerMessage("lowered", Text("Again.", "重试。"), "passages", anew=True))
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err == "· 跳过。\n\n· 重试。\n"
 
 
 def test_the_answer_as_json_holds_its_notices() -> None:
-    notice = Notice("lowered", Text("Again.", "重试。"), "passages")
+    notice = AnswerMessage("lowered", Text("Again.", "重试。"), "passages")
     shape = answer_json(Answer("?", "Yes.", "en", "weak", (), notices=(notice,)))
     assert shape["notices"] == [
         {"kind": "lowered", "step": "passages", "en": "Again.", "zh": "重试。"}

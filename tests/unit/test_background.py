@@ -11,7 +11,7 @@ import pytest
 
 from rag.ingestion.workers.pool import WorkerPool
 from rag.ingestion.workers.process import Crew
-from rag.ingestion.workers.watchdog import Limits
+from rag.ingestion.workers.watchdog import WorkerLimits
 from rag.retrieval.embedding.cpu_streams import CpuStreams
 from rag.system.priority import COMPUTING, READING, RECOGNITION, lower_thread
 
@@ -52,7 +52,7 @@ def test_worker_processes_give_way(lower: int) -> None:
 
 
 def test_what_is_looked_at_waits_for_no_reading() -> None:
-    pool = WorkerPool(workers=1, timeout_s=60, limits=Limits(page_s=20, memory_mb=256))
+    pool = WorkerPool(workers=1, timeout_s=60, limits=WorkerLimits(page_s=20, memory_mb=256))
     crews = (pool._viewers, pool._readers, pool._recognisers)
     assert [crew._niceness for crew in crews] == [0, READING, RECOGNITION]
     pool.close()

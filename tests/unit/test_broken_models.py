@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from rag.app.container import Factory
-from rag.app.model_loader import ModelLoading
+from rag.app.container import Container
+from rag.app.model_loader import ModelLoader
 from rag.config import Settings
 from rag.errors import ModelError
 from rag.protocols import never
@@ -171,7 +171,7 @@ def test_a_package_that_is_installed_but_broken_is_named_with_a_remedy(
 # -- loading in the running app -----------------------------------------------------------
 
 
-class Failing(Factory):
+class Failing(Container):
     """Its model ends in an error that no engine knows."""
 
     def __init__(self, chosen: Settings, error: BaseException) -> None:
@@ -186,7 +186,7 @@ class Failing(Factory):
 def test_loading_that_ends_in_any_error_is_a_failure_and_not_a_cancel(
     tmp_path: Path, error: BaseException
 ) -> None:
-    loading = ModelLoading(never)
+    loading = ModelLoader(never)
     loading.load(Failing(settings(tmp_path / "knowledge"), error))
     assert loading.state == "failed"
     assert loading.note is not None
@@ -199,7 +199,7 @@ def test_loading_that_ends_in_any_error_is_a_failure_and_not_a_cancel(
 
 
 def test_whoever_waits_for_a_model_that_fails_is_told_at_once(tmp_path: Path) -> None:
-    loading = ModelLoading(never)
+    loading = ModelLoader(never)
     told: list[str] = []
 
     def ask() -> None:

@@ -7,7 +7,7 @@ from threading import Event
 
 import pytest
 
-from rag.answering.sentence_check import Checker
+from rag.answering.sentence_check import SentenceChecker
 from rag.errors import ModelError
 from rag.text.messages import Text
 from rag.types.answers import Sentence
@@ -32,7 +32,7 @@ PIECES = [
 
 def run(pieces, *, drop):
     shown, told = "", []
-    with Checker(judge, drop=drop) as checker:
+    with SentenceChecker(judge, drop=drop) as checker:
         for number, piece in enumerate(pieces):
             shown += checker.take(piece, last=number == len(pieces) - 1)
             told += checker.judged()
@@ -63,7 +63,7 @@ def test_a_sentence_is_judged_as_soon_as_the_next_begins():
         begun.append(text[start:end])
         return judge(text, start, end)
 
-    with Checker(told, drop=False) as checker:
+    with SentenceChecker(told, drop=False) as checker:
         for piece in ("The fee is 3.", "5 dollars.", " It"):
             checker.take(piece)
         checker.take(" is.", last=True)
@@ -78,7 +78,7 @@ def test_no_token_waits_for_a_judgement():
         go.wait()
         return judge(text, start, end)
 
-    with Checker(slow, drop=False) as checker:
+    with SentenceChecker(slow, drop=False) as checker:
         assert checker.take("One. Two. Three") == "One. Two. Three"
         assert checker.judged() == []
         go.set()
@@ -89,7 +89,7 @@ def test_a_judge_that_fails_is_heard():
     def broken(text, start, end):
         raise ModelError(Text("It broke.", "坏了。"), hint=Text("Try again.", "请重试。"))
 
-    with Checker(broken, drop=False) as checker:
+    with SentenceChecker(broken, drop=False) as checker:
         checker.take("One.", last=True)
         with pytest.raises(ModelError):
             checker.judged(last=True)

@@ -10,7 +10,7 @@ import pytest
 from rag.retrieval.analyser import BilingualAnalyser
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.verification.linker import link
-from rag.verification.reasons import doubt_text
+from rag.verification.reasons import reason_words
 from tests.factories import passage
 
 TABLE = "参数 RTX 4090 RTX 3090 A100\n功耗 450W 350W 400W\n显存 24GB 24GB 80GB"
@@ -194,7 +194,7 @@ def test_what_does_not_stand_there_is_named(answer, reason):
     assert sentence.verdict != "supported"
     assert sentence.reason == reason
     for language in ("en", "zh"):
-        assert doubt_text(sentence.reason, language) not in {"", sentence.reason}
+        assert reason_words(sentence.reason, language) not in {"", sentence.reason}
 
 
 def test_a_number_of_no_passage_is_unsupported_however_alike_the_rest_is():
@@ -269,7 +269,7 @@ def test_a_sentence_whose_check_fails_is_not_supported_and_the_next_one_is_check
     first, second = link(answer, PASSAGES, terms=terms, page_of=lambda *_: 1)
     assert (first.verdict, first.reason, first.evidence) == ("unsupported", "unchecked", ())
     assert second.verdict == "supported"
-    assert doubt_text("unchecked", "en") == "It could not be checked."
+    assert reason_words("unchecked", "en") == "It could not be checked."
 
 
 def test_a_passage_that_cannot_be_taken_apart_supports_nothing_and_the_others_do():

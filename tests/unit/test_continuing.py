@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rag.answering.prompt_reuse import Continuing
+from rag.answering.prompt_reuse import PromptReuse
 from rag.generation.prompt import build_messages
 from rag.types.answers import Message
 from tests.factories import passage
@@ -19,8 +19,8 @@ def fitted(continuing, question, passages, history=(), *, budget=10_000):
     return continuing.fit(question, passages, history=history, budget=budget, count=characters)
 
 
-def after_the_first_question() -> tuple[Continuing, list[Message]]:
-    continuing = Continuing()
+def after_the_first_question() -> tuple[PromptReuse, list[Message]]:
+    continuing = PromptReuse()
     before, kept, _ = fitted(continuing, "How fast is it?", [FIRST, SECOND])
     continuing.asked("How fast is it?", kept, [])
     return continuing, before
@@ -52,7 +52,7 @@ def test_it_goes_on_for_as_long_as_the_passages_stay():
 
 
 def test_passages_first_shown_in_the_middle_of_a_talk_stay_there():
-    continuing = Continuing()
+    continuing = PromptReuse()
     before, kept, _ = fitted(continuing, "And how large?", [OTHER], TALK)
     continuing.asked("And how large?", kept, TALK)
     talk = [*TALK, Message("user", "And how large?"), Message("assistant", "Large.")]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.config import load_settings
 from rag.retrieval.embedding import cpu_engine
 from rag.retrieval.embedding.cpu_engine import int8_is_fast
@@ -62,7 +62,7 @@ def embedder_of(
                 "RAGDESK_EMBEDDER__ENGINE": engine,
             },
         )
-        return type(Factory(settings).embedder("all-MiniLM-L6-v2")).__name__
+        return type(Container(settings).embedder("all-MiniLM-L6-v2")).__name__
 
     return kind
 

@@ -57,7 +57,7 @@ def test_the_order_is_that_of_the_models_own_scores(
     assert [one.ranks.rerank for one in found] == [1, 2, 3, 4, 5]
     for one in found:
         assert one.score == pytest.approx(wanted[one.id], abs=1e-5)
-        assert one.ranks.dense == one.id, "what the legs said is kept"
+        assert one.ranks.dense == one.id, "what the retrievers said is kept"
     assert len({round(one.score, 6) for one in found}) == 4, "the same text, the same score"
 
 

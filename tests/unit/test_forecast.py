@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rag.app.app import DeskState
-from rag.app.container import Factory
+from rag.app.app import AppState
+from rag.app.container import Container
 from rag.app.forecast import Forecast, Forecaster
 from rag.config import GeneratorSettings, ModelSettings, Settings
 from rag.generation.echo import EchoGenerator
@@ -22,7 +22,7 @@ from ui.views.strip import strip_html
 LLAMA = "Llama-2-13b-chat"
 
 
-class Scripted(Factory):
+class Scripted(Container):
     """A factory on a machine with one card, as full as is said."""
 
     used = 0.5
@@ -88,7 +88,7 @@ def test_without_a_model_there_is_nothing_to_say(factory: Scripted) -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_strip_says_it_in_a_few_words(language: Language) -> None:
-    state = DeskState("ready", "M", None, None, None, None, 1, NO_GPU, None)
+    state = AppState("ready", "M", None, None, None, None, 1, NO_GPU, None)
     fitting = Forecast(tokens=3123, window=4096, bytes=round(2.4 * GIB), fits=True)
     shown = strip_html(replace(state, forecast=fitting), language)
     for part in ("3,100", "+2.4 GiB", "4,096"):

@@ -1,4 +1,4 @@
-"""Merging the two legs, by hand-computed cases."""
+"""Merging the two retrievers, by hand-computed cases."""
 
 from __future__ import annotations
 

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from rag.evaluation.figures import Outcome, Share, differences, intervals
+from rag.evaluation.figures import QuestionOutcome, Share, differences, intervals
 
 
-def outcomes(figure: str, *shares: Share, name: str = "s") -> list[Outcome]:
-    return [Outcome(name, str(n), "en", {figure: share}) for n, share in enumerate(shares)]
+def outcomes(figure: str, *shares: Share, name: str = "s") -> list[QuestionOutcome]:
+    return [QuestionOutcome(name, str(n), "en", {figure: share}) for n, share in enumerate(shares)]
 
 
 def test_an_interval_narrows_with_the_number_of_questions() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rag.indexing.assembly_line import Cut, Line, Pending
+from rag.indexing.assembly_line import AssemblyLine, Cut, Pending
 from tests.factories import chunk, document
 
 
@@ -30,7 +30,7 @@ def names(group) -> str:
 
 
 def test_documents_come_out_in_groups_in_the_order_in_which_they_went_in() -> None:
-    with Line(cut=cut, embed=embed, group_passages=3) as line:
+    with AssemblyLine(cut=cut, embed=embed, group_passages=3) as line:
         for name in "abcdefgh":
             line.put(pending(name))
         assert line.waiting_pages == 8
@@ -54,7 +54,7 @@ def test_a_nudge_sends_a_part_of_a_group_only_when_nothing_else_is_on_its_way() 
         assert nudged.wait(timeout=30)
         return embed(cuts)
 
-    with Line(cut=cut_and_tell, embed=slowly, group_passages=2) as line:
+    with AssemblyLine(cut=cut_and_tell, embed=slowly, group_passages=2) as line:
         for name in "abc":
             line.put(pending(name))
         line.nudge()
@@ -79,7 +79,7 @@ def test_one_document_is_cut_while_another_is_embedded() -> None:
         assert second_is_cut.wait(timeout=30)
         return embed(cuts)
 
-    with Line(cut=cut_and_tell, embed=wait_for_second, group_passages=1) as line:
+    with AssemblyLine(cut=cut_and_tell, embed=wait_for_second, group_passages=1) as line:
         line.put(pending("a"))
         line.put(pending("b"))
         assert names(line.finished(wait=True)) == "a"
@@ -92,7 +92,7 @@ def test_what_goes_wrong_on_the_line_is_raised_where_groups_are_taken_out(stage:
         raise MemoryError(stage)
 
     stages = {"cut": cut, "embed": embed, stage: fails}
-    with Line(**stages, group_passages=1) as line:
+    with AssemblyLine(**stages, group_passages=1) as line:
         line.put(pending("a"))
         with pytest.raises(MemoryError, match=stage):
             line.finished(wait=True)
@@ -107,7 +107,7 @@ def test_leaving_the_line_drops_what_is_on_it() -> None:
         began.set()
         return embed(cuts)
 
-    with Line(cut=cut, embed=note, group_passages=1) as line:
+    with AssemblyLine(cut=cut, embed=note, group_passages=1) as line:
         line.put(pending("a"))
         began.wait(timeout=30)
         line.finished(wait=True)
@@ -118,7 +118,7 @@ def test_leaving_the_line_drops_what_is_on_it() -> None:
 
 
 def test_a_document_that_could_not_be_read_is_waited_for_as_well() -> None:
-    with Line(cut=cut, embed=embed, group_passages=5) as line:
+    with AssemblyLine(cut=cut, embed=embed, group_passages=5) as line:
         line.put(pending("a", pages=0))
         assert line.waiting_pages == 1
         line.flush()

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from rag.app.machine_monitor import MachineWatch
+from rag.app.machine_monitor import MachineMonitor
 from rag.cli.context import Context
 from rag.cli.gpu import lines
 from rag.errors import ConfigError
@@ -20,12 +20,12 @@ from rag.hardware.report import build, energy, write
 from rag.storage.chats import Chats
 from rag.storage.ledger import Ledger
 from rag.text.messages import Text
-from rag.types.answers import Answer, Notice, Usage
+from rag.types.answers import Answer, AnswerMessage, Usage
 from rag.types.hardware import MemoryReading, Sample
 from tests.factories import settings
 from tests.fake_nvml import Card, ScriptedDriver
 from tests.fakes import GPU, NO_GPU, FakeDesk
-from ui.routes import desk_router
+from ui.routes import app_router
 from ui.views.machine import SPAN_S, machine_html, spark
 
 GIB = 1 << 30
@@ -44,7 +44,7 @@ SAMPLES = [
 ]  # fmt: skip
 ANSWER = Answer(
     "?", "Yes.", "en", "weak", (), usage=Usage(800, 10, 0.1, 0.4, 1.5), model="m",
-    notices=(Notice("lowered", Text("Again.", "重试。"), "cpu"),),
+    notices=(AnswerMessage("lowered", Text("Again.", "重试。"), "cpu"),),
 )  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def test_the_report_takes_the_kept_answers_of_the_last_hour(tmp_path: Path) -> N
     chats.add(None, ANSWER)
     assert chats.since(time.time() + 1) == []
     driver = ScriptedDriver(cards=[Card()])
-    watch = MachineWatch(
+    watch = MachineMonitor(
         MachineReadings(driver),
         answers=chats.since,
     )
@@ -132,14 +132,14 @@ def test_a_line_shows_the_last_minutes_and_nothing_before_them() -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_panel_names_every_holder_and_why_the_card_is_slow(tmp_path: Path, language) -> None:
-    desk = FakeDesk(tmp_path, memory=GPU)
+    app = FakeDesk(tmp_path, memory=GPU)
     slow = replace(GPU.gpus[0], name="<b>RTX</b>", throttle=("power_cap", "hw_thermal"))
-    desk.change(
+    app.change(
         memory=replace(GPU, gpus=(slow, replace(slow, index=1))),
         lowered=(Text("keys and values take 8 bits", "键值缓存改用 8 位"),),
         heat=Text("It is <hot>.", "太<热>。"),
     )
-    html = machine_html(desk.state(), desk.machine.history(SPAN_S), language)
+    html = machine_html(app.state(), app.machine.history(SPAN_S), language)
     assert html.count("m-card") == 2
     assert "&lt;b&gt;RTX" in html
     assert "<b>RTX" not in html
@@ -148,35 +148,35 @@ def test_the_panel_names_every_holder_and_why_the_card_is_slow(tmp_path: Path, l
     assert ("too hot" if language == "en" else "过热") in html
     assert ("8 bits" if language == "en" else "8 位") in html
     assert "&lt;hot&gt;" in html or "&lt;热&gt;" in html
-    desk.close()
+    app.close()
 
 
 def test_without_a_card_the_panel_shows_processor_and_main_memory(tmp_path: Path) -> None:
-    desk = FakeDesk(tmp_path)
-    html = machine_html(desk.state(), desk.machine.history(SPAN_S), "en")
+    app = FakeDesk(tmp_path)
+    html = machine_html(app.state(), app.machine.history(SPAN_S), "en")
     assert "no NVIDIA GPU" in html
     assert html.count("<polyline") == 2
     assert "h-process" in html
-    assert machine_html(desk.state(), (), "en")  # before the first second has passed
-    desk.close()
+    assert machine_html(app.state(), (), "en")  # before the first second has passed
+    app.close()
 
 
 def test_the_panel_and_the_report_have_addresses(tmp_path: Path) -> None:
-    desk = FakeDesk(tmp_path)
-    app = FastAPI()
-    app.include_router(desk_router(desk))
-    with TestClient(app) as client:
+    app = FakeDesk(tmp_path)
+    command_line = FastAPI()
+    command_line.include_router(app_router(app))
+    with TestClient(command_line) as client:
         assert "m-card" in client.get("/desk/machine?language=zh").json()["html"]
         made = client.post("/desk/machine/report", json={"language": "en"}).json()
-        assert str(desk.machine.reports[0]) in made["note"]
+        assert str(app.machine.reports[0]) in made["note"]
         assert client.get(made["picture"]).headers["content-type"] == "image/png"
         assert client.get("/desk/machine/20260101-000000.png").status_code == 404
         assert client.get("/desk/machine/..%2f..%2fsecret.png").status_code == 404
-        desk.machine.error = ConfigError(Text("Full.", "已满。"), hint=Text("Go.", "去。"))
+        app.machine.error = ConfigError(Text("Full.", "已满。"), hint=Text("Go.", "去。"))
         assert (
             "Full." in client.post("/desk/machine/report", json={"language": "en"}).json()["note"]
         )
-    desk.close()
+    app.close()
 
 
 # -- the command ---------------------------------------------------------------------------

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from rag.app.container import Factory
-from rag.app.machine_monitor import MachineWatch, Ring
-from rag.app.scheduler import Arbiter
+from rag.app.container import Container
+from rag.app.machine_monitor import MachineMonitor, RecentReadings
+from rag.app.scheduler import Scheduler
 from rag.cli import app
 from rag.hardware.memory import tidy
 from rag.hardware.readings import MachineReadings
@@ -26,7 +26,7 @@ from rag.hardware.thermal import (
     throttle_text,
 )
 from rag.protocols import HoldsParts, Share, parts_of
-from rag.types.answers import Answer, Delta, Event, Finished, Notice
+from rag.types.answers import Answer, AnswerMessage, Delta, Event, Finished
 from rag.types.hardware import GpuReading, MemoryReading
 from tests.fake_nvml import Card, ScriptedDriver
 from tests.pdfs import write_pdf
@@ -211,9 +211,9 @@ def test_idle_memory_is_given_back_above_a_threshold(
 
 def test_it_is_given_back_between_questions_and_never_during_one() -> None:
     pieces = Pieces(Share("GPU-0", GIB, 9 * GIB))
-    arbiter = Arbiter(idle=lambda: tidy(pieces))
-    with arbiter.question():
-        with arbiter.question():
+    scheduler = Scheduler(idle=lambda: tidy(pieces))
+    with scheduler.question():
+        with scheduler.question():
             assert pieces.emptied == 0
         assert pieces.emptied == 0, "another question is still being answered"
     assert pieces.emptied == 1
@@ -223,20 +223,20 @@ def test_it_is_given_back_between_questions_and_never_during_one() -> None:
 
 
 def test_work_that_gives_way_waits_for_the_last_question() -> None:
-    arbiter, done = Arbiter(), threading.Event()
+    scheduler, done = Scheduler(), threading.Event()
 
     def work() -> None:
-        arbiter.give_way(never)
+        scheduler.give_way(never)
         done.set()
 
-    with arbiter.question():
-        assert arbiter.asking
+    with scheduler.question():
+        assert scheduler.asking
         thread = threading.Thread(target=work)
         thread.start()
         assert not done.wait(0.05)
     thread.join(10)
     assert done.is_set()
-    assert not arbiter.asking
+    assert not scheduler.asking
 
 
 def test_work_goes_on_where_tidying_after_a_question_fails(
@@ -245,25 +245,25 @@ def test_work_goes_on_where_tidying_after_a_question_fails(
     def tidied() -> None:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    arbiter = Arbiter(idle=tidied)
-    with arbiter.question():
+    scheduler = Scheduler(idle=tidied)
+    with scheduler.question():
         pass
-    assert not arbiter.asking
-    arbiter.give_way(never)
+    assert not scheduler.asking
+    scheduler.give_way(never)
     assert "illegal memory access" in caplog.text
 
 
 def test_a_program_that_ends_waits_for_no_question() -> None:
-    arbiter = Arbiter()
-    with arbiter.question():
-        arbiter.give_way(lambda: True)
+    scheduler = Scheduler()
+    with scheduler.question():
+        scheduler.give_way(lambda: True)
 
 
 # -- the last hour -------------------------------------------------------------------------
 
 
 def test_the_ring_forgets_the_oldest_and_keeps_what_a_chart_shows() -> None:
-    ring = Ring(3)
+    ring = RecentReadings(3)
     for second in range(5):
         ring.add(reading(replace(CARD, percent=float(second))), at=float(second))
     assert [sample.load for sample in ring.since(0)] == [2.0, 3.0, 4.0]
@@ -272,7 +272,7 @@ def test_the_ring_forgets_the_oldest_and_keeps_what_a_chart_shows() -> None:
 
 
 def test_without_a_card_the_ring_keeps_the_computers_figures() -> None:
-    ring = Ring()
+    ring = RecentReadings()
     ring.add(reading(), at=1.0)
     (sample,) = ring.since(0)
     assert (sample.card, sample.load, sample.used_bytes, sample.total_bytes) == (
@@ -287,7 +287,9 @@ class Weights:
 
 def test_many_who_ask_cause_one_reading_and_a_lost_driver_is_followed() -> None:
     driver, now = ScriptedDriver(cards=[Card(used=10 * GIB)]), [0.0]
-    watch = MachineWatch(MachineReadings(driver), lambda: parts_of([Weights()]), now=lambda: now[0])
+    watch = MachineMonitor(
+        MachineReadings(driver), lambda: parts_of([Weights()]), now=lambda: now[0]
+    )
     first = watch.reading()
     assert watch.reading() is first
     assert first.held[0].bytes == 7 * GIB
@@ -300,7 +302,7 @@ def test_many_who_ask_cause_one_reading_and_a_lost_driver_is_followed() -> None:
 
 def test_pauses_are_told_once_in_an_answer_and_stay_with_it() -> None:
     driver = ScriptedDriver(cards=[Card(temperature=88)])
-    watch = MachineWatch(MachineReadings(driver))
+    watch = MachineMonitor(MachineReadings(driver))
 
     def events():
         yield Delta("a", 1)
@@ -310,7 +312,7 @@ def test_pauses_are_told_once_in_an_answer_and_stay_with_it() -> None:
         yield Finished(Answer("?", "abc", "en", "weak", ()))
 
     told: list[Event] = list(watch.told(events()))
-    assert [type(event) for event in told] == [Delta, Notice, Delta, Delta, Finished]
+    assert [type(event) for event in told] == [Delta, AnswerMessage, Delta, Delta, Finished]
     last = told[-1]
     assert isinstance(last, Finished)
     assert [notice.kind for notice in last.answer.notices] == ["heat"]
@@ -325,7 +327,7 @@ def test_rag_ask_says_that_it_pauses_for_heat(
     for name, value in MODEL_FREE.items():
         monkeypatch.setenv(name, value)
     hot = ScriptedDriver(cards=[Card(temperature=88)])
-    monkeypatch.setattr(Factory, "readings", lambda _: MachineReadings(hot))
+    monkeypatch.setattr(Container, "readings", lambda _: MachineReadings(hot))
     words = ["--knowledge", str(tmp_path), "ask", "What is the monthly rent?"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output

@@ -12,7 +12,15 @@ import pytest
 
 from rag.benchmark.compare import compare, load_run
 from rag.benchmark.prompts import Prompt, quality_prompts, speed_prompts
-from rag.benchmark.rows import Limits, Reading, Row, RowSpec, Run, Sizes, row_json
+from rag.benchmark.rows import (
+    BenchmarkRun,
+    MachineLimits,
+    Row,
+    RowSpec,
+    Sizes,
+    TimedAnswer,
+    row_json,
+)
 from rag.benchmark.selection import fitted
 from rag.benchmark.worker import listen, time_answers
 from rag.errors import ConfigError
@@ -25,11 +33,11 @@ SPEC = RowSpec("llamacpp", "Tiny", "Q4_K_M", {})
 SIZES = Sizes(
     weights_bytes=1_000, read_per_token=800, multiplied=50, kv_bytes_per_token=2, window=4_096
 )
-LIMITS = Limits("cpu", 9_000.0, 10_000.0, {"fp32": 20_000.0, "bf16": 100_000.0})
+LIMITS = MachineLimits("cpu", 9_000.0, 10_000.0, {"fp32": 20_000.0, "bf16": 100_000.0})
 
 
-def reading(speed: float, *, prompt: int = 100, first: float = 2.0) -> Reading:
-    return Reading(prompt, first, 11, 10, 10 / speed, 0.5)
+def reading(speed: float, *, prompt: int = 100, first: float = 2.0) -> TimedAnswer:
+    return TimedAnswer(prompt, first, 11, 10, 10 / speed, 0.5)
 
 
 def row(*speeds: float, **values: Any) -> Row:
@@ -182,5 +190,5 @@ def test_the_chart_is_a_picture_of_all_rows_that_ran(tmp_path: Path) -> None:
     machine = {"processor": "电脑", "cores": 2, "gpu": None, "date": "2026-01-02"}
     rows = (row(5, 6, peak_bytes=10**9), replace(row(9), sizes=None), Row(SPEC))
     check(tmp_path / "chart.png")
-    draw(tmp_path / "chart.png", Run(machine, {"cpu": LIMITS}, rows))
+    draw(tmp_path / "chart.png", BenchmarkRun(machine, {"cpu": LIMITS}, rows))
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")

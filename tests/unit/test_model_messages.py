@@ -21,7 +21,7 @@ import huggingface_hub.constants
 import pytest
 import torch
 
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.app.registry import load
 from rag.config import GeneratorSettings, ModelSettings, Settings
 from rag.errors import ModelError, RagError
@@ -209,7 +209,7 @@ def settings(folder: Path, model: str, **generator: object) -> Settings:
 def answering(folder: Path, model: str, **generator: object) -> RagError:
     """Return what the app says when it loads the model that the settings name."""
     with pytest.raises(RagError) as caught:
-        Factory(settings(folder, model, **generator)).generator()
+        Container(settings(folder, model, **generator)).generator()
     return caught.value
 
 
@@ -374,7 +374,7 @@ def test_a_gguf_that_is_cut_off(tmp_path: Path, keep: float) -> None:
 
 
 def test_a_model_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Small(Factory):
+    class Small(Container):
         def readings(self):
             return self
 

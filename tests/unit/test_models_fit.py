@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.app.model_plans import helpers, placement_of, plan_for, subject_named
 from rag.cli.context import Context
 from rag.cli.models import app
@@ -42,7 +42,7 @@ def run(folder: Path, *words: str, language: Language = "en") -> Result:
     return CliRunner().invoke(app, ["fit", *words], obj=context, env={"COLUMNS": "80"})
 
 
-class Scripted(Factory):
+class Scripted(Container):
     """A factory on a machine with these cards; ``ram`` and sizes in GiB."""
 
     def __init__(self, settings: Settings, *cards: float, ram: float = 32, used: float = 0) -> None:
@@ -211,7 +211,7 @@ def test_text_recognition_counts_in_main_memory_but_refuses_no_model(tmp_path: P
     factory = Scripted(settings(tmp_path, model=small), ram=2)
     found = factory.plans.of(small)
     assert found is not None
-    assert dict(found.shelves[-1].parts)["ocr"] > 10**8
+    assert dict(found.memory_uses[-1].parts)["ocr"] > 10**8
     assert not found.fits
     assert factory.plans.options(small, "llamacpp")["context_tokens"] == 4096
 
@@ -226,7 +226,7 @@ def test_what_cannot_be_computed_is_loaded_as_it_always_was(tmp_path: Path) -> N
 
 def test_an_engine_is_told_how_many_layers_each_card_takes(tmp_path: Path) -> None:
     wished = settings(tmp_path)
-    subject = subject_named(Factory(wished).model_store(), LLAMA)
+    subject = subject_named(Container(wished).model_store(), LLAMA)
 
     def placed(*sizes: float):
         cards = tuple(Card.of_size(size) for size in sizes)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.app.model_plans import own_card
 from rag.cli.context import Context
 from rag.cli.models import app
@@ -131,7 +131,7 @@ def test_a_better_card_is_named_with_what_it_brings() -> None:
 
 
 def test_the_card_of_this_machine_is_recognised() -> None:
-    class Scripted(Factory):
+    class Scripted(Container):
         def readings(self):
             return self
 

@@ -15,7 +15,13 @@ import huggingface_hub.constants
 import pytest
 
 from rag.models.catalogue import Entry, File, Hub, load_catalogue
-from rag.models.download import Delivery, DownloadCancelled, Job, Place, SourceUnavailable
+from rag.models.download import (
+    Delivery,
+    Download,
+    DownloadCancelled,
+    SourcePlace,
+    SourceUnavailable,
+)
 from rag.models.sources.hub import HubSource
 from tests.model_files import COMMIT, WEIGHTS, Recorder, digest, entry, never
 
@@ -104,7 +110,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
         thread.join()
 
 
-def job(**options: object) -> Job:
+def job(**options: object) -> Download:
     given: dict[str, object] = {
         "progress": Recorder(),
         "cancelled": never,
@@ -112,11 +118,11 @@ def job(**options: object) -> Job:
         "free_bytes": lambda _: 10**12,
         **options,
     }
-    return Job(**given)  # type: ignore[arg-type]
+    return Download(**given)  # type: ignore[arg-type]
 
 
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path, tmp_path / "home", tmp_path / "home" / ".parts")
+def place(tmp_path: Path) -> SourcePlace:
+    return SourcePlace(tmp_path, tmp_path / "home", tmp_path / "home" / ".parts")
 
 
 def fetch(hub: FakeHub, tmp_path: Path, model: Entry | None = None, **options: object) -> Delivery:

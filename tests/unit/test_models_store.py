@@ -17,11 +17,11 @@ from rag.models.catalogue import Catalogue, Entry, File, Hub, Wheels
 from rag.models.download import (
     Delivered,
     Delivery,
+    Download,
     DownloadCancelled,
-    Job,
-    Place,
     Source,
     SourceName,
+    SourcePlace,
     SourceUnavailable,
 )
 from rag.models.sources.folder import FolderSource
@@ -53,7 +53,7 @@ class DeadHub:
 
     name: SourceName = "hub"
 
-    def deliver(self, entry: Entry, place: Place, job: Job) -> Delivery:
+    def deliver(self, entry: Entry, place: SourcePlace, job: Download) -> Delivery:
         raise SourceUnavailable(Text("cannot be reached", "无法连接"))
 
 
@@ -67,7 +67,7 @@ class Hand:
         self.expected = expected
         self.calls = 0
 
-    def deliver(self, entry: Entry, place: Place, job: Job) -> Delivery:
+    def deliver(self, entry: Entry, place: SourcePlace, job: Download) -> Delivery:
         self.calls += 1
         delivered = []
         for name, data in self.files.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rag.ingestion.ocr.reading_order import Placed, reading_order
 from rag.types.documents import Box
-from rag.types.recognised_text import Line, Word, span_boxes
+from rag.types.recognised_text import RecognisedLine, RecognisedWord, span_boxes
 
 
 def column(prefix: str, x0: float, x1: float, *, top: float = 100, lines: int = 6) -> list[Placed]:
@@ -68,8 +68,11 @@ def test_no_lines_are_no_blocks() -> None:
 
 
 def test_a_span_has_the_boxes_of_the_words_it_touches() -> None:
-    words = (Word(0, 5, 10.0, 40.0), Word(6, 11, 45.0, 80.0))
-    lines = (Line(0, 11, 10.0, 20.0, 80.0, 30.0, words), Line(12, 15, 10.0, 32.0, 30.0, 42.0))
+    words = (RecognisedWord(0, 5, 10.0, 40.0), RecognisedWord(6, 11, 45.0, 80.0))
+    lines = (
+        RecognisedLine(0, 11, 10.0, 20.0, 80.0, 30.0, words),
+        RecognisedLine(12, 15, 10.0, 32.0, 30.0, 42.0),
+    )
     assert span_boxes(lines, page=3, start=6, end=14) == (
         Box(3, 45.0, 20.0, 80.0, 30.0), Box(3, 10.0, 32.0, 30.0, 42.0),
     )  # fmt: skip

@@ -12,7 +12,7 @@ from pypdf.constants import PageLabelStyle
 from pypdf.generic import DictionaryObject, NameObject, NumberObject, TextStringObject
 
 from rag.ingestion.pdf.fallback import SecondReader
-from rag.ingestion.pdf.metadata import plain_labels, read_extras
+from rag.ingestion.pdf.metadata import plain_labels, read_metadata
 from rag.ingestion.pdf.reader import PdfReader
 from rag.protocols import EXTRAS
 from tests.pdfs import write_pdf
@@ -76,7 +76,7 @@ def test_an_outline_in_a_circle_ends(tmp_path: Path, caplog: pytest.LogCaptureFi
     second.get_object()[NameObject("/Next")] = first.get_object().indirect_reference  # type: ignore[index, union-attr]
     writer.write(tmp_path / "circle.pdf")
     with caplog.at_level(logging.WARNING):
-        found = read_extras(pypdfium2.PdfDocument(tmp_path / "circle.pdf")).headings
+        found = read_metadata(pypdfium2.PdfDocument(tmp_path / "circle.pdf")).headings
     assert [heading.title for heading in found] == ["First", "Second"]
     assert not caplog.records, "nothing of it reaches a person's terminal"
 
@@ -92,7 +92,7 @@ def test_an_entry_without_title_or_beyond_the_pages_is_left_out(tmp_path: Path) 
     far.pop(NameObject("/A"), None)
     far[NameObject("/Dest")] = pypdf.generic.ArrayObject([NumberObject(99), NameObject("/Fit")])
     writer.write(tmp_path / "odd.pdf")
-    found = read_extras(pypdfium2.PdfDocument(tmp_path / "odd.pdf")).headings
+    found = read_metadata(pypdfium2.PdfDocument(tmp_path / "odd.pdf")).headings
     assert [(heading.title, heading.page) for heading in found] == [("Kept", 2)]
 
 

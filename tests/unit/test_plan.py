@@ -11,7 +11,7 @@ import pytest
 
 from rag.errors import ModelError
 from rag.models.catalogue import load_catalogue
-from rag.models.planning.layout import Helpers, Layout, Subject, shelves
+from rag.models.planning.layout import Helpers, Layout, Subject, memory_uses
 from rag.models.planning.plan import Plan, Wishes
 from rag.models.planning.planner import LEAST_CONTEXT, plan
 from rag.models.planning.room import Card, Room
@@ -127,10 +127,15 @@ def test_no_part_is_lost_when_a_model_is_spread() -> None:
     split = Layout("nf4", 4096, layers=(23, 17))
     cards = room(24, 24).cards
     sums = [
-        {part: sum(dict(s.parts).get(part, 0) for s in shelves(LLAMA, layout, Helpers(), cards, 0))
-         for part in ("weights", "kv")}
+        {
+            part: sum(
+                dict(use.parts).get(part, 0)
+                for use in memory_uses(LLAMA, layout, Helpers(), cards, 0)
+            )
+            for part in ("weights", "kv")
+        }
         for layout in (whole, split)
-    ]  # fmt: skip
+    ]
     assert sums[0]["weights"] == LLAMA.weights("nf4").total
     assert sums[1] == pytest.approx(sums[0])
 
@@ -139,7 +144,7 @@ def test_no_part_is_lost_when_a_model_is_spread() -> None:
 def test_what_is_chosen_stays_within_what_is_free(sizes: list[float]) -> None:
     found = chosen(*sizes)
     assert found.fits
-    for shelf in found.shelves:
+    for shelf in found.memory_uses:
         assert shelf.bytes <= shelf.limit_bytes < max(shelf.free_bytes, 1) + 1
 
 

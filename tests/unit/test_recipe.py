@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.ingestion.pdf.lines import Line
+from rag.ingestion.pdf.lines import TextLine
 from rag.ingestion.pdf.offset_map import OURS, read_recipe, stretches, to_runs, write_recipe
-from rag.ingestion.pdf.page_text import Draft, compose
+from rag.ingestion.pdf.page_text import PageDraft, compose
 
 
 @given(st.lists(st.integers(min_value=OURS, max_value=60)))
@@ -22,19 +22,19 @@ def test_stretches_cover_every_place_and_run_forward(places: list[int]) -> None:
     assert all(any(a <= p <= b for a, b in found) for p in places)
 
 
-def draft(*lines: str, order: list[int] | None = None, hidden: str = "") -> Draft:
+def draft(*lines: str, order: list[int] | None = None, hidden: str = "") -> PageDraft:
     raw, found = "", []
     for number, line in enumerate(lines):
         found.append(
-            Line(len(raw), len(raw) + len(line), 72, 20.0 * number, 300, 20.0 * number + 12)
+            TextLine(len(raw), len(raw) + len(line), 72, 20.0 * number, 300, 20.0 * number + 12)
         )
         raw += line if line.endswith("\ufffe") else line + "\r\n"
     at = raw.find(hidden) if hidden else 0
     unseen = frozenset(range(at, at + len(hidden)))
-    return Draft(raw, found, order or list(range(len(lines))), unseen)
+    return PageDraft(raw, found, order or list(range(len(lines))), unseen)
 
 
-def text_of(page: Draft, *, words: str = "", dropped: tuple[int, ...] = ()) -> str:
+def text_of(page: PageDraft, *, words: str = "", dropped: tuple[int, ...] = ()) -> str:
     return compose(page, dropped=dropped, words=words.split).text
 
 
@@ -46,7 +46,7 @@ def test_every_character_of_a_page_stands_where_its_recipe_says(lines, random) -
     page = draft(*[line for line in lines if line.strip()])
     order = list(page.order)
     random.shuffle(order)
-    composed = compose(Draft(page.raw, page.lines, order), dropped=(), words=lambda: ["ab"])
+    composed = compose(PageDraft(page.raw, page.lines, order), dropped=(), words=lambda: ["ab"])
     places = read_recipe(composed.recipe)
     assert len(places) == len(composed.text)
     for char, place in zip(composed.text, places, strict=True):

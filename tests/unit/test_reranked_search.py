@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from rag.answering.explain.explainer import lost_in_search
-from rag.answering.explain.search_steps import Pieces, search_steps
-from rag.answering.explain.values import Place
-from rag.app.container import Factory
+from rag.answering.explain.search_steps import SentencePassages, search_steps
+from rag.answering.explain.values import SentencePlace
+from rag.app.container import Container
 from rag.config import RerankerSettings, Settings
 from rag.errors import ConfigError, RagError, UnknownModel
 from rag.retrieval.embedding.hashing import HashingEmbedder
@@ -139,7 +139,9 @@ def test_why_a_passage_was_outdone_is_told_with_both_places(
     passage = traced.passages[lowest.id]
     assert passage.spread is not None
     assert passage.spread <= 3 < (passage.place or 0)
-    pieces = Pieces(Place("log", "log.pdf", "log.pdf", 1, 0, 10, "", 1.0), (lowest.id,), ())
+    pieces = SentencePassages(
+        SentencePlace("log", "log.pdf", "log.pdf", 1, 0, 10, "", 1.0), (lowest.id,), ()
+    )
     lost = lost_in_search(pieces, passage, traced, k=3, words=Text("", ""))
     assert lost is not None
     assert lost.code == "reranked"
@@ -152,19 +154,19 @@ def test_why_a_passage_was_outdone_is_told_with_both_places(
 
 
 @pytest.fixture
-def factory_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Factory]:
+def factory_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Container]:
     """Return a function that makes a factory with that reranker; all weights are tiny ones."""
     write_tiny_reranker(tmp_path / "model")
-    monkeypatch.setattr(Factory, "weights", lambda *_: tmp_path / "model")
+    monkeypatch.setattr(Container, "weights", lambda *_: tmp_path / "model")
 
-    def make(name: str) -> Factory:
-        return Factory(Settings(reranker=RerankerSettings(model=name, device="cpu")))
+    def make(name: str) -> Container:
+        return Container(Settings(reranker=RerankerSettings(model=name, device="cpu")))
 
     return make
 
 
 def test_the_setting_brings_the_model_and_it_is_loaded_once(
-    factory_of: Callable[[str], Factory],
+    factory_of: Callable[[str], Container],
 ) -> None:
     factory = factory_of("mmarco-mMiniLMv2-L12-H384-v1")
     loaded = factory.reranker()
@@ -179,7 +181,7 @@ def test_the_setting_brings_the_model_and_it_is_loaded_once(
     ("name", "error"), [("multilingual-e5-small", ConfigError), ("no-such-model", UnknownModel)]
 )
 def test_a_name_that_is_no_reranker_is_an_error_in_words(
-    name: str, error: type[RagError], factory_of: Callable[[str], Factory]
+    name: str, error: type[RagError], factory_of: Callable[[str], Container]
 ) -> None:
     with pytest.raises(error, match=name) as caught:
         factory_of(name).reranker()

@@ -5,21 +5,23 @@ from pathlib import Path
 import pytest
 
 from rag.errors import ConfigError
-from rag.evaluation.figures import Outcome
-from rag.evaluation.runs import Run, compare, earlier, keep, load
+from rag.evaluation.figures import QuestionOutcome
+from rag.evaluation.runs import EvaluationRun, compare, earlier, keep, load
 from rag.indexing.questions.maker import Question
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.storage.evaluations import list_evaluations
 from tests.libraries import PageLibrary
 
 
-def run(*right: float, languages: str = "ez", **settings: object) -> Run:
+def run(*right: float, languages: str = "ez", **settings: object) -> EvaluationRun:
     outcomes = [
-        Outcome("home", str(n), "en" if languages[n % len(languages)] == "e" else "zh",
+        QuestionOutcome("home", str(n), "en" if languages[n % len(languages)] == "e" else "zh",
                 {"shared.hit@5": (share, 1.0)})
         for n, share in enumerate(right)
     ]  # fmt: skip
-    return Run("set", {"chunking": "a/1", **settings}, outcomes, {"home": {"needs_vision": 2}})
+    return EvaluationRun(
+        "set", {"chunking": "a/1", **settings}, outcomes, {"home": {"needs_vision": 2}}
+    )
 
 
 @pytest.fixture
@@ -68,12 +70,12 @@ def test_a_comparison_names_settings_and_languages(library: PageLibrary) -> None
     ]
     assert [change.language for change, _ in found.fell] == ["", "en"]
     with pytest.raises(ConfigError, match="none of these questions"):
-        compare(Run("set", {}, [], {}), row, after)
+        compare(EvaluationRun("set", {}, [], {}), row, after)
 
 
 def test_questions_made_of_a_document_are_forgotten_with_it(library: PageLibrary) -> None:
     question = Question("q", "own", "en", ("lease.pdf",), "How much?", ("950",), (1,), True)
-    made = Run("own", {}, [], {}, [question])
+    made = EvaluationRun("own", {}, [], {}, [question])
     keep(library.ledger, made, documents={"lease.pdf": "lease"})
     (row,) = list_evaluations(library.ledger, "own")
     assert load(library.ledger, row).questions == [question]

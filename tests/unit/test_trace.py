@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from rag.answering.explain.explainer import lost_in_search
-from rag.answering.explain.search_steps import Pieces, search_steps
-from rag.answering.explain.values import Place
+from rag.answering.explain.search_steps import SentencePassages, search_steps
+from rag.answering.explain.values import SentencePlace
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieval.retriever import HybridRetriever
 from rag.retrieval.trace import Tracer
@@ -84,8 +84,8 @@ def test_what_is_proposed_and_comes_too_late_to_be_looked_at_is_lost_in_fusion(
     traced = follow.trace("boats", ids, k=1, documents=None, everything=["log"])
     late = [t for t in traced.passages.values() if t.fused is not None and t.place is None]
     assert late, "twenty were proposed, and ten are looked at"
-    place = Place("log", "log.pdf", "log.pdf", 1, 0, 10, "", 1.0)
-    pieces = Pieces(place, (late[0].id,), ())
+    place = SentencePlace("log", "log.pdf", "log.pdf", 1, 0, 10, "", 1.0)
+    pieces = SentencePassages(place, (late[0].id,), ())
     lost = lost_in_search(pieces, late[0], traced, k=1, words=Text("", ""))
     assert lost is not None
     assert lost.code == "fusion"

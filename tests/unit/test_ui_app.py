@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 from starlette.testclient import TestClient
 
-from rag.app.app import Desk
+from rag.app.app import App
 from rag.errors import ConfigError, UnknownDocument
-from rag.storage.vectors.manager import KeptIndex
+from rag.storage.vectors.manager import PreviousIndex
 from rag.text.messages import Text
 from rag.types.answers import Finished
 from rag.types.documents import DocumentStatus
@@ -23,32 +23,32 @@ from tests.fake_script import EN, HOSTILE
 from tests.fakes import FakeDesk
 from ui.app import PORTS_TRIED, create_app, listen
 from ui.routes import MAX_WIDTH
-from ui.seam import DeskLike
+from ui.seam import AppLike
 from ui.uploads import take
 
 HOME = "http://127.0.0.1:7860"
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> FakeDesk:
-    return FakeDesk(tmp_path_factory.mktemp("desk") / "knowledge")
+def app(tmp_path_factory: pytest.TempPathFactory) -> FakeDesk:
+    return FakeDesk(tmp_path_factory.mktemp("app") / "knowledge")
 
 
 @pytest.fixture(scope="module")
-def client(desk: FakeDesk) -> Iterator[TestClient]:
-    with TestClient(create_app(desk, language="auto"), base_url=HOME) as client:
+def client(app: FakeDesk) -> Iterator[TestClient]:
+    with TestClient(create_app(app, language="auto"), base_url=HOME) as client:
         yield client
 
 
 def test_the_real_desk_has_what_the_screen_needs() -> None:
     if TYPE_CHECKING:  # that the signatures match, too, is for mypy to say
 
-        def accepted(desk: Desk) -> DeskLike:
-            return desk
+        def accepted(app: App) -> AppLike:
+            return app
 
-    needed = [n for n, kind in vars(DeskLike).items() if callable(kind) and n[0] != "_"]
+    needed = [n for n, kind in vars(AppLike).items() if callable(kind) and n[0] != "_"]
     assert {"ask", "page_image", "state"} <= set(needed)
-    assert [name for name in needed if not hasattr(Desk, name)] == []
+    assert [name for name in needed if not hasattr(App, name)] == []
 
 
 def test_the_page_comes_with_our_own_head_before_everything_else(client: TestClient) -> None:
@@ -115,9 +115,9 @@ def test_every_answer_carries_the_content_policy(client: TestClient) -> None:
 
 
 def test_a_page_image_is_drawn_and_not_kept_by_the_browser(
-    client: TestClient, desk: FakeDesk
+    client: TestClient, app: FakeDesk
 ) -> None:
-    answer = client.get(f"/desk/page/{desk.files[EN].id}/2.png", params={"width": 300})
+    answer = client.get(f"/desk/page/{app.files[EN].id}/2.png", params={"width": 300})
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "image/png"
     assert answer.headers["cache-control"] == "private, no-store"
@@ -138,9 +138,9 @@ def test_a_page_image_is_drawn_and_not_kept_by_the_browser(
     ],
 )
 def test_only_pages_of_known_documents_are_drawn(
-    client: TestClient, desk: FakeDesk, path: str, status: int
+    client: TestClient, app: FakeDesk, path: str, status: int
 ) -> None:
-    assert client.get(path.format(id=desk.files[EN].id)).status_code == status
+    assert client.get(path.format(id=app.files[EN].id)).status_code == status
 
 
 def test_the_state_speaks_both_languages(client: TestClient) -> None:
@@ -149,10 +149,8 @@ def test_the_state_speaks_both_languages(client: TestClient) -> None:
     assert client.get("/desk/state", params={"language": "fr"}).status_code == 422
 
 
-def test_the_list_can_be_searched(client: TestClient, desk: FakeDesk) -> None:
-    desk.statuses.append(
-        DocumentStatus("f" * 64, (HOSTILE,), "x", "en", {"text": 1}, "ready", None)
-    )
+def test_the_list_can_be_searched(client: TestClient, app: FakeDesk) -> None:
+    app.statuses.append(DocumentStatus("f" * 64, (HOSTILE,), "x", "en", {"text": 1}, "ready", None))
     found = client.get("/desk/library", params={"find": "guide"}).json()
     assert "RAG Desk guide.pdf" in found["html"]
     assert "script" not in found["html"]
@@ -174,16 +172,16 @@ def test_gradio_offers_no_endpoint_and_keeps_no_record(client: TestClient) -> No
 
 
 def test_uploads_wait_in_the_data_folder_and_telemetry_is_off(
-    client: TestClient, desk: FakeDesk
+    client: TestClient, app: FakeDesk
 ) -> None:
     sent = client.post("/gradio_api/upload", files={"files": ("a.pdf", b"%PDF-1.4")})
     (path,) = sent.json()
-    assert Path(path).is_relative_to((desk.folder / ".rag" / "uploads").resolve())
+    assert Path(path).is_relative_to((app.folder / ".rag" / "uploads").resolve())
     assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
     assert os.environ["HF_HUB_DISABLE_TELEMETRY"] in {"1", "True"}
 
 
-def test_a_file_outside_of_the_upload_folder_is_left_alone(desk: FakeDesk, tmp_path: Path) -> None:
+def test_a_file_outside_of_the_upload_folder_is_left_alone(app: FakeDesk, tmp_path: Path) -> None:
     outside = tmp_path / "secret.pdf"
     outside.write_bytes(b"%PDF-1.4")
     folder = tmp_path / "uploads"
@@ -196,25 +194,25 @@ def test_a_file_outside_of_the_upload_folder_is_left_alone(desk: FakeDesk, tmp_p
         {"path": None},
         "nonsense",
     ]
-    assert take(desk, sent, folder=folder) == []
+    assert take(app, sent, folder=folder) == []
     assert outside.exists()
-    assert take(desk, None, folder=folder) == []
+    assert take(app, None, folder=folder) == []
 
 
 def test_a_folder_that_cannot_be_written_is_told_and_the_copy_is_gone(
-    desk: FakeDesk, tmp_path: Path
+    app: FakeDesk, tmp_path: Path
 ) -> None:
-    desk.full = True
+    app.full = True
     copy = tmp_path / "hash" / "a.pdf"
     copy.parent.mkdir()
     copy.write_bytes(b"%PDF-1.4")
-    (one,) = take(desk, [{"path": str(copy), "orig_name": "合同.pdf"}], folder=tmp_path)
+    (one,) = take(app, [{"path": str(copy), "orig_name": "合同.pdf"}], folder=tmp_path)
     assert one.path is None
     assert one.note is not None
     assert "合同.pdf was not added" in one.note.en
     assert "No space left" in one.note.en
     assert not copy.parent.exists()
-    desk.full = False
+    app.full = False
 
 
 def test_a_taken_port_gives_the_next_one_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
@@ -249,17 +247,17 @@ def take_all(stack: ExitStack) -> int | None:
     return base
 
 
-def test_a_rebuild_is_begun_by_our_own_page_only(client: TestClient, desk: FakeDesk) -> None:
+def test_a_rebuild_is_begun_by_our_own_page_only(client: TestClient, app: FakeDesk) -> None:
     assert (
         client.post("/desk/rebuild", headers={"Origin": "http://evil.example"}).status_code == 403
     )
-    assert desk.rebuilds == 0
+    assert app.rebuilds == 0
     assert client.post("/desk/rebuild", headers={"Origin": HOME}).status_code == 204
-    assert desk.rebuilds == 1
+    assert app.rebuilds == 1
 
 
-def test_the_list_names_the_versions_that_were_replaced(client: TestClient, desk: FakeDesk) -> None:
-    desk.replaced = ("ab" * 32,)
+def test_the_list_names_the_versions_that_were_replaced(client: TestClient, app: FakeDesk) -> None:
+    app.replaced = ("ab" * 32,)
     assert client.get("/desk/library").json()["older"] == ["ab" * 32]
 
 
@@ -272,19 +270,19 @@ def test_the_list_names_the_versions_that_were_replaced(client: TestClient, desk
     ],
 )
 def test_a_password_goes_to_the_desk_and_what_became_of_it_comes_back(
-    client: TestClient, desk: FakeDesk, password: str, *, remember: bool, opened: bool, note: str
+    client: TestClient, app: FakeDesk, password: str, *, remember: bool, opened: bool, note: str
 ) -> None:
-    document = desk.files[EN].id
+    document = app.files[EN].id
     sent = {"document": document, "password": password, "remember": remember, "language": "zh"}
     answer = client.post("/desk/unlock", json=sent)
     assert answer.json() == {"opened": opened, "note": note}
-    assert desk.unlocked[-1] == (document, password, remember)
+    assert app.unlocked[-1] == (document, password, remember)
 
 
 def test_a_document_is_forgotten_by_our_own_page_and_listed_apart(
-    client: TestClient, desk: FakeDesk
+    client: TestClient, app: FakeDesk
 ) -> None:
-    sent = {"document": desk.files[EN].id, "language": "zh"}
+    sent = {"document": app.files[EN].id, "language": "zh"}
     elsewhere = {"Origin": "http://evil.example"}
     assert client.post("/desk/forget", json=sent, headers=elsewhere).status_code == 403
     assert client.post("/desk/forget", json={**sent, "document": "../x"}).status_code == 422
@@ -299,28 +297,28 @@ def test_a_document_is_forgotten_by_our_own_page_and_listed_apart(
 
 
 def test_chats_are_listed_and_deleted_by_our_own_page_and_quotations_outlive_documents(
-    client: TestClient, desk: FakeDesk
+    client: TestClient, app: FakeDesk
 ) -> None:
     answer = next(
         event.answer
-        for event in desk.ask("How do I add documents?", cancelled=lambda: False)
+        for event in app.ask("How do I add documents?", cancelled=lambda: False)
         if isinstance(event, Finished)
     )
     stamp = client.get("/desk/state").json()["chats"]
-    chat = desk.chats.add(None, replace(answer, question="<b>How?</b>"))
+    chat = app.chats.add(None, replace(answer, question="<b>How?</b>"))
     try:
         assert client.get("/desk/state").json()["chats"] != stamp
         listed = client.get("/desk/chats").json()
         assert listed["count"] == 1
         assert "&lt;b&gt;How?" in listed["html"]
-        document = desk.files[EN].id
+        document = app.files[EN].id
         sent = {"documents": [document], "language": "zh"}
         assert client.post("/desk/absent", json=sent).json() == {}
         forgotten = client.post("/desk/forget", json={"document": document, "language": "zh"})
         assert forgotten.json() == {"note": "", "chats": [chat]}
         assert client.post("/desk/absent", json=sent).json() == {document: "已忘记"}
     finally:
-        desk.remember(EN)
+        app.remember(EN)
     wish = {"chats": [chat], "language": "en"}
     elsewhere = {"Origin": "http://evil.example"}
     assert client.post("/desk/chats/delete", json=wish, headers=elsewhere).status_code == 403
@@ -330,20 +328,20 @@ def test_chats_are_listed_and_deleted_by_our_own_page_and_quotations_outlive_doc
 
 
 def test_why_a_document_could_not_be_forgotten_is_said(
-    client: TestClient, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, app: FakeDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = UnknownDocument(Text("No.", "没有。"), hint=Text("Look.", "请看。"))
-    monkeypatch.setattr(desk, "error", error)
-    sent = {"document": desk.files[EN].id, "language": "zh"}
+    monkeypatch.setattr(app, "error", error)
+    sent = {"document": app.files[EN].id, "language": "zh"}
     assert "没有。" in client.post("/desk/forget", json=sent).json()["note"]
 
 
 def test_another_index_is_offered_only_where_there_is_one(
-    client: TestClient, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, app: FakeDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "data-fold" not in client.get("/desk/library").json()["more"]
-    kept = KeptIndex("multilingual-e5-small", 230, 1234, 0.0, newer=False)
-    monkeypatch.setattr(desk, "kept", kept)
+    kept = PreviousIndex("multilingual-e5-small", 230, 1234, 0.0, newer=False)
+    monkeypatch.setattr(app, "kept", kept)
     assert "Go back to it" in client.get("/desk/library").json()["more"]
     elsewhere = {"Origin": "http://evil.example"}
     assert client.post("/desk/roll-back", headers=elsewhere).status_code == 403

@@ -14,7 +14,7 @@ import pytest
 
 from tests.fake_pdf import typeset
 from tests.fakes import FakeDesk
-from ui.app import Server, create_app, listen
+from ui.app import ScreenServer, create_app, listen
 from ui.page import REFUSED
 
 SECRET = b"%PDF-1.4 the owner's own"
@@ -24,9 +24,9 @@ _sessions = count()
 class Screen:
     """The mounted application on a port of this machine, asked as any program here may."""
 
-    def __init__(self, desk: FakeDesk, address: str) -> None:
-        self.desk = desk
-        self.uploads = desk.folder / ".rag" / "uploads"
+    def __init__(self, app: FakeDesk, address: str) -> None:
+        self.app = app
+        self.uploads = app.folder / ".rag" / "uploads"
         self.http = httpx.Client(base_url=address, timeout=30, trust_env=False)
         config = self.http.get("/config").json()
         self.events: list[dict[str, Any]] = config["dependencies"]
@@ -63,13 +63,13 @@ class Screen:
 
 @pytest.fixture(scope="module")
 def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screen]:
-    desk = FakeDesk(tmp_path_factory.mktemp("desk") / "knowledge")
+    app = FakeDesk(tmp_path_factory.mktemp("app") / "knowledge")
     listener = listen(0)
-    app = create_app(desk, language="auto")
-    server = Server(app, end_streams=app.state.end_streams)
+    command_line = create_app(app, language="auto")
+    server = ScreenServer(command_line, end_streams=command_line.state.end_streams)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
-    screen = Screen(desk, f"http://127.0.0.1:{listener.getsockname()[1]}")
+    screen = Screen(app, f"http://127.0.0.1:{listener.getsockname()[1]}")
     yield screen
     screen.http.close()
     server.should_exit = True

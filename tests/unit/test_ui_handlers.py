@@ -15,7 +15,7 @@ import pytest
 
 from rag.errors import ModelError
 from rag.text.messages import Text
-from rag.types.answers import Answer, Delta, Event, Finished, Notice, Retrieved
+from rag.types.answers import Answer, AnswerMessage, Delta, Event, Finished, Retrieved
 from rag.types.progress import Progress
 from tests.fake_script import EN, SCRIPT_EN, ZH
 from tests.fakes import FakeDesk
@@ -30,14 +30,14 @@ QUESTION = "How do I add documents?"
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> FakeDesk:
+def app(tmp_path: Path) -> FakeDesk:
     return FakeDesk(tmp_path / "knowledge")
 
 
-def answer(desk: FakeDesk, question: str = QUESTION, *, turns: Sequence[Turn] = ()) -> list[Screen]:
+def answer(app: FakeDesk, question: str = QUESTION, *, turns: Sequence[Turn] = ()) -> list[Screen]:
     ticket = Sessions().ticket("tab")
     screen = Screen(tuple(turns))
-    return list(respond(desk, screen, question, documents=(), ticket=ticket))
+    return list(respond(app, screen, question, documents=(), ticket=ticket))
 
 
 def last(screens: Sequence[Screen]) -> Turn:
@@ -45,33 +45,33 @@ def last(screens: Sequence[Screen]) -> Turn:
     return screens[-1].turns[-1]
 
 
-def test_an_answer_is_kept_and_comes_back_with_its_evidence(desk: FakeDesk) -> None:
-    first = answer(desk)[-1]
+def test_an_answer_is_kept_and_comes_back_with_its_evidence(app: FakeDesk) -> None:
+    first = answer(app)[-1]
     assert first.chat is not None
     ticket = Sessions().ticket("tab")
-    second = list(respond(desk, first, "如何添加文档？", documents=(), ticket=ticket))[-1]
+    second = list(respond(app, first, "如何添加文档？", documents=(), ticket=ticket))[-1]
     assert second.chat == first.chat
-    again = opened(desk, first.chat)
+    again = opened(app, first.chat)
     assert again.chat == first.chat
     assert [turn.question for turn in again.turns] == [QUESTION, "如何添加文档？"]
     assert [turn.answer for turn in again.turns] == [turn.answer for turn in second.turns]
     assert again.turns[0].page_sizes == second.turns[0].page_sizes
-    desk.chats.delete([first.chat])
+    app.chats.delete([first.chat])
     ticket = Sessions().ticket("tab")
-    third = list(respond(desk, again, QUESTION, documents=(), ticket=ticket))[-1]
+    third = list(respond(app, again, QUESTION, documents=(), ticket=ticket))[-1]
     assert third.chat not in {None, first.chat}
 
 
-def test_a_question_without_an_answer_is_not_kept(desk: FakeDesk) -> None:
-    desk.error = ModelError(Text("No.", "否。"), hint=Text("Wait.", "请等待。"))
-    assert answer(desk)[-1].chat is None
-    assert desk.chats.all() == []
+def test_a_question_without_an_answer_is_not_kept(app: FakeDesk) -> None:
+    app.error = ModelError(Text("No.", "否。"), hint=Text("Wait.", "请等待。"))
+    assert answer(app)[-1].chat is None
+    assert app.chats.all() == []
 
 
-def test_reading_everything_is_followed_and_the_wish_for_it_handed_on(desk: FakeDesk) -> None:
+def test_reading_everything_is_followed_and_the_wish_for_it_handed_on(app: FakeDesk) -> None:
     ticket = Sessions().ticket("tab")
-    screens = list(respond(desk, Screen(), QUESTION, documents=(), mode="whole", ticket=ticket))
-    assert desk.modes == ["whole"]
+    screens = list(respond(app, Screen(), QUESTION, documents=(), mode="whole", ticket=ticket))
+    assert app.modes == ["whole"]
     read = [s.live.reading.coverage.read for s in screens if s.live and s.live.reading]
     assert read[0] == 0
     turn = last(screens)
@@ -81,11 +81,11 @@ def test_reading_everything_is_followed_and_the_wish_for_it_handed_on(desk: Fake
 
 
 def test_the_question_is_shown_first_then_passages_then_text_then_the_verdict(
-    desk: FakeDesk,
+    app: FakeDesk,
 ) -> None:
-    desk.hold_after = 3
+    app.hold_after = 3
     ticket = Sessions().ticket("tab")
-    screens = respond(desk, Screen(), QUESTION, documents=(), ticket=ticket)
+    screens = respond(app, Screen(), QUESTION, documents=(), ticket=ticket)
     stages = []
     for screen in screens:
         turn = screen.live or screen.turns[-1]
@@ -93,7 +93,7 @@ def test_the_question_is_shown_first_then_passages_then_text_then_the_verdict(
         stages.append(turn.stage)
         if turn.stage == "writing":
             assert turn.passages
-            desk.go.set()
+            app.go.set()
     assert [s for n, s in enumerate(stages) if s not in stages[:n]] == [
         "searching",
         "reading",
@@ -102,8 +102,8 @@ def test_the_question_is_shown_first_then_passages_then_text_then_the_verdict(
     ]
 
 
-def test_a_finished_turn_keeps_the_answer_with_its_evidence(desk: FakeDesk) -> None:
-    turn = last(answer(desk))
+def test_a_finished_turn_keeps_the_answer_with_its_evidence(app: FakeDesk) -> None:
+    turn = last(answer(app))
     assert turn.text == SCRIPT_EN.text
     assert turn.answer is not None
     assert [sentence.verdict for sentence in turn.answer.sentences] == [
@@ -117,20 +117,20 @@ def test_a_finished_turn_keeps_the_answer_with_its_evidence(desk: FakeDesk) -> N
         assert size == pytest.approx((595.2756, 841.8898), abs=0.01)
 
 
-def test_a_page_without_a_size_is_left_out_and_the_answer_still_shown(desk: FakeDesk) -> None:
-    desk.sizeless = desk.files[EN].id
-    turn = last(answer(desk))
+def test_a_page_without_a_size_is_left_out_and_the_answer_still_shown(app: FakeDesk) -> None:
+    app.sizeless = app.files[EN].id
+    turn = last(answer(app))
     assert turn.stage == "done"
     assert turn.page_sizes is not None
-    assert {document for document, _ in turn.page_sizes} == {desk.files[ZH].id}
+    assert {document for document, _ in turn.page_sizes} == {app.files[ZH].id}
 
 
-def test_a_stopped_answer_keeps_what_was_written(desk: FakeDesk) -> None:
-    desk.hold_after = 4
+def test_a_stopped_answer_keeps_what_was_written(app: FakeDesk) -> None:
+    app.hold_after = 4
     sessions = Sessions()
     ticket = sessions.ticket("tab")
     screens = []
-    for screen in respond(desk, Screen(), QUESTION, documents=(), ticket=ticket):
+    for screen in respond(app, Screen(), QUESTION, documents=(), ticket=ticket):
         screens.append(screen)
         if screen.live and screen.live.text:
             sessions.stop("tab")
@@ -141,58 +141,58 @@ def test_a_stopped_answer_keeps_what_was_written(desk: FakeDesk) -> None:
     assert turn.text
 
 
-def test_an_engine_that_does_not_hear_stop_is_not_waited_for(desk: FakeDesk) -> None:
-    desk.hold_after, desk.deaf = 4, True
+def test_an_engine_that_does_not_hear_stop_is_not_waited_for(app: FakeDesk) -> None:
+    app.hold_after, app.deaf = 4, True
     sessions = Sessions()
     ticket = sessions.ticket("tab")
     stages = []
-    for screen in respond(desk, Screen(), QUESTION, documents=(), ticket=ticket):
+    for screen in respond(app, Screen(), QUESTION, documents=(), ticket=ticket):
         turn = screen.live or screen.turns[-1]
         stages.append(turn.stage)
         if turn.text:
             sessions.stop("tab")
     assert stages[-2:] == ["stopping", "stopped"]
-    desk.go.set()
+    app.go.set()
 
 
-def test_stop_before_the_answer_begins_asks_nothing(desk: FakeDesk) -> None:
+def test_stop_before_the_answer_begins_asks_nothing(app: FakeDesk) -> None:
     sessions = Sessions()
     ticket = sessions.ticket("tab")
     sessions.stop("tab")
-    screens = list(respond(desk, Screen(), QUESTION, documents=(), ticket=ticket))
+    screens = list(respond(app, Screen(), QUESTION, documents=(), ticket=ticket))
     assert last(screens).stage == "stopped"
-    assert not desk.asked
+    assert not app.asked
 
 
-def test_one_answer_at_a_time_and_the_one_who_waits_is_told(desk: FakeDesk) -> None:
-    desk.hold_after = 4
+def test_one_answer_at_a_time_and_the_one_who_waits_is_told(app: FakeDesk) -> None:
+    app.hold_after = 4
     sessions = Sessions()
-    first = respond(desk, Screen(), QUESTION, documents=(), ticket=sessions.ticket("a"))
+    first = respond(app, Screen(), QUESTION, documents=(), ticket=sessions.ticket("a"))
     while not (next(first).live or Turn("")).text:
         pass
-    second = respond(desk, Screen(), QUESTION, documents=(), ticket=sessions.ticket("b"))
+    second = respond(app, Screen(), QUESTION, documents=(), ticket=sessions.ticket("b"))
     stages = [(next(second).live or Turn("")).stage for _ in range(2)]
     assert stages == ["searching", "queued"]
-    assert len(desk.asked) == 1
-    desk.go.set()
+    assert len(app.asked) == 1
+    app.go.set()
     assert last(list(first)).stage == "done"
     assert last(list(second)).stage == "done"
 
 
-def test_an_abandoned_answer_is_cancelled_and_frees_the_desk(desk: FakeDesk) -> None:
-    desk.hold_after = 4
+def test_an_abandoned_answer_is_cancelled_and_frees_the_desk(app: FakeDesk) -> None:
+    app.hold_after = 4
     sessions = Sessions()
-    screens = respond(desk, Screen(), QUESTION, documents=(), ticket=sessions.ticket("a"))
+    screens = respond(app, Screen(), QUESTION, documents=(), ticket=sessions.ticket("a"))
     while not (next(screens).live or Turn("")).text:
         pass
     screens.close()  # type: ignore[attr-defined]  # it is a generator
-    assert desk.was_cancelled.wait(10)
+    assert app.was_cancelled.wait(10)
     assert sessions.ticket("b").wait(10)
 
 
-def test_our_errors_become_a_sentence_with_a_remedy(desk: FakeDesk) -> None:
-    desk.error = ModelError(Text("No model.", "没有模型。"), hint=Text("Get one.", "请下载。"))
-    turn = last(answer(desk))
+def test_our_errors_become_a_sentence_with_a_remedy(app: FakeDesk) -> None:
+    app.error = ModelError(Text("No model.", "没有模型。"), hint=Text("Get one.", "请下载。"))
+    turn = last(answer(app))
     assert turn.stage == "failed"
     assert turn.problem is not None
     assert turn.problem.message.zh == "没有模型。"
@@ -200,41 +200,41 @@ def test_our_errors_become_a_sentence_with_a_remedy(desk: FakeDesk) -> None:
 
 
 def test_a_bug_becomes_a_sentence_too_and_its_traceback_is_logged(
-    desk: FakeDesk, caplog: pytest.LogCaptureFixture
+    app: FakeDesk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk.scripts = None  # type: ignore[assignment]
-    turn = last(answer(desk))
+    app.scripts = None  # type: ignore[assignment]
+    turn = last(answer(app))
     assert turn.problem is not None
     assert "AttributeError" in turn.problem.message.en
     assert "Traceback" in caplog.text
 
 
-def test_while_the_model_is_fetched_the_turn_says_how_far_it_is(desk: FakeDesk) -> None:
+def test_while_the_model_is_fetched_the_turn_says_how_far_it_is(app: FakeDesk) -> None:
     progress = Progress("download", 1, 2, "bytes")
-    desk.change(model_state="downloading", model_progress=progress)
+    app.change(model_state="downloading", model_progress=progress)
     seen = []
     ticket = Sessions().ticket("tab")
     turn = Turn("")
-    for screen in respond(desk, Screen(), QUESTION, documents=(), ticket=ticket):
+    for screen in respond(app, Screen(), QUESTION, documents=(), ticket=ticket):
         turn = screen.live or screen.turns[-1]
         if turn.stage == "model":
             seen.append(turn.progress)
-            desk.change(model_state="ready", model_progress=None)
+            app.change(model_state="ready", model_progress=None)
     assert seen == [progress]
     assert turn.stage == "done"
 
 
-def test_a_screen_can_be_copied_into_a_session(desk: FakeDesk) -> None:
-    desk.error = ModelError(Text("a", "b"), hint=Text("c", "d"))
-    screen = answer(desk)[-1]
+def test_a_screen_can_be_copied_into_a_session(app: FakeDesk) -> None:
+    app.error = ModelError(Text("a", "b"), hint=Text("c", "d"))
+    screen = answer(app)[-1]
     assert copy.deepcopy(screen) == screen
 
 
-def test_the_model_hears_only_turns_that_were_answered(desk: FakeDesk) -> None:
+def test_the_model_hears_only_turns_that_were_answered(app: FakeDesk) -> None:
     turns = (Turn("a?", "done", "A."), Turn("b?", "failed"), Turn("c?", "stopped", "C"))
     assert [message.content for message in history_of(turns)] == ["a?", "A.", "c?", "C"]
-    answer(desk, turns=turns)
-    assert len(desk.asked[0][1]) == 4
+    answer(app, turns=turns)
+    assert len(app.asked[0][1]) == 4
 
 
 def test_what_the_page_sends_is_checked() -> None:
@@ -252,24 +252,24 @@ def test_what_the_page_sends_is_checked() -> None:
         assert client_of(nonsense) == Client()
 
 
-def test_an_answer_that_was_left_ends_with_an_empty_screen(desk: FakeDesk) -> None:
-    desk.hold_after, desk.deaf = 4, True
+def test_an_answer_that_was_left_ends_with_an_empty_screen(app: FakeDesk) -> None:
+    app.hold_after, app.deaf = 4, True
     sessions = Sessions()
     ticket = sessions.ticket("tab")
     screens = []
-    for screen in respond(desk, Screen((Turn("old"),)), QUESTION, documents=(), ticket=ticket):
+    for screen in respond(app, Screen((Turn("old"),)), QUESTION, documents=(), ticket=ticket):
         screens.append(screen)
         if screen.live and screen.live.text:
             assert sessions.discard("tab")
     assert screens[-1] == Screen()
     assert not sessions.discard("tab")
-    desk.go.set()
+    app.go.set()
 
 
-def test_a_finished_answer_cannot_be_left_any_more(desk: FakeDesk) -> None:
+def test_a_finished_answer_cannot_be_left_any_more(app: FakeDesk) -> None:
     sessions = Sessions()
     ticket = sessions.ticket("tab")
-    screens = list(respond(desk, Screen(), QUESTION, documents=(), ticket=ticket))
+    screens = list(respond(app, Screen(), QUESTION, documents=(), ticket=ticket))
     assert not sessions.discard("tab")
     assert screens[-1].turns
 
@@ -284,17 +284,17 @@ def test_the_screen_is_described_without_gradio() -> None:
     assert not done.stderr.strip()
 
 
-def test_the_question_may_be_limited_to_documents(desk: FakeDesk) -> None:
+def test_the_question_may_be_limited_to_documents(app: FakeDesk) -> None:
     ticket = Sessions().ticket("tab")
-    picked = {desk.files[EN].id}
-    screens = list(respond(desk, Screen(), QUESTION, documents=picked, ticket=ticket))
-    assert desk.asked[0][2] == picked
+    picked = {app.files[EN].id}
+    screens = list(respond(app, Screen(), QUESTION, documents=picked, ticket=ticket))
+    assert app.asked[0][2] == picked
     assert last(screens).scope == 1
 
 
-def test_a_notice_is_shown_and_one_that_begins_anew_takes_the_text_away(desk: FakeDesk) -> None:
+def test_a_notice_is_shown_and_one_that_begins_anew_takes_the_text_away(app: FakeDesk) -> None:
     told = Text("Memory ran out; <trying> again.", "内存不足，正在重试。")
-    notice = Notice("lowered", told, "passages", anew=True)
+    notice = AnswerMessage("lowered", told, "passages", anew=True)
 
     def ask(question: str, **_: object) -> Iterator[Event]:
         yield Retrieved(())
@@ -303,8 +303,8 @@ def test_a_notice_is_shown_and_one_that_begins_anew_takes_the_text_away(desk: Fa
         yield Delta("Whole", 1)
         yield Finished(Answer(question, "Whole", "en", "weak", (), notices=(notice,)))
 
-    desk.ask = ask  # type: ignore[method-assign]
-    screens = list(respond(desk, Screen(), "?", documents=(), ticket=Sessions().ticket("a")))
+    app.ask = ask  # type: ignore[method-assign]
+    screens = list(respond(app, Screen(), "?", documents=(), ticket=Sessions().ticket("a")))
     written = [screen.live.text for screen in screens if screen.live]
     assert written[-1] in {"", "Whole"}
     last = screens[-1]
@@ -312,22 +312,22 @@ def test_a_notice_is_shown_and_one_that_begins_anew_takes_the_text_away(desk: Fa
     html = talk_html(last, "en")
     assert '<p class="note lowered">Memory ran out; &lt;trying&gt; again.</p>' in html
     assert "正在重试" in talk_html(last, "zh")
-    assert opened(desk, last.chat or 0).turns[0].notices == (notice,)  # it is kept with the answer
+    assert opened(app, last.chat or 0).turns[0].notices == (notice,)  # it is kept with the answer
 
 
 @pytest.mark.parametrize(("text", "heard"), [("  Who pays? ", "Who pays?"), ("", ""), (None, "")])
 def test_what_is_typed_is_heard_and_a_field_that_was_emptied_too(
     tmp_path: Path, text: str | None, heard: str
 ) -> None:
-    desk = FakeDesk(tmp_path)
-    Events(desk).typed({"language": "en"}, text, Screen())
-    assert [draft.question for draft in desk.drafts] == [heard]
+    app = FakeDesk(tmp_path)
+    Events(app).typed({"language": "en"}, text, Screen())
+    assert [draft.question for draft in app.drafts] == [heard]
 
 
 def test_boxes_that_come_while_text_streams_mark_the_cards_and_change_nothing_else(
-    desk: FakeDesk,
+    app: FakeDesk,
 ) -> None:
-    found = next(e for e in desk.ask(QUESTION, cancelled=lambda: False) if isinstance(e, Retrieved))
+    found = next(e for e in app.ask(QUESTION, cancelled=lambda: False) if isinstance(e, Retrieved))
     bare = tuple(replace(passage, boxes=()) for passage in found.passages)
     seen = threading.Event()
 
@@ -338,8 +338,8 @@ def test_boxes_that_come_while_text_streams_mark_the_cards_and_change_nothing_el
         assert seen.wait(60)
         yield Finished(Answer(question, "Half", "en", "weak", found.passages))
 
-    desk.ask = ask  # type: ignore[method-assign]
-    screens = respond(desk, Screen(), QUESTION, documents=(), ticket=Sessions().ticket("a"))
+    app.ask = ask  # type: ignore[method-assign]
+    screens = respond(app, Screen(), QUESTION, documents=(), ticket=Sessions().ticket("a"))
     lives = (screen.live for screen in screens if screen.live)
     marked = next(turn for turn in lives if turn.passages and turn.passages[0].boxes)
     assert (marked.stage, marked.text, marked.searched) == ("writing", "Half", "all of it")

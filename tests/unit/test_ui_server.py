@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.app.app import DeskState
+from rag.app.app import AppState
 from rag.text.messages import LANGUAGES, Language
 from rag.types.server_address import Address
 from tests.fakes import GPU, NO_GPU
@@ -19,7 +19,7 @@ from ui.views.strip import strip_html
 HERE = Address.parse("http://127.0.0.1:8000")
 THERE = Address.parse("http://gpu-box:8000")
 SAFE = Address.parse("https://gpu-box")
-STATE = DeskState("ready", "big @ gpu-box:8000", None, None, None, None, 1, NO_GPU, None)
+STATE = AppState("ready", "big @ gpu-box:8000", None, None, None, None, 1, NO_GPU, None)
 
 
 def plain(html: str) -> str:

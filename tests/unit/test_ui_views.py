@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from rag.app.app import DeskState
+from rag.app.app import AppState
 from rag.ingestion.uploads import Added
-from rag.storage.vectors.manager import KeptIndex
+from rag.storage.vectors.manager import PreviousIndex
 from rag.text.messages import LANGUAGES, Language, Text
 from rag.types.answers import (
     Answer,
@@ -22,7 +22,7 @@ from rag.types.answers import (
     Offer,
     Passage,
     Ranks,
-    Reading,
+    ReadingProgress,
     Sentence,
     Usage,
     Verdict,
@@ -49,7 +49,7 @@ from ui.views.library import (
 from ui.views.strip import state_word, strip_html
 
 ID = "ab" * 32
-READY = DeskState("ready", "A model", None, None, None, None, 1, NO_GPU, None)
+READY = AppState("ready", "A model", None, None, None, None, 1, NO_GPU, None)
 
 
 def passage(**values: object) -> Passage:
@@ -280,7 +280,7 @@ def test_no_text_of_others_becomes_markup(room: str) -> None:
             replace(READY, sync_progress=Progress("read", item=HOSTILE)), "en"
         ),
         "forgotten": lambda: forgotten_html([forgotten(HOSTILE)], "en"),
-        "kept": lambda: kept_html(KeptIndex(HOSTILE, 230, 1, 0.0, newer=False), "en"),
+        "kept": lambda: kept_html(PreviousIndex(HOSTILE, 230, 1, 0.0, newer=False), "en"),
     }[room]()
     assert "window.hacked" in html
     seen = Tags(html)
@@ -471,7 +471,7 @@ def test_each_document_can_be_forgotten_but_not_a_file_without_content() -> None
 
 
 def test_the_kept_index_says_how_it_was_made_and_that_one_can_come_back() -> None:
-    kept = KeptIndex("multilingual-e5-small", 230, 12345, 1_763_800_000.0, newer=False)
+    kept = PreviousIndex("multilingual-e5-small", 230, 12345, 1_763_800_000.0, newer=False)
     words = " ".join(plain(kept_html(kept, "en")).split())
     assert "Index before the last rebuild" in words
     assert "Made with multilingual-e5-small on 2025-11-22" in words
@@ -486,7 +486,7 @@ READ = Coverage(120, 212, ("a.pdf", "<b>.pdf", "c.pdf", "d.pdf"), 58, 3)
 
 
 def test_reading_everything_shows_how_far_it_is_of_what_and_how_long() -> None:
-    turn = Turn("Summarise", "reading", reading=Reading(READ, "read", 290))
+    turn = Turn("Summarise", "reading", reading=ReadingProgress(READ, "read", 290))
     shown = turn_html(turn, 0, "en")
     assert "Reading everything: 120 of 212 passages" in shown
     assert "about 5 min" in shown
@@ -495,7 +495,7 @@ def test_reading_everything_shows_how_far_it_is_of_what_and_how_long() -> None:
     chinese = turn_html(turn, 0, "zh")
     assert "正在通读：212 段中的 120 段" in chinese
     assert "约 5 分钟" in chinese
-    writing = turn_html(replace(turn, reading=Reading(READ, "compose"), read=0.5), 0, "en")
+    writing = turn_html(replace(turn, reading=ReadingProgress(READ, "compose"), read=0.5), 0, "en")
     assert "Everything is read; writing" in writing
     assert "50 %" in writing
 

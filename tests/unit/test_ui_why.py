@@ -26,11 +26,11 @@ CUT = Answer("?", "Not", "en", "unsupported", (), finish="cancelled")
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> FakeDesk:
+def app(tmp_path: Path) -> FakeDesk:
     return FakeDesk(tmp_path / "knowledge")
 
 
-def ask_why(desk: FakeDesk, **values: object) -> dict[str, str]:
+def ask_why(app: FakeDesk, **values: object) -> dict[str, str]:
     body = {
         "asked": ["What is it?"],
         "sentence": "It is red.",
@@ -38,14 +38,14 @@ def ask_why(desk: FakeDesk, **values: object) -> dict[str, str]:
         "language": "en",
         **values,
     }
-    with TestClient(create_app(desk, language="auto"), base_url=HOME) as client:
+    with TestClient(create_app(app, language="auto"), base_url=HOME) as client:
         answer = client.post("/desk/why", json=body, headers={"origin": HOME})
     assert answer.status_code == 200, answer.text
     found: dict[str, str] = answer.json()
     return found
 
 
-def test_a_finished_answer_can_be_asked_why_not(desk: FakeDesk) -> None:
+def test_a_finished_answer_can_be_asked_why_not(app: FakeDesk) -> None:
     turn = Turn("?", "done", "Not there.", answer=ANSWER, documents=(ID,))
     html = turn_html(turn, 1, "en")
     assert "Why not…?" in html
@@ -59,38 +59,38 @@ def test_a_finished_answer_can_be_asked_why_not(desk: FakeDesk) -> None:
         assert "Why not…?" not in other
 
 
-def test_the_desk_is_asked_what_the_person_asked_before_and_where(desk: FakeDesk) -> None:
-    found = ask_why(desk, asked=["What is it?", "And the lid?"], documents=[ID])
+def test_the_desk_is_asked_what_the_person_asked_before_and_where(app: FakeDesk) -> None:
+    found = ask_why(app, asked=["What is it?", "And the lid?"], documents=[ID])
     assert found["note"] == ""
-    (asked,) = desk.doubted
+    (asked,) = app.doubted
     assert (asked.question, asked.sentence) == ("And the lid?", "It is red.")
     assert asked.history == (Message("user", "What is it?"),)
     assert asked.documents == (ID,)
     assert not asked.answer, "the model is not asked again"
 
 
-def test_what_became_of_the_sentence_is_said_with_every_stage_and_escaped(desk: FakeDesk) -> None:
-    html = ask_why(desk)["html"]
+def test_what_became_of_the_sentence_is_said_with_every_stage_and_escaped(app: FakeDesk) -> None:
+    html = ask_why(app)["html"]
     assert "Its passage came in place 9, and the model is given the first 5." in html
     assert "→ Ask with words" in html
     assert "&lt;rare&gt;" in html
     assert "&lt;b&gt;Drop&lt;/b&gt; your PDFs" in html
     assert '<li class="passed"><i aria-hidden="true">✓</i>It stands there.</li>' in html
     assert '<li class="lost"><i aria-hidden="true">✗</i>Only five are &lt;shown&gt;.</li>' in html
-    assert "它排在第 9" in ask_why(desk, language="zh")["html"]
+    assert "它排在第 9" in ask_why(app, language="zh")["html"]
 
 
-def test_what_goes_wrong_is_said_in_words(desk: FakeDesk) -> None:
-    desk.error = StoreError(Text("Nothing yet.", "还没有。"), hint=Text("Wait.", "请等待。"))
-    assert ask_why(desk) == {"note": "Nothing yet.\n  → Wait.", "html": ""}
+def test_what_goes_wrong_is_said_in_words(app: FakeDesk) -> None:
+    app.error = StoreError(Text("Nothing yet.", "还没有。"), hint=Text("Wait.", "请等待。"))
+    assert ask_why(app) == {"note": "Nothing yet.\n  → Wait.", "html": ""}
 
 
 @pytest.mark.parametrize(
     "wrong", [{"asked": []}, {"sentence": ""}, {"sentence": "x" * 2001}, {"documents": ["../a"]}]
 )
-def test_what_the_page_would_not_send_is_refused(desk: FakeDesk, wrong: dict[str, object]) -> None:
+def test_what_the_page_would_not_send_is_refused(app: FakeDesk, wrong: dict[str, object]) -> None:
     body = {"asked": ["a"], "sentence": "b", "documents": [], "language": "en", **wrong}
-    with TestClient(create_app(desk, language="auto"), base_url=HOME) as client:
+    with TestClient(create_app(app, language="auto"), base_url=HOME) as client:
         answer = client.post("/desk/why", json=body, headers={"origin": HOME})
     assert answer.status_code == 422
 
@@ -102,11 +102,11 @@ def test_lines_of_statements_that_were_searched_for_are_shown() -> None:
     assert "Searched for" not in turn_html(turn, 1, "en")
 
 
-def test_a_follow_up_shows_what_was_searched_for(desk: FakeDesk) -> None:
+def test_a_follow_up_shows_what_was_searched_for(app: FakeDesk) -> None:
     screen = Screen()
     for question in ("How do I add documents?", "And in <2022>?"):
         ticket = Sessions().ticket("tab")
-        *_, screen = respond(desk, screen, question, documents=(), ticket=ticket)
+        *_, screen = respond(app, screen, question, documents=(), ticket=ticket)
     first, second = screen.turns
     assert first.searched == ""
     assert "Searched for" not in turn_html(first, 1, "en")

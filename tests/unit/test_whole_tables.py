@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rag.app import wiring
-from rag.app.container import Factory
+from rag.app.container import Container
 from rag.config import load_settings
 from rag.generation.echo import EchoGenerator
 from rag.retrieval.analyser import BilingualAnalyser
@@ -19,7 +19,7 @@ from rag.storage.ledger import Ledger
 from rag.storage.passages import LedgerPassages
 from rag.storage.rows import DocumentRow, FileRow, IndexedChunks
 from rag.storage.vectors.manager import exact_index
-from rag.types.answers import Draft, Passage
+from rag.types.answers import Passage, TypedDraft
 from rag.types.documents import Chunk
 from tests.factories import document
 
@@ -146,14 +146,14 @@ def test_it_is_what_the_model_reads(tmp_path: Path) -> None:
         },
     )
     pipeline = wiring.pipeline(
-        Factory(settings),
+        Container(settings),
         pieces.ledger,
         index=lambda space: exact_index(pieces.ledger, space),
         generator=lambda _: None,
     )
     found = pipeline.search("Tax 5 4", k=1).passages
     assert [passage.chunk.text for passage in found] == ["Tax 5 4"], "a search shows what it found"
-    prompt = pipeline.ahead(Draft("Tax 5 4"), EchoGenerator())
+    prompt = pipeline.ahead(TypedDraft("Tax 5 4"), EchoGenerator())
     assert prompt is not None
     assert "Sales 9 8" in prompt[-1].content
     assert "Wages 3 2" in prompt[-1].content

@@ -16,7 +16,7 @@ import pytest
 
 from rag.errors import UnreadableDocument
 from rag.ingestion.workers.pool import READER, WorkerPool
-from rag.ingestion.workers.watchdog import Limits
+from rag.ingestion.workers.watchdog import WorkerLimits
 from tests import fake_readers
 from tests.fake_readers import PAGES
 from tests.pdfs import write_pdf
@@ -30,7 +30,7 @@ def pool_of() -> Iterator[MakePool]:
     made: list[WorkerPool] = []
 
     def make(reader: str, *, timeout_s: float = 60, page_s: float = 20) -> WorkerPool:
-        limits = Limits(page_s=page_s, memory_mb=256)
+        limits = WorkerLimits(page_s=page_s, memory_mb=256)
         made.append(WorkerPool(workers=1, timeout_s=timeout_s, limits=limits, reader=reader))
         return made[-1]
 

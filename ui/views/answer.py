@@ -9,7 +9,7 @@ from html import escape
 from itertools import groupby
 
 from rag.types.answers import Sentence
-from ui.markup import Block, Run, blocks
+from ui.markup import Block, InlineRun, blocks
 
 TAGS = {"bold": "strong", "code": "code"}
 ITEMS = {"bullet": "ul", "number": "ol"}
@@ -24,7 +24,7 @@ Marks = Callable[[int], str]
 class _Piece:
     """A run, or the part of one that lies in one sentence."""
 
-    run: Run
+    run: InlineRun
     sentence: int | None
 
 
@@ -81,7 +81,7 @@ def _blocks_html(drawing: _Drawing, parsed: Sequence[Block]) -> Iterator[str]:
             yield from (f"<{tag}>{cells[0]}</{tag}>" for cells in inner)
 
 
-def _cell_html(drawing: _Drawing, cell: Sequence[Run]) -> str:
+def _cell_html(drawing: _Drawing, cell: Sequence[InlineRun]) -> str:
     parts = []
     for sentence, group in groupby(_pieces(drawing, cell), key=lambda piece: piece.sentence):
         pieces = list(group)
@@ -104,7 +104,7 @@ def _piece_html(drawing: _Drawing, piece: _Piece) -> str:
     return f"<{tag}>{words}</{tag}>" if tag else words
 
 
-def _pieces(drawing: _Drawing, cell: Sequence[Run]) -> Iterator[_Piece]:
+def _pieces(drawing: _Drawing, cell: Sequence[InlineRun]) -> Iterator[_Piece]:
     """Cut runs where a sentence begins or ends."""
     for run in cell:
         if run.style == "break":
@@ -114,7 +114,7 @@ def _pieces(drawing: _Drawing, cell: Sequence[Run]) -> Iterator[_Piece]:
         while here < run.end:
             sentence = _sentence_at(drawing, here)
             until = min(run.end, _until(drawing, here, sentence))
-            yield _Piece(Run(here, until, run.style), sentence)
+            yield _Piece(InlineRun(here, until, run.style), sentence)
             here = until
 
 

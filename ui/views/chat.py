@@ -7,7 +7,7 @@ from html import escape
 from rag.text.messages import Language
 from rag.types.answers import Evidence, Sentence, Usage
 from rag.types.progress import Progress
-from rag.verification.reasons import doubt_text
+from rag.verification.reasons import reason_words
 from ui.markup import settled
 from ui.screen import Problem, Screen, Turn, passage_of
 from ui.views.answer import answer_html
@@ -132,7 +132,7 @@ def _title(sentence: Sentence, language: Language, **place: object) -> str:
     """Return the verdict on a sentence in words, and the reason for it."""
     near = "_near" if sentence.verdict == "unsupported" and place else ""
     words = say(f"verdict_{sentence.verdict}{near}", language, **place)
-    why = doubt_text(sentence.reason, language)
+    why = reason_words(sentence.reason, language)
     return f"{words}{'。' if language == 'zh' else '. '}{why}" if why else words
 
 

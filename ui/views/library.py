@@ -21,9 +21,9 @@ from ui.views.common import bar_html, icon, progress_words, stage_words, word
 from ui.words import say
 
 if TYPE_CHECKING:
-    from rag.app.app import DeskState
+    from rag.app.app import AppState
     from rag.ingestion.uploads import Added
-    from rag.storage.vectors.manager import KeptIndex
+    from rag.storage.vectors.manager import PreviousIndex
     from rag.types.server_address import Address
 
 
@@ -52,7 +52,7 @@ def _forgotten_row(path: str, language: Language) -> str:
     )
 
 
-def kept_html(kept: KeptIndex | None, language: Language) -> str:
+def kept_html(kept: PreviousIndex | None, language: Language) -> str:
     """Return how the kept index was made, and the button that has it answer again."""
     if kept is None:
         return ""
@@ -91,7 +91,7 @@ SHOWN = 300  # rows drawn at once; the rest is found by name
 
 
 @dataclass(frozen=True, slots=True)
-class Library:
+class DocumentList:
     """The list as shown: the rows that match, and the totals of everything."""
 
     html: str
@@ -100,7 +100,9 @@ class Library:
     pages: int
 
 
-def library(documents: Sequence[DocumentStatus], *, find: str = "", language: Language) -> Library:
+def library(
+    documents: Sequence[DocumentStatus], *, find: str = "", language: Language
+) -> DocumentList:
     """Return the rows of the documents whose name or path holds ``find``."""
     wanted = find.strip().casefold()
     documents = [d for d in documents if not d.forgotten]
@@ -113,7 +115,7 @@ def library(documents: Sequence[DocumentStatus], *, find: str = "", language: La
     elif len(matching) > SHOWN:
         more = say("library_more", language, count=f"{len(matching) - SHOWN:,}")
         rows += f'<p class="none">{escape(more)}</p>'
-    return Library(
+    return DocumentList(
         rows,
         len(documents),
         sum(document.searchable_pages for document in documents),
@@ -121,7 +123,7 @@ def library(documents: Sequence[DocumentStatus], *, find: str = "", language: La
     )
 
 
-def totals_words(shown: Library, language: Language) -> tuple[str, str]:
+def totals_words(shown: DocumentList, language: Language) -> tuple[str, str]:
     """Return the totals as a short text and as a sentence."""
     values = {"done": f"{shown.searchable:,}", "total": f"{shown.pages:,}"}
     return (
@@ -234,7 +236,7 @@ def _mixed(document: DocumentStatus) -> bool:
     return any(count and state not in SEARCHABLE for state, count in document.pages.items())
 
 
-def sync_html(state: DeskState, language: Language) -> str:
+def sync_html(state: AppState, language: Language) -> str:
     """Return what a running sync does and how far it is; what failed says why."""
     failed = "".join(_warning(failure, language) for failure in state.failures)
     progress = state.sync_progress
@@ -254,7 +256,7 @@ def _warning(words: Text, language: Language) -> str:
     return f'<p class="warn" role="alert">{escape(words.say(language))}</p>'
 
 
-def _stale_html(state: DeskState, language: Language) -> str:
+def _stale_html(state: AppState, language: Language) -> str:
     """Return what a rebuild would mend, what it costs, and the button that begins it."""
     if state.stale is None:
         return ""

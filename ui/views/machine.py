@@ -13,7 +13,7 @@ from rag.types.hardware import GpuReading, MemoryReading, Sample
 from ui.views.common import word
 
 if TYPE_CHECKING:
-    from rag.app.app import DeskState
+    from rag.app.app import AppState
 
 
 SPAN_S = 300
@@ -22,7 +22,7 @@ _POINTS = 100  # of a line; each is the highest of its share of the span
 _WIDE, _HIGH = 200, 28
 
 
-def machine_html(state: DeskState, samples: Sequence[Sample], language: Language) -> str:
+def machine_html(state: AppState, samples: Sequence[Sample], language: Language) -> str:
     """Return the panel for the machine as it is; ``samples`` are those of the last ``SPAN_S``."""
     memory = state.memory
     now = samples[-1].at if samples else 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from rag.text.messages import Language
-from rag.types.answers import Coverage, Offer, Reading
+from rag.types.answers import Coverage, Offer, ReadingProgress
 from rag.types.progress import Progress
 from ui.views.common import bar_html, word
 from ui.words import say
@@ -14,7 +14,7 @@ _NAMED = 3  # documents named in a line; the rest are counted
 _MINUTE = 60
 
 
-def reading_html(reading: Reading, share: float, language: Language) -> str:
+def reading_html(reading: ReadingProgress, share: float, language: Language) -> str:
     """Return what is being read and how far that is; ``share`` is of the last prompt."""
     coverage = reading.coverage
     if reading.step != "read":

@@ -15,12 +15,12 @@ from ui.views.common import progress_words, share, word
 from ui.words import say
 
 if TYPE_CHECKING:
-    from rag.app.app import DeskState
+    from rag.app.app import AppState
     from rag.app.forecast import Forecast
     from rag.types.server_address import Address
 
 
-def state_word(state: DeskState, language: Language) -> tuple[str, str]:
+def state_word(state: AppState, language: Language) -> tuple[str, str]:
     """Return the state as ``(kind, word)``; the kind is one of the dot's colours."""
     progress = state.model_progress
     if state.model_state in {"downloading", "loading", "none"}:
@@ -36,7 +36,7 @@ def state_word(state: DeskState, language: Language) -> tuple[str, str]:
     return "good", say("word_ahead" if state.reading_ahead else "word_ready", language)
 
 
-def strip_html(state: DeskState, language: Language) -> str:
+def strip_html(state: AppState, language: Language) -> str:
     """Return the strip's readings, left to right."""
     kind, word = state_word(state, language)
     progress = progress_words(state.model_progress, language) if state.model_progress else ""

@@ -13,7 +13,7 @@ from ui.screen import Turn
 from ui.views.common import attribute, icon, word
 
 if TYPE_CHECKING:
-    from rag.answering.explain.values import Place, Step, Why
+    from rag.answering.explain.values import Explanation, SentencePlace, Step
 
 
 _SIGNS = {True: "✓", False: "✗", None: "·"}
@@ -41,7 +41,7 @@ def why_form_html(turn: Turn, language: Language) -> str:
     )
 
 
-def why_html(found: Why, language: Language) -> str:
+def why_html(found: Explanation, language: Language) -> str:
     """Return what became of the sentence, what to do, and every stage on request."""
     outcome = found.outcome
     steps = "".join(_step_html(step, language) for step in found.steps)
@@ -54,7 +54,7 @@ def why_html(found: Why, language: Language) -> str:
     )
 
 
-def _place_html(place: Place, language: Language) -> str:
+def _place_html(place: SentencePlace, language: Language) -> str:
     key = "why_place" if place.found else "why_nearest"
     where = word(key, language, document=place.document, page=place.page)
     return f'<p class="place">{where} <q dir="auto">{escape(" ".join(place.quote.split()))}</q></p>'

@@ -11,8 +11,8 @@ from rag.text.messages import Text
 from rag.types.answers import Answer, Finished
 
 if TYPE_CHECKING:
-    from rag.answering.explain.search_steps import Pieces
-    from rag.answering.explain.values import Asked
+    from rag.answering.explain.search_steps import SentencePassages
+    from rag.answering.explain.values import SentenceQuestion
     from rag.answering.pipeline import RagPipeline
     from rag.protocols import Cancelled, TextGenerator
     from rag.retrieval.trace import SearchTrace
@@ -30,8 +30,8 @@ class Prompting:
         self,
         pipeline: RagPipeline,
         loaded: Callable[[], TextGenerator | None],
-        asked: Asked,
-        pieces: Pieces,
+        asked: SentenceQuestion,
+        pieces: SentencePassages,
         trace: SearchTrace,
     ) -> None:
         self._pipeline = pipeline

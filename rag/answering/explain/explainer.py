@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from rag.answering.explain.answer_steps import Prompting
 from rag.answering.explain.outcomes import outcome
 from rag.answering.explain.search_steps import (
-    Pieces,
+    SentencePassages,
     best,
     outdone,
     passage_step,
     pushed,
     search_steps,
 )
-from rag.answering.explain.values import Asked, Outcome, Place, Step, Why
+from rag.answering.explain.values import Explanation, Outcome, SentencePlace, SentenceQuestion, Step
 from rag.protocols import Cancelled, never
 from rag.text.messages import Text, shown
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rag.answering.pipeline import RagPipeline
     from rag.protocols import TextGenerator
     from rag.retrieval.trace import PassageTrace, SearchTrace, Tracer
-    from rag.storage.documents import Whereabouts
+    from rag.storage.documents import StoredTexts
 
 
 _HINTED = 5  # words of the passage that a question may take up
@@ -37,7 +37,7 @@ class Explainer:
     def __init__(
         self,
         *,
-        whereabouts: Whereabouts,
+        whereabouts: StoredTexts,
         finder: Finder,
         outside: Outside,
         tracer: Tracer,
@@ -52,7 +52,7 @@ class Explainer:
         self._pipeline = pipeline
         self._loaded = loaded
 
-    def explain(self, asked: Asked, *, cancelled: Cancelled = never) -> Why:
+    def explain(self, asked: SentenceQuestion, *, cancelled: Cancelled = never) -> Explanation:
         """Return which stage lost the sentence, with the steps up to there.
 
         Raises:
@@ -70,10 +70,18 @@ class Explainer:
             return self._lost(asked, found, nearest, [_not_found(nearest, found)])
         return self._follow(asked, places, cancelled)
 
-    def _lost(self, asked: Asked, found: Outcome, place: Place | None, steps: list[Step]) -> Why:
-        return Why(asked.question, asked.sentence, found, place, tuple(steps))
+    def _lost(
+        self,
+        asked: SentenceQuestion,
+        found: Outcome,
+        place: SentencePlace | None,
+        steps: list[Step],
+    ) -> Explanation:
+        return Explanation(asked.question, asked.sentence, found, place, tuple(steps))
 
-    def _follow(self, asked: Asked, places: list[Place], cancelled: Cancelled) -> Why:
+    def _follow(
+        self, asked: SentenceQuestion, places: list[SentencePlace], cancelled: Cancelled
+    ) -> Explanation:
         steps = [_read(places)]
         indexed = [place for place in places if place.document_id in self._whereabouts.complete()]
         if not indexed:
@@ -87,8 +95,12 @@ class Explainer:
         return self._search(asked, inside, steps, cancelled)
 
     def _search(
-        self, asked: Asked, places: list[Place], steps: list[Step], cancelled: Cancelled
-    ) -> Why:
+        self,
+        asked: SentenceQuestion,
+        places: list[SentencePlace],
+        steps: list[Step],
+        cancelled: Cancelled,
+    ) -> Explanation:
         candidates = [self._pieces(place) for place in places]
         k = self._pipeline.settings.k
         trace = self._tracer.trace(
@@ -109,19 +121,19 @@ class Explainer:
         found, more = prompting.follow(self._hint(asked), cancelled)
         return self._lost(asked, found, pieces.place, [*steps, *more])
 
-    def _hint(self, asked: Asked) -> Text:
+    def _hint(self, asked: SentenceQuestion) -> Text:
         words = self._tracer.telling_words(asked.question, asked.sentence)[:_HINTED]
         if not words:
             return Text("", "")
         return Text(f" ({', '.join(words)})", f"（{'、'.join(words)}）")
 
-    def _pieces(self, place: Place) -> Pieces:
+    def _pieces(self, place: SentencePlace) -> SentencePassages:
         over = self._whereabouts.passages_over(place.document_id, place.start, place.end)
-        return Pieces.of(place, over)
+        return SentencePassages.of(place, over)
 
 
 def lost_in_search(
-    pieces: Pieces, passage: PassageTrace, trace: SearchTrace, *, k: int, words: Text
+    pieces: SentencePassages, passage: PassageTrace, trace: SearchTrace, *, k: int, words: Text
 ) -> Outcome | None:
     """Return at which stage of the search it was lost; ``None`` if it is among the first."""
     if passage.place is not None and passage.place <= k:
@@ -149,7 +161,7 @@ def lost_in_search(
     return outcome("pages" if passage.reread is None and pushed(passage, k=k) else "k", **values)
 
 
-def _read(places: list[Place]) -> Step:
+def _read(places: list[SentencePlace]) -> Step:
     """Say where the sentence was found."""
     first = places[0]
     others = len(places) - 1
@@ -164,7 +176,7 @@ def _read(places: list[Place]) -> Step:
     return Step("text", what, numbers, passed=True)
 
 
-def _not_found(nearest: Place | None, found: Outcome) -> Step:
+def _not_found(nearest: SentencePlace | None, found: Outcome) -> Step:
     if nearest is None:
         return Step("text", found.what, passed=False)
     quote = " ".join(nearest.quote.split())

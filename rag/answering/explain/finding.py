@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from rapidfuzz import fuzz
 
-from rag.answering.explain.values import Place
+from rag.answering.explain.values import SentencePlace
 from rag.errors import IngestError
 from rag.ingestion.pdf.offset_map import read_recipe
 from rag.ingestion.scan import real_path
 
 if TYPE_CHECKING:
     from rag.protocols import LexicalIndex
-    from rag.storage.documents import PageText, Whereabouts
+    from rag.storage.documents import PageText, StoredTexts
     from rag.storage.passages import LedgerPassages
 
 
@@ -187,7 +187,7 @@ class Finder:
     def __init__(
         self,
         folder: Path,
-        whereabouts: Whereabouts,
+        whereabouts: StoredTexts,
         store: LedgerPassages,
         lexical: LexicalIndex,
         raw: RawText,
@@ -198,7 +198,7 @@ class Finder:
         self._lexical = lexical
         self._raw = raw
 
-    def in_texts(self, sentence: str, documents: Collection[str] | None) -> list[Place]:
+    def in_texts(self, sentence: str, documents: Collection[str] | None) -> list[SentencePlace]:
         """Return where the sentence stands, likest first; else at most the one nearest text.
 
         ``documents`` limits the look; ``None`` looks everywhere.
@@ -246,10 +246,10 @@ class Finder:
             if letters in bare(text):
                 yield from self._whereabouts.pages(document_id, [number])
 
-    def _place(self, match: Match, page: PageText) -> Place:
+    def _place(self, match: Match, page: PageText) -> SentencePlace:
         start, end = page.start + match.start, page.start + match.end
         path = self._store.path(page.document_id) or page.document_id
-        return Place(
+        return SentencePlace(
             page.document_id,
             PurePosixPath(path).name,
             path,

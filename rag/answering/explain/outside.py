@@ -15,8 +15,8 @@ from rag.types.documents import NOTHING_TO_READ
 
 if TYPE_CHECKING:
     from rag.answering.explain.finding import Finder, Sighting
-    from rag.answering.explain.values import Place
-    from rag.storage.documents import UnreadPage, Whereabouts
+    from rag.answering.explain.values import SentencePlace
+    from rag.storage.documents import StoredTexts, UnreadPage
     from rag.storage.rows import FileRow
 
 
@@ -29,7 +29,7 @@ _NAMED = 12  # pages named one by one
 class Outside:
     """Knows the folder beside the index."""
 
-    def __init__(self, folder: Path, whereabouts: Whereabouts, finder: Finder) -> None:
+    def __init__(self, folder: Path, whereabouts: StoredTexts, finder: Finder) -> None:
         self._folder = folder
         self._whereabouts = whereabouts
         self._finder = finder
@@ -68,7 +68,7 @@ class Outside:
         return outcome("not_embedded", document=shown(row.path))
 
     def whereabouts(
-        self, sentence: str, documents: Collection[str] | None, nearest: Place | None
+        self, sentence: str, documents: Collection[str] | None, nearest: SentencePlace | None
     ) -> Outcome:
         """Say why no indexed text holds the sentence.
 
@@ -91,7 +91,7 @@ class Outside:
         self,
         rows: dict[str, FileRow],
         documents: Collection[str] | None,
-        nearest: Place | None,
+        nearest: SentencePlace | None,
     ) -> Iterator[tuple[str, str | None, Sequence[int]]]:
         """Yield path, id and pages, the likeliest first: unread pages, then whole documents."""
         if documents is None:

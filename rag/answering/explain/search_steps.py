@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rag.answering.explain.values import Number, Place, Step
+from rag.answering.explain.values import Number, SentencePlace, Step
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.answering.explain.values import Stage
-    from rag.retrieval.trace import LegTrace, PassageTrace, SearchTrace
+    from rag.retrieval.trace import PassageTrace, RetrieverTrace, SearchTrace
 
 
 _WHOLE = 0.95  # of the sentence's letters: what is cut off beyond is a matter of white space
@@ -20,15 +20,15 @@ _LISTED = 6  # words named in a step
 
 
 @dataclass(frozen=True, slots=True)
-class Pieces:
+class SentencePassages:
     """The passages that hold a sentence: any of ``whole``, or all of ``parts`` together."""
 
-    place: Place
+    place: SentencePlace
     whole: tuple[int, ...]
     parts: tuple[int, ...]
 
     @classmethod
-    def of(cls, place: Place, over: Sequence[tuple[int, int, int]]) -> Pieces:
+    def of(cls, place: SentencePlace, over: Sequence[tuple[int, int, int]]) -> SentencePassages:
         """Sort the passages ``(id, start, end)`` that touch the sentence."""
         length = place.end - place.start
         whole = [
@@ -58,16 +58,18 @@ class Pieces:
 def _standing(trace: PassageTrace) -> tuple[float, float, float]:
     """Return what sorts passages by how far they came."""
     far = float("inf")
-    legs = [leg.rank for leg in (trace.words, trace.meaning) if leg.rank is not None]
-    return (trace.place or far, trace.fused or far, min(legs, default=far))
+    rankings = [
+        found_by.rank for found_by in (trace.words, trace.meaning) if found_by.rank is not None
+    ]
+    return (trace.place or far, trace.fused or far, min(rankings, default=far))
 
 
-def best(candidates: Sequence[Pieces], trace: SearchTrace) -> Pieces:
+def best(candidates: Sequence[SentencePassages], trace: SearchTrace) -> SentencePassages:
     """Return the place of the sentence that came farthest."""
     return min(candidates, key=lambda pieces: _standing(pieces.telling(trace)))
 
 
-def passage_step(pieces: Pieces) -> Step:
+def passage_step(pieces: SentencePassages) -> Step:
     """Say whether the sentence stands whole in a passage."""
     if pieces.whole:
         return Step(
@@ -81,9 +83,12 @@ def passage_step(pieces: Pieces) -> Step:
 
 
 def search_steps(trace: SearchTrace, passage: PassageTrace, *, k: int) -> list[Step]:
-    """Say what both legs, their fusion, the spreading of pages and a reranker did with it."""
-    proposed = passage.fused is not None  # by a leg, by lines of statements or by its page
-    steps = [_words(passage, lost=not proposed), _leg("meaning", passage.meaning, not proposed)]
+    """Say what both retrievers, their fusion, the spreading of pages and a reranker did with it."""
+    proposed = passage.fused is not None  # by a retriever, by lines of statements or by its page
+    steps = [
+        _words(passage, lost=not proposed),
+        _retriever_step("meaning", passage.meaning, not proposed),
+    ]
     if not proposed:
         return steps
     steps.append(_fusion(trace, passage))
@@ -96,7 +101,7 @@ def search_steps(trace: SearchTrace, passage: PassageTrace, *, k: int) -> list[S
 
 
 def _words(passage: PassageTrace, *, lost: bool) -> Step:
-    step = _leg("words", passage.words, lost)
+    step = _retriever_step("words", passage.words, lost)
     shared = " ".join(passage.shared[:_LISTED]) or "–"
     missing = " ".join(passage.missing[:_LISTED]) or "–"
     what = Text(
@@ -110,26 +115,27 @@ def _words(passage: PassageTrace, *, lost: bool) -> Step:
 _LEGS = {"words": Text("By its words", "按词语"), "meaning": Text("By its meaning", "按语义")}
 
 
-def _leg(stage: Stage, leg: LegTrace, lost: bool) -> Step:  # noqa: FBT001 - a private step
+def _retriever_step(stage: Stage, found_by: RetrieverTrace, lost: bool) -> Step:  # noqa: FBT001 - a private step
     name = _LEGS[stage]
     numbers: dict[str, Number] = {
-        "rank": leg.rank, "score": _rounded(leg.score), "best": _rounded(leg.best),
-        "last": _rounded(leg.last), "candidates": leg.candidates,
+        "rank": found_by.rank, "score": _rounded(found_by.score), "best": _rounded(found_by.best),
+        "last": _rounded(found_by.last), "candidates": found_by.candidates,
     }  # fmt: skip
-    if leg.rank is None:
+    if found_by.rank is None:
         what = Text(f"{name.en}: not found.", f"{name.zh}：未找到。")
     else:
-        scores, best = _written(leg.score), _written(leg.best)
+        scores, best = _written(found_by.score), _written(found_by.best)
         beyond = Text("", "")
-        if not leg.proposed:
+        if not found_by.proposed:
             beyond = Text(
-                f", behind the {leg.candidates} candidates", f"，在 {leg.candidates} 个候选之后"
+                f", behind the {found_by.candidates} candidates",
+                f"，在 {found_by.candidates} 个候选之后",
             )
         what = Text(
-            f"{name.en}: rank {leg.rank}{beyond.en} (score {scores}, best {best}).",
-            f"{name.zh}：第 {leg.rank} 名{beyond.zh}（得分 {scores}，最高 {best}）。",
+            f"{name.en}: rank {found_by.rank}{beyond.en} (score {scores}, best {best}).",
+            f"{name.zh}：第 {found_by.rank} 名{beyond.zh}（得分 {scores}，最高 {best}）。",
         )
-    passed = True if leg.proposed else False if lost else None
+    passed = True if found_by.proposed else False if lost else None
     return Step(stage, what, numbers, passed=passed)
 
 

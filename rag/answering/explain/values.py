@@ -17,7 +17,7 @@ Number = float | int | str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SentenceQuestion:
     """What is to be explained.
 
     ``document`` names where the sentence stands, if that is known. ``documents`` are the ids
@@ -34,7 +34,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SentencePlace:
     """Where the sentence stands, or what comes nearest to it.
 
     ``start`` and ``end`` are in characters of the document's text.
@@ -73,11 +73,11 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Why:
+class Explanation:
     """The whole explanation."""
 
     question: str
     sentence: str
     outcome: Outcome
-    place: Place | None
+    place: SentencePlace | None
     steps: tuple[Step, ...]

@@ -15,15 +15,15 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from rag.answering.background import Beside
-from rag.answering.oom_fallback import READING, Tried
+from rag.answering.background import BackgroundThread
+from rag.answering.oom_fallback import READING, Budget
 from rag.answering.pipeline import NOT_IN_DOCUMENTS, NOTHING_LEFT, overall
-from rag.answering.sentence_check import Checker
+from rag.answering.sentence_check import SentenceChecker
 from rag.answering.whole_document.notes import (
     GROUP_TOKENS,
     NOTE_TOKENS,
+    NoteEngines,
     NoteTaker,
-    Parts,
     distinct,
     listed,
     only_cited,
@@ -36,16 +36,16 @@ from rag.text.language import detect_language
 from rag.text.sentences import split_sentences
 from rag.types.answers import (
     Answer,
+    AnswerMessage,
     Checked,
     Coverage,
     Delta,
     Event,
     Finished,
     FinishReason,
-    Notice,
     Offer,
     Passage,
-    Reading,
+    ReadingProgress,
     Retrieved,
     Sentence,
     Usage,
@@ -54,15 +54,15 @@ from rag.verification.linker import Linker
 
 if TYPE_CHECKING:
     from rag.answering.pipeline import RagPipeline
-    from rag.answering.whole_document.scope import Plan, Planner
+    from rag.answering.whole_document.scope import ReadingPlan, ReadingPlanner
     from rag.protocols import TextGenerator
-    from rag.types.answers import AskMode, Draft, Message, ReadingStep
+    from rag.types.answers import AskMode, Message, ReadingStep, TypedDraft
 
 
-class Asker:
+class WholeDocumentAsker:
     """Answers from passages, or from whole documents where the question is about them."""
 
-    def __init__(self, pipeline: RagPipeline, planner: Planner, parts: Parts) -> None:
+    def __init__(self, pipeline: RagPipeline, planner: ReadingPlanner, parts: NoteEngines) -> None:
         self._pipeline = pipeline
         self._planner = planner
         self._parts = parts
@@ -78,7 +78,7 @@ class Asker:
     ) -> Iterator[Event]:
         """Yield the events of one answer; ``mode`` says whether documents are read whole.
 
-        Of whole documents: ``Reading`` again and again, then deltas and ``Finished``. Else
+        Of whole documents: ``ReadingProgress`` again and again, then deltas and ``Finished``. Else
         see ``RagPipeline.ask``.
 
         Raises:
@@ -97,9 +97,9 @@ class Asker:
                 else event
             )
 
-    def _read(self, plan: Plan, cancelled: Cancelled) -> Iterator[Event]:
+    def _read(self, plan: ReadingPlan, cancelled: Cancelled) -> Iterator[Event]:
         """Read, again with less memory where it runs out."""
-        climb, notices = self._parts.ladder.begin(READING), list[Notice]()
+        climb, notices = self._parts.fallback.begin(READING), list[AnswerMessage]()
         while True:
             run = _Run(self._parts, plan, cancelled, notices)
             try:
@@ -108,12 +108,12 @@ class Asker:
                 failure = error
             else:
                 return
-            tried = Tried(0, GROUP_TOKENS, NOTE_TOKENS, run.written)
+            tried = Budget(0, GROUP_TOKENS, NOTE_TOKENS, run.written)
             for notice in climb.lower(failure, tried, self._parts.generator(cancelled)):
                 notices.append(notice)
                 yield notice
 
-    def ahead(self, draft: Draft, generator: TextGenerator) -> list[Message] | None:
+    def ahead(self, draft: TypedDraft, generator: TextGenerator) -> list[Message] | None:
         """Return the prompt of what is being typed; ``None`` where none can be told yet."""
         scope = draft.documents or None
         plan = self._planner.plan(draft.question, documents=scope, mode=draft.mode)
@@ -126,7 +126,11 @@ class _Run:
     """The way of one answer: read, put together, prove."""
 
     def __init__(
-        self, parts: Parts, plan: Plan, cancelled: Cancelled, notices: Sequence[Notice] = ()
+        self,
+        parts: NoteEngines,
+        plan: ReadingPlan,
+        cancelled: Cancelled,
+        notices: Sequence[AnswerMessage] = (),
     ) -> None:
         self._parts = parts
         self._notices = notices
@@ -184,7 +188,7 @@ class _Run:
             for start, end in split_sentences(made.text)
             if any(first <= start < last for first, last in made.items)
         )
-        self._sentences = self._parts.locator.proven(
+        self._sentences = self._parts.highlighter.proven(
             [sentence for sentence in found if sentence is not None], self._sources
         )
 
@@ -213,7 +217,7 @@ class _Run:
         self, model: TextGenerator, messages: list[Message], longest: int
     ) -> Iterator[Event]:
         """Stream the answer; each sentence is judged as it ends."""
-        with Beside() as beside, self._checker(beside) as checker:
+        with BackgroundThread() as beside, self._checker(beside) as checker:
             for delta in model.stream(
                 messages,
                 max_tokens=longest,
@@ -243,9 +247,9 @@ class _Run:
             self._finish = "cancelled"
         return taker.stopped
 
-    def _reading(self, step: ReadingStep, read: int, left: int) -> Reading:
+    def _reading(self, step: ReadingStep, read: int, left: int) -> ReadingProgress:
         seconds = self._parts.pace.seconds(left) if step == "read" else None
-        return Reading(self._coverage(read), step, seconds)
+        return ReadingProgress(self._coverage(read), step, seconds)
 
     def _coverage(self, read: int) -> Coverage:
         documents = self._plan.documents
@@ -267,10 +271,12 @@ class _Run:
             question=self._plan.question,
         )
 
-    def _checker(self, beside: Beside) -> Checker:
-        locate = partial(self._parts.locator.proven_beside, passages=self._sources, beside=beside)
+    def _checker(self, beside: BackgroundThread) -> SentenceChecker:
+        locate = partial(
+            self._parts.highlighter.proven_beside, passages=self._sources, beside=beside
+        )
         drop = self._parts.settings.drop_unsupported
-        return Checker(self._linker().judge, locate, drop=drop)
+        return SentenceChecker(self._linker().judge, locate, drop=drop)
 
     def _answer(self) -> Answer:
         taker = self._taker
@@ -293,7 +299,7 @@ class _Run:
     def _cited(self) -> tuple[tuple[Sentence, ...], tuple[Passage, ...]]:
         """Return the sentences, and of all sources those that they point to."""
         sentences, passages = only_cited(self._sentences, self._sources)
-        return sentences, self._parts.locator.placed(passages)
+        return sentences, self._parts.highlighter.placed(passages)
 
     def _usage(self, taker: NoteTaker | None) -> Usage:
         """Return what it cost; ``completion_tokens`` are the answer's, without the notes."""

@@ -10,7 +10,7 @@ from itertools import groupby, islice
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from rag.answering.oom_fallback import Ladder, Means
+from rag.answering.oom_fallback import Lowering, OutOfMemoryFallback
 from rag.answering.whole_document.prompts import (
     Note,
     condense_messages,
@@ -24,10 +24,10 @@ from rag.types.answers import Passage, Sentence
 from rag.verification.linker import link
 
 if TYPE_CHECKING:
-    from rag.answering.highlights import Locator
+    from rag.answering.highlights import Highlighter
     from rag.answering.pipeline import AskSettings
-    from rag.answering.whole_document.scope import Pace, Plan
-    from rag.protocols import Analyser, Embedder, Shelf, TextGenerator
+    from rag.answering.whole_document.scope import ReadingPace, ReadingPlan
+    from rag.protocols import Analyser, Embedder, TextGenerator, WholeDocuments
     from rag.types.answers import Message
 
 
@@ -105,17 +105,17 @@ _SHRINKS = 0.8  # shortening that keeps more than this has not worked
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class NoteEngines:
     """What reading needs of the app."""
 
-    shelf: Shelf
+    shelf: WholeDocuments
     generator: Callable[[Cancelled], TextGenerator | None]  # waits for it; ``None`` = cancelled
-    locator: Locator
+    highlighter: Highlighter
     embedder: Embedder
     analyser: Analyser
     settings: AskSettings
-    pace: Pace
-    ladder: Ladder = field(default_factory=Ladder)
+    pace: ReadingPace
+    fallback: OutOfMemoryFallback = field(default_factory=OutOfMemoryFallback)
 
 
 class NoteTaker:
@@ -123,9 +123,9 @@ class NoteTaker:
 
     def __init__(
         self,
-        parts: Parts,
+        parts: NoteEngines,
         model: TextGenerator,
-        plan: Plan,
+        plan: ReadingPlan,
         passages: Sequence[Passage],
         cancelled: Cancelled,
     ) -> None:
@@ -135,8 +135,8 @@ class NoteTaker:
         self.stopped = False
         self.prompt_tokens = 0
         self.dropped = 0  # notes that nothing supported
-        means = Means(1, NOTE_TOKENS, model.context_tokens)
-        self.context_tokens = parts.ladder.means(means).context_tokens
+        means = Lowering(1, NOTE_TOKENS, model.context_tokens)
+        self.context_tokens = parts.fallback.means(means).context_tokens
         self._parts = parts
         self._plan = plan
         self._passages = passages

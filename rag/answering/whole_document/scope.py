@@ -14,14 +14,14 @@ from rag.text.parse_errors import attempt
 from rag.types.answers import Offer
 
 if TYPE_CHECKING:
-    from rag.protocols import Retriever, Shelf
+    from rag.protocols import Retriever, WholeDocuments
     from rag.types.answers import AskMode, Readable, Task
 
 
 _LOOKED_AT = 50  # best passages whose documents count as relevant
 
 
-class Pace:
+class ReadingPace:
     """How fast the model reads, as measured. Shared by all questions of a process."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ReadingPlan:
     """What is read, in order."""
 
     question: str
@@ -55,10 +55,12 @@ class _Asked:
     in_library: int
 
 
-class Planner:
+class ReadingPlanner:
     """Decides whether documents are read whole, and which."""
 
-    def __init__(self, *, shelf: Shelf, retriever: Retriever, limit: int, pace: Pace) -> None:
+    def __init__(
+        self, *, shelf: WholeDocuments, retriever: Retriever, limit: int, pace: ReadingPace
+    ) -> None:
         """``limit`` is in passages; more is read only if asked for."""
         self._shelf = shelf
         self._retriever = retriever
@@ -67,7 +69,7 @@ class Planner:
 
     def plan(
         self, question: str, *, documents: Collection[str] | None, mode: AskMode
-    ) -> Plan | Offer | None:
+    ) -> ReadingPlan | Offer | None:
         """Return what to read, or what reading would take, or ``None`` for an ordinary question.
 
         Raises:
@@ -96,14 +98,14 @@ class Planner:
             return self._meant(asked, within)
         return self._any(asked, within)
 
-    def _meant(self, asked: _Asked, documents: Sequence[Readable]) -> Plan | Offer:
+    def _meant(self, asked: _Asked, documents: Sequence[Readable]) -> ReadingPlan | Offer:
         """Return the plan for documents that the person named or picked."""
         if not asked.forced and _passages(documents) > self._limit:
             return self._offer(documents)
         left_out = asked.in_library - len(documents)
-        return Plan(asked.question, asked.task, tuple(documents), left_out)
+        return ReadingPlan(asked.question, asked.task, tuple(documents), left_out)
 
-    def _any(self, asked: _Asked, library: Sequence[Readable]) -> Plan | Offer | None:
+    def _any(self, asked: _Asked, library: Sequence[Readable]) -> ReadingPlan | Offer | None:
         """Return the plan for a question that says nothing of documents.
 
         A small library is read; in a large one, the documents that the search finds, as many

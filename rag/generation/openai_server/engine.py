@@ -12,7 +12,7 @@ from rag.generation.langchain.engine import LangChainGenerator, Manners
 from rag.generation.langchain.token_count import estimate
 from rag.generation.openai_server.client import Clients, Patience, clients, closing, find_key
 from rag.generation.openai_server.errors import Failures, is_lost
-from rag.generation.openai_server.server import Served, Server
+from rag.generation.openai_server.server import ModelServer, Served
 
 if TYPE_CHECKING:
     from rag.config import GeneratorSettings
@@ -73,7 +73,7 @@ class UrlGenerator(LangChainGenerator):
         key = key or find_key(address)
         both = clients(address, key=key, patience=waits)
         try:
-            server = Server(both.plain, address)
+            server = ModelServer(both.plain, address)
             served = server.served(model)
             count = server.counter(served)
         except BaseException:

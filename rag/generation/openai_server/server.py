@@ -45,7 +45,7 @@ class Served:
         return NO_THINKING if self.maker in _TAKES_TEMPLATE_WORDS else {}
 
 
-class Server:
+class ModelServer:
     """One server. Every method waits for it."""
 
     def __init__(self, client: httpx2.Client, address: Address) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rag.ingestion.ocr.reading_order import Placed, reading_order
 from rag.ingestion.pdf.text_quality import garbled_share
-from rag.types.recognised_text import Line, Word
+from rag.types.recognised_text import RecognisedLine, RecognisedWord
 
 _LEAST_LETTERS = 0.25
 """Letters and digits of a page's lines for each time that a line is longer than high. Pages of
@@ -22,18 +22,18 @@ Piece = tuple[Placed, Sequence[tuple[str, tuple[float, float]]]]
 """A line, and its words with their left and right ends; all in points."""
 
 
-def page_of(pieces: Sequence[Piece]) -> tuple[str, tuple[Line, ...]]:
+def page_of(pieces: Sequence[Piece]) -> tuple[str, tuple[RecognisedLine, ...]]:
     """Return the page's text in reading order, and its lines with their offsets."""
     places = [place for place, _ in pieces]
     parts: list[str] = []
-    lines: list[Line] = []
+    lines: list[RecognisedLine] = []
     at = 0
     for block in reading_order(places):
         for row in block:
             for i in row:
                 place = places[i]
                 lines.append(
-                    Line(
+                    RecognisedLine(
                         at, at + len(place.text), place.x0, place.y0, place.x1, place.y1,
                         _words(place.text, pieces[i][1], at),
                     )
@@ -46,7 +46,7 @@ def page_of(pieces: Sequence[Piece]) -> tuple[str, tuple[Line, ...]]:
 
 def _words(
     text: str, found: Sequence[tuple[str, tuple[float, float]]], offset: int
-) -> tuple[Word, ...]:
+) -> tuple[RecognisedWord, ...]:
     words = []
     at = 0
     for word, (x0, x1) in found:
@@ -54,7 +54,7 @@ def _words(
         if start < 0 or not word:
             continue
         at = start + len(word)
-        words.append(Word(offset + start, offset + at, x0, x1))
+        words.append(RecognisedWord(offset + start, offset + at, x0, x1))
     return tuple(words)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from rag.ingestion.pdf.headers_footers import PageLines, furniture
+from rag.ingestion.pdf.headers_footers import PageLines, headers_and_footers
 from rag.ingestion.pdf.headings import SetLine, headings_by_type, largest_text
 from rag.ingestion.pdf.page import DraftPage, hyphens
 from rag.ingestion.pdf.page_text import Composed, compose, vocabulary
@@ -40,7 +40,7 @@ class _Words:
 def assemble(found: Sequence[DraftPage | Page]) -> Assembled:
     """Return the finished pages; those that are finished already stay as they are."""
     drafts = [page for page in found if isinstance(page, DraftPage) and page.state == "text"]
-    repeated = furniture(
+    repeated = headers_and_footers(
         [PageLines(page.draft.lines, page.draft.texts(), page.height) for page in drafts]
     )
     dropped = {page.number: places for page, places in zip(drafts, repeated, strict=True)}

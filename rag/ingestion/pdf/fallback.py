@@ -16,7 +16,7 @@ from pypdf.errors import (
     PyPdfError,
 )
 
-from rag.ingestion.pdf.metadata import Extras, given_title, in_order, plain_labels
+from rag.ingestion.pdf.metadata import Metadata, given_title, in_order, plain_labels
 from rag.ingestion.pdf.text_quality import verdict
 from rag.protocols import EXTRAS, Enter
 from rag.types.documents import Page
@@ -57,11 +57,11 @@ class SecondReader:
         labels = self._labels(count)
         return tuple(self._entered(index, label=labels[index]) for index in range(count))
 
-    def extras(self) -> Extras:
+    def extras(self) -> Metadata:
         """Return outline and title; the labels stand with ``pages``."""
         reader = None if self._left_out else self._opened[0]
         if reader is None:
-            return Extras(())
+            return Metadata(())
         try:
             headings = in_order(self._walk(reader, reader.outline), pages=len(reader.pages))
         except PYPDF_ERRORS:
@@ -70,7 +70,7 @@ class SecondReader:
             title = given_title(str(reader.metadata.title or "") if reader.metadata else "")
         except PYPDF_ERRORS:
             title = ""
-        return Extras((), headings, title)
+        return Metadata((), headings, title)
 
     def _walk(
         self, reader: pypdf.PdfReader, items: list[Any], *, level: int = 0

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import ceil
 from statistics import median
 
-from rag.ingestion.pdf.lines import Line
+from rag.ingestion.pdf.lines import TextLine
 
 _ZONE = 0.1  # of the page's height, from the top and from the bottom
 _INNER_ZONE = 0.16  # what stands between the two must be on nearly every page nearby
@@ -37,7 +37,7 @@ _VALUES = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 class PageLines:
     """The lines of one page, their texts beside them."""
 
-    lines: Sequence[Line]
+    lines: Sequence[TextLine]
     texts: Sequence[str]
     height: float
 
@@ -51,7 +51,7 @@ class _Candidate:
     outer: bool  # in the outer zone
 
 
-def furniture(pages: Sequence[PageLines]) -> list[frozenset[int]]:
+def headers_and_footers(pages: Sequence[PageLines]) -> list[frozenset[int]]:
     """Return for each page the places of the lines that are repeated; never all of a page's."""
     groups: dict[tuple[bool, str], list[_Candidate]] = defaultdict(list)
     for number, page in enumerate(pages):

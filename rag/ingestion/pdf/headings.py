@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag.ingestion.pdf.lines import Line
+from rag.ingestion.pdf.lines import TextLine
 from rag.text.language import is_cjk
 from rag.types.documents import Heading
 
@@ -36,7 +36,7 @@ class SetLine:
 
     page: int
     text: str
-    line: Line
+    line: TextLine
     bold: bool
 
 

@@ -20,7 +20,7 @@ _LINE = re.compile("[^\r\n\ufffe\x02]*[\ufffe\x02]|[^\r\n\ufffe\x02]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TextLine:
     """``raw[start:end]``; the box is in points from the top left of the page as seen."""
 
     start: int
@@ -81,9 +81,9 @@ class Frame:
         )[self.turns]
 
 
-def find_lines(text_page: int, raw: str, index: CharIndex, frame: Frame) -> list[Line]:
+def find_lines(text_page: int, raw: str, index: CharIndex, frame: Frame) -> list[TextLine]:
     """Return the page's lines in PDFium's order, without those that are blank."""
-    lines: list[Line] = []
+    lines: list[TextLine] = []
     first, last = pdfium.FS_RECTF(), pdfium.FS_RECTF()
     at_first, at_last = ctypes.addressof(first), ctypes.addressof(last)
     for match in _LINE.finditer(raw):
@@ -97,7 +97,7 @@ def find_lines(text_page: int, raw: str, index: CharIndex, frame: Frame) -> list
         a = frame.seen(min(first.left, last.left), min(first.bottom, last.bottom))
         b = frame.seen(max(first.right, last.right), max(first.top, last.top))
         lines.append(
-            Line(start, end, min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1]))
+            TextLine(start, end, min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1]))
         )
     return lines
 
@@ -150,7 +150,7 @@ class PieceReader:
         base = ctypes.addressof(self._colour)
         self._addresses = tuple(base + 4 * i for i in range(4))
 
-    def pieces(self, lines: Sequence[Line]) -> list[Piece]:
+    def pieces(self, lines: Sequence[TextLine]) -> list[Piece]:
         """Return the pieces of all lines.
 
         Every twelfth is asked, the first and the last; all of them where those do not agree. A
@@ -188,7 +188,7 @@ class PieceReader:
         return style
 
 
-def is_tiny(line: Line) -> bool:
+def is_tiny(line: TextLine) -> bool:
     """Tell whether a line is too small to be read."""
     return 0 < line.size < _TINY_PT and line.x1 > line.x0
 
@@ -204,7 +204,7 @@ def is_bold(font: int) -> bool:
 
 
 def hidden_pieces(
-    page: pypdfium2.PdfPage, pieces: Sequence[Piece], lines: Sequence[Line], frame: Frame
+    page: pypdfium2.PdfPage, pieces: Sequence[Piece], lines: Sequence[TextLine], frame: Frame
 ) -> list[Piece]:
     """Return the pieces that nobody who looks at the page can read."""
     invisible = [piece for piece in pieces if piece.style.invisible]
@@ -219,7 +219,7 @@ def hidden_pieces(
     return [hidden[start] for start in sorted(hidden)]
 
 
-def _within(pieces: Sequence[Piece], line: Line) -> Iterator[Piece]:
+def _within(pieces: Sequence[Piece], line: TextLine) -> Iterator[Piece]:
     return (piece for piece in pieces if line.start <= piece.start < line.end)
 
 
@@ -244,7 +244,7 @@ def _area(image: Any) -> float:
 
 
 def _unseen(
-    page: pypdfium2.PdfPage, white: Sequence[Piece], lines: Sequence[Line], frame: Frame
+    page: pypdfium2.PdfPage, white: Sequence[Piece], lines: Sequence[TextLine], frame: Frame
 ) -> Iterator[Piece]:
     """Yield the white pieces that do not stand out in a picture of the page.
 

@@ -25,7 +25,7 @@ _ERRORS = (pypdfium2.PdfiumError, ValueError)  # ValueError: bytes that are no U
 
 
 @dataclass(frozen=True, slots=True)
-class Extras:
+class Metadata:
     """``labels`` are "" where the label is the plain number; ``headings`` in document order."""
 
     labels: Sequence[str]
@@ -33,10 +33,10 @@ class Extras:
     title: str = ""
 
 
-def read_extras(pdf: pypdfium2.PdfDocument) -> Extras:
+def read_metadata(pdf: pypdfium2.PdfDocument) -> Metadata:
     """Return what can be read; what is damaged is simply not there."""
     logging.getLogger("pypdfium2").setLevel(logging.CRITICAL)  # it warns of odd outlines
-    return Extras(_labels(pdf), _headings(pdf), _title(pdf))
+    return Metadata(_labels(pdf), _headings(pdf), _title(pdf))
 
 
 def plain_labels(labels: Sequence[str], count: int) -> list[str]:

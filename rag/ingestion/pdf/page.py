@@ -16,14 +16,14 @@ from rag.ingestion.pdf import pdfium_calls as fast
 from rag.ingestion.pdf.lines import (
     CharIndex,
     Frame,
-    Line,
     Piece,
     PieceReader,
+    TextLine,
     find_lines,
     hidden_pieces,
     is_bold,
 )
-from rag.ingestion.pdf.page_text import Draft
+from rag.ingestion.pdf.page_text import PageDraft
 from rag.ingestion.pdf.reading_order import reading_order
 from rag.ingestion.pdf.text_quality import verdict
 from rag.types.documents import PageState
@@ -39,7 +39,7 @@ class DraftPage:
     height: float
     state: PageState
     reason: str | None
-    draft: Draft
+    draft: PageDraft
     bold: tuple[bool, ...] = ()  # for each line
 
 
@@ -55,7 +55,7 @@ def read_page(page: pypdfium2.PdfPage, number: int, *, label: str) -> DraftPage:
         raw = text_page.get_text_range()
         if not raw.strip():
             reason = "no_text" if pdfium.FPDFPage_CountObjects(page) else "blank"
-            return DraftPage(number, label, width, height, "empty", reason, Draft(raw, (), ()))
+            return DraftPage(number, label, width, height, "empty", reason, PageDraft(raw, (), ()))
         return _with_text(page, text_page, raw, number, label)
     finally:
         text_page.close()
@@ -74,7 +74,7 @@ def _with_text(
     state, reason = _judge(raw, pieces, hidden)
     if state == "text" and hidden:
         reason = f"hidden:{len(hidden)}"
-    draft = Draft(raw, lines, reading_order(lines), hidden)
+    draft = PageDraft(raw, lines, reading_order(lines), hidden)
     bold = _bold(lines, pieces)
     return DraftPage(number, label, frame.width, frame.height, state, reason, draft, bold)
 
@@ -103,7 +103,7 @@ def hyphens(raw: str) -> str:
     return raw.replace("\ufffe", "-").replace("\x02", "-")
 
 
-def _bold(lines: Sequence[Line], pieces: Sequence[Piece]) -> tuple[bool, ...]:
+def _bold(lines: Sequence[TextLine], pieces: Sequence[Piece]) -> tuple[bool, ...]:
     known: dict[int, bool] = {}
     first = {piece.start: piece.style.font for piece in pieces}
     found = []

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from rag.ingestion.pdf.lines import Line
+from rag.ingestion.pdf.lines import TextLine
 from rag.ingestion.pdf.offset_map import OURS, Run, to_runs, write_recipe
 
 # a hyphen PDFium marked as a line-end break, with the line end; stray marks; CR; NUL;
@@ -50,11 +50,11 @@ _BREAK = re.compile(rf"[{_MARKS}]|[\u2010-]\s*[\r\n]")
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class PageDraft:
     """A page as PDFium gave it, before the document as a whole is known."""
 
     raw: str
-    lines: Sequence[Line]
+    lines: Sequence[TextLine]
     order: Sequence[int]  # of the lines, as they are read
     hidden: frozenset[int] = frozenset()  # places in ``raw`` that nobody sees
 
@@ -84,7 +84,7 @@ def vocabulary(raws: Iterable[str]) -> frozenset[str]:
 
 
 def compose(
-    draft: Draft, *, dropped: Collection[int], words: Callable[[], Collection[str]]
+    draft: PageDraft, *, dropped: Collection[int], words: Callable[[], Collection[str]]
 ) -> Composed:
     """Return the page's text in reading order, without the dropped lines and hidden text."""
     writer = _Writer()
@@ -132,12 +132,12 @@ class _Writer:
             self.length -= 1
 
 
-def _word_at(draft: Draft, runs: Sequence[Run]) -> str:
+def _word_at(draft: PageDraft, runs: Sequence[Run]) -> str:
     word = _START.match(draft.raw, runs[0][0], sum(runs[-1])) if runs else None
     return word[0] if word else ""
 
 
-def _visible(draft: Draft, line: Line) -> list[Run]:
+def _visible(draft: PageDraft, line: TextLine) -> list[Run]:
     """Return where a line's characters stand that belong into the text."""
     raw, hidden = draft.raw, draft.hidden
     if not hidden and not _DROPPED.search(raw, line.start, line.end - 1):

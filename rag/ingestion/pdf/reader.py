@@ -15,7 +15,7 @@ import pypdfium2
 from rag.errors import unreadable
 from rag.ingestion.pdf.assemble import assemble
 from rag.ingestion.pdf.fallback import SecondReader
-from rag.ingestion.pdf.metadata import Extras, read_extras
+from rag.ingestion.pdf.metadata import Metadata, read_metadata
 from rag.ingestion.pdf.open import load, reason_of
 from rag.ingestion.pdf.page import DraftPage, read_page
 from rag.protocols import EXTRAS, OPENING, Enter, all_of_it
@@ -45,10 +45,10 @@ class PdfReader:
         """
         _check_bytes(path)
         second = SecondReader(path, passwords, enter=enter)
-        extras = Extras(())
+        extras = Metadata(())
         try:
             with _opened(path, passwords, enter) as pdf:
-                extras = Extras([""] * len(pdf)) if enter(EXTRAS) else read_extras(pdf)
+                extras = Metadata([""] * len(pdf)) if enter(EXTRAS) else read_metadata(pdf)
                 whole = assemble(
                     [
                         _read_page(pdf, index, label=label, second=second, enter=enter)

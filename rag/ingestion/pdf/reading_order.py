@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from rag.ingestion.pdf.lines import Line
+from rag.ingestion.pdf.lines import TextLine
 
 _GUTTER_PT = 6
 _COLUMN_LINES = 6  # fewest lines of a column
@@ -27,7 +27,7 @@ _CROSSING = 0.25  # most lines that may cross the gutter, of all
 _MOST_LINES = 600  # of a page; a table of tiny print is left as it is
 
 
-def reading_order(lines: Sequence[Line]) -> list[int]:
+def reading_order(lines: Sequence[TextLine]) -> list[int]:
     """Return the places of ``lines`` in the order in which they are read."""
     if not 2 <= len(lines) <= _MOST_LINES:  # noqa: PLR2004
         return list(range(len(lines)))

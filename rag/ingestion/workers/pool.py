@@ -20,7 +20,7 @@ from rag.ingestion.passwords import LOCKED, Passwords
 from rag.ingestion.workers import tasks
 from rag.ingestion.workers.process import Crew, Errand, Fault
 from rag.ingestion.workers.tasks import Look, ReadJob
-from rag.ingestion.workers.watchdog import Limits
+from rag.ingestion.workers.watchdog import WorkerLimits
 from rag.protocols import Cancelled, never
 from rag.system.priority import READING, RECOGNITION
 from rag.types.documents import Box, Document
@@ -154,7 +154,7 @@ class WorkerPool:
         *,
         workers: int,
         timeout_s: float,
-        limits: Limits,
+        limits: WorkerLimits,
         reader: str = READER,
         recogniser: str = RECOGNISER,
     ) -> None:
@@ -178,7 +178,7 @@ class WorkerPool:
     @classmethod
     def of(cls, settings: IngestSettings) -> WorkerPool:
         """Return the pool of the settings."""
-        limits = Limits(page_s=settings.page_timeout_s, memory_mb=settings.memory_mb)
+        limits = WorkerLimits(page_s=settings.page_timeout_s, memory_mb=settings.memory_mb)
         return cls(workers=settings.workers, timeout_s=settings.timeout_s, limits=limits)
 
     def read(self, path: Path, *, document_id: str) -> Reading:
@@ -189,7 +189,7 @@ class WorkerPool:
 
     def recognise(self, path: Path, *, page: int) -> Recognising:
         """Start reading the letters of a drawn page."""
-        limits = Limits(page_s=OCR_PAGE_S, memory_mb=self._limits.memory_mb)
+        limits = WorkerLimits(page_s=OCR_PAGE_S, memory_mb=self._limits.memory_mb)
 
         def send() -> Errand[RecognisedPage]:
             look = Look(path, limits, self.passwords.candidates(path))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.errors import UnreadableDocument
-from rag.ingestion.workers.watchdog import Limits, guarded
+from rag.ingestion.workers.watchdog import WorkerLimits, guarded
 from rag.system.priority import lower_process
 from rag.types.documents import Box, Document
 from rag.types.recognised_text import RecognisedPage
@@ -29,7 +29,7 @@ class ReadJob:
     document_id: str
     reader: str  # "module:Class"
     journal: Path
-    limits: Limits
+    limits: WorkerLimits
     left_out: Mapping[int, str] = field(default_factory=dict)  # part -> reason
     passwords: tuple[str, ...] = field(default=(), repr=False)
     first: int = 0  # pages before it are not looked at
@@ -49,7 +49,7 @@ class Look:
     """A file to look into, and what that may cost."""
 
     path: Path
-    limits: Limits
+    limits: WorkerLimits
     passwords: tuple[str, ...] = field(default=(), repr=False)
     journal: Path = Path()
 

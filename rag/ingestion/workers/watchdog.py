@@ -28,7 +28,7 @@ _MB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class WorkerLimits:
     """What one job may use."""
 
     page_s: float  # seconds without news of another page
@@ -54,10 +54,10 @@ class Journal:
         self.path.unlink(missing_ok=True)
 
 
-class Guard:
+class Watchdog:
     """Runs beside one job."""
 
-    def __init__(self, cell: mmap.mmap, limits: Limits) -> None:
+    def __init__(self, cell: mmap.mmap, limits: WorkerLimits) -> None:
         self._cell = cell
         self._limits = limits
         self._entered = time.monotonic()
@@ -87,10 +87,10 @@ class Guard:
 
 
 @contextmanager
-def guarded(journal: Path, limits: Limits) -> Iterator[Guard]:
+def guarded(journal: Path, limits: WorkerLimits) -> Iterator[Watchdog]:
     """Watch what runs inside."""
     with journal.open("r+b") as file, mmap.mmap(file.fileno(), _CELL.size) as cell:
-        guard = Guard(cell, limits)
+        guard = Watchdog(cell, limits)
         thread = threading.Thread(target=guard.watch, name="guard", daemon=True)
         with _address_space(limits.memory_mb):
             thread.start()

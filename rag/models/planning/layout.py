@@ -69,7 +69,7 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class MemoryUse:
     """One memory and what it holds."""
 
     name: str
@@ -89,18 +89,18 @@ class Shelf:
         return self.bytes <= self.limit_bytes
 
 
-def shelves(
+def memory_uses(
     subject: Subject, layout: Layout, helpers: Helpers, cards: Sequence[Card], ram_free: int
-) -> tuple[Shelf, ...]:
+) -> tuple[MemoryUse, ...]:
     """Return every card that is used, and the main memory, with what a layout puts there."""
     found = []
     for place, card in enumerate(cards):
         parts = tuple(_on_card(subject, layout, helpers, place))
         if parts:
             limit = max(0, card.free_bytes - reserve(card.total_bytes))
-            found.append(Shelf(card.name, parts, card.free_bytes, limit, place))
+            found.append(MemoryUse(card.name, parts, card.free_bytes, limit, place))
     parts = tuple(_in_ram(subject, layout, helpers))
-    return (*found, Shelf("", parts, ram_free, ram_free))
+    return (*found, MemoryUse("", parts, ram_free, ram_free))
 
 
 def working_bytes(subject: Subject, layout: Layout, *, on_card: bool) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rag.models.planning.layout import Layout, Part, Shelf, Subject, offloaded_bytes
+from rag.models.planning.layout import Layout, MemoryUse, Part, Subject, offloaded_bytes
 from rag.models.shape import Precision
 from rag.text.messages import Text
 from rag.text.sizes import memory_size
@@ -26,12 +26,12 @@ _RAM = Text("main memory", "内存")
 FULL_KV_BITS = 16
 
 
-def place_words(shelf: Shelf) -> Text:
+def place_words(shelf: MemoryUse) -> Text:
     """Return the name of a memory."""
     return Text(shelf.name, shelf.name) if shelf.name else _RAM
 
 
-def misfit(subject: Subject, layout: Layout, found: tuple[Shelf, ...], wanted: int) -> Text:
+def misfit(subject: Subject, layout: Layout, found: tuple[MemoryUse, ...], wanted: int) -> Text:
     """Say what did not fit."""
     worst = max(found, key=lambda shelf: shelf.bytes - shelf.limit_bytes)
     what, need, there = (
@@ -45,7 +45,9 @@ def misfit(subject: Subject, layout: Layout, found: tuple[Shelf, ...], wanted: i
     )
 
 
-def nothing_fits(subject: Subject, layout: Layout, found: tuple[Shelf, ...], wanted: int) -> Text:
+def nothing_fits(
+    subject: Subject, layout: Layout, found: tuple[MemoryUse, ...], wanted: int
+) -> Text:
     """Say that nothing was found, and what is missing at the least."""
     short = sum(max(0, shelf.bytes - shelf.limit_bytes) for shelf in found)
     what = _arrangement(subject, layout, wanted)
@@ -56,7 +58,7 @@ def nothing_fits(subject: Subject, layout: Layout, found: tuple[Shelf, ...], wan
 
 
 def chosen_words(
-    subject: Subject, layout: Layout, found: tuple[Shelf, ...], wanted: int, cards: int
+    subject: Subject, layout: Layout, found: tuple[MemoryUse, ...], wanted: int, cards: int
 ) -> list[Text]:
     """Say what was chosen, and what each memory then holds."""
     what = _arrangement(subject, layout, wanted)
@@ -127,7 +129,7 @@ def _arrangement(subject: Subject, layout: Layout, wanted: int) -> Text:
     )
 
 
-def _held(shelf: Shelf) -> Text:
+def _held(shelf: MemoryUse) -> Text:
     place = place_words(shelf)
     en = " + ".join(f"{PARTS[part].en} {memory_size(size)}" for part, size in shelf.parts)
     zh = " + ".join(f"{PARTS[part].zh} {memory_size(size)}" for part, size in shelf.parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rag.models.planning.layout import Engine, Layout, Shelf, Subject, working_bytes
+from rag.models.planning.layout import Engine, Layout, MemoryUse, Subject, working_bytes
 from rag.models.shape import Precision, kv_bytes_per_token
 from rag.text.messages import Text
 
@@ -26,7 +26,7 @@ class Plan:
 
     subject: Subject
     layout: Layout
-    shelves: tuple[Shelf, ...]
+    memory_uses: tuple[MemoryUse, ...]
     fits: bool
     reasons: tuple[Text, ...]
     longest_context: int  # tokens that would fit in this layout, at most the model's own window
@@ -50,7 +50,7 @@ class Plan:
     @property
     def bytes(self) -> int:
         """Everything, wherever it lies."""
-        return sum(shelf.bytes for shelf in self.shelves)
+        return sum(shelf.bytes for shelf in self.memory_uses)
 
     def question_bytes(self, tokens: int) -> int:
         """Return what a question of ``tokens``, its answer included, adds to a loaded model.

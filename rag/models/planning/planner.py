@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rag.models.planning.layout import Helpers, Layout, Shelf, Subject, shelves
+from rag.models.planning.layout import Helpers, Layout, MemoryUse, Subject, memory_uses
 from rag.models.planning.messages import chosen_words, misfit, nothing_fits, speed_words
 from rag.models.planning.plan import Plan, Wishes
 from rag.models.planning.room import Card, Room
@@ -46,14 +46,14 @@ def plan(
     reasons: list[Text] = []
     last: Layout | None = None
     for attempt in chooser.attempts():
-        found = chooser.shelves(attempt.layout)
+        found = chooser.memory_uses(attempt.layout)
         last = attempt.layout
         if all(shelf.fits for shelf in found):
             return chooser.plan(attempt.layout, found, reasons, fits=True)
         if attempt.tell:
             reasons.append(misfit(subject, attempt.layout, found, chooser.context))
     assert last is not None
-    return chooser.plan(last, chooser.shelves(last), reasons, fits=False)
+    return chooser.plan(last, chooser.memory_uses(last), reasons, fits=False)
 
 
 class _Chooser:
@@ -75,18 +75,18 @@ class _Chooser:
         wanted = wishes.context_tokens or WANTED_CONTEXT
         self.context = min(wanted, subject.shape.window)
 
-    def shelves(self, layout: Layout) -> tuple[Shelf, ...]:
-        return shelves(self._subject, layout, self._helpers, self._cards, self._ram)
+    def memory_uses(self, layout: Layout) -> tuple[MemoryUse, ...]:
+        return memory_uses(self._subject, layout, self._helpers, self._cards, self._ram)
 
     def plan(
-        self, layout: Layout, found: tuple[Shelf, ...], reasons: list[Text], *, fits: bool
+        self, layout: Layout, found: tuple[MemoryUse, ...], reasons: list[Text], *, fits: bool
     ) -> Plan:
         speed = self._speed(layout) if fits else None
         words = chosen_words(self._subject, layout, found, self.context, len(self._cards))
         return Plan(
             subject=self._subject,
             layout=layout,
-            shelves=found,
+            memory_uses=found,
             fits=fits,
             reasons=(
                 *reasons,
@@ -198,7 +198,7 @@ class _Chooser:
         while low + STEP <= high:
             middle = (low + high + STEP) // 2 // STEP * STEP
             longer = replace(layout, context_tokens=middle)
-            if all(shelf.fits for shelf in self.shelves(longer)):
+            if all(shelf.fits for shelf in self.memory_uses(longer)):
                 low = middle
             else:
                 high = middle - STEP

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rag.errors import ConfigError
 from rag.models.catalogue import Entry
-from rag.models.planning.layout import Helpers, Layout, Subject, shelves
+from rag.models.planning.layout import Helpers, Layout, Subject, memory_uses
 from rag.models.planning.room import Card
 from rag.models.shape import Shape, config_of, header_of, shape_of_config, shape_of_gguf
 from rag.system.environment import set_in, variable_of
@@ -130,10 +130,10 @@ def needs_bytes(entry: Entry, *, context_tokens: int = 4096) -> int:
     subject = subject_of_entry(entry)
     tokens = min(context_tokens, entry.context_tokens)
     if not needs_gpu(entry):
-        found = shelves(subject, Layout(None, tokens), Helpers(), (), 0)
+        found = memory_uses(subject, Layout(None, tokens), Helpers(), (), 0)
         return sum(shelf.bytes for shelf in found)
     layout = Layout("nf4", tokens, layers=(subject.shape.layers,))
-    return shelves(subject, layout, Helpers(), (Card("", 0, 0),), 0)[0].bytes
+    return memory_uses(subject, layout, Helpers(), (Card("", 0, 0),), 0)[0].bytes
 
 
 def needs_gpu(entry: Entry) -> bool:

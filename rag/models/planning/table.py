@@ -26,7 +26,7 @@ def drawn(plan: Plan, room: Room, *, language: Language) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for header in _HEADERS:
         table.add_column(header.say(language))
-    for shelf in plan.shelves:
+    for shelf in plan.memory_uses:
         if not shelf.bytes:
             continue
         place = place_words(shelf).say(language)
@@ -79,7 +79,7 @@ def as_values(found: Plan, room: Room) -> dict[str, Any]:
                 "needed_bytes": shelf.bytes,
                 "parts": dict(shelf.parts),
             }
-            for shelf in found.shelves
+            for shelf in found.memory_uses
         ],
         "gpus": [asdict(card) for card in room.cards],
         "reasons": [{"en": reason.en, "zh": reason.zh} for reason in found.reasons],
@@ -94,7 +94,9 @@ def as_markdown(plans: Sequence[tuple[str, Plan]]) -> str:
     ]
     for name, plan in plans:
         layout = plan.layout
-        held = " + ".join(memory_size(shelf.bytes) for shelf in plan.shelves if shelf.name) or "–"
+        held = (
+            " + ".join(memory_size(shelf.bytes) for shelf in plan.memory_uses if shelf.name) or "–"
+        )
         beside = "–" if layout.helpers_card is None else f"card {layout.helpers_card + 1}"
         cells = (
             name,

@@ -11,9 +11,9 @@ from rag.models.catalogue import Entry, File
 from rag.models.download import (
     Delivered,
     Delivery,
-    Job,
-    Place,
+    Download,
     SourceName,
+    SourcePlace,
     SourceUnavailable,
     sha256_of,
 )
@@ -27,7 +27,7 @@ class FolderSource:
 
     name: SourceName = "folder"
 
-    def deliver(self, entry: Entry, place: Place, job: Job) -> Delivery:
+    def deliver(self, entry: Entry, place: SourcePlace, job: Download) -> Delivery:
         """Return the files where they stand, hashed."""
         listed = entry.hub is None or not entry.hub.patterns
         if listed and (root := _stand(place, entry.files)):
@@ -44,7 +44,7 @@ class FolderSource:
         )
 
 
-def _stand(place: Place, files: tuple[File, ...]) -> Path | None:
+def _stand(place: SourcePlace, files: tuple[File, ...]) -> Path | None:
     """Return the folder in which all ``files`` stand with the right size, or ``None``.
 
     A single file may also lie loose in the models folder.
@@ -62,7 +62,7 @@ def _bytes(path: Path) -> int | None:
     return path.stat().st_size if path.is_file() else None
 
 
-def _delivery(root: Path, files: tuple[File, ...], revision: str, job: Job) -> Delivery:
+def _delivery(root: Path, files: tuple[File, ...], revision: str, job: Download) -> Delivery:
     delivered = tuple(
         Delivered(
             file,

@@ -34,10 +34,10 @@ from rag.models.catalogue import Entry, File, Hub
 from rag.models.download import (
     Delivered,
     Delivery,
-    Job,
-    Meter,
-    Place,
+    Download,
+    DownloadMeter,
     SourceName,
+    SourcePlace,
     SourceUnavailable,
     Trust,
     hash_into,
@@ -83,7 +83,7 @@ class HubSource:
         self._timeout_s = timeout_s
         self._pause_s = pause_s
 
-    def deliver(self, entry: Entry, place: Place, job: Job) -> Delivery:
+    def deliver(self, entry: Entry, place: SourcePlace, job: Download) -> Delivery:
         """Return the files of the pinned commit."""
         hub = entry.hub
         if hub is None:
@@ -125,11 +125,11 @@ class HubSource:
             )
         return [_expected(names[name], pinned.get(name)) for name in sorted(chosen)]
 
-    def _fetch(self, hub: Hub, file: File, place: Place, job: Job) -> str:
+    def _fetch(self, hub: Hub, file: File, place: SourcePlace, job: Download) -> str:
         """Download one file to ``place.parts``; return its sha256."""
         target = place.parts / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
-        meter = Meter(job, stage="download", item=file.path, total=file.bytes)
+        meter = DownloadMeter(job, stage="download", item=file.path, total=file.bytes)
         url = hf_hub_url(hub.repository, file.path, revision=hub.revision, endpoint=self._endpoint)
         failures, before = 0, -1
         while True:
@@ -144,7 +144,7 @@ class HubSource:
                 time.sleep(self._pause_s)
 
 
-def _read(url: str, target: Path, file: File, meter: Meter) -> str:
+def _read(url: str, target: Path, file: File, meter: DownloadMeter) -> str:
     digest, done = sha256(), 0
     if _bytes(target) > file.bytes:
         target.unlink()

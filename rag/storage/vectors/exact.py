@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors
 
 
-class NumpyIndex:
+class ExactIndex:
     """Exact cosine search over all rows. Safe to search while another thread writes."""
 
     def __init__(self, *, dim: int) -> None:
@@ -21,7 +21,7 @@ class NumpyIndex:
         self._rows: Vectors = np.empty((0, dim), dtype=np.float32)
 
     @classmethod
-    def filled(cls, batches: Iterable[tuple[list[int], Vectors]], *, dim: int) -> NumpyIndex:
+    def filled(cls, batches: Iterable[tuple[list[int], Vectors]], *, dim: int) -> ExactIndex:
         """Return an index of all rows; ids must not repeat."""
         index = cls(dim=dim)
         parts = list(batches)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rag.storage.passages import LedgerPassages
-from rag.storage.vectors.exact import NumpyIndex
-from rag.types.documents import Space
+from rag.storage.vectors.exact import ExactIndex
+from rag.types.documents import IndexVersion
 from rag.types.index_version import model_name
 
 if TYPE_CHECKING:
@@ -26,27 +26,27 @@ logger = logging.getLogger(__name__)
 _CLEAN = "index_clean"
 
 
-def collection_name(space: Space) -> str:
+def collection_name(space: IndexVersion) -> str:
     """Return the name of a space's collection."""
     return f"space-{space.id}"
 
 
-def exact_index(ledger: Ledger, space: Space) -> NumpyIndex:
+def exact_index(ledger: Ledger, space: IndexVersion) -> ExactIndex:
     """Return the reference index over the ledger's vectors. For readers, and as a stand-in."""
-    return NumpyIndex.filled(LedgerPassages(ledger, space).all_vectors(), dim=space.dim)
+    return ExactIndex.filled(LedgerPassages(ledger, space).all_vectors(), dim=space.dim)
 
 
-def is_clean(ledger: Ledger, space: Space, folder: Path) -> bool:
+def is_clean(ledger: Ledger, space: IndexVersion, folder: Path) -> bool:
     """Return whether the index on disk is as this program closed it, and of this space."""
     return ledger.meta(_CLEAN) == _stamp(space, folder)
 
 
-def mark(ledger: Ledger, space: Space, folder: Path, *, clean: bool) -> None:
+def mark(ledger: Ledger, space: IndexVersion, folder: Path, *, clean: bool) -> None:
     """Remember whether the index on disk can be trusted."""
     ledger.set_meta(_CLEAN, _stamp(space, folder) if clean else None)
 
 
-def _stamp(space: Space, folder: Path) -> str:
+def _stamp(space: IndexVersion, folder: Path) -> str:
     """Name the space, Chroma's version, and every file with its size and time."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
@@ -56,7 +56,7 @@ def _stamp(space: Space, folder: Path) -> str:
     return f"{space.id} {version('chromadb')} {digest.hexdigest()}"
 
 
-def open_chroma(ledger: Ledger, space: Space, folder: Path) -> VectorIndex:
+def open_chroma(ledger: Ledger, space: IndexVersion, folder: Path) -> VectorIndex:
     """Open the space's collection, mending or refilling it as needed. Only for the owner."""
     from rag.storage.vectors.chroma import ChromaIndex, delete_collections
     from rag.storage.vectors.probe import is_sound
@@ -90,7 +90,7 @@ def _reconcile(index: VectorIndex, passages: LedgerPassages) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptIndex:
+class PreviousIndex:
     """How it was made, so that a person can tell it from the present one."""
 
     embedder: str  # the model's name alone
@@ -100,13 +100,13 @@ class KeptIndex:
     newer: bool  # made after the one that answers: a rebuild was rolled back
 
 
-def kept_space(ledger: Ledger) -> Space | None:
+def kept_space(ledger: Ledger) -> IndexVersion | None:
     """Return the space to go back to, or forth again."""
     kept = ledger.meta("previous_space")
     return ledger.spaces().get(int(kept)) if kept else None
 
 
-def kept_index(ledger: Ledger) -> KeptIndex | None:
+def kept_index(ledger: Ledger) -> PreviousIndex | None:
     """Describe the index to go back to; ``None`` where there is none."""
     space, active = kept_space(ledger), ledger.active_space()
     if space is None or active is None:
@@ -116,7 +116,7 @@ def kept_index(ledger: Ledger) -> KeptIndex | None:
     ).fetchone()[0]
     parts = space.chunking.split("/")
     tokens = int(parts[1]) if len(parts) > 1 and parts[1].isdecimal() else 0
-    return KeptIndex(
+    return PreviousIndex(
         model_name(space.embedder),
         tokens,
         ledger.chunk_count(space),
@@ -125,7 +125,7 @@ def kept_index(ledger: Ledger) -> KeptIndex | None:
     )
 
 
-class LiveIndex:
+class VectorIndexManager:
     """Follows the ledger's active space."""
 
     def __init__(self, ledger: Ledger, folder: Path, *, engine: Literal["chroma", "numpy"]) -> None:
@@ -135,7 +135,7 @@ class LiveIndex:
         self._guard = threading.RLock()  # held for moments
         self._opening = threading.Lock()  # held while Chroma is opened, which may take minutes
         self._index: VectorIndex | None = None
-        self._space: Space | None = None
+        self._space: IndexVersion | None = None
         self._writing = False
         self._closed = False
 
@@ -176,7 +176,7 @@ class LiveIndex:
             self._index = self._space = None
             self._writing = False
 
-    def _opened(self, space: Space) -> VectorIndex:
+    def _opened(self, space: IndexVersion) -> VectorIndex:
 
         if self._engine == "chroma":
             try:
@@ -209,13 +209,13 @@ class LiveIndex:
             if self._index is not None and self._space is not None:
                 self._index, self._writing = exact_index(self._ledger, self._space), True
 
-    def _hold(self, index: VectorIndex, space: Space, *, writing: bool) -> None:
+    def _hold(self, index: VectorIndex, space: IndexVersion, *, writing: bool) -> None:
         before = self._index
         self._index, self._space, self._writing = index, space, writing
         if before is not None:
             before.close()
 
-    def _active(self) -> Space:
+    def _active(self) -> IndexVersion:
         space = self._ledger.active_space()
         assert space is not None, "nothing is indexed before a space is active"
         return space
@@ -224,7 +224,7 @@ class LiveIndex:
 class _Guarded:
     """Chroma, until it fails: a full disk or a damaged file costs no change and no answer."""
 
-    def __init__(self, chroma: VectorIndex, live: LiveIndex, space: Space) -> None:
+    def __init__(self, chroma: VectorIndex, live: VectorIndexManager, space: IndexVersion) -> None:
         self.space = space
         self._chroma = chroma
         self._live = live

@@ -15,22 +15,21 @@ from typing import Any
 import pypdfium2
 
 from rag.answering.explain.outcomes import outcome
-from rag.answering.explain.values import Asked, Place, Step, Why
-from rag.app.app import DeskState
-from rag.app.machine_monitor import Ring
+from rag.answering.explain.values import Explanation, SentencePlace, SentenceQuestion, Step
+from rag.app.app import AppState
+from rag.app.machine_monitor import RecentReadings
 from rag.config import Settings
 from rag.errors import RagError, UnknownDocument, UnreadableDocument
 from rag.ingestion.uploads import Added
 from rag.storage.chats import Absence, Chats
 from rag.storage.ledger import Ledger
-from rag.storage.vectors.manager import KeptIndex
+from rag.storage.vectors.manager import PreviousIndex
 from rag.text.messages import Text
 from rag.types.answers import (
     Answer,
     AskMode,
     Coverage,
     Delta,
-    Draft,
     Event,
     Evidence,
     Finished,
@@ -38,9 +37,10 @@ from rag.types.answers import (
     Offer,
     Passage,
     Ranks,
-    Reading,
+    ReadingProgress,
     Retrieved,
     Sentence,
+    TypedDraft,
     Usage,
 )
 from rag.types.documents import Chunk, DocumentStatus
@@ -95,12 +95,12 @@ _PDFIUM = Lock()  # PDFium may be entered by one thread at a time
 class FakeChats(Chats):
     """Real chats over documents that are not in a ledger."""
 
-    def __init__(self, ledger: Ledger, desk: FakeDesk) -> None:
+    def __init__(self, ledger: Ledger, app: FakeDesk) -> None:
         super().__init__(ledger)
-        self._desk = desk
+        self._app = app
 
     def absent(self, documents: Iterable[str]) -> dict[str, Absence]:
-        here = {status.id for status in self._desk.statuses}
+        here = {status.id for status in self._app.statuses}
         return {document: "forgotten" for document in documents if document not in here}
 
 
@@ -113,7 +113,7 @@ class FakeMachine:
         self.error: RagError | None = None
 
     def history(self, seconds: float) -> tuple[Sample, ...]:
-        ring = Ring()
+        ring = RecentReadings()
         for second in range(600):
             wave = 0.5 + 0.5 * math.sin(second / 23) * math.sin(second / 7)
             cards = tuple(
@@ -152,13 +152,13 @@ class FakeDesk:
     sizeless: str = ""  # the id of a document whose pages have no size
     full: bool = False  # no room for another file
     rebuilds: int = 0
-    doubted: list[Asked] = field(default_factory=list)
+    doubted: list[SentenceQuestion] = field(default_factory=list)
     unlocked: list[tuple[str, str, bool]] = field(default_factory=list)
     replaced: tuple[str, ...] = ()  # ids of older versions
-    kept: KeptIndex | None = None
+    kept: PreviousIndex | None = None
     passed_over: dict[str, DocumentStatus] = field(default_factory=dict)
     offer: Offer | None = None  # of reading everything; then only mode "whole" does
-    drafts: list[Draft] = field(default_factory=list)
+    drafts: list[TypedDraft] = field(default_factory=list)
     modes: list[AskMode] = field(default_factory=list)
     deaf: bool = False  # does not notice a cancel while it holds
 
@@ -171,7 +171,7 @@ class FakeDesk:
         self.machine = FakeMachine(self.memory)
         self.cancelled_after = -1
         self.asked: list[tuple[str, tuple[Message, ...], frozenset[str]]] = []
-        self.now = DeskState("ready", MODEL, None, None, None, None, 1, self.memory, None)
+        self.now = AppState("ready", MODEL, None, None, None, None, 1, self.memory, None)
         self.files: dict[str, Typeset] = {}
         self.statuses: list[DocumentStatus] = []
         self._put(EN, guide_en())
@@ -191,7 +191,7 @@ class FakeDesk:
         revision = self.now.documents_revision + 1
         self.now = replace(self.now, documents_revision=revision, **values)  # type: ignore[arg-type]
 
-    def state(self) -> DeskState:
+    def state(self) -> AppState:
         return self.now
 
     def documents(self) -> list[DocumentStatus]:
@@ -201,7 +201,7 @@ class FakeDesk:
         self.go.set()
         self._ledger.close()
 
-    def typed(self, draft: Draft) -> None:
+    def typed(self, draft: TypedDraft) -> None:
         self.drafts.append(draft)
 
     def older(self) -> set[str]:
@@ -211,7 +211,7 @@ class FakeDesk:
         self.rebuilds += 1
         self.change(stale=None)
 
-    def kept_index(self) -> KeptIndex | None:
+    def kept_index(self) -> PreviousIndex | None:
         return self.kept
 
     def roll_back_soon(self) -> None:
@@ -233,17 +233,19 @@ class FakeDesk:
         self.statuses.append(self.passed_over.pop(path))
         self.change()
 
-    def why(self, asked: Asked) -> Why:
+    def why(self, asked: SentenceQuestion) -> Explanation:
         if self.error:
             raise self.error
         self.doubted.append(asked)
         name = next(iter(self.files))
-        place = Place(self.files[name].id, name, name, 2, 0, 9, "<b>Drop</b> your PDFs", 0.97)
+        place = SentencePlace(
+            self.files[name].id, name, name, 2, 0, 9, "<b>Drop</b> your PDFs", 0.97
+        )
         steps = (
             Step("text", Text("It stands there.", "它在那里。"), passed=True),
             Step("k", Text("Only five are <shown>.", "只显示五段。"), passed=False),
         )
-        return Why(asked.question, asked.sentence, outcome("k", **LOST), place, steps)
+        return Explanation(asked.question, asked.sentence, outcome("k", **LOST), place, steps)
 
     def sync_soon(self) -> None:
         self.change()
@@ -331,11 +333,11 @@ class FakeDesk:
 
     def _read(self, coverage: Coverage, cancelled: Callable[[], bool]) -> Iterator[Event]:
         """Read; with ``hold_after`` set, wait in the middle of it."""
-        yield Reading(coverage)
-        yield Reading(replace(coverage, read=120), "read", 290)
+        yield ReadingProgress(coverage)
+        yield ReadingProgress(replace(coverage, read=120), "read", 290)
         while self.hold_after is not None and not self.go.wait(0.01) and not cancelled():
             pass
-        yield Reading(replace(coverage, read=212), "compose")
+        yield ReadingProgress(replace(coverage, read=212), "compose")
 
     def _answer(
         self,
