@@ -95,7 +95,7 @@ _PDFIUM = Lock()  # PDFium may be entered by one thread at a time
 class FakeChats(Chats):
     """Real chats over documents that are not in a ledger."""
 
-    def __init__(self, ledger: Ledger, app: FakeDesk) -> None:
+    def __init__(self, ledger: Ledger, app: FakeApp) -> None:
         super().__init__(ledger)
         self._app = app
 
@@ -140,7 +140,7 @@ class FakeMachine:
 
 
 @dataclass
-class FakeDesk:
+class FakeApp:
     """The desk's seam over real small PDFs. Everything a test wants to see can be set."""
 
     folder: Path

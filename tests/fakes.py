@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.fake_app import GPU, NO_GPU, FakeDesk
+from tests.fake_app import GPU, NO_GPU, FakeApp
 
-__all__ = ["GPU", "NO_GPU", "FakeDesk"]
+__all__ = ["GPU", "NO_GPU", "FakeApp"]

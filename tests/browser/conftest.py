@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from tests.conftest import skip_or_fail
-from tests.fakes import FakeDesk
+from tests.fakes import FakeApp
 from ui.app import ScreenServer, create_app, listen
 from ui.seam import AppLike
 
@@ -134,15 +134,15 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[FakeDesk]:
+def app(tmp_path: Path) -> Iterator[FakeApp]:
     """A desk without models over two small guides."""
-    fake = FakeDesk(tmp_path / "knowledge")
+    fake = FakeApp(tmp_path / "knowledge")
     yield fake
     fake.close()
 
 
 @pytest.fixture
-def browser_page(app: FakeDesk, serve_app: ServeApp, open_page: OpenPage) -> Page:
+def browser_page(app: FakeApp, serve_app: ServeApp, open_page: OpenPage) -> Page:
     """The screen over ``app``, ready for a question."""
     return open_page(serve_app(app))
 

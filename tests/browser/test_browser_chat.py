@@ -12,7 +12,7 @@ from rag.errors import ModelError
 from rag.text.messages import Text
 from rag.types.progress import Progress
 from tests.fake_script import DROP_EN, SCRIPT_EN
-from tests.fakes import FakeDesk
+from tests.fakes import FakeApp
 
 pytestmark = pytest.mark.browser
 
@@ -28,7 +28,7 @@ def finished(page: Page, count: int = 1) -> None:
 
 
 def test_an_answer_streams_in_while_its_passages_are_already_there(
-    browser_page: Page, app: FakeDesk
+    browser_page: Page, app: FakeApp
 ) -> None:
     app.hold_after = 6
     ask(browser_page, "How do I add documents?")
@@ -44,7 +44,7 @@ def test_an_answer_streams_in_while_its_passages_are_already_there(
 
 
 def test_the_desk_hears_what_is_typed_after_a_pause_and_with_what_was_said(
-    browser_page: Page, app: FakeDesk
+    browser_page: Page, app: FakeApp
 ) -> None:
     def heard(question: str) -> None:
         deadline = time.monotonic() + 20
@@ -65,7 +65,7 @@ def test_the_desk_hears_what_is_typed_after_a_pause_and_with_what_was_said(
     expect(browser_page.locator("#question textarea")).to_have_value("And notes?")
 
 
-def test_reading_ahead_is_seen_in_the_strip(browser_page: Page, app: FakeDesk) -> None:
+def test_reading_ahead_is_seen_in_the_strip(browser_page: Page, app: FakeApp) -> None:
     app.change(reading_ahead=True)
     expect(browser_page.locator("#strip .word")).to_have_text("Reading ahead")
     app.change(reading_ahead=False)
@@ -87,7 +87,7 @@ def test_each_sentence_shows_its_verdict_by_line_and_by_sign(browser_page: Page)
     expect(browser_page.locator(".foot")).to_contain_text("2 of 4 sentences supported")
 
 
-def test_stop_works_at_once_and_what_was_written_stays(browser_page: Page, app: FakeDesk) -> None:
+def test_stop_works_at_once_and_what_was_written_stays(browser_page: Page, app: FakeApp) -> None:
     app.hold_after = 6
     ask(browser_page, "How do I add documents?")
     expect(browser_page.locator("#live .a")).to_contain_text("Drop your PDFs")
@@ -98,7 +98,7 @@ def test_stop_works_at_once_and_what_was_written_stays(browser_page: Page, app: 
     expect(browser_page.locator("#turns .note")).to_have_text("Stopped before the end.")
 
 
-def test_stop_works_although_the_engine_does_not_listen(browser_page: Page, app: FakeDesk) -> None:
+def test_stop_works_although_the_engine_does_not_listen(browser_page: Page, app: FakeApp) -> None:
     app.hold_after, app.deaf = 6, True
     ask(browser_page, "How do I add documents?")
     expect(browser_page.locator("#live .a")).to_contain_text("Drop your PDFs")
@@ -108,7 +108,7 @@ def test_stop_works_although_the_engine_does_not_listen(browser_page: Page, app:
     expect(browser_page.locator("#send")).to_be_visible()
 
 
-def test_escape_stops(browser_page: Page, app: FakeDesk) -> None:
+def test_escape_stops(browser_page: Page, app: FakeApp) -> None:
     app.hold_after = 6
     ask(browser_page, "How do I add documents?")
     expect(browser_page.locator("#live .a")).to_contain_text("Drop your PDFs")
@@ -116,7 +116,7 @@ def test_escape_stops(browser_page: Page, app: FakeDesk) -> None:
     finished(browser_page)
 
 
-def test_closing_the_tab_stops_the_answer(browser_page: Page, app: FakeDesk) -> None:
+def test_closing_the_tab_stops_the_answer(browser_page: Page, app: FakeApp) -> None:
     app.hold_after = 6
     ask(browser_page, "How do I add documents?")
     expect(browser_page.locator("#live .a")).to_contain_text("Drop your PDFs")
@@ -125,7 +125,7 @@ def test_closing_the_tab_stops_the_answer(browser_page: Page, app: FakeDesk) -> 
 
 
 def test_shift_enter_begins_a_line_and_an_input_method_keeps_its_enter(
-    browser_page: Page, app: FakeDesk
+    browser_page: Page, app: FakeApp
 ) -> None:
     field = browser_page.locator("#question textarea")
     field.fill("How do I")
@@ -144,7 +144,7 @@ def test_shift_enter_begins_a_line_and_an_input_method_keeps_its_enter(
 
 
 def test_a_follow_up_knows_what_was_said_and_a_new_chat_does_not(
-    browser_page: Page, app: FakeDesk
+    browser_page: Page, app: FakeApp
 ) -> None:
     ask(browser_page, "How do I add documents?")
     finished(browser_page)
@@ -163,7 +163,7 @@ def test_a_follow_up_knows_what_was_said_and_a_new_chat_does_not(
 
 
 def test_a_new_chat_in_mid_answer_shows_nothing_of_the_old_one(
-    browser_page: Page, app: FakeDesk
+    browser_page: Page, app: FakeApp
 ) -> None:
     app.hold_after = 6
     ask(browser_page, "How do I add documents?")
@@ -185,7 +185,7 @@ def test_what_the_documents_do_not_hold_is_said_plainly(browser_page: Page) -> N
 
 
 def test_an_error_is_a_sentence_with_a_remedy_and_the_next_question_works(
-    browser_page: Page, app: FakeDesk
+    browser_page: Page, app: FakeApp
 ) -> None:
     app.error = ModelError(
         Text("The model could not be loaded.", "无法载入模型。"),
@@ -203,7 +203,7 @@ def test_an_error_is_a_sentence_with_a_remedy_and_the_next_question_works(
 
 
 def test_a_question_waits_for_the_download_and_says_how_far_it_is(
-    browser_page: Page, app: FakeDesk
+    browser_page: Page, app: FakeApp
 ) -> None:
     progress = Progress("download", 312_000_000, 1_117_000_000, "bytes", per_second=4_100_000)
     app.change(model_state="downloading", model_progress=progress)
@@ -226,13 +226,13 @@ def test_copy_takes_the_answer_as_it_was_written(browser_page: Page) -> None:
     assert browser_page.evaluate("navigator.clipboard.readText()") == SCRIPT_EN.text
 
 
-def test_an_example_is_asked_with_one_click(browser_page: Page, app: FakeDesk) -> None:
+def test_an_example_is_asked_with_one_click(browser_page: Page, app: FakeApp) -> None:
     browser_page.click(".example >> nth=1")
     finished(browser_page)
     assert app.asked[0][0] == "如何添加文档？"
 
 
-def test_a_sentence_leads_to_its_place_on_the_page(browser_page: Page, app: FakeDesk) -> None:
+def test_a_sentence_leads_to_its_place_on_the_page(browser_page: Page, app: FakeApp) -> None:
     ask(browser_page, "How do I add documents?")
     finished(browser_page)
     browser_page.click(".n.weak button")
@@ -275,7 +275,7 @@ def test_previous_and_next_walk_through_the_passages(browser_page: Page) -> None
     assert numbers == ["2", "3", "+", "1"]
 
 
-def test_the_language_may_be_switched_in_mid_answer(browser_page: Page, app: FakeDesk) -> None:
+def test_the_language_may_be_switched_in_mid_answer(browser_page: Page, app: FakeApp) -> None:
     ask(browser_page, "如何添加文档？")
     finished(browser_page)
     app.hold_after = 6
@@ -291,7 +291,7 @@ def test_the_language_may_be_switched_in_mid_answer(browser_page: Page, app: Fak
 
 
 def test_a_sentence_that_should_have_been_found_is_asked_about_below_the_answer(
-    browser_page: Page, app: FakeDesk
+    browser_page: Page, app: FakeApp
 ) -> None:
     ask(browser_page, "How do I add documents?")
     finished(browser_page)

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage, ServeApp
-from tests.fakes import FakeDesk
+from tests.fakes import FakeApp
 
 pytestmark = pytest.mark.browser
 
@@ -23,7 +23,7 @@ def ask(page: Page, question: str, count: int) -> None:
 
 @pytest.mark.parametrize(("theme", "locale"), [("light", "en-GB"), ("dark", "zh-CN")])
 def test_a_chat_is_found_again_opened_and_gone_on_with(
-    app: FakeDesk,
+    app: FakeApp,
     serve_app: ServeApp,
     open_page: OpenPage,
     keep: Callable[[Page, str], None],
@@ -55,7 +55,7 @@ def test_a_chat_is_found_again_opened_and_gone_on_with(
     assert [chat.turns for chat in app.chats.all()] == [2, 1]
 
 
-def test_a_chat_is_deleted_after_a_question(browser_page: Page, app: FakeDesk) -> None:
+def test_a_chat_is_deleted_after_a_question(browser_page: Page, app: FakeApp) -> None:
     ask(browser_page, "How do I add documents?", 1)
     row = browser_page.locator("#chat-list .chat")
     row.hover()
@@ -70,7 +70,7 @@ def test_a_chat_is_deleted_after_a_question(browser_page: Page, app: FakeDesk) -
 
 
 def test_what_was_forgotten_is_still_quoted_and_said_to_be_gone(
-    browser_page: Page, app: FakeDesk, keep: Callable[[Page, str], None]
+    browser_page: Page, app: FakeApp, keep: Callable[[Page, str], None]
 ) -> None:
     ask(browser_page, "How do I add documents?", 1)
     expect(browser_page.locator("#chat-list .chat")).to_have_count(1)

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from rag.text.messages import Text
 from tests.browser.conftest import OpenPage, ServeApp
-from tests.fakes import GPU, NO_GPU, FakeDesk
+from tests.fakes import GPU, NO_GPU, FakeApp
 
 pytestmark = pytest.mark.browser
 LOCALES = {"en": "en-GB", "zh": "zh-CN"}
@@ -36,7 +36,7 @@ def test_the_panel_shows_who_holds_the_memory(  # noqa: PLR0913, PLR0917 - four 
     if card and theme == "dark":
         hot = replace(GPU.gpus[0], temperature_c=86.0, throttle=("power_cap", "sw_thermal"))
         memory = replace(GPU, gpus=(hot,))
-    app = FakeDesk(tmp_path / "knowledge", memory=memory)
+    app = FakeApp(tmp_path / "knowledge", memory=memory)
     if theme == "dark":
         app.change(lowered=(Text("keys and values take 8 bits", "键值缓存改用 8 位"),))
     try:

@@ -17,7 +17,7 @@ from rag.types.documents import DocumentStatus
 from rag.types.progress import Progress
 from tests.browser.conftest import OpenPage, ServeApp
 from tests.fake_script import SCRIPT_EN, SCRIPT_ZH, Said
-from tests.fakes import GPU, FakeDesk
+from tests.fakes import GPU, FakeApp
 
 pytestmark = pytest.mark.browser
 
@@ -114,13 +114,13 @@ def library() -> Iterator[DocumentStatus]:
 
 
 @pytest.fixture
-def address(app: FakeDesk, serve_app: ServeApp) -> str:
+def address(app: FakeApp, serve_app: ServeApp) -> str:
     return serve_app(app)
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: "-".join(map(str, look)))
 def test_an_answer_is_legible_in_both_themes_and_languages(
-    app: FakeDesk, address: str, open_page: OpenPage, keep: Keep, look: tuple[Theme, str, int]
+    app: FakeApp, address: str, open_page: OpenPage, keep: Keep, look: tuple[Theme, str, int]
 ) -> None:
     theme, language, width = look
     if width == 1920:
@@ -146,7 +146,7 @@ def test_the_welcome_is_legible(
 
 
 def test_an_empty_library_invites_to_drop_files(
-    app: FakeDesk, address: str, open_page: OpenPage, keep: Keep
+    app: FakeApp, address: str, open_page: OpenPage, keep: Keep
 ) -> None:
     app.statuses.clear()
     app.change()
@@ -162,7 +162,7 @@ def test_an_empty_library_invites_to_drop_files(
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_sixty_documents_and_a_waiting_question_are_legible(
-    app: FakeDesk, address: str, open_page: OpenPage, keep: Keep, theme: Theme
+    app: FakeApp, address: str, open_page: OpenPage, keep: Keep, theme: Theme
 ) -> None:
     app.statuses += library()
     progress = Progress("download", 312_000_000, 1_117_000_000, "bytes", per_second=4_100_000)
@@ -187,7 +187,7 @@ def test_sixty_documents_and_a_waiting_question_are_legible(
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_long_conversation_with_an_error_is_legible(
-    app: FakeDesk, address: str, open_page: OpenPage, keep: Keep, theme: Theme
+    app: FakeApp, address: str, open_page: OpenPage, keep: Keep, theme: Theme
 ) -> None:
     table = "\n\n| Key | What it does |\n|---|---|\n| Enter | sends |\n| Esc | stops |"
     code = "\n\n```\nrag sync --json\nrag status --pages\n```\n\n1. First.\n2. Second.\n\n"
@@ -220,7 +220,7 @@ def test_a_long_conversation_with_an_error_is_legible(
 
 
 def test_an_unready_model_is_told_in_the_strip(
-    app: FakeDesk, address: str, open_page: OpenPage, keep: Keep
+    app: FakeApp, address: str, open_page: OpenPage, keep: Keep
 ) -> None:
     note = Text("No network: the model could not be downloaded.", "没有网络，无法下载模型。")
     app.change(model_state="failed", model_note=note, sync_note=Text("Disk full.", "磁盘已满。"))

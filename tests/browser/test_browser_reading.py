@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from rag.types.answers import Offer
 from tests.browser.conftest import OpenPage, ServeApp
-from tests.fakes import FakeDesk
+from tests.fakes import FakeApp
 
 pytestmark = pytest.mark.browser
 
@@ -23,7 +23,7 @@ def ask(page: Page, question: str) -> None:
 
 @pytest.mark.parametrize(("theme", "locale"), [("light", "en-GB"), ("dark", "zh-CN")])
 def test_reading_everything_is_followed_passage_by_passage(
-    app: FakeDesk,
+    app: FakeApp,
     serve_app: ServeApp,
     open_page: OpenPage,
     keep: Callable[[Page, str], None],
@@ -44,7 +44,7 @@ def test_reading_everything_is_followed_passage_by_passage(
     keep(page, f"read-{theme}")
 
 
-def test_stop_ends_reading_at_once(browser_page: Page, app: FakeDesk) -> None:
+def test_stop_ends_reading_at_once(browser_page: Page, app: FakeApp) -> None:
     app.hold_after = 0
     ask(browser_page, "Summarise the guides")
     expect(browser_page.locator("#live .stage")).to_contain_text("120 of 212")
@@ -53,7 +53,7 @@ def test_stop_ends_reading_at_once(browser_page: Page, app: FakeDesk) -> None:
     expect(browser_page.locator("#turns .note")).to_have_text("Stopped before the end.")
 
 
-def test_the_person_may_force_or_forbid_it(browser_page: Page, app: FakeDesk) -> None:
+def test_the_person_may_force_or_forbid_it(browser_page: Page, app: FakeApp) -> None:
     chip = browser_page.locator("#mode")
     expect(chip).to_have_text("Reads: as needed")
     labels = ("Reads: everything", "Reads: best passages", "Reads: as needed")
@@ -69,7 +69,7 @@ def test_the_person_may_force_or_forbid_it(browser_page: Page, app: FakeDesk) ->
 
 
 def test_an_offer_to_read_everything_is_taken_with_one_click_and_for_once(
-    browser_page: Page, app: FakeDesk, keep: Callable[[Page, str], None]
+    browser_page: Page, app: FakeApp, keep: Callable[[Page, str], None]
 ) -> None:
     app.offer = Offer(2310, 2, 640, 3300)
     ask(browser_page, "Summarise the guides")

@@ -15,7 +15,7 @@ from rag.types.progress import Progress
 from tests.browser.conftest import OpenPage, ServeApp
 from tests.fake_pdf import typeset
 from tests.fake_script import HOSTILE
-from tests.fakes import GPU, FakeDesk
+from tests.fakes import GPU, FakeApp
 from ui.app import ScreenServer, create_app, listen
 from ui.opening import Opening
 
@@ -29,7 +29,7 @@ def ask(page: Page, question: str) -> None:
 
 
 def test_a_chosen_file_lands_in_the_folder_and_in_the_list(
-    browser_page: Page, app: FakeDesk, tmp_path: Path
+    browser_page: Page, app: FakeApp, tmp_path: Path
 ) -> None:
     pdf = tmp_path / "合同（最终版）#1.pdf"
     pdf.write_bytes(typeset(("A contract.",)).data)
@@ -45,7 +45,7 @@ def test_a_chosen_file_lands_in_the_folder_and_in_the_list(
 
 
 def test_files_may_be_dropped_anywhere_but_only_pdfs_are_taken(
-    browser_page: Page, app: FakeDesk
+    browser_page: Page, app: FakeApp
 ) -> None:
     data = [*typeset(("Dropped.",)).data]
     transfer = browser_page.evaluate_handle(
@@ -67,7 +67,7 @@ def test_files_may_be_dropped_anywhere_but_only_pdfs_are_taken(
     assert (app.folder / "dropped.pdf").is_file()
 
 
-def test_picked_documents_limit_the_question(browser_page: Page, app: FakeDesk) -> None:
+def test_picked_documents_limit_the_question(browser_page: Page, app: FakeApp) -> None:
     row = browser_page.locator(".row", has_text="使用指南")
     row.locator(".pick").click()
     expect(browser_page.locator("#scope")).to_have_text("Scope: 1 document")
@@ -78,7 +78,7 @@ def test_picked_documents_limit_the_question(browser_page: Page, app: FakeDesk) 
 
 
 def test_a_document_that_cannot_be_read_says_why_and_what_to_do(
-    browser_page: Page, app: FakeDesk, keep: Callable[[Page, str], None]
+    browser_page: Page, app: FakeApp, keep: Callable[[Page, str], None]
 ) -> None:
     app.statuses.append(
         DocumentStatus("a" * 64, ("locked.pdf",), "locked", "en", {}, "failed", "encrypted")
@@ -107,7 +107,7 @@ def test_a_document_that_cannot_be_read_says_why_and_what_to_do(
 
 
 def test_a_running_sync_is_counted_and_does_not_hinder_a_question(
-    browser_page: Page, app: FakeDesk
+    browser_page: Page, app: FakeApp
 ) -> None:
     app.change(sync_progress=Progress("read", 37, 120, "pages", "合同.pdf", 14.2))
     sync = browser_page.locator(".sync")
@@ -120,7 +120,7 @@ def test_a_running_sync_is_counted_and_does_not_hinder_a_question(
 
 
 def test_language_and_theme_switch_at_once_and_are_remembered(
-    browser_page: Page, app: FakeDesk
+    browser_page: Page, app: FakeApp
 ) -> None:
     ask(browser_page, "How do I add documents?")
     browser_page.click("#strip .language")
@@ -140,7 +140,7 @@ def test_language_and_theme_switch_at_once_and_are_remembered(
 
 
 def test_a_chinese_browser_gets_chinese(
-    app: FakeDesk, serve_app: ServeApp, open_page: OpenPage
+    app: FakeApp, serve_app: ServeApp, open_page: OpenPage
 ) -> None:
     page = open_page(serve_app(app), locale="zh-CN")
     expect(page.locator(".hello h1")).to_have_text("向你的文档提问")
@@ -148,7 +148,7 @@ def test_a_chinese_browser_gets_chinese(
 
 
 def test_the_strip_tells_the_graphics_card_or_that_there_is_none(
-    browser_page: Page, app: FakeDesk
+    browser_page: Page, app: FakeApp
 ) -> None:
     strip = browser_page.locator("#strip-readings")
     expect(strip).to_contain_text("no NVIDIA GPU")
@@ -164,7 +164,7 @@ def test_the_strip_tells_the_graphics_card_or_that_there_is_none(
 
 
 def test_hostile_text_from_a_document_and_a_model_stays_text(
-    browser_page: Page, app: FakeDesk
+    browser_page: Page, app: FakeApp
 ) -> None:
     pdf = app.files[HOSTILE]
     app.statuses.append(
@@ -185,7 +185,7 @@ def test_hostile_text_from_a_document_and_a_model_stays_text(
 
 
 def test_a_narrow_window_keeps_the_evidence_in_a_drawer(
-    app: FakeDesk, serve_app: ServeApp, open_page: OpenPage
+    app: FakeApp, serve_app: ServeApp, open_page: OpenPage
 ) -> None:
     page = open_page(serve_app(app), width=1000, height=760)
     ask(page, "How do I add documents?")
@@ -196,7 +196,7 @@ def test_a_narrow_window_keeps_the_evidence_in_a_drawer(
     expect(page.locator("#right")).to_be_hidden()
 
 
-def test_the_page_says_when_the_program_has_ended(browser_page: Page, app: FakeDesk) -> None:
+def test_the_page_says_when_the_program_has_ended(browser_page: Page, app: FakeApp) -> None:
     browser_page.route("**/desk/state*", lambda route: route.abort())
     expect(browser_page.locator("#banner")).to_contain_text("start it again with `rag ui`")
     expect(browser_page.locator("#strip .word")).to_have_text("Not running")
@@ -207,7 +207,7 @@ def test_the_page_says_when_the_program_has_ended(browser_page: Page, app: FakeD
 
 
 def test_nothing_is_wider_than_the_window(
-    app: FakeDesk, serve_app: ServeApp, open_page: OpenPage
+    app: FakeApp, serve_app: ServeApp, open_page: OpenPage
 ) -> None:
     long = "Ein_sehr_langer_Dateiname_" * 8
     app.statuses += [
@@ -224,7 +224,7 @@ def test_nothing_is_wider_than_the_window(
 
 
 def test_the_screen_can_be_opened_before_it_is_made(
-    app: FakeDesk, open_page: OpenPage, keep: Callable[[Page, str], None]
+    app: FakeApp, open_page: OpenPage, keep: Callable[[Page, str], None]
 ) -> None:
     listener, go, made = listen(0), threading.Event(), threading.Event()
 

@@ -14,7 +14,7 @@ from rag.app.app import App
 from rag.config import load_settings
 from rag.types.server_address import Address
 from tests.browser.conftest import OpenPage, ServeApp
-from tests.fakes import FakeDesk
+from tests.fakes import FakeApp
 from tests.pdfs import write_pdf
 from tests.servers import Call, Reply, scripted, serving
 
@@ -67,7 +67,7 @@ def test_an_answer_of_a_server_is_proven_and_its_place_is_shown(
 
 
 def test_what_is_sent_to_another_machine_stands_on_the_screen_in_both_languages(
-    app: FakeDesk, serve_app: ServeApp, open_page: OpenPage, keep: Callable[[Page, str], None]
+    app: FakeApp, serve_app: ServeApp, open_page: OpenPage, keep: Callable[[Page, str], None]
 ) -> None:
     server = Address.parse("http://gpu-box:8000")
     app.now = replace(app.now, server=server, model_name="big-model @ gpu-box:8000")

@@ -11,7 +11,7 @@ import pytest
 from rag.app.app import App
 from rag.types.answers import Answer, Finished
 from tests.factories import settings
-from tests.integration.test_desk import until
+from tests.integration.test_app import until
 from tests.pdfs import write_pdf
 from ui.pump import pumped
 

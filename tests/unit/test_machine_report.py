@@ -24,7 +24,7 @@ from rag.types.answers import Answer, AnswerMessage, Usage
 from rag.types.hardware import MemoryReading, Sample
 from tests.factories import settings
 from tests.fake_nvml import Card, ScriptedDriver
-from tests.fakes import GPU, NO_GPU, FakeDesk
+from tests.fakes import GPU, NO_GPU, FakeApp
 from ui.routes import app_router
 from ui.views.machine import SPAN_S, machine_html, spark
 
@@ -132,7 +132,7 @@ def test_a_line_shows_the_last_minutes_and_nothing_before_them() -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_panel_names_every_holder_and_why_the_card_is_slow(tmp_path: Path, language) -> None:
-    app = FakeDesk(tmp_path, memory=GPU)
+    app = FakeApp(tmp_path, memory=GPU)
     slow = replace(GPU.gpus[0], name="<b>RTX</b>", throttle=("power_cap", "hw_thermal"))
     app.change(
         memory=replace(GPU, gpus=(slow, replace(slow, index=1))),
@@ -152,7 +152,7 @@ def test_the_panel_names_every_holder_and_why_the_card_is_slow(tmp_path: Path, l
 
 
 def test_without_a_card_the_panel_shows_processor_and_main_memory(tmp_path: Path) -> None:
-    app = FakeDesk(tmp_path)
+    app = FakeApp(tmp_path)
     html = machine_html(app.state(), app.machine.history(SPAN_S), "en")
     assert "no NVIDIA GPU" in html
     assert html.count("<polyline") == 2
@@ -162,7 +162,7 @@ def test_without_a_card_the_panel_shows_processor_and_main_memory(tmp_path: Path
 
 
 def test_the_panel_and_the_report_have_addresses(tmp_path: Path) -> None:
-    app = FakeDesk(tmp_path)
+    app = FakeApp(tmp_path)
     command_line = FastAPI()
     command_line.include_router(app_router(app))
     with TestClient(command_line) as client:

@@ -20,7 +20,7 @@ from rag.text.messages import Text
 from rag.types.answers import Finished
 from rag.types.documents import DocumentStatus
 from tests.fake_script import EN, HOSTILE
-from tests.fakes import FakeDesk
+from tests.fakes import FakeApp
 from ui.app import PORTS_TRIED, create_app, listen
 from ui.routes import MAX_WIDTH
 from ui.seam import AppLike
@@ -30,12 +30,12 @@ HOME = "http://127.0.0.1:7860"
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> FakeDesk:
-    return FakeDesk(tmp_path_factory.mktemp("app") / "knowledge")
+def app(tmp_path_factory: pytest.TempPathFactory) -> FakeApp:
+    return FakeApp(tmp_path_factory.mktemp("app") / "knowledge")
 
 
 @pytest.fixture(scope="module")
-def client(app: FakeDesk) -> Iterator[TestClient]:
+def client(app: FakeApp) -> Iterator[TestClient]:
     with TestClient(create_app(app, language="auto"), base_url=HOME) as client:
         yield client
 
@@ -115,7 +115,7 @@ def test_every_answer_carries_the_content_policy(client: TestClient) -> None:
 
 
 def test_a_page_image_is_drawn_and_not_kept_by_the_browser(
-    client: TestClient, app: FakeDesk
+    client: TestClient, app: FakeApp
 ) -> None:
     answer = client.get(f"/desk/page/{app.files[EN].id}/2.png", params={"width": 300})
     assert answer.status_code == 200
@@ -138,7 +138,7 @@ def test_a_page_image_is_drawn_and_not_kept_by_the_browser(
     ],
 )
 def test_only_pages_of_known_documents_are_drawn(
-    client: TestClient, app: FakeDesk, path: str, status: int
+    client: TestClient, app: FakeApp, path: str, status: int
 ) -> None:
     assert client.get(path.format(id=app.files[EN].id)).status_code == status
 
@@ -149,7 +149,7 @@ def test_the_state_speaks_both_languages(client: TestClient) -> None:
     assert client.get("/desk/state", params={"language": "fr"}).status_code == 422
 
 
-def test_the_list_can_be_searched(client: TestClient, app: FakeDesk) -> None:
+def test_the_list_can_be_searched(client: TestClient, app: FakeApp) -> None:
     app.statuses.append(DocumentStatus("f" * 64, (HOSTILE,), "x", "en", {"text": 1}, "ready", None))
     found = client.get("/desk/library", params={"find": "guide"}).json()
     assert "RAG Desk guide.pdf" in found["html"]
@@ -172,7 +172,7 @@ def test_gradio_offers_no_endpoint_and_keeps_no_record(client: TestClient) -> No
 
 
 def test_uploads_wait_in_the_data_folder_and_telemetry_is_off(
-    client: TestClient, app: FakeDesk
+    client: TestClient, app: FakeApp
 ) -> None:
     sent = client.post("/gradio_api/upload", files={"files": ("a.pdf", b"%PDF-1.4")})
     (path,) = sent.json()
@@ -181,7 +181,7 @@ def test_uploads_wait_in_the_data_folder_and_telemetry_is_off(
     assert os.environ["HF_HUB_DISABLE_TELEMETRY"] in {"1", "True"}
 
 
-def test_a_file_outside_of_the_upload_folder_is_left_alone(app: FakeDesk, tmp_path: Path) -> None:
+def test_a_file_outside_of_the_upload_folder_is_left_alone(app: FakeApp, tmp_path: Path) -> None:
     outside = tmp_path / "secret.pdf"
     outside.write_bytes(b"%PDF-1.4")
     folder = tmp_path / "uploads"
@@ -200,7 +200,7 @@ def test_a_file_outside_of_the_upload_folder_is_left_alone(app: FakeDesk, tmp_pa
 
 
 def test_a_folder_that_cannot_be_written_is_told_and_the_copy_is_gone(
-    app: FakeDesk, tmp_path: Path
+    app: FakeApp, tmp_path: Path
 ) -> None:
     app.full = True
     copy = tmp_path / "hash" / "a.pdf"
@@ -247,7 +247,7 @@ def take_all(stack: ExitStack) -> int | None:
     return base
 
 
-def test_a_rebuild_is_begun_by_our_own_page_only(client: TestClient, app: FakeDesk) -> None:
+def test_a_rebuild_is_begun_by_our_own_page_only(client: TestClient, app: FakeApp) -> None:
     assert (
         client.post("/desk/rebuild", headers={"Origin": "http://evil.example"}).status_code == 403
     )
@@ -256,7 +256,7 @@ def test_a_rebuild_is_begun_by_our_own_page_only(client: TestClient, app: FakeDe
     assert app.rebuilds == 1
 
 
-def test_the_list_names_the_versions_that_were_replaced(client: TestClient, app: FakeDesk) -> None:
+def test_the_list_names_the_versions_that_were_replaced(client: TestClient, app: FakeApp) -> None:
     app.replaced = ("ab" * 32,)
     assert client.get("/desk/library").json()["older"] == ["ab" * 32]
 
@@ -270,7 +270,7 @@ def test_the_list_names_the_versions_that_were_replaced(client: TestClient, app:
     ],
 )
 def test_a_password_goes_to_the_desk_and_what_became_of_it_comes_back(
-    client: TestClient, app: FakeDesk, password: str, *, remember: bool, opened: bool, note: str
+    client: TestClient, app: FakeApp, password: str, *, remember: bool, opened: bool, note: str
 ) -> None:
     document = app.files[EN].id
     sent = {"document": document, "password": password, "remember": remember, "language": "zh"}
@@ -280,7 +280,7 @@ def test_a_password_goes_to_the_desk_and_what_became_of_it_comes_back(
 
 
 def test_a_document_is_forgotten_by_our_own_page_and_listed_apart(
-    client: TestClient, app: FakeDesk
+    client: TestClient, app: FakeApp
 ) -> None:
     sent = {"document": app.files[EN].id, "language": "zh"}
     elsewhere = {"Origin": "http://evil.example"}
@@ -297,7 +297,7 @@ def test_a_document_is_forgotten_by_our_own_page_and_listed_apart(
 
 
 def test_chats_are_listed_and_deleted_by_our_own_page_and_quotations_outlive_documents(
-    client: TestClient, app: FakeDesk
+    client: TestClient, app: FakeApp
 ) -> None:
     answer = next(
         event.answer
@@ -328,7 +328,7 @@ def test_chats_are_listed_and_deleted_by_our_own_page_and_quotations_outlive_doc
 
 
 def test_why_a_document_could_not_be_forgotten_is_said(
-    client: TestClient, app: FakeDesk, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, app: FakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = UnknownDocument(Text("No.", "没有。"), hint=Text("Look.", "请看。"))
     monkeypatch.setattr(app, "error", error)
@@ -337,7 +337,7 @@ def test_why_a_document_could_not_be_forgotten_is_said(
 
 
 def test_another_index_is_offered_only_where_there_is_one(
-    client: TestClient, app: FakeDesk, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, app: FakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "data-fold" not in client.get("/desk/library").json()["more"]
     kept = PreviousIndex("multilingual-e5-small", 230, 1234, 0.0, newer=False)

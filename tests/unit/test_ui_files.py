@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.fake_pdf import typeset
-from tests.fakes import FakeDesk
+from tests.fakes import FakeApp
 from ui.app import ScreenServer, create_app, listen
 from ui.page import REFUSED
 
@@ -24,7 +24,7 @@ _sessions = count()
 class Screen:
     """The mounted application on a port of this machine, asked as any program here may."""
 
-    def __init__(self, app: FakeDesk, address: str) -> None:
+    def __init__(self, app: FakeApp, address: str) -> None:
         self.app = app
         self.uploads = app.folder / ".rag" / "uploads"
         self.http = httpx.Client(base_url=address, timeout=30, trust_env=False)
@@ -63,7 +63,7 @@ class Screen:
 
 @pytest.fixture(scope="module")
 def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screen]:
-    app = FakeDesk(tmp_path_factory.mktemp("app") / "knowledge")
+    app = FakeApp(tmp_path_factory.mktemp("app") / "knowledge")
     listener = listen(0)
     command_line = create_app(app, language="auto")
     server = ScreenServer(command_line, end_streams=command_line.state.end_streams)

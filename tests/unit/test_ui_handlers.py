@@ -18,7 +18,7 @@ from rag.text.messages import Text
 from rag.types.answers import Answer, AnswerMessage, Delta, Event, Finished, Retrieved
 from rag.types.progress import Progress
 from tests.fake_script import EN, SCRIPT_EN, ZH
-from tests.fakes import FakeDesk
+from tests.fakes import FakeApp
 from ui.handlers import opened, respond
 from ui.layout import Events
 from ui.screen import Client, Screen, Turn, client_of, history_of
@@ -30,11 +30,11 @@ QUESTION = "How do I add documents?"
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> FakeDesk:
-    return FakeDesk(tmp_path / "knowledge")
+def app(tmp_path: Path) -> FakeApp:
+    return FakeApp(tmp_path / "knowledge")
 
 
-def answer(app: FakeDesk, question: str = QUESTION, *, turns: Sequence[Turn] = ()) -> list[Screen]:
+def answer(app: FakeApp, question: str = QUESTION, *, turns: Sequence[Turn] = ()) -> list[Screen]:
     ticket = Sessions().ticket("tab")
     screen = Screen(tuple(turns))
     return list(respond(app, screen, question, documents=(), ticket=ticket))
@@ -45,7 +45,7 @@ def last(screens: Sequence[Screen]) -> Turn:
     return screens[-1].turns[-1]
 
 
-def test_an_answer_is_kept_and_comes_back_with_its_evidence(app: FakeDesk) -> None:
+def test_an_answer_is_kept_and_comes_back_with_its_evidence(app: FakeApp) -> None:
     first = answer(app)[-1]
     assert first.chat is not None
     ticket = Sessions().ticket("tab")
@@ -62,13 +62,13 @@ def test_an_answer_is_kept_and_comes_back_with_its_evidence(app: FakeDesk) -> No
     assert third.chat not in {None, first.chat}
 
 
-def test_a_question_without_an_answer_is_not_kept(app: FakeDesk) -> None:
+def test_a_question_without_an_answer_is_not_kept(app: FakeApp) -> None:
     app.error = ModelError(Text("No.", "否。"), hint=Text("Wait.", "请等待。"))
     assert answer(app)[-1].chat is None
     assert app.chats.all() == []
 
 
-def test_reading_everything_is_followed_and_the_wish_for_it_handed_on(app: FakeDesk) -> None:
+def test_reading_everything_is_followed_and_the_wish_for_it_handed_on(app: FakeApp) -> None:
     ticket = Sessions().ticket("tab")
     screens = list(respond(app, Screen(), QUESTION, documents=(), mode="whole", ticket=ticket))
     assert app.modes == ["whole"]
@@ -81,7 +81,7 @@ def test_reading_everything_is_followed_and_the_wish_for_it_handed_on(app: FakeD
 
 
 def test_the_question_is_shown_first_then_passages_then_text_then_the_verdict(
-    app: FakeDesk,
+    app: FakeApp,
 ) -> None:
     app.hold_after = 3
     ticket = Sessions().ticket("tab")
@@ -102,7 +102,7 @@ def test_the_question_is_shown_first_then_passages_then_text_then_the_verdict(
     ]
 
 
-def test_a_finished_turn_keeps_the_answer_with_its_evidence(app: FakeDesk) -> None:
+def test_a_finished_turn_keeps_the_answer_with_its_evidence(app: FakeApp) -> None:
     turn = last(answer(app))
     assert turn.text == SCRIPT_EN.text
     assert turn.answer is not None
@@ -117,7 +117,7 @@ def test_a_finished_turn_keeps_the_answer_with_its_evidence(app: FakeDesk) -> No
         assert size == pytest.approx((595.2756, 841.8898), abs=0.01)
 
 
-def test_a_page_without_a_size_is_left_out_and_the_answer_still_shown(app: FakeDesk) -> None:
+def test_a_page_without_a_size_is_left_out_and_the_answer_still_shown(app: FakeApp) -> None:
     app.sizeless = app.files[EN].id
     turn = last(answer(app))
     assert turn.stage == "done"
@@ -125,7 +125,7 @@ def test_a_page_without_a_size_is_left_out_and_the_answer_still_shown(app: FakeD
     assert {document for document, _ in turn.page_sizes} == {app.files[ZH].id}
 
 
-def test_a_stopped_answer_keeps_what_was_written(app: FakeDesk) -> None:
+def test_a_stopped_answer_keeps_what_was_written(app: FakeApp) -> None:
     app.hold_after = 4
     sessions = Sessions()
     ticket = sessions.ticket("tab")
@@ -141,7 +141,7 @@ def test_a_stopped_answer_keeps_what_was_written(app: FakeDesk) -> None:
     assert turn.text
 
 
-def test_an_engine_that_does_not_hear_stop_is_not_waited_for(app: FakeDesk) -> None:
+def test_an_engine_that_does_not_hear_stop_is_not_waited_for(app: FakeApp) -> None:
     app.hold_after, app.deaf = 4, True
     sessions = Sessions()
     ticket = sessions.ticket("tab")
@@ -155,7 +155,7 @@ def test_an_engine_that_does_not_hear_stop_is_not_waited_for(app: FakeDesk) -> N
     app.go.set()
 
 
-def test_stop_before_the_answer_begins_asks_nothing(app: FakeDesk) -> None:
+def test_stop_before_the_answer_begins_asks_nothing(app: FakeApp) -> None:
     sessions = Sessions()
     ticket = sessions.ticket("tab")
     sessions.stop("tab")
@@ -164,7 +164,7 @@ def test_stop_before_the_answer_begins_asks_nothing(app: FakeDesk) -> None:
     assert not app.asked
 
 
-def test_one_answer_at_a_time_and_the_one_who_waits_is_told(app: FakeDesk) -> None:
+def test_one_answer_at_a_time_and_the_one_who_waits_is_told(app: FakeApp) -> None:
     app.hold_after = 4
     sessions = Sessions()
     first = respond(app, Screen(), QUESTION, documents=(), ticket=sessions.ticket("a"))
@@ -179,7 +179,7 @@ def test_one_answer_at_a_time_and_the_one_who_waits_is_told(app: FakeDesk) -> No
     assert last(list(second)).stage == "done"
 
 
-def test_an_abandoned_answer_is_cancelled_and_frees_the_desk(app: FakeDesk) -> None:
+def test_an_abandoned_answer_is_cancelled_and_frees_the_desk(app: FakeApp) -> None:
     app.hold_after = 4
     sessions = Sessions()
     screens = respond(app, Screen(), QUESTION, documents=(), ticket=sessions.ticket("a"))
@@ -190,7 +190,7 @@ def test_an_abandoned_answer_is_cancelled_and_frees_the_desk(app: FakeDesk) -> N
     assert sessions.ticket("b").wait(10)
 
 
-def test_our_errors_become_a_sentence_with_a_remedy(app: FakeDesk) -> None:
+def test_our_errors_become_a_sentence_with_a_remedy(app: FakeApp) -> None:
     app.error = ModelError(Text("No model.", "没有模型。"), hint=Text("Get one.", "请下载。"))
     turn = last(answer(app))
     assert turn.stage == "failed"
@@ -200,7 +200,7 @@ def test_our_errors_become_a_sentence_with_a_remedy(app: FakeDesk) -> None:
 
 
 def test_a_bug_becomes_a_sentence_too_and_its_traceback_is_logged(
-    app: FakeDesk, caplog: pytest.LogCaptureFixture
+    app: FakeApp, caplog: pytest.LogCaptureFixture
 ) -> None:
     app.scripts = None  # type: ignore[assignment]
     turn = last(answer(app))
@@ -209,7 +209,7 @@ def test_a_bug_becomes_a_sentence_too_and_its_traceback_is_logged(
     assert "Traceback" in caplog.text
 
 
-def test_while_the_model_is_fetched_the_turn_says_how_far_it_is(app: FakeDesk) -> None:
+def test_while_the_model_is_fetched_the_turn_says_how_far_it_is(app: FakeApp) -> None:
     progress = Progress("download", 1, 2, "bytes")
     app.change(model_state="downloading", model_progress=progress)
     seen = []
@@ -224,13 +224,13 @@ def test_while_the_model_is_fetched_the_turn_says_how_far_it_is(app: FakeDesk) -
     assert turn.stage == "done"
 
 
-def test_a_screen_can_be_copied_into_a_session(app: FakeDesk) -> None:
+def test_a_screen_can_be_copied_into_a_session(app: FakeApp) -> None:
     app.error = ModelError(Text("a", "b"), hint=Text("c", "d"))
     screen = answer(app)[-1]
     assert copy.deepcopy(screen) == screen
 
 
-def test_the_model_hears_only_turns_that_were_answered(app: FakeDesk) -> None:
+def test_the_model_hears_only_turns_that_were_answered(app: FakeApp) -> None:
     turns = (Turn("a?", "done", "A."), Turn("b?", "failed"), Turn("c?", "stopped", "C"))
     assert [message.content for message in history_of(turns)] == ["a?", "A.", "c?", "C"]
     answer(app, turns=turns)
@@ -252,7 +252,7 @@ def test_what_the_page_sends_is_checked() -> None:
         assert client_of(nonsense) == Client()
 
 
-def test_an_answer_that_was_left_ends_with_an_empty_screen(app: FakeDesk) -> None:
+def test_an_answer_that_was_left_ends_with_an_empty_screen(app: FakeApp) -> None:
     app.hold_after, app.deaf = 4, True
     sessions = Sessions()
     ticket = sessions.ticket("tab")
@@ -266,7 +266,7 @@ def test_an_answer_that_was_left_ends_with_an_empty_screen(app: FakeDesk) -> Non
     app.go.set()
 
 
-def test_a_finished_answer_cannot_be_left_any_more(app: FakeDesk) -> None:
+def test_a_finished_answer_cannot_be_left_any_more(app: FakeApp) -> None:
     sessions = Sessions()
     ticket = sessions.ticket("tab")
     screens = list(respond(app, Screen(), QUESTION, documents=(), ticket=ticket))
@@ -284,7 +284,7 @@ def test_the_screen_is_described_without_gradio() -> None:
     assert not done.stderr.strip()
 
 
-def test_the_question_may_be_limited_to_documents(app: FakeDesk) -> None:
+def test_the_question_may_be_limited_to_documents(app: FakeApp) -> None:
     ticket = Sessions().ticket("tab")
     picked = {app.files[EN].id}
     screens = list(respond(app, Screen(), QUESTION, documents=picked, ticket=ticket))
@@ -292,7 +292,7 @@ def test_the_question_may_be_limited_to_documents(app: FakeDesk) -> None:
     assert last(screens).scope == 1
 
 
-def test_a_notice_is_shown_and_one_that_begins_anew_takes_the_text_away(app: FakeDesk) -> None:
+def test_a_notice_is_shown_and_one_that_begins_anew_takes_the_text_away(app: FakeApp) -> None:
     told = Text("Memory ran out; <trying> again.", "内存不足，正在重试。")
     notice = AnswerMessage("lowered", told, "passages", anew=True)
 
@@ -319,13 +319,13 @@ def test_a_notice_is_shown_and_one_that_begins_anew_takes_the_text_away(app: Fak
 def test_what_is_typed_is_heard_and_a_field_that_was_emptied_too(
     tmp_path: Path, text: str | None, heard: str
 ) -> None:
-    app = FakeDesk(tmp_path)
+    app = FakeApp(tmp_path)
     Events(app).typed({"language": "en"}, text, Screen())
     assert [draft.question for draft in app.drafts] == [heard]
 
 
 def test_boxes_that_come_while_text_streams_mark_the_cards_and_change_nothing_else(
-    app: FakeDesk,
+    app: FakeApp,
 ) -> None:
     found = next(e for e in app.ask(QUESTION, cancelled=lambda: False) if isinstance(e, Retrieved))
     bare = tuple(replace(passage, boxes=()) for passage in found.passages)

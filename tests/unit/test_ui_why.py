@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from rag.errors import StoreError
 from rag.text.messages import Text
 from rag.types.answers import Answer, Coverage, Message
-from tests.fakes import FakeDesk
+from tests.fakes import FakeApp
 from ui.app import create_app
 from ui.handlers import respond
 from ui.screen import Problem, Screen, Turn
@@ -26,11 +26,11 @@ CUT = Answer("?", "Not", "en", "unsupported", (), finish="cancelled")
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> FakeDesk:
-    return FakeDesk(tmp_path / "knowledge")
+def app(tmp_path: Path) -> FakeApp:
+    return FakeApp(tmp_path / "knowledge")
 
 
-def ask_why(app: FakeDesk, **values: object) -> dict[str, str]:
+def ask_why(app: FakeApp, **values: object) -> dict[str, str]:
     body = {
         "asked": ["What is it?"],
         "sentence": "It is red.",
@@ -45,7 +45,7 @@ def ask_why(app: FakeDesk, **values: object) -> dict[str, str]:
     return found
 
 
-def test_a_finished_answer_can_be_asked_why_not(app: FakeDesk) -> None:
+def test_a_finished_answer_can_be_asked_why_not(app: FakeApp) -> None:
     turn = Turn("?", "done", "Not there.", answer=ANSWER, documents=(ID,))
     html = turn_html(turn, 1, "en")
     assert "Why not…?" in html
@@ -59,7 +59,7 @@ def test_a_finished_answer_can_be_asked_why_not(app: FakeDesk) -> None:
         assert "Why not…?" not in other
 
 
-def test_the_desk_is_asked_what_the_person_asked_before_and_where(app: FakeDesk) -> None:
+def test_the_desk_is_asked_what_the_person_asked_before_and_where(app: FakeApp) -> None:
     found = ask_why(app, asked=["What is it?", "And the lid?"], documents=[ID])
     assert found["note"] == ""
     (asked,) = app.doubted
@@ -69,7 +69,7 @@ def test_the_desk_is_asked_what_the_person_asked_before_and_where(app: FakeDesk)
     assert not asked.answer, "the model is not asked again"
 
 
-def test_what_became_of_the_sentence_is_said_with_every_stage_and_escaped(app: FakeDesk) -> None:
+def test_what_became_of_the_sentence_is_said_with_every_stage_and_escaped(app: FakeApp) -> None:
     html = ask_why(app)["html"]
     assert "Its passage came in place 9, and the model is given the first 5." in html
     assert "→ Ask with words" in html
@@ -80,7 +80,7 @@ def test_what_became_of_the_sentence_is_said_with_every_stage_and_escaped(app: F
     assert "它排在第 9" in ask_why(app, language="zh")["html"]
 
 
-def test_what_goes_wrong_is_said_in_words(app: FakeDesk) -> None:
+def test_what_goes_wrong_is_said_in_words(app: FakeApp) -> None:
     app.error = StoreError(Text("Nothing yet.", "还没有。"), hint=Text("Wait.", "请等待。"))
     assert ask_why(app) == {"note": "Nothing yet.\n  → Wait.", "html": ""}
 
@@ -88,7 +88,7 @@ def test_what_goes_wrong_is_said_in_words(app: FakeDesk) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"asked": []}, {"sentence": ""}, {"sentence": "x" * 2001}, {"documents": ["../a"]}]
 )
-def test_what_the_page_would_not_send_is_refused(app: FakeDesk, wrong: dict[str, object]) -> None:
+def test_what_the_page_would_not_send_is_refused(app: FakeApp, wrong: dict[str, object]) -> None:
     body = {"asked": ["a"], "sentence": "b", "documents": [], "language": "en", **wrong}
     with TestClient(create_app(app, language="auto"), base_url=HOME) as client:
         answer = client.post("/desk/why", json=body, headers={"origin": HOME})
@@ -102,7 +102,7 @@ def test_lines_of_statements_that_were_searched_for_are_shown() -> None:
     assert "Searched for" not in turn_html(turn, 1, "en")
 
 
-def test_a_follow_up_shows_what_was_searched_for(app: FakeDesk) -> None:
+def test_a_follow_up_shows_what_was_searched_for(app: FakeApp) -> None:
     screen = Screen()
     for question in ("How do I add documents?", "And in <2022>?"):
         ticket = Sessions().ticket("tab")
