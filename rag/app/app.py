@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rag.app import wiring
 from rag.app.container import Container
-from rag.app.forecast import Forecast
+from rag.app.forecast import Forecast, Forecaster
 from rag.app.machine_monitor import MachineMonitor
 from rag.app.model_loader import ModelLoader, ModelState
 from rag.app.questions import Questions
@@ -41,7 +41,10 @@ from rag.types.server_address import Address
 
 if TYPE_CHECKING:
     from rag.answering.explain.values import Explanation, SentenceQuestion
+    from rag.answering.whole_document.scope import ReadingPace
+    from rag.app.wiring import QuestionParts
     from rag.config import Settings
+    from rag.protocols import VectorIndex
     from rag.types.answers import AskMode, TypedDraft
     from rag.types.hardware import Holder
 
@@ -85,20 +88,18 @@ class App:
         self._stopping = threading.Event()
         stopped = self._stopping.is_set
         self._model = ModelLoader(stopped)
-        self._factory = Container(settings, report=self._model.tell, cancelled=stopped)
-        self._ledger = self._factory.ledger()
+        self._container = Container(settings, report=self._model.tell, cancelled=stopped)
+        self._ledger = self._container.ledger()
         self.chats = Chats(self._ledger)
         self.machine = MachineMonitor(
-            self._factory.readings(), self._parts, answers=self.chats.since
+            self._container.readings(), self._parts, answers=self.chats.since
         )
-        self._last_usage: Usage | None = None
         self._index = VectorIndexManager(
             self._ledger, settings.data / "chroma", engine=settings.retrieve.index
         )
-        self._answering = Questions(self._factory, self._ledger, self._index, self._model)
-        self._scheduler = Scheduler(idle=lambda: tidy(self._factory.allocator))
+        self._scheduler = Scheduler(idle=lambda: tidy(self._container.allocator))
         self._supervisor = Supervisor(self._stopping)
-        library = wiring.library(self._factory, self._ledger, index=self._index)
+        library = wiring.library(self._container, self._ledger, index=self._index)
         self._jobs = Jobs(self._ledger)
         self._worker = SyncWorker(
             library,
@@ -115,12 +116,25 @@ class App:
             done=self._worker.quick_done,
             stopping=self._stopping,
         )
-        self._ahead = self._answering.read_ahead(
+        self._unlock = library.unlocking.unlocker(settings.knowledge, self._worker.sync_soon)
+        self._wire_questions()
+
+    def _wire_questions(self) -> None:
+        settings = self.settings
+        self._last_usage: Usage | None = None
+        self._questions = Questions(
+            self._ledger,
+            self._index,
+            self._model,
+            wire=self._question_parts,
+            forecaster=Forecaster(settings, self._container.plans),
+        )
+        self._ahead = self._questions.read_ahead(
             stopping=self._stopping,
             syncing=lambda: self._worker.progress is not None,
             asking=lambda: self._scheduler.asking,
+            on=settings.generator.read_ahead,
         )
-        self._unlock = library.unlocking.unlocker(settings.knowledge, self._worker.sync_soon)
 
     @classmethod
     def open(cls, settings: Settings) -> App:
@@ -140,7 +154,7 @@ class App:
     def start(self) -> None:
         """Load the model, sync the folder and watch it, all in the background."""
         for part in (
-            Part("model", _MODEL, lambda: self._model.load(self._factory), again=False),
+            Part("model", _MODEL, lambda: self._model.load(self._container), again=False),
             Part("library", _LIBRARY, self._worker.run),
             Part("errands", _ERRANDS, self._tasks.run),
             Part("watch", _WATCH, self._worker.watch),
@@ -156,7 +170,7 @@ class App:
         self._supervisor.join(timeout_s=30)
         self._index.close()
         self._model.close()
-        self._factory.close()
+        self._container.close()
         self._ledger.close()
         self._owner.release()
 
@@ -178,9 +192,9 @@ class App:
             reading_ahead=self._ahead.busy,
             stale=self._worker.stale,
             server=self.settings.generator.asked_server(),
-            lowered=self._factory.fallback.lowered,
+            lowered=self._container.fallback.lowered,
             heat=self.machine.heat.note,
-            forecast=self._answering.forecast(now, self._last_usage),
+            forecast=self._questions.forecast(now, self._last_usage),
             failures=self._supervisor.failures,
         )
 
@@ -202,7 +216,7 @@ class App:
         if path is None:
             raise no_page(document_id, page)
         real = real_path(self.settings.knowledge, path)
-        return self._factory.pool().render(real, page=page, width=width)
+        return self._container.pool().render(real, page=page, width=width)
 
     def page_size(self, document_id: str, page: int) -> tuple[float, float]:
         """Return width and height of a page in points, as shown.
@@ -283,7 +297,7 @@ class App:
         """
         with self._scheduler.question():
             self._ahead.asked()
-            events = self._answering.asker().ask(
+            events = self._questions.asker().ask(
                 question,
                 history=history,
                 documents=documents,
@@ -307,18 +321,23 @@ class App:
         """
         idle = not self._scheduler.asking
         with self._scheduler.question():
-            return self._answering.explainer(with_model=idle).explain(asked)
+            return self._questions.explainer(with_model=idle).explain(asked)
 
     def _parts(self) -> dict[Holder, int]:
-        return parts_of(self._factory.movable()) | self._model.parts()
+        return parts_of(self._container.movable()) | self._model.parts()
 
     def _hooks(self) -> WorkerHooks:
         return WorkerHooks(
-            wanted=lambda space: wiring.is_wanted(self._factory, space),
+            wanted=lambda space: wiring.is_wanted(self._container, space),
             prepare=self._open_index,
             give_way=lambda: self._scheduler.give_way(self._stopping.is_set),
-            stale=lambda: wiring.stale_words(self._factory, self._ledger),
+            stale=lambda: wiring.stale_words(self._container, self._ledger),
             ocr=self.settings.ingest.ocr == "auto",
+        )
+
+    def _question_parts(self, index: VectorIndex, pace: ReadingPace) -> QuestionParts:
+        return wiring.question_parts(
+            self._container, self._ledger, generator=self._model.wait, index=index, pace=pace
         )
 
     def _open_index(self) -> None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.answering.oom_fallback import OutOfMemoryFallback
 from rag.answering.prompt_reuse import PromptReuse
-from rag.app.model_plans import ModelPlans
-from rag.app.registry import ECHO, URL, load, without_weights
-from rag.app.search_models import SearchModels
+from rag.app.model_plans import ChosenGenerator, ModelPlans
+from rag.app.registry import load, without_weights
+from rag.app.search_models import SearchModels, embedder_id
 from rag.errors import DownloadFailed, StoreError
 from rag.protocols import Movable
 from rag.text.messages import Text
@@ -37,19 +36,11 @@ if TYPE_CHECKING:
     )
     from rag.retrieval.retriever import Baselines
     from rag.storage.ledger import Ledger
+    from rag.types.hardware import MemoryReading
 
 
 logger = logging.getLogger(__name__)
 Report = Callable[[Progress], None]
-
-
-@dataclass(frozen=True, slots=True)
-class ChosenGenerator:
-    """Which model answers, through which engine; ``path`` if the user named one."""
-
-    model: str
-    engine: str
-    path: Path | None = None
 
 
 class Container:
@@ -74,8 +65,15 @@ class Container:
         )
         """What is given up when memory runs out; outlives questions."""
         self.continuing = PromptReuse()
-        self.plans = ModelPlans(self)
-        self.search_models = SearchModels(self, report=report)
+        self.plans = ModelPlans(settings, self.model_store, self._reading)
+        self.search_models = SearchModels(
+            settings,
+            store=self.model_store,
+            plans=self.plans,
+            reading=self._reading,
+            weights=self.weights,
+            report=report,
+        )
         self.baselines: dict[int, Baselines] = {}
         """By space: what retrievers have in common, each question being wired anew."""
 
@@ -123,15 +121,8 @@ class Container:
         return load_catalogue().get(name)
 
     def embedder_id(self, entry: Entry) -> str:
-        """Return an embedder's name and bytes: other bytes make other vectors.
-
-        Only the name while the weights are not on this machine.
-        """
-        installed = self.model_store().installation(entry.name)
-        if installed is None:
-            return entry.name
-        weights = max(installed.files, key=lambda file: file.bytes)
-        return f"{entry.name}@{weights.sha256[:8]}"
+        """Return an embedder's name and bytes; see ``rag.app.search_models.embedder_id``."""
+        return embedder_id(self.model_store(), entry)
 
     def generator(self, cancelled: Callable[[], bool] | None = None) -> TextGenerator:
         """Load the language model that the settings name; download it first if need be."""
@@ -139,12 +130,10 @@ class Container:
         ready = without_weights(chosen.engine, self.settings.generator)
         if ready is not None:
             return ready
-        self.plans.options(
-            str(chosen.path or chosen.model), chosen.engine
-        )  # before 26 GB are downloaded
+        self.plans.options(chosen.named, chosen.engine)  # before 26 GB are downloaded
         chosen, path = self._generator_weights(chosen, cancelled or self._cancelled)
         self._report(Progress("load", item=chosen.model))
-        options = self.plans.options(str(chosen.path or chosen.model), chosen.engine)
+        options = self.plans.options(chosen.named, chosen.engine)
         built: TextGenerator = load(chosen.engine).load(path, name=chosen.model, **options)
         return built
 
@@ -171,36 +160,11 @@ class Container:
         return chosen, path
 
     def chosen_generator(self) -> ChosenGenerator:
-        """Return which model answers, by the settings and by what this machine is.
+        """Return which model answers; see ``rag.app.model_plans.chosen_generator``."""
+        return self.plans.chosen()
 
-        Raises:
-            UnknownModel: the settings name no model and no path.
-            ConfigError: the settings name a server that may not be asked.
-        """
-        generator = self.settings.generator
-        if ECHO in {generator.engine, generator.model}:
-            return ChosenGenerator(ECHO, ECHO)
-        if (address := generator.server()) is not None:
-            return ChosenGenerator(f"{generator.model} @ {address.shown}", URL)
-        name = generator.model
-        if name == "auto":
-            name = self._default_generator()
-        entry = self.model_store().catalogue.find(name)
-        if entry is not None:
-            engine = entry.engine if generator.engine == "auto" else generator.engine
-            return ChosenGenerator(entry.name, engine)
-        path = self.model_store().resolve(name)
-        engine = "llamacpp" if path.is_file() else "transformers"
-        return ChosenGenerator(path.name, engine, path)
-
-    def _default_generator(self) -> str:
-        from rag.models.planning.subjects import default_generator
-
-        now = self.readings().read()
-        free = None
-        if now.vram_total_bytes is not None:
-            free = now.vram_total_bytes - (now.vram_used_bytes or 0)
-        return default_generator(free_vram_bytes=free, total_ram_bytes=now.ram_total_bytes)
+    def _reading(self) -> MemoryReading:
+        return self.readings().read()
 
     def chunker(self, embedder: Embedder, space: IndexVersion | None = None) -> Chunker:
         """Return the chunker of the settings, or the one that a space was cut with."""

@@ -10,7 +10,8 @@ from rag.generation.prompt import build_messages
 from rag.models.planning.room import reserve
 
 if TYPE_CHECKING:
-    from rag.app.container import Container
+    from rag.app.model_plans import ModelPlans
+    from rag.config import Settings
     from rag.models.planning.plan import Plan
     from rag.protocols import TextGenerator
     from rag.types.answers import Usage
@@ -30,8 +31,9 @@ class Forecast:
 class Forecaster:
     """Estimates from what is loaded. Cheap: only the rules are counted, once for each model."""
 
-    def __init__(self, factory: Container) -> None:
-        self._factory = factory
+    def __init__(self, settings: Settings, plans: ModelPlans) -> None:
+        self._settings = settings
+        self._plans = plans
         self._rules: dict[str, int] = {}
 
     def next_question(
@@ -41,17 +43,17 @@ class Forecaster:
 
         A chat that goes on costs what its last question did, at least.
         """
-        if model is None or self._factory.settings.generator.asked_server() is not None:
+        if model is None or self._settings.generator.asked_server() is not None:
             return None
         rules = self._counted(model)
         if rules is None:
             return None
-        settings = self._factory.settings
+        settings = self._settings
         passages = settings.retrieve.k * settings.chunk.tokens
         answer = settings.generator.max_tokens
         tokens = max(rules + passages, last.prompt_tokens if last else 0)
         tokens = min(tokens, max(0, model.context_tokens - answer))
-        plan = self._factory.plans.loaded
+        plan = self._plans.loaded
         size = plan.question_bytes(tokens + answer) if plan else 0
         return Forecast(tokens, model.context_tokens, size, size <= _room(plan, reading))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from rag.errors import ModelError, RagError, ServerUnreachable
 from rag.protocols import parts_of
@@ -13,7 +13,8 @@ from rag.text.messages import Text
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
-    from rag.app.container import Container
+    from rag.app.model_plans import ChosenGenerator
+    from rag.config import Settings
     from rag.protocols import TextGenerator
     from rag.types.hardware import Holder
 
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 ModelState = Literal["none", "downloading", "loading", "ready", "failed"]
 _POLL_S = 0.1
+
+
+class ModelSource(Protocol):
+    """What gives the models of the settings, loaded; the container does."""
+
+    settings: Settings
+
+    def embedder(self, name: str) -> object: ...
+    def chosen_generator(self) -> ChosenGenerator: ...
+    def generator(self, cancelled: Callable[[], bool] | None = None) -> TextGenerator: ...
 
 
 class ModelLoader:
@@ -31,7 +42,7 @@ class ModelLoader:
         self._stopped = stopped
         self._ended = threading.Event()
         self._error: RagError | None = None
-        self._factory: Container | None = None
+        self._source: ModelSource | None = None
         self._guard = threading.Lock()  # of a second attempt
         self._generator: TextGenerator | None = None
         self._progress: Progress | None = None
@@ -50,16 +61,16 @@ class ModelLoader:
         if self.state not in {"ready", "failed"}:
             self.state = "loading" if progress.stage == "load" else "downloading"
 
-    def load(self, factory: Container) -> None:
+    def load(self, source: ModelSource) -> None:
         """Fetch and load what the settings ask for; what goes wrong is kept for ``wait``."""
-        self._factory = factory
-        loading = factory.settings.embedder.model
+        self._source = source
+        loading = source.settings.embedder.model
         try:
             # the small one first: syncing and searching wait for it
-            factory.embedder(loading)
-            chosen = factory.chosen_generator()
+            source.embedder(loading)
+            chosen = source.chosen_generator()
             self.name = loading = chosen.model
-            self._generator = factory.generator(self._stopped)
+            self._generator = source.generator(self._stopped)
             self.name = self._generator.name
             self.state = "ready"
         except RagError as error:
@@ -87,10 +98,10 @@ class ModelLoader:
             if cancelled() or self._stopped():
                 return None
         with self._guard:
-            if isinstance(self._error, ServerUnreachable) and self._factory is not None:
+            if isinstance(self._error, ServerUnreachable) and self._source is not None:
                 self._error = self.note = None
                 self.state = "loading"
-                self.load(self._factory)
+                self.load(self._source)
         if self._error is not None:
             raise self._error
         return self._generator

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag.app.registry import ECHO, URL
 from rag.errors import ConfigError, OutOfMemory, RagError
 from rag.models.catalogue import load_catalogue
 from rag.models.planning.gpu_guide import Gpu, Guide, Outlook, load_guide, outlook, with_bandwidth
@@ -19,20 +20,26 @@ from rag.models.planning.layout import Helpers, Subject
 from rag.models.planning.plan import Plan, Wishes
 from rag.models.planning.planner import WANTED_CONTEXT, plan
 from rag.models.planning.room import Card, Room, room_of
-from rag.models.planning.subjects import helpers_of, subject_of_entry, subject_of_path
+from rag.models.planning.subjects import (
+    default_generator,
+    helpers_of,
+    subject_of_entry,
+    subject_of_path,
+)
 from rag.models.shape import Precision as Wished
 from rag.text.messages import Text
 from rag.text.sizes import GIB
 from rag.types.hardware import OnCards, Placement, Precision
 
 if TYPE_CHECKING:
-    from rag.app.container import Container
     from rag.config import Settings
     from rag.models.store import ModelStore
+    from rag.types.hardware import MemoryReading
 
 
 logger = logging.getLogger(__name__)
 
+Reading = Callable[[], "MemoryReading"]
 _MODEL = ("weights", "kv", "working")
 OCR_PROCESS_BYTES = 510_000_000
 """A process that has recognised two pages (measured); there are at most ``ingest.workers``."""
@@ -64,19 +71,58 @@ def subject_named(store: ModelStore, name: str) -> Subject:
     return subject_of_path(store.resolve(name))
 
 
-def chosen_name(factory: Container) -> str:
-    """Return the name or path of the model that answers, as the settings choose it."""
-    chosen = factory.chosen_generator()
-    return str(chosen.path or chosen.model)
+@dataclass(frozen=True, slots=True)
+class ChosenGenerator:
+    """Which model answers, through which engine; ``path`` if the user named one."""
+
+    model: str
+    engine: str
+    path: Path | None = None
+
+    @property
+    def named(self) -> str:
+        """The path if there is one, else the name in the catalogue."""
+        return str(self.path or self.model)
 
 
-def free_room(factory: Container) -> Room:
+def chosen_generator(settings: Settings, store: ModelStore, reading: Reading) -> ChosenGenerator:
+    """Return which model answers, by the settings and by what this machine is.
+
+    Raises:
+        UnknownModel: the settings name no model and no path.
+        ConfigError: the settings name a server that may not be asked.
+    """
+    generator = settings.generator
+    if ECHO in {generator.engine, generator.model}:
+        return ChosenGenerator(ECHO, ECHO)
+    if (address := generator.server()) is not None:
+        return ChosenGenerator(f"{generator.model} @ {address.shown}", URL)
+    name = generator.model
+    if name == "auto":
+        name = _default_generator(reading())
+    entry = store.catalogue.find(name)
+    if entry is not None:
+        engine = entry.engine if generator.engine == "auto" else generator.engine
+        return ChosenGenerator(entry.name, engine)
+    path = store.resolve(name)
+    engine = "llamacpp" if path.is_file() else "transformers"
+    return ChosenGenerator(path.name, engine, path)
+
+
+def _default_generator(now: MemoryReading) -> str:
+    free = None
+    if now.vram_total_bytes is not None:
+        free = now.vram_total_bytes - (now.vram_used_bytes or 0)
+    return default_generator(free_vram_bytes=free, total_ram_bytes=now.ram_total_bytes)
+
+
+def free_room(reading: MemoryReading) -> Room:
     """Return the memory that is free now, with what is known of this machine's cards."""
-    return with_bandwidth(room_of(factory.readings().read()))
+    return with_bandwidth(room_of(reading))
 
 
 def room_with(
-    factory: Container, *, gpus: Sequence[str], sizes: Sequence[float], ram: float | None
+    reading: MemoryReading, *, gpus: Sequence[str], sizes: Sequence[float], ram: float | None
 ) -> Room:
     """Return the memory to plan with: named cards and sizes in GiB, or this machine's as it is.
 
@@ -88,7 +134,7 @@ def room_with(
             Text("A memory is larger than 0 GiB.", "内存或显存必须大于 0 GiB。"),
             hint=Text("For example: --vram 24", "例如：--vram 24"),
         )
-    here = free_room(factory)
+    here = free_room(reading)
     cards: tuple[Card, ...] = here.cards
     if gpus or sizes:
         named = [load_guide().get(gpu).card() for gpu in gpus]
@@ -98,15 +144,16 @@ def room_with(
     return Room(round(ram * GIB), round(ram * GIB), cards)
 
 
-def own_card(factory: Container, guide: Guide) -> Gpu | None:
+def own_card(read: MemoryReading, guide: Guide) -> Gpu | None:
     """Return this machine's first card, if it has one that the guide knows."""
-    read = factory.readings().read()
     if read.gpu_name is None:
         return None
     return guide.find(read.gpu_name, total_bytes=read.vram_total_bytes)
 
 
-def outlooks(factory: Container, guide: Guide, name: str | None) -> list[list[Outlook]]:
+def outlooks(
+    settings: Settings, store: ModelStore, guide: Guide, name: str | None
+) -> list[list[Outlook]]:
     """Return what cards would do with models: a row for each card, all with the same models.
 
     ``name`` is a model (on every card) or a card (with every model); ``None`` takes every card
@@ -115,26 +162,25 @@ def outlooks(factory: Container, guide: Guide, name: str | None) -> list[list[Ou
     Raises:
         RagError: there is no such card or model.
     """
-    settings = factory.settings
-    entries = [e for e in factory.model_store().entries() if e.kind == "generator"]
+    entries = [e for e in store.entries() if e.kind == "generator"]
     cards: Sequence[Gpu] = guide.gpus
     if name is None:
         subjects = [subject_of_entry(e) for e in entries if e.engine == "transformers"]
-    elif card := _card_named(factory, guide, name):
+    elif card := _card_named(store, guide, name):
         cards, subjects = [card], [subject_of_entry(e) for e in entries]
     else:
-        subjects = [subject_named(factory.model_store(), name)]
+        subjects = [subject_named(store, name)]
     beside, wanted = helpers(settings), wishes(settings)
     return [[outlook(gpu, subject, beside, wanted) for subject in subjects] for gpu in cards]
 
 
-def _card_named(factory: Container, guide: Guide, name: str) -> Gpu | None:
+def _card_named(store: ModelStore, guide: Guide, name: str) -> Gpu | None:
     """Return a card unless a model or a path is called so.
 
     Raises:
         ConfigError: it looks like a card's name, and there is none.
     """
-    if factory.model_store().catalogue.find(name) or Path(name).expanduser().exists():
+    if store.catalogue.find(name) or Path(name).expanduser().exists():
         return None
     if name.lower().startswith(("rtx", "gtx", "geforce", "nvidia", "tesla")):
         return guide.get(name)
@@ -206,8 +252,13 @@ def _on_cards(found: Plan) -> OnCards | None:
 class ModelPlans:
     """The plans of one run, each made once: free memory counts before anything is loaded."""
 
-    def __init__(self, factory: Container) -> None:
-        self._factory = factory
+    def __init__(
+        self, settings: Settings, store: Callable[[], ModelStore], reading: Reading
+    ) -> None:
+        """``reading`` gives the machine's memory as it is now."""
+        self._settings = settings
+        self._store = store
+        self._reading = reading
         self._room: Room | None = None
         self._made: dict[str, Plan | None] = {}
         self._guard = threading.Lock()
@@ -227,7 +278,7 @@ class ModelPlans:
         Raises:
             OutOfMemory: there is no room for the model, however it is loaded.
         """
-        settings, found = self._factory.settings, self.of(name)
+        settings, found = self._settings, self.of(name)
         if found is not None and self._room is not None and hopeless(found, self._room):
             raise too_large(settings, found, self._room)
         self.loaded = found
@@ -252,12 +303,16 @@ class ModelPlans:
             ),
         }
 
+    def chosen(self) -> ChosenGenerator:
+        """Return which model answers; see ``chosen_generator``."""
+        return chosen_generator(self._settings, self._store(), self._reading)
+
     def helper_device(self, wanted: str) -> str:
         """Return where embedder or reranker works: where its setting says, else by the plan."""
         if wanted != "auto":
             return wanted
         try:
-            found = self.of(chosen_name(self._factory))
+            found = self.of(self.chosen().named)
         except RagError:  # told when the model is loaded; searching goes on without it
             return "auto"
         if found is None or not found.fits or not found.layout.layers:
@@ -265,7 +320,7 @@ class ModelPlans:
         return "cpu" if found.layout.helpers_card is None else "auto"
 
     def _make(self, name: str) -> Plan | None:
-        store = self._factory.model_store()
+        store = self._store()
         try:
             entry = store.catalogue.find(name)
             subject = subject_of_entry(entry) if entry else subject_of_path(store.resolve(name))
@@ -273,8 +328,8 @@ class ModelPlans:
             logger.info("no plan for %s: %s", name, error.message.en)
             return None
         if self._room is None:
-            self._room = free_room(self._factory)
-        found = plan_for(self._factory.settings, subject, self._room)
+            self._room = free_room(self._reading())
+        found = plan_for(self._settings, subject, self._room)
         for reason in found.reasons:
             logger.info("%s: %s", name, reason.en)
         return found

@@ -13,15 +13,45 @@ from rag.text.messages import Text
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
-    from rag.app.container import Container
+    from rag.app.model_plans import ModelPlans
+    from rag.config import Settings
+    from rag.models.catalogue import Entry
+    from rag.models.store import ModelStore
     from rag.protocols import Embedder, Reranker
+    from rag.types.hardware import MemoryReading
+
+
+def embedder_id(store: ModelStore, entry: Entry) -> str:
+    """Return an embedder's name and bytes: other bytes make other vectors.
+
+    Only the name while the weights are not on this machine.
+    """
+    installed = store.installation(entry.name)
+    if installed is None:
+        return entry.name
+    weights = max(installed.files, key=lambda file: file.bytes)
+    return f"{entry.name}@{weights.sha256[:8]}"
 
 
 class SearchModels:
-    """Builds them from the settings of a factory. Safe to use from several threads."""
+    """Builds them from the settings. Safe to use from several threads."""
 
-    def __init__(self, factory: Container, *, report: Callable[[Progress], None]) -> None:
-        self._factory = factory
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Callable[[], ModelStore],
+        plans: ModelPlans,
+        reading: Callable[[], MemoryReading],
+        weights: Callable[[str], Path],
+        report: Callable[[Progress], None],
+    ) -> None:
+        """``weights`` gives a model's files, fetched first if need be."""
+        self._settings = settings
+        self._store = store
+        self._plans = plans
+        self._reading = reading
+        self._weights = weights
         self._report = report
         self._embedders: dict[str, Embedder] = {}
         self._reranker: Reranker | None = None
@@ -42,12 +72,12 @@ class SearchModels:
         if name == HASHING:
             hashing: Embedder = load(HASHING)()
             return hashing
-        entry = self._factory.entry(name)
-        folder = self._factory.weights(name)
+        entry = self._store().catalogue.get(name)
+        folder = self._weights(name)
         self._report(Progress("load", item=name))
         assert entry.embedding is not None
         common: dict[str, Any] = {
-            "name": self._factory.embedder_id(entry),
+            "name": embedder_id(self._store(), entry),
             "query_prefix": entry.embedding.query_prefix,
             "passage_prefix": entry.embedding.passage_prefix,
             "max_tokens": entry.embedding.max_tokens,
@@ -57,8 +87,8 @@ class SearchModels:
         if graph is not None:
             built = load("onnx")(folder, graph=graph, **common)
             return built
-        batch, bert = self._factory.settings.embedder.batch, load("bert")
-        device = self._factory.plans.helper_device(self._factory.settings.embedder.device)
+        batch, bert = self._settings.embedder.batch, load("bert")
+        device = self._plans.helper_device(self._settings.embedder.device)
         if bert.suits(folder, device=device):
             built = bert(folder, batch=batch, **common)
         else:
@@ -67,8 +97,8 @@ class SearchModels:
 
     def _int8_graph(self, name: str, folder: Path) -> Path | None:
         """Return what the int8 engine reads; ``None`` where the other engine is to be used."""
-        chosen = self._factory.settings.embedder
-        installed = self._factory.model_store().installation(name)
+        chosen = self._settings.embedder
+        installed = self._store().installation(name)
         if chosen.engine == "torch" or chosen.device == "cuda" or installed is None:
             return None
         if chosen.engine == "auto" and not self._int8_is_best():
@@ -76,7 +106,7 @@ class SearchModels:
         weights = max(installed.files, key=lambda file: file.bytes)
         graph: Path | None = load("onnx-graph")(
             folder,
-            cache=self._factory.model_store().folder / name / ".onnx",
+            cache=self._store().folder / name / ".onnx",
             source_sha256=weights.sha256,
             report=self._report,
             name=name,
@@ -87,8 +117,8 @@ class SearchModels:
         """Say whether int8 is the engine for where the settings let the embedder work."""
         from rag.retrieval.embedding.cpu_engine import int8_is_fast
 
-        device = self._factory.plans.helper_device(self._factory.settings.embedder.device)
-        on_cpu = device == "cpu" or self._factory.readings().read().gpu_name is None
+        device = self._plans.helper_device(self._settings.embedder.device)
+        on_cpu = device == "cpu" or self._reading().gpu_name is None
         return on_cpu and int8_is_fast()
 
     def reranker(self) -> Reranker | None:
@@ -99,12 +129,12 @@ class SearchModels:
             ConfigError: the name is that of another kind of model.
             ModelError: it cannot be loaded.
         """
-        chosen = self._factory.settings.reranker
+        chosen = self._settings.reranker
         if not chosen.model:
             return None
         with self._guard:
             if self._reranker is None:
-                entry = self._factory.entry(chosen.model)
+                entry = self._store().catalogue.get(chosen.model)
                 if entry.kind != "reranker":
                     raise ConfigError(
                         Text(
@@ -118,8 +148,8 @@ class SearchModels:
                             "或留空。",
                         ),
                     )
-                folder = self._factory.weights(entry.name)
+                folder = self._weights(entry.name)
                 self._report(Progress("load", item=entry.name))
-                device = self._factory.plans.helper_device(chosen.device)
+                device = self._plans.helper_device(chosen.device)
                 self._reranker = load(entry.engine)(folder, name=entry.name, device=device)
             return self._reranker

@@ -1,10 +1,11 @@
-"""Wires the factory's parts into the use cases: a library to keep, a pipeline to ask."""
+"""Puts parts together into the use cases: a library to keep, a pipeline to ask."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rag.app.registry import HASHING, load
 from rag.errors import SpaceMismatch, StoreError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rag.answering.whole_document.asker import WholeDocumentAsker
     from rag.answering.whole_document.scope import ReadingPace
     from rag.app.container import Container
+    from rag.config import Settings
     from rag.indexing.assembly_line import IndexEngines
     from rag.indexing.library import Library
     from rag.protocols import TextGenerator, VectorIndex
@@ -27,19 +29,19 @@ if TYPE_CHECKING:
     from rag.storage.vectors.manager import VectorIndexManager
 
 
-def space_engines(factory: Container, ledger: Ledger, space: IndexVersion | None) -> IndexEngines:
+def index_engines(container: Container, ledger: Ledger, space: IndexVersion | None) -> IndexEngines:
     """Load what a space names; ``None`` makes a new space from the settings."""
     from rag.indexing.assembly_line import IndexEngines
 
     name = model_name(space.embedder) if space else None
-    embedder = factory.embedder(name or factory.settings.embedder.model)
-    chunker = factory.chunker(embedder, space)
+    embedder = container.embedder(name or container.settings.embedder.model)
+    chunker = container.chunker(embedder, space)
     if space is None:
         space = ledger.create_space(
             embedder=embedder.name,
             dim=embedder.dim,
             chunking=chunker.name,
-            analyser=factory.analyser.name,
+            analyser=container.analyser.name,
         )
     elif (embedder.name, embedder.dim) != (space.embedder, space.dim):
         raise SpaceMismatch(
@@ -49,37 +51,37 @@ def space_engines(factory: Container, ledger: Ledger, space: IndexVersion | None
             ),
             hint=Text("Run `rag rebuild`.", "请运行 `rag rebuild`。"),
         )
-    return IndexEngines(space, embedder, chunker, factory.analyser)
+    return IndexEngines(space, embedder, chunker, container.analyser)
 
 
-def fingerprint(factory: Container) -> WantedVersion:
+def wanted_version(container: Container) -> WantedVersion:
     """Return what a new space and a new reading would be called; loads no model."""
-    chunk, name = factory.settings.chunk, factory.settings.embedder.model
+    chunk, name = container.settings.chunk, container.settings.embedder.model
     limit, embedder = 512, f"{HASHING}/256"
     if name != HASHING:
-        entry = factory.entry(name)
+        entry = container.entry(name)
         assert entry.embedding is not None
         limit = entry.embedding.max_tokens
         prefixes = (entry.embedding.query_prefix.strip(), entry.embedding.passage_prefix.strip())
-        embedder = " ".join(filter(None, (factory.embedder_id(entry), *prefixes)))
+        embedder = " ".join(filter(None, (container.embedder_id(entry), *prefixes)))
     size = min(chunk.tokens, limit)
     chunking = chunking_name(tokens=size, overlap=min(chunk.overlap, size // 2))
-    return WantedVersion(embedder, chunking, factory.analyser.name, reader_name(), ocr_name())
+    return WantedVersion(embedder, chunking, container.analyser.name, reader_name(), ocr_name())
 
 
-def is_wanted(factory: Container, space: IndexVersion) -> bool:
+def is_wanted(container: Container, space: IndexVersion) -> bool:
     """Return whether a space is what the settings ask for; loads no model."""
-    return fingerprint(factory).matches(space)
+    return wanted_version(container).matches(space)
 
 
-def stale_words(factory: Container, ledger: Ledger) -> Text | None:
+def stale_words(container: Container, ledger: Ledger) -> Text | None:
     """Return what a rebuild would mend and what it costs; ``None`` if nothing is stale."""
     from rag.indexing.staleness import find_stale
 
-    return find_stale(ledger, fingerprint(factory)).say()
+    return find_stale(ledger, wanted_version(container)).say()
 
 
-def library(factory: Container, ledger: Ledger, *, index: VectorIndexManager | None) -> Library:
+def library(container: Container, ledger: Ledger, *, index: VectorIndexManager | None) -> Library:
     """Wire the use cases; nothing is written into an ``index`` that is not there."""
     from rag.indexing.calibration import when_due
     from rag.indexing.library import Library
@@ -88,30 +90,22 @@ def library(factory: Container, ledger: Ledger, *, index: VectorIndexManager | N
         """Return what the library is asked about itself by."""
         from rag.storage.vectors.manager import exact_index
 
-        engines = space_engines(factory, ledger, space)
+        engines = index_engines(container, ledger, space)
         found = index.for_reading() if index else exact_index(ledger, space)
-        return retriever(factory, ledger, engines, found, plain=True)
+        return retriever(container, ledger, engines, found, plain=True)
 
     return Library(
-        factory.settings.knowledge,
+        container.settings.knowledge,
         ledger,
-        engines=lambda space: space_engines(factory, ledger, space),
-        pool=factory.pool,
+        engines=lambda space: index_engines(container, ledger, space),
+        pool=container.pool,
         index=index.for_writing if index else None,
         calibrate=partial(when_due, ledger, asked),
     )
 
 
-def highlighter(factory: Container, ledger: Ledger, space: IndexVersion) -> Highlighter:
-    """Return what finds boxes for offsets."""
-    from rag.answering.highlights import Highlighter
-    from rag.storage.passages import LedgerPassages
-
-    return Highlighter(factory.settings.knowledge, LedgerPassages(ledger, space), factory.pool())
-
-
 def retriever(
-    factory: Container,
+    container: Container,
     ledger: Ledger,
     engines: IndexEngines,
     index: VectorIndex,
@@ -128,53 +122,90 @@ def retriever(
     store = LedgerPassages(ledger, engines.space)
     built: HybridRetriever = load("retriever")(
         store=store,
-        lexical=load("lexical")(store, factory.analyser),
+        lexical=load("lexical")(store, container.analyser),
         index=index,
         embedder=engines.embedder,
-        candidates=factory.settings.retrieve.candidates,
-        reranker=None if plain else factory.reranker(),
-        reread=factory.settings.reranker.passages,
-        baselines=factory.baselines.setdefault(engines.space.id, {}),
+        candidates=container.settings.retrieve.candidates,
+        reranker=None if plain else container.reranker(),
+        reread=container.settings.reranker.passages,
+        baselines=container.baselines.setdefault(engines.space.id, {}),
         calibrations=dict if plain else partial(kept, ledger, engines.space),
     )
     return built
 
 
-def pipeline(
-    factory: Container,
+def _highlighter(container: Container, ledger: Ledger, version: IndexVersion) -> Highlighter:
+    from rag.answering.highlights import Highlighter
+    from rag.storage.passages import LedgerPassages
+
+    store = LedgerPassages(ledger, version)
+    return Highlighter(container.settings.knowledge, store, container.pool())
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionParts:
+    """What answers questions over one index version: put together once, used by every question."""
+
+    version: IndexVersion
+    index: VectorIndex
+    retriever: HybridRetriever
+    pipeline: RagPipeline
+    asker: WholeDocumentAsker
+    explainer: Callable[[Callable[[], TextGenerator | None]], Explainer]
+    """Takes what gives the model if it is loaded, and waits for nothing."""
+
+
+def question_parts(
+    container: Container,
     ledger: Ledger,
     *,
-    index: Callable[[IndexVersion], VectorIndex],
     generator: Callable[[Callable[[], bool]], TextGenerator | None],
-) -> RagPipeline:
-    """Wire question answering over the active space.
+    index: VectorIndex | None = None,
+    pace: ReadingPace | None = None,
+) -> QuestionParts:
+    """Put together what answers questions over the active index version.
+
+    ``index`` is the vector index that is open; ``None`` searches exactly. ``pace`` outlives
+    index versions.
 
     Raises:
         StoreError: nothing has been indexed yet.
     """
     from rag.answering.pipeline import RagPipeline
+    from rag.answering.whole_document.asker import WholeDocumentAsker
+    from rag.answering.whole_document.notes import NoteEngines
+    from rag.answering.whole_document.scope import ReadingPace, ReadingPlanner
     from rag.retrieval.table_expansion import with_whole_tables
+    from rag.storage.documents import LedgerDocuments
     from rag.storage.passages import LedgerPassages
+    from rag.storage.vectors.manager import exact_index
 
-    space = _active(ledger)
-    engines = space_engines(factory, ledger, space)
-    return RagPipeline(
-        retriever=retriever(factory, ledger, engines, index(space)),
-        generator=generator,
-        highlighter=highlighter(factory, ledger, space),
-        embedder=engines.embedder,
-        analyser=factory.analyser,
-        settings=_ask_settings(factory),
-        complete=partial(with_whole_tables, store=LedgerPassages(ledger, space)),
-        fallback=factory.fallback,
-        continuing=factory.continuing,
+    version, settings = _active(ledger), container.settings
+    engines = index_engines(container, ledger, version)
+    index, pace = index or exact_index(ledger, version), pace or ReadingPace()
+    found = retriever(container, ledger, engines, index)
+    common: dict[str, Any] = {
+        "generator": generator,
+        "highlighter": _highlighter(container, ledger, version),
+        "embedder": engines.embedder,
+        "analyser": container.analyser,
+        "settings": _ask_settings(settings),
+        "fallback": container.fallback,
+    }
+    complete = partial(with_whole_tables, store=LedgerPassages(ledger, version))
+    pipeline = RagPipeline(
+        retriever=found, complete=complete, continuing=container.continuing, **common
     )
+    whole: dict[str, Any] = {"shelf": LedgerDocuments(ledger, version), "pace": pace}
+    planner = ReadingPlanner(retriever=found, limit=settings.retrieve.whole_passages, **whole)
+    asker = WholeDocumentAsker(pipeline, planner, NoteEngines(**whole, **common))
+    explainer = partial(_explainer, container, ledger, found, pipeline, version)
+    return QuestionParts(version, index, found, pipeline, asker, explainer)
 
 
-def _ask_settings(factory: Container) -> AskSettings:
+def _ask_settings(settings: Settings) -> AskSettings:
     from rag.answering.pipeline import AskSettings
 
-    settings = factory.settings
     return AskSettings(
         k=settings.retrieve.k,
         max_tokens=settings.generator.max_tokens,
@@ -185,52 +216,9 @@ def _ask_settings(factory: Container) -> AskSettings:
     )
 
 
-def asker(
-    factory: Container,
-    ledger: Ledger,
-    *,
-    index: Callable[[IndexVersion], VectorIndex],
-    generator: Callable[[Callable[[], bool]], TextGenerator | None],
-    pace: ReadingPace,
-) -> WholeDocumentAsker:
-    """Wire question answering that reads whole documents too; ``pace`` outlives questions.
-
-    Raises:
-        StoreError: nothing has been indexed yet.
-    """
-    from rag.answering.whole_document.asker import WholeDocumentAsker
-    from rag.answering.whole_document.notes import NoteEngines
-    from rag.answering.whole_document.scope import ReadingPlanner
-    from rag.storage.documents import LedgerDocuments
-
-    space = _active(ledger)
-    engines = space_engines(factory, ledger, space)
-    opened = index(space)
-    shelf = LedgerDocuments(ledger, space)
-    return WholeDocumentAsker(
-        pipeline(factory, ledger, index=lambda _: opened, generator=generator),
-        ReadingPlanner(
-            shelf=shelf,
-            retriever=retriever(factory, ledger, engines, opened),
-            limit=factory.settings.retrieve.whole_passages,
-            pace=pace,
-        ),
-        NoteEngines(
-            shelf=shelf,
-            generator=generator,
-            highlighter=highlighter(factory, ledger, space),
-            embedder=engines.embedder,
-            analyser=factory.analyser,
-            settings=_ask_settings(factory),
-            pace=pace,
-            fallback=factory.fallback,
-        ),
-    )
-
-
 def _active(ledger: Ledger) -> IndexVersion:
-    space = ledger.active_space()
-    if space is None:
+    version = ledger.active_space()
+    if version is None:
         raise StoreError(
             Text("Nothing has been indexed yet.", "还没有建立任何索引。"),
             hint=Text(
@@ -238,22 +226,17 @@ def _active(ledger: Ledger) -> IndexVersion:
                 "请把 PDF 放入 knowledge 文件夹，然后运行 `rag sync`。",
             ),
         )
-    return space
+    return version
 
 
-def explainer(
-    factory: Container,
+def _explainer(
+    container: Container,
     ledger: Ledger,
-    *,
-    index: Callable[[IndexVersion], VectorIndex],
-    generator: Callable[[Callable[[], bool]], TextGenerator | None],
+    found: HybridRetriever,
+    pipeline: RagPipeline,
+    version: IndexVersion,
     loaded: Callable[[], TextGenerator | None],
 ) -> Explainer:
-    """Wire what says why a sentence did not reach an answer; ``loaded`` waits for nothing.
-
-    Raises:
-        StoreError: nothing has been indexed yet.
-    """
     from rag.answering.explain.explainer import Explainer
     from rag.answering.explain.finding import Finder
     from rag.answering.explain.outside import Outside
@@ -261,17 +244,15 @@ def explainer(
     from rag.storage.documents import StoredTexts
     from rag.storage.passages import LedgerPassages
 
-    space = _active(ledger)
-    engines = space_engines(factory, ledger, space)
-    store, whereabouts = LedgerPassages(ledger, space), StoredTexts(ledger, space)
-    folder, raw = factory.settings.knowledge, factory.pool().letters
-    lexical = load("lexical")(store, factory.analyser)
-    finder = Finder(folder, whereabouts, store, lexical, raw)
+    store, texts = LedgerPassages(ledger, version), StoredTexts(ledger, version)
+    folder, raw = container.settings.knowledge, container.pool().letters
+    lexical = load("lexical")(store, container.analyser)
+    finder = Finder(folder, texts, store, lexical, raw)
     return Explainer(
-        whereabouts=whereabouts,
+        whereabouts=texts,
         finder=finder,
-        outside=Outside(folder, whereabouts, finder),
-        tracer=Tracer(retriever(factory, ledger, engines, index(space)), store, factory.analyser),
-        pipeline=pipeline(factory, ledger, index=index, generator=generator),
+        outside=Outside(folder, texts, finder),
+        tracer=Tracer(found, store, container.analyser),
+        pipeline=pipeline,
         loaded=loaded,
     )

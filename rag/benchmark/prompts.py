@@ -100,8 +100,8 @@ def prompts_of_set(
     from rag.evaluation.library import brought, opened, searching
 
     chosen = _short(folder, limit)
-    with opened(settings, folder, report=report) as (factory, ledger):
-        search = searching(brought(folder, factory, ledger, report))
+    with opened(settings, folder, report=report) as (container, ledger):
+        search = searching(brought(folder, container, ledger, report))
         return [
             Prompt(
                 question.text,

@@ -62,9 +62,9 @@ def _row(task: dict[str, Any]) -> None:
     from rag.app.container import Container
     from rag.config import Settings
 
-    factory = Container(Settings.model_validate(task["settings"]))
+    container = Container(Settings.model_validate(task["settings"]))
     began = perf_counter()
-    generator = factory.generator()
+    generator = container.generator()
     device = "cpu" if generator.memory_bytes() is None else "cuda"
     tell("loaded", load_s=perf_counter() - began, device=device)
     speed = [Prompt.of(values) for values in task["speed"]]
@@ -77,7 +77,7 @@ def _row(task: dict[str, Any]) -> None:
     _memory(generator)
     tell("done")
     generator.close()
-    factory.close()
+    container.close()
 
 
 def _memory(generator: TextGenerator) -> None:

@@ -86,7 +86,7 @@ def search(
     context: Context = ctx.obj
     with opened(context, with_model=False) as library:
         documents = only(library.ledger, document)
-        result = library.pipeline().search(question, k=k, documents=documents)
+        result = library.parts.pipeline.search(question, k=k, documents=documents)
     if as_json:
         print_json(search_json(result))
         return

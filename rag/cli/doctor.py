@@ -113,10 +113,10 @@ def _machine(context: Context) -> Iterator[Finding]:
 def _models(context: Context) -> Iterator[Finding]:
     from rag.app.container import Container
 
-    factory = Container(context.settings)
-    store = factory.model_store()
+    container = Container(context.settings)
+    store = container.model_store()
     try:
-        wanted = [factory.chosen_generator().model, context.settings.embedder.model]
+        wanted = [container.chosen_generator().model, context.settings.embedder.model]
         for name in wanted:
             if store.catalogue.find(name) is None:
                 continue

@@ -130,10 +130,10 @@ def _measured(context: Context, folder: Path, seconds: float) -> dict[str, Any]:
     from rag.app.machine_monitor import MachineMonitor
     from rag.storage.chats import Chats
 
-    factory = Container(context.settings)
-    ledger = factory.ledger()
+    container = Container(context.settings)
+    ledger = container.ledger()
     try:
-        watch = MachineMonitor(factory.readings(), answers=Chats(ledger).since)
+        watch = MachineMonitor(container.readings(), answers=Chats(ledger).since)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             watch.look()

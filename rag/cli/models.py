@@ -63,14 +63,14 @@ def fit(
     By default the chosen model on this machine, with the memory that is free now.
     """
     from rag.app.container import Container
-    from rag.app.model_plans import chosen_name, fitting, plan_for, room_with, subject_named
+    from rag.app.model_plans import fitting, plan_for, room_with, subject_named
     from rag.models.planning import table as plan_table
 
     context: Context = ctx.obj
-    factory = Container(context.settings)
-    wanted = name or chosen_name(factory)
-    room = room_with(factory, gpus=gpu or [], sizes=vram or [], ram=ram)
-    found = plan_for(context.settings, subject_named(factory.model_store(), wanted), room)
+    container = Container(context.settings)
+    wanted = name or container.chosen_generator().named
+    room = room_with(container.readings().read(), gpus=gpu or [], sizes=vram or [], ram=ram)
+    found = plan_for(context.settings, subject_named(container.model_store(), wanted), room)
     if as_json:
         print_json(plan_table.as_values(found, room))
         return
@@ -100,9 +100,9 @@ def gpus(
     if chart is not None:
         charts.check(chart)
     context: Context = ctx.obj
-    factory, guide = Container(context.settings), load_guide()
-    mine = guide.get(own) if own else own_card(factory, guide)
-    rows = outlooks(factory, guide, name)
+    container, guide = Container(context.settings), load_guide()
+    mine = guide.get(own) if own else own_card(container.readings().read(), guide)
+    rows = outlooks(context.settings, container.model_store(), guide, name)
     if chart is not None:
         gpu_report.draw(chart, rows, mine)
     if as_json:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import typer
@@ -19,43 +20,28 @@ from rag.text.messages import Text
 from rag.types.server_address import leaving
 
 if TYPE_CHECKING:
-    from rag.answering.explain.explainer import Explainer
-    from rag.answering.pipeline import RagPipeline
-    from rag.answering.whole_document.asker import WholeDocumentAsker
     from rag.app.container import Container
-    from rag.protocols import TextGenerator, VectorIndex
+    from rag.app.wiring import QuestionParts
+    from rag.protocols import TextGenerator
     from rag.storage.ledger import Ledger
     from rag.types.answers import AskMode, Event, Message
-    from rag.types.documents import IndexVersion
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CommandLibrary:
     """What a command asks; ``generator`` only where a model was wanted."""
 
-    factory: Container
+    container: Container
     ledger: Ledger
     generator: TextGenerator | None
 
-    def pipeline(self) -> RagPipeline:
-        """Return question answering."""
+    @cached_property
+    def parts(self) -> QuestionParts:
+        """What answers questions, put together once."""
         from rag.app import wiring
 
-        return wiring.pipeline(
-            self.factory, self.ledger, index=self._index, generator=lambda _: self.generator
-        )
-
-    def asker(self) -> WholeDocumentAsker:
-        """Return question answering that also reads whole documents."""
-        from rag.answering.whole_document.scope import ReadingPace
-        from rag.app import wiring
-
-        return wiring.asker(
-            self.factory,
-            self.ledger,
-            index=self._index,
-            generator=lambda _: self.generator,
-            pace=ReadingPace(),
+        return wiring.question_parts(
+            self.container, self.ledger, generator=lambda _: self.generator
         )
 
     def ask(
@@ -69,8 +55,8 @@ class CommandLibrary:
         """Yield the events of one answer. It pauses while a card is nearly too hot."""
         from rag.app.machine_monitor import MachineMonitor
 
-        watch = MachineMonitor(self.factory.readings())
-        events = self.asker().ask(
+        watch = MachineMonitor(self.container.readings())
+        events = self.parts.asker.ask(
             question,
             history=history,
             documents=documents,
@@ -79,23 +65,6 @@ class CommandLibrary:
         )
         with watch.looking():
             yield from watch.told(events)
-
-    def explainer(self) -> Explainer:
-        """Return what says why a sentence did not reach an answer."""
-        from rag.app import wiring
-
-        return wiring.explainer(
-            self.factory,
-            self.ledger,
-            index=self._index,
-            generator=lambda _: self.generator,
-            loaded=lambda: self.generator,
-        )
-
-    def _index(self, space: IndexVersion) -> VectorIndex:
-        from rag.storage.vectors.manager import exact_index
-
-        return exact_index(self.ledger, space)
 
 
 @contextmanager
@@ -108,15 +77,15 @@ def opened(context: Context, *, with_model: bool) -> Iterator[CommandLibrary]:
     if not (context.settings.data / "library.db").is_file():
         run_sync(context, ocr="off")  # a question does not wait for scans to be read
     with progress_bar(context) as report:
-        factory = Container(context.settings, report=report)
-        ledger = factory.ledger(read_only=True)
-        generator = factory.generator() if with_model else None
+        container = Container(context.settings, report=report)
+        ledger = container.ledger(read_only=True)
+        generator = container.generator() if with_model else None
     try:
-        yield CommandLibrary(factory, ledger, generator)
+        yield CommandLibrary(container, ledger, generator)
     finally:
         if generator is not None:
             generator.close()
-        factory.close()
+        container.close()
         ledger.close()
 
 

@@ -32,32 +32,32 @@ def status(
     from rag.indexing.staleness import find_stale
     from rag.storage.status import document_statuses
 
-    factory = Container(context.settings)
-    ledger = factory.ledger(read_only=True)
+    container = Container(context.settings)
+    ledger = container.ledger(read_only=True)
     try:
         documents = document_statuses(ledger, with_pages=pages)
         gaps = count_gaps(ledger)
         if as_json:
-            print_json(_status_json(factory, ledger, documents, with_pages=pages))
+            print_json(_status_json(container, ledger, documents, with_pages=pages))
         else:
             _print_status(context, documents)
             _print_waiting(context, ledger)
             _print_server(context)
-            _print_stale(context, find_stale(ledger, wiring.fingerprint(factory)))
+            _print_stale(context, find_stale(ledger, wiring.wanted_version(container)))
     finally:
         ledger.close()
     raise typer.Exit(GAPS if gaps else 0)
 
 
 def _status_json(
-    factory: Container, ledger: Ledger, documents: list[DocumentStatus], *, with_pages: bool
+    container: Container, ledger: Ledger, documents: list[DocumentStatus], *, with_pages: bool
 ) -> dict[str, Any]:
     from rag.app import wiring
     from rag.indexing.staleness import find_stale
     from rag.storage.ocr_pages import waiting_pages
     from rag.types.documents import PAGE_STATES
 
-    stale = find_stale(ledger, wiring.fingerprint(factory))
+    stale = find_stale(ledger, wiring.wanted_version(container))
     totals = {state: sum(d.pages.get(state, 0) for d in documents) for state in PAGE_STATES}
     space = ledger.active_space()
     return {
@@ -75,7 +75,7 @@ def _status_json(
             "recognise_anew": stale.recognise,
             "rebuild_s": _total_s(stale),
         },
-        "server": server_json(factory.settings),
+        "server": server_json(container.settings),
         "totals": {
             "documents": len(documents),
             "files": sum(len(d.paths) for d in documents),

@@ -49,27 +49,27 @@ def owned(context: Context, kind: JobKind, argument: dict[str, Any], work: Work)
             if done is not None:
                 return done
             owner = LibraryLock(context.settings.data)  # it may have ended meanwhile
-        factory = Container(context.settings, report=report)
+        container = Container(context.settings, report=report)
         try:
-            return _do(context, factory, work, report)
+            return _do(context, container, work, report)
         finally:
-            factory.close()
+            container.close()
             owner.release()
 
 
 def _do(
-    context: Context, factory: Container, work: Work, report: Callable[[Progress], None]
+    context: Context, container: Container, work: Work, report: Callable[[Progress], None]
 ) -> dict[str, Any]:
     from rag.app import wiring
     from rag.storage.vectors.manager import VectorIndexManager
 
-    ledger = factory.ledger()
+    ledger = container.ledger()
     index = VectorIndexManager(
         ledger, context.settings.data / "chroma", engine=context.settings.retrieve.index
     )
     try:
-        library = wiring.library(factory, ledger, index=index)
-        return work(library, factory, report)
+        library = wiring.library(container, ledger, index=index)
+        return work(library, container, report)
     finally:
         index.close()
         ledger.close()
@@ -183,13 +183,13 @@ def rebuild(
         return
 
     def work(
-        library: Library, factory: Container, report: Callable[[Progress], None]
+        library: Library, container: Container, report: Callable[[Progress], None]
     ) -> dict[str, Any]:
         from rag.app import wiring
 
         return library.rebuild(
             everything=everything,
-            wanted=lambda space: wiring.is_wanted(factory, space),
+            wanted=lambda space: wiring.is_wanted(container, space),
             report=report,
         ).to_json()
 

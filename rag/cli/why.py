@@ -49,7 +49,7 @@ def why(  # noqa: PLR0913 - each is an option of the command
         raise typer.BadParameter(context.say(_NAMELESS), param_hint="--only")
     with opened(context, with_model=answer) as library:
         scope = only(library.ledger, document) if limited else None
-        found = library.explainer().explain(
+        found = library.parts.explainer(lambda: library.generator).explain(
             SentenceQuestion(question, sentence, document=document, documents=scope, answer=answer)
         )
     if as_json:

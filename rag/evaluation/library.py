@@ -35,7 +35,7 @@ Report = Callable[[Progress], None]
 class MeasuredLibrary:
     """A library that is measured."""
 
-    factory: Container
+    container: Container
     ledger: Ledger
     engines: IndexEngines
     report: Report
@@ -59,9 +59,9 @@ def searching(library: MeasuredLibrary) -> Searching:
     from rag.evaluation.retrieval import Searching
     from rag.storage.vectors.manager import exact_index
 
-    factory, ledger, engines = library.factory, library.ledger, library.engines
-    retriever = wiring.retriever(factory, ledger, engines, exact_index(ledger, engines.space))
-    return Searching(retriever, min_relevance=factory.settings.retrieve.min_relevance)
+    container, ledger, engines = library.container, library.ledger, library.engines
+    retriever = wiring.retriever(container, ledger, engines, exact_index(ledger, engines.space))
+    return Searching(retriever, min_relevance=container.settings.retrieve.min_relevance)
 
 
 @contextmanager
@@ -79,13 +79,13 @@ def opened(
     settings = settings.model_copy(update={"knowledge": folder_for(source)})
     owner = LibraryLock(settings.data)
     try:
-        factory = Container(settings, report=report)
-        ledger = factory.ledger()
+        container = Container(settings, report=report)
+        ledger = container.ledger()
         try:
-            yield factory, ledger
+            yield container, ledger
         finally:
             ledger.close()
-            factory.close()
+            container.close()
     finally:
         owner.release()
 
@@ -102,8 +102,8 @@ def opened_own(
     from rag.app import wiring
     from rag.app.container import Container
 
-    factory = Container(settings, report=report)
-    ledger = factory.ledger(read_only=True)
+    container = Container(settings, report=report)
+    ledger = container.ledger(read_only=True)
     try:
         space = ledger.active_space()
         if space is None:
@@ -111,12 +111,12 @@ def opened_own(
                 Text("Nothing has been indexed yet.", "还没有建立任何索引。"),
                 hint=Text("Run `rag sync`.", "请运行 `rag sync`。"),
             )
-        if not wiring.is_wanted(factory, space):
+        if not wiring.is_wanted(container, space):
             notify(_OTHER_SETTINGS)
-        engines = wiring.space_engines(factory, ledger, space)
-        yield MeasuredLibrary(factory, ledger, engines, report)
+        engines = wiring.index_engines(container, ledger, space)
+        yield MeasuredLibrary(container, ledger, engines, report)
     finally:
-        factory.close()
+        container.close()
         ledger.close()
 
 
@@ -128,27 +128,27 @@ _OTHER_SETTINGS = Text(
 )
 
 
-def brought(source: Path, factory: Container, ledger: Ledger, report: Report) -> MeasuredLibrary:
+def brought(source: Path, container: Container, ledger: Ledger, report: Report) -> MeasuredLibrary:
     """Bring the library of a folder of PDFs up to date with it and with the settings."""
     from rag.app import wiring
 
-    _bring_pdfs(source, factory.settings.knowledge)
-    library = wiring.library(factory, ledger, index=None)
+    _bring_pdfs(source, container.settings.knowledge)
+    library = wiring.library(container, ledger, index=None)
     if ledger.active_space() is None:
         library.sync(report=report)
     else:
-        library.rebuild(wanted=lambda space: wiring.is_wanted(factory, space), report=report)
-    engines = wiring.space_engines(factory, ledger, ledger.active_space())
-    return MeasuredLibrary(factory, ledger, engines, report)
+        library.rebuild(wanted=lambda space: wiring.is_wanted(container, space), report=report)
+    engines = wiring.index_engines(container, ledger, ledger.active_space())
+    return MeasuredLibrary(container, ledger, engines, report)
 
 
-def for_texts(factory: Container, ledger: Ledger, report: Report) -> MeasuredLibrary:
+def for_texts(container: Container, ledger: Ledger, report: Report) -> MeasuredLibrary:
     """Return the library in the space of the present settings; others are kept beside it."""
     from rag.app import wiring
 
-    spaces = (space for space in ledger.spaces().values() if wiring.is_wanted(factory, space))
-    engines = wiring.space_engines(factory, ledger, next(spaces, None))
-    return MeasuredLibrary(factory, ledger, engines, report)
+    spaces = (space for space in ledger.spaces().values() if wiring.is_wanted(container, space))
+    engines = wiring.index_engines(container, ledger, next(spaces, None))
+    return MeasuredLibrary(container, ledger, engines, report)
 
 
 def folder_for(source: Path) -> Path:

@@ -145,9 +145,9 @@ def _measure_collection(settings: Settings, options: Options, report: Report) ->
     collection = (
         load_squad(source, questions=options.questions) if options.squad else load_beir(source)
     )
-    with library.opened(settings, source, report=report) as (factory, ledger):
+    with library.opened(settings, source, report=report) as (container, ledger):
         before = _earlier(ledger, options, [collection.name])
-        texts = library.for_texts(factory, ledger, report)
+        texts = library.for_texts(container, ledger, report)
         item_of = index_texts(
             ledger, texts.engines, collection.items, report=report, cancelled=never
         )
@@ -160,9 +160,9 @@ def _measure_folder(settings: Settings, options: Options, report: Report) -> Mea
     """Measure retrieval of pages and, unless that is all, answers."""
     source = options.source
     chosen = _chosen(load_sets(source), options)  # what is wrong is said before any indexing
-    with library.opened(settings, source, report=report) as (factory, ledger):
+    with library.opened(settings, source, report=report) as (container, ledger):
         before = _earlier(ledger, options, [found.name for found in chosen])
-        pages = library.brought(source, factory, ledger, report)
+        pages = library.brought(source, container, ledger, report)
         sets = _chosen(load_sets(source, read_by_ocr=_read_by_ocr(ledger)), options)
         return _finished(pages, _measure_sets(pages, sets, options), before, options)
 
@@ -251,7 +251,7 @@ def _answers(
     sets: Sequence[QuestionSet],
     options: Options,
 ) -> tuple[list[AnswerFigures], str]:
-    generator = whole.factory.generator()
+    generator = whole.container.generator()
     of_whole = _asker(whole, generator, single=options.single)
     of_rest = of_whole if other is whole else _asker(other, generator, single=options.single)
 
@@ -272,21 +272,15 @@ def _answers(
 
 def _asker(asked: MeasuredLibrary, generator: TextGenerator, *, single: bool) -> Ask:
     from rag.app import wiring
-    from rag.storage.vectors.manager import exact_index
     from rag.types.answers import Finished
 
     documents = asked.documents()
-    pipeline = wiring.pipeline(
-        asked.factory,
-        asked.ledger,
-        index=lambda space: exact_index(asked.ledger, space),
-        generator=lambda _: generator,
-    )
+    parts = wiring.question_parts(asked.container, asked.ledger, generator=lambda _: generator)
 
     def ask(question: Question) -> Answer:
         own = documents.get(question.documents[0]) if question.documents else None
         scope = [own] if single and own else None
-        *_, last = pipeline.ask(question.text, documents=scope)
+        *_, last = parts.pipeline.ask(question.text, documents=scope)
         assert isinstance(last, Finished), "a stream of events ends with Finished"
         return last.answer
 
@@ -340,7 +334,7 @@ def _rephrased(own: MeasuredLibrary, questions: Sequence[Question]) -> list[Ques
         ).fetchone()
         return str(row[0]) if row else ""
 
-    generator, told = own.factory.generator(), own.told("other words")
+    generator, told = own.container.generator(), own.told("other words")
     try:
         return list(rephrased(questions, generator, page_text=page_text, told=told))
     finally:

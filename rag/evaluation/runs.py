@@ -82,10 +82,10 @@ def settings_of(measured: MeasuredLibrary, *, model: str | None, single: bool) -
     """Return all the settings that figures depend on; those of answers if a ``model`` gave any."""
     from rag.app import wiring
 
-    settings = measured.factory.settings
+    settings = measured.container.settings
     kept = {
         "version": version("ragdesk"),
-        "reader": wiring.fingerprint(measured.factory).reader,
+        "reader": wiring.wanted_version(measured.container).reader,
         **space_values(measured),
         "passages": measured.ledger.chunk_count(measured.engines.space),
     }

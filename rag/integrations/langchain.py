@@ -26,7 +26,6 @@ from rag.app.container import Container
 from rag.config import Settings, load_settings, setting_keys
 from rag.errors import ConfigError
 from rag.protocols import TextGenerator, never
-from rag.storage.vectors.manager import exact_index
 from rag.system.environment import renaming_note
 from rag.text.messages import Text
 from rag.types.answers import Delta, Message, Passage, Role, SearchResult
@@ -327,21 +326,16 @@ def document_of(passage: Passage, *, rank: int, relevance: float) -> Document:
 class OpenLibrary:
     """A library that is read, never written; the app may be open beside it."""
 
-    factory: Container
+    container: Container
     ledger: Ledger
     _generators: list[TextGenerator] = field(default_factory=list)
 
     def retriever(self, **options: Any) -> RagRetriever:
         """Return the search; ``options`` are fields of ``RagRetriever``, such as ``k``."""
-        pipeline = wiring.pipeline(
-            self.factory,
-            self.ledger,
-            index=lambda space: exact_index(self.ledger, space),
-            generator=lambda _: None,
-        )
+        parts = wiring.question_parts(self.container, self.ledger, generator=lambda _: None)
 
         def search(question: str, **more: Any) -> SearchResult:
-            return pipeline.search(question, **more)
+            return parts.pipeline.search(question, **more)
 
         return RagRetriever(search=search, **options)
 
@@ -352,8 +346,8 @@ class OpenLibrary:
             RagError: it cannot be had.
         """
         if not self._generators:
-            self._generators.append(self.factory.generator())
-        chosen = self.factory.settings.generator
+            self._generators.append(self.container.generator())
+        chosen = self.container.settings.generator
         options = {
             "max_tokens": chosen.max_tokens,
             "temperature": chosen.temperature,
@@ -365,7 +359,7 @@ class OpenLibrary:
         """Unload the model and let go of the library."""
         for generator in self._generators:
             generator.close()
-        self.factory.close()
+        self.container.close()
         self.ledger.close()
 
 
@@ -386,8 +380,8 @@ def open_library(
     chosen = settings or load_settings(None)
     if knowledge is not None:
         chosen = chosen.model_copy(update={"knowledge": Path(knowledge)})
-    factory = Container(chosen)
-    library = OpenLibrary(factory, factory.ledger(read_only=True))
+    container = Container(chosen)
+    library = OpenLibrary(container, container.ledger(read_only=True))
     try:
         yield library
     finally:

@@ -29,7 +29,6 @@ from rag.generation.prompt import build_messages
 from rag.generation.transformers.engine import TransformersGenerator
 from rag.generation.transformers.loading import load_model
 from rag.generation.transformers.weights import Quantization
-from rag.storage.vectors.manager import exact_index
 from rag.text.language import detect_language
 from rag.text.messages import Text
 from rag.types.answers import Message, Passage
@@ -93,19 +92,18 @@ def _parser() -> argparse.ArgumentParser:
 def found(knowledge: Path, questions: int, *, k: int) -> Iterator[tuple[str, tuple[Passage, ...]]]:
     """Yield questions about documents of the folder, with the passages that are found for them."""
     settings = Settings(knowledge=knowledge, models=load_settings(None).models)
-    factory = Container(settings)
-    ledger = factory.ledger(read_only=True)
+    container = Container(settings)
+    ledger = container.ledger(read_only=True)
     try:
-        pipeline = wiring.pipeline(
-            factory,
+        pipeline = wiring.question_parts(
+            container,
             ledger,
-            index=lambda space: exact_index(ledger, space),
             generator=lambda _: None,
-        )
+        ).pipeline
         for text in questions_about(knowledge, questions):
             yield text, pipeline.search(text, k=k).passages
     finally:
-        factory.close()
+        container.close()
         ledger.close()
 
 

@@ -28,7 +28,6 @@ from rag.generation.llamacpp import loading as llamacpp_loading
 from rag.generation.llamacpp.engine import LlamaCppGenerator
 from rag.generation.prompt import build_messages
 from rag.generation.templates import plain_turns
-from rag.storage.vectors.manager import exact_index
 from rag.text.language import detect_language
 from rag.text.messages import Text
 from rag.types.answers import Answer, Delta, Finished, Message, TypedDraft
@@ -97,17 +96,16 @@ def _pipeline(
     chosen = {"retrieve": {"k": k}, "generator": {"max_tokens": tokens}}
     models = load_settings(None).models
     settings = Settings.model_validate({"knowledge": knowledge, "models": models, **chosen})
-    factory = Container(settings)
-    ledger = factory.ledger(read_only=True)
+    container = Container(settings)
+    ledger = container.ledger(read_only=True)
     try:
-        yield wiring.pipeline(
-            factory,
+        yield wiring.question_parts(
+            container,
             ledger,
-            index=lambda space: exact_index(ledger, space),
             generator=lambda _: generator,
-        )
+        ).pipeline
     finally:
-        factory.close()
+        container.close()
         ledger.close()
 
 

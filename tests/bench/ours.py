@@ -38,11 +38,11 @@ def index(folder: Path, *, embedder: str) -> dict[str, Any]:
         ingest=IngestSettings(ocr="off"),  # the plain pipeline has none
         models=load_settings(None).models,  # RAGDESK_MODELS__FOLDER says where the weights are
     )
-    factory = Container(settings)
-    factory.embedder(embedder)
+    container = Container(settings)
+    container.embedder(embedder)
     load_s = since_start_s()
     began, cpu_began = perf_counter(), cpu_s()
-    report = _sync(settings, factory)
+    report = _sync(settings, container)
     seconds, cpu = perf_counter() - began, cpu_s() - cpu_began
     times = asdict(report.times)
     stages = {
@@ -62,21 +62,21 @@ def index(folder: Path, *, embedder: str) -> dict[str, Any]:
     }
 
 
-def _sync(settings: Settings, factory: Container) -> SyncReport:
+def _sync(settings: Settings, container: Container) -> SyncReport:
     """Do what ``rag sync`` does, from taking the library to letting it go."""
     from rag.app import wiring
     from rag.storage.lock import LibraryLock
     from rag.storage.vectors.manager import VectorIndexManager
 
     owner = LibraryLock(settings.data)
-    ledger = factory.ledger()
+    ledger = container.ledger()
     live = VectorIndexManager(ledger, settings.data / "chroma", engine=settings.retrieve.index)
     try:
-        return wiring.library(factory, ledger, index=live).sync()
+        return wiring.library(container, ledger, index=live).sync()
     finally:
         live.close()
         ledger.close()
-        factory.close()
+        container.close()
         owner.release()
 
 

@@ -109,8 +109,8 @@ def measure(
 ) -> Result:
     """Build a library of ``count`` passages, ask it, and throw it away."""
     settings.data.mkdir(parents=True)
-    factory = Container(settings)
-    ledger = factory.ledger()
+    container = Container(settings)
+    ledger = container.ledger()
     try:
         given = source.space
         space = ledger.create_space(
@@ -122,10 +122,10 @@ def measure(
         reference = exact_index(ledger, space)
         index: VectorIndex = reference if exact else _chroma(settings, reference)
         build_s = perf_counter() - began
-        engines = wiring.space_engines(factory, ledger, space)
+        engines = wiring.index_engines(container, ledger, space)
         recall = _recall(reference, index, source.rows)
         del reference
-        asked = _ask(wiring.retriever(factory, ledger, engines, index), questions)
+        asked = _ask(wiring.retriever(container, ledger, engines, index), questions)
         times = [parts for _, parts in asked]
         parts = {
             name: _spread([getattr(t, name) for t in times])
@@ -145,7 +145,7 @@ def measure(
             ledger_mb=round((settings.data / "library.db").stat().st_size / 1e6),
         )
     finally:
-        factory.close()
+        container.close()
         ledger.close()
 
 

@@ -99,14 +99,14 @@ def load(knowledge: Path, *, questions: int) -> tuple[list[int], Vectors, list[A
         SystemExit: the library holds no vectors.
     """
     settings = Settings(knowledge=knowledge, models=load_settings(None).models)
-    factory = Container(settings)
-    ledger = factory.ledger(read_only=True)
+    container = Container(settings)
+    ledger = container.ledger(read_only=True)
     try:
         space = ledger.active_space()
         if space is None:
             raise SystemExit("Nothing is indexed there yet. Run `rag sync`.")
         parts = list(LedgerPassages(ledger, space).all_vectors())
-        embedder = wiring.space_engines(factory, ledger, space).embedder
+        embedder = wiring.index_engines(container, ledger, space).embedder
     finally:
         ledger.close()
     texts = [question.text for found in load_sets(eval_sets()) for question in found.questions]

@@ -136,8 +136,8 @@ def test_no_passage_is_ever_truncated(
 def test_a_space_knows_its_embedder_without_loading_it(
     embedder: Embedder, name: str, factory_of: Callable[..., Container]
 ) -> None:
-    factory = factory_of()
-    assert embedder.name.split()[0] == factory.embedder_id(factory.entry(name))
+    container = factory_of()
+    assert embedder.name.split()[0] == container.embedder_id(container.entry(name))
 
 
 @pytest.mark.model

@@ -42,20 +42,20 @@ def make(folder: Path) -> Path:
         folder / "显卡手册.pdf", ["显存带宽是每秒1008GB。", "", "功耗是450瓦。"], title="显卡手册"
     )
     chosen = settings(folder, RAG_RETRIEVE__INDEX="numpy")
-    factory = Container(chosen)
-    ledger = factory.ledger()
+    container = Container(chosen)
+    ledger = container.ledger()
     index = VectorIndexManager(ledger, chosen.data / "chroma", engine="numpy")
-    wiring.library(factory, ledger, index=index).sync()
-    generator = factory.generator()
-    pipeline = wiring.pipeline(
-        factory, ledger, index=lambda _: index.for_reading(), generator=lambda _: generator
-    )
+    wiring.library(container, ledger, index=index).sync()
+    generator = container.generator()
+    pipeline = wiring.question_parts(
+        container, ledger, index=index.for_reading(), generator=lambda _: generator
+    ).pipeline
     for question in QUESTIONS:
         *_, last = pipeline.ask(question)
         assert isinstance(last, Finished)
         Chats(ledger).add(None, last.answer)
     index.close()
-    factory.close()
+    container.close()
     ledger.close()
     return chosen.data / "library.db"
 

@@ -29,7 +29,6 @@ from rag.generation.prompt import build_messages
 from rag.indexing.questions.maker import Question
 from rag.protocols import never
 from rag.retrieval.query.terms import content_terms
-from rag.storage.vectors.manager import exact_index
 from rag.text.sentences import split_prose
 from rag.types.answers import Passage
 from rag.verification.refusal import is_refusal
@@ -109,15 +108,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True, help="a line for each answer")
     options = parser.parse_args()
     settings = load_settings(None).model_copy(update={"knowledge": options.library})
-    factory = Container(settings)
-    ledger = factory.ledger(read_only=True)
-    generator = factory.generator()
-    pipeline = wiring.pipeline(
-        factory,
+    container = Container(settings)
+    ledger = container.ledger(read_only=True)
+    generator = container.generator()
+    pipeline = wiring.question_parts(
+        container,
         ledger,
-        index=lambda space: exact_index(ledger, space),
         generator=lambda _: generator,
-    )
+    ).pipeline
     space = ledger.active_space()
     assert space is not None, "the folder is synced"
     from rag.storage.documents import LedgerDocuments
@@ -132,7 +130,7 @@ def main() -> None:
                 began = perf_counter()
                 texts.append((way.name, answered(generator, question.text, way.passages), began))
                 if way.name == "ours, 5":
-                    line = sentence_for(factory.analyser, question.text, way.passages)
+                    line = sentence_for(container.analyser, question.text, way.passages)
                     texts.append(("a sentence of ours, 5", line, perf_counter()))
             for name, text, began in texts:
                 score = score_answer(text, question.answers)
@@ -151,7 +149,7 @@ def main() -> None:
             file.flush()
     generator.close()
     sys.stdout.write(summary(options.json))
-    factory.close()
+    container.close()
     ledger.close()
 
 

@@ -115,12 +115,12 @@ def rewritten(generator: TextGenerator, row: FollowUp) -> FollowUp:
 
 def open_retriever(folder: Path) -> Retriever:
     settings = load_settings(None, {**_models(), "RAGDESK_KNOWLEDGE": str(folder)})
-    factory = Container(settings)
-    ledger = factory.ledger(read_only=True)
+    container = Container(settings)
+    ledger = container.ledger(read_only=True)
     space = ledger.active_space()
     assert space is not None, "the library is not synced"
-    engines = wiring.space_engines(factory, ledger, space)
-    return wiring.retriever(factory, ledger, engines, exact_index(ledger, space))
+    engines = wiring.index_engines(container, ledger, space)
+    return wiring.retriever(container, ledger, engines, exact_index(ledger, space))
 
 
 def _models() -> dict[str, str]:

@@ -75,21 +75,21 @@ class Bench:
 
     def __init__(self, knowledge: Path) -> None:
         settings = load_settings(None, {**os.environ, "RAGDESK_KNOWLEDGE": str(knowledge)})
-        self._factory = Container(settings)
-        self.ledger = self._factory.ledger(read_only=True)
+        self._container = Container(settings)
+        self.ledger = self._container.ledger(read_only=True)
         space = self.ledger.active_space()
         if space is None:
             raise SystemExit(f"{knowledge} has no index yet; run rag sync first")
         self.space = space
-        engines = wiring.space_engines(self._factory, self.ledger, space)
+        engines = wiring.index_engines(self._container, self.ledger, space)
         engines = replace(engines, embedder=RememberingEmbedder(engines.embedder))
         self.store = LedgerPassages(self.ledger, space)
         self.embedder: Embedder = engines.embedder
-        self.analyser: Analyser = self._factory.analyser
+        self.analyser: Analyser = self._container.analyser
         self.index: ExactIndex = exact_index(self.ledger, space)
-        self.lexical: LexicalIndex = load("lexical")(self.store, self._factory.analyser)
+        self.lexical: LexicalIndex = load("lexical")(self.store, self._container.analyser)
         self.retriever: Retriever = wiring.retriever(
-            self._factory, self.ledger, engines, self.index
+            self._container, self.ledger, engines, self.index
         )
         self.documents = {
             Path(path).name: row.document_id
@@ -98,7 +98,7 @@ class Bench:
         }
 
     def close(self) -> None:
-        self._factory.close()
+        self._container.close()
         self.ledger.close()
 
     def search(

@@ -216,15 +216,15 @@ def main() -> None:
     folder = eval_folder() / "generation" / "rgb"
     rows, facts = load(folder / "zh_refine.jsonl.gz"), load(folder / "en_fact.jsonl.gz")
     collection = pooled(rows)
-    factory = Container(settings)
-    ledger = factory.ledger()
+    container = Container(settings)
+    ledger = container.ledger()
     try:
-        known = [s for s in ledger.spaces().values() if wiring.is_wanted(factory, s)]
-        engines = wiring.space_engines(factory, ledger, known[0] if known else None)
+        known = [s for s in ledger.spaces().values() if wiring.is_wanted(container, s)]
+        engines = wiring.index_engines(container, ledger, known[0] if known else None)
         item_of = index_texts(
             ledger, engines, collection.items, report=lambda _: None, cancelled=never
         )
-        retriever = wiring.retriever(factory, ledger, engines, exact_index(ledger, engines.space))
+        retriever = wiring.retriever(container, ledger, engines, exact_index(ledger, engines.space))
         least = settings.retrieve.min_relevance
         parts = arguments.parts.split(",")
         if "retrieval" in parts:
@@ -234,13 +234,13 @@ def main() -> None:
             ids = {texts[item]: document for document, item in item_of.items()}
             show_gate(rows[:: arguments.every], retriever, ids, least)
         if "answers" in parts:
-            generator = factory.generator()
-            ask = Asker(generator, factory.analyser.terms, engines.embedder.embed_passages)
+            generator = container.generator()
+            ask = Asker(generator, container.analyser.terms, engines.embedder.embed_passages)
             show_answers(rows, facts, retriever, ask, arguments.seconds)
             generator.close()
     finally:
         ledger.close()
-        factory.close()
+        container.close()
 
 
 if __name__ == "__main__":

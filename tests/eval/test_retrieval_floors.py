@@ -64,18 +64,18 @@ def _sync(folder: Path, models_folder: Path) -> None:
             "RAGDESK_RETRIEVE__INDEX": "numpy",
         },
     )
-    factory = Container(settings)
-    ledger = factory.ledger()
+    container = Container(settings)
+    ledger = container.ledger()
     live = VectorIndexManager(ledger, settings.data / "chroma", engine=settings.retrieve.index)
     try:
-        library = wiring.library(factory, ledger, index=live)
+        library = wiring.library(container, ledger, index=live)
         if ledger.active_space() is None:
             library.sync()
         else:  # kept from a run of another version, it may be stale
-            library.rebuild(wanted=lambda space: wiring.is_wanted(factory, space))
+            library.rebuild(wanted=lambda space: wiring.is_wanted(container, space))
     finally:
         live.close()
-        factory.close()
+        container.close()
         ledger.close()
 
 

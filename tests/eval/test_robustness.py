@@ -72,11 +72,11 @@ def test_good_files_of_the_same_batch_are_indexed(
     for letter in "amz":  # before, among and after the others
         write_pdf(folder / f"{letter}-good.pdf", [f"goodword{letter} stands here"])
     chosen = settings(folder, RAGDESK_RETRIEVE__INDEX="numpy", RAGDESK_INGEST__WORKERS="2")
-    factory = Container(chosen)
-    ledger = factory.ledger()
+    container = Container(chosen)
+    ledger = container.ledger()
     index = VectorIndexManager(ledger, chosen.data / "chroma", engine="numpy")
     try:
-        report = wiring.library(factory, ledger, index=index).sync()
+        report = wiring.library(container, ledger, index=index).sync()
         assert broken_invariants(ledger) == []
         statuses = {path: s for s in document_statuses(ledger) for path in s.paths}
         assert len(statuses) == len(odd_files) + 3
@@ -91,5 +91,5 @@ def test_good_files_of_the_same_batch_are_indexed(
         assert opens & refused <= TEXT_NOBODY_SEES, "what PDFium reads is read"
     finally:
         index.close()
-        factory.close()
+        container.close()
         ledger.close()

@@ -14,8 +14,8 @@ def main() -> None:
     chosen = settings(
         Path(sys.argv[1]), RAGDESK_CHUNK__TOKENS=sys.argv[2], RAGDESK_RETRIEVE__INDEX=sys.argv[3]
     )
-    with owned(chosen) as (factory, library, index):
-        library.rebuild(wanted=lambda space: wiring.is_wanted(factory, space), report=tell)
+    with owned(chosen) as (container, library, index):
+        library.rebuild(wanted=lambda space: wiring.is_wanted(container, space), report=tell)
         print("index", flush=True)
         index.for_writing()
 

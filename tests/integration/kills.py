@@ -36,12 +36,12 @@ def make_folder(folder: Path) -> Path:
 def owned(chosen: Settings) -> Iterator[tuple[Container, Library, VectorIndexManager]]:
     """Own a library as the app does; say ``finished`` once all of it is closed."""
     owner = LibraryLock(chosen.data)
-    factory = Container(chosen)
-    ledger = factory.ledger()
+    container = Container(chosen)
+    ledger = container.ledger()
     index = VectorIndexManager(ledger, chosen.data / "chroma", engine=chosen.retrieve.index)
-    yield factory, wiring.library(factory, ledger, index=index), index
+    yield container, wiring.library(container, ledger, index=index), index
     index.close()
-    factory.close()
+    container.close()
     ledger.close()
     owner.release()
     print("finished", flush=True)

@@ -333,7 +333,7 @@ def test_a_new_file_does_not_wait_until_all_text_is_recognised_anew(
 ) -> None:
     pages = 6
     seen: list[tuple[bool, int]] = []
-    app._factory._pool = WorkerPool(
+    app._container._pool = WorkerPool(
         workers=1, timeout_s=60, limits=WorkerLimits(30, 512), recogniser=OBEDIENT
     )
     folder = app.settings.knowledge

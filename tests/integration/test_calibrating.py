@@ -148,11 +148,11 @@ def test_a_sync_asks_and_a_rebuild_asks_the_new_index(tmp_path: Path) -> None:
     for number, town in enumerate(TOWNS):
         write_pdf(folder / f"guide{number}.pdf", told(town, number))
     chosen = settings(folder, RAGDESK_RETRIEVE__INDEX="numpy")
-    factory = Container(chosen)
-    ledger = factory.ledger()
+    container = Container(chosen)
+    ledger = container.ledger()
     heard: list[Progress] = []
     try:
-        library = wiring.library(factory, ledger, index=None)
+        library = wiring.library(container, ledger, index=None)
         library.sync(report=heard.append)
         first = ledger.active_space()
         assert first is not None
@@ -167,8 +167,8 @@ def test_a_sync_asks_and_a_rebuild_asks_the_new_index(tmp_path: Path) -> None:
         assert kept(ledger, second)["en"].questions >= 12
         assert library.rollback() == first
         assert kept(ledger, first)
-        engines, index = wiring.space_engines(factory, ledger, first), exact_index(ledger, first)
-        searching = wiring.retriever(factory, ledger, engines, index)
+        engines, index = wiring.index_engines(container, ledger, first), exact_index(ledger, first)
+        searching = wiring.retriever(container, ledger, engines, index)
         question = "Which mayor opened the museum of Corvale on March 3?"
         before = searching.search(question, k=1)
         strict = Calibration(threshold=60.0, questions=20)
@@ -176,12 +176,12 @@ def test_a_sync_asks_and_a_rebuild_asks_the_new_index(tmp_path: Path) -> None:
         after = searching.search(question, k=1)
         assert [p.id for p in after.passages] == [p.id for p in before.passages]
         assert after.relevance < 0.001 < before.relevance
-        asking = wiring.retriever(factory, ledger, engines, index, plain=True)
+        asking = wiring.retriever(container, ledger, engines, index, plain=True)
         never_asked = Calibration(threshold=None)
         keep(ledger, first, {"en": never_asked})
         assert asking.search(question, k=1).relevance == searching.search(question, k=1).relevance
         keep(ledger, first, {"en": strict})
         assert asking.search(question, k=1).relevance > after.relevance  # it starts from nothing
     finally:
-        factory.close()
+        container.close()
         ledger.close()

@@ -61,10 +61,10 @@ def ordinary_user(base: Path) -> Iterator[None]:
 @pytest.fixture
 def library(folder: Path) -> Iterator[Library]:
     chosen = settings(folder, RAGDESK_RETRIEVE__INDEX="numpy")
-    factory = Container(chosen)
-    ledger = factory.ledger()
-    yield wiring.library(factory, ledger, index=None)
-    factory.close()
+    container = Container(chosen)
+    ledger = container.ledger()
+    yield wiring.library(container, ledger, index=None)
+    container.close()
     ledger.close()
 
 

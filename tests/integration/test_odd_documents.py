@@ -39,21 +39,21 @@ class Choking(BilingualAnalyser):
 class Home:
     """A folder with its library; the analyser is the test's."""
 
-    def __init__(self, folder: Path, factory: Container) -> None:
+    def __init__(self, folder: Path, container: Container) -> None:
         self.folder = folder
-        self.factory = factory
-        self.ledger = factory.ledger()
+        self.container = container
+        self.ledger = container.ledger()
         self.index = VectorIndexManager(
-            self.ledger, factory.settings.data / "chroma", engine="numpy"
+            self.ledger, container.settings.data / "chroma", engine="numpy"
         )
         self.analyser = Choking()
         self.library = Library(
             folder,
             self.ledger,
             engines=lambda space: replace(
-                wiring.space_engines(factory, self.ledger, space), analyser=self.analyser
+                wiring.index_engines(container, self.ledger, space), analyser=self.analyser
             ),
-            pool=factory.pool,
+            pool=container.pool,
             index=self.index.for_writing,
         )
 
@@ -74,11 +74,11 @@ class Home:
 def home(tmp_path: Path) -> Iterator[Home]:
     folder = tmp_path / "knowledge"
     folder.mkdir()
-    factory = Container(settings(folder, RAG_RETRIEVE__INDEX="numpy"))
-    made = Home(folder, factory)
+    container = Container(settings(folder, RAG_RETRIEVE__INDEX="numpy"))
+    made = Home(folder, container)
     yield made
     made.index.close()
-    factory.close()
+    container.close()
     made.ledger.close()
 
 

@@ -26,10 +26,10 @@ SECRET = "open sesame 芝麻"
 class Home:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.factory = Container(settings(folder, RAGDESK_RETRIEVE__INDEX="numpy"))
-        self.ledger = self.factory.ledger()
+        self.container = Container(settings(folder, RAGDESK_RETRIEVE__INDEX="numpy"))
+        self.ledger = self.container.ledger()
         self.index = VectorIndexManager(self.ledger, folder / ".rag" / "chroma", engine="numpy")
-        self.library: Library = wiring.library(self.factory, self.ledger, index=self.index)
+        self.library: Library = wiring.library(self.container, self.ledger, index=self.index)
 
     def reasons(self) -> dict[str, str | None]:
         return {path: s.reason for s in document_statuses(self.ledger) for path in s.paths}
@@ -56,7 +56,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
     made = Home(folder)
     yield made
     made.index.close()
-    made.factory.close()
+    made.container.close()
     made.ledger.close()
 
 
@@ -91,7 +91,7 @@ def test_a_wrong_password_is_told_and_is_not_tried_for_ever(home: Home) -> None:
 
 def test_pages_of_an_opened_file_can_be_looked_at(home: Home) -> None:
     home.library.sync(passwords=password_file(home, f"{SECRET}\n"))
-    pool, path = home.factory.pool(), home.folder / "other.pdf"
+    pool, path = home.container.pool(), home.folder / "other.pdf"
     assert pool.render(path, page=1, width=200).startswith(b"\x89PNG")
     assert pool.boxes(path, [(1, 0, 5)])[0]
     with pytest.raises(UnreadableDocument) as caught:
@@ -120,7 +120,7 @@ def test_the_password_is_written_nowhere(home: Home, caplog: pytest.LogCaptureFi
     for secret in (SECRET, "wrong secret"):
         assert secret not in caplog.text
         assert not any(secret.encode() in content for content in written)
-        assert secret not in repr(home.factory.pool().passwords)
+        assert secret not in repr(home.container.pool().passwords)
 
 
 def test_a_password_file_that_cannot_be_read_says_what_it_should_be(home: Home) -> None:
@@ -150,8 +150,8 @@ def test_a_kept_password_opens_the_file_in_the_next_session(
     assert vault.kept == {}, "nothing is kept unless it was asked for"
     home.library.sync(passwords=password_file(home, f"{SECRET}\n"), remember=True)
     assert vault.kept == {("ragdesk", home.document_id("other.pdf")): SECRET}
-    home.factory.pool().passwords = Passwords()  # as after a restart
-    assert home.factory.pool().render(home.folder / "other.pdf", page=1, width=100)
+    home.container.pool().passwords = Passwords()  # as after a restart
+    assert home.container.pool().render(home.folder / "other.pdf", page=1, width=100)
 
 
 def test_without_a_keyring_keeping_says_what_to_do(

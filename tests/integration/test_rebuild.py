@@ -47,7 +47,7 @@ class Home:
     folder: Path
     ledger: Ledger
     index: VectorIndexManager
-    factory: Container
+    container: Container
     embedder: Counting = field(default_factory=lambda: Counting("aaaa"))
     tokens: int = 64
     analyser: BilingualAnalyser = field(default_factory=BilingualAnalyser)
@@ -71,7 +71,7 @@ class Home:
     @property
     def library(self) -> Library:
         return Library(
-            self.folder, self.ledger, engines=self.engines, pool=self.factory.pool,
+            self.folder, self.ledger, engines=self.engines, pool=self.container.pool,
             index=self.index.for_writing,
         )  # fmt: skip
 
@@ -105,16 +105,19 @@ def home(tmp_path: Path) -> Iterator[Home]:
     for name in "abc":
         write_pdf(folder / f"{name}.pdf", [lines(f"{name}word is here", repeat=40)] * 3)
     chosen = settings(folder, RAGDESK_RETRIEVE__INDEX="numpy")
-    factory = Container(chosen)
-    ledger = factory.ledger()
+    container = Container(chosen)
+    ledger = container.ledger()
     made = Home(
-        folder, ledger, VectorIndexManager(ledger, chosen.data / "chroma", engine="numpy"), factory
+        folder,
+        ledger,
+        VectorIndexManager(ledger, chosen.data / "chroma", engine="numpy"),
+        container,
     )
     made.library.sync()
     made.embedder.texts.clear()
     yield made
     made.index.close()
-    factory.close()
+    container.close()
     ledger.close()
 
 

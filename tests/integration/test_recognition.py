@@ -39,14 +39,14 @@ class Home:
         self.folder = folder
         folder.mkdir()
         chosen = settings(folder, RAGDESK_RETRIEVE__INDEX="numpy")
-        self.factory = Container(chosen)
+        self.container = Container(chosen)
         self.pool = WorkerPool(
             workers=1, timeout_s=60, limits=WorkerLimits(30, 512), recogniser=OBEDIENT
         )
-        self.factory._pool = self.pool
-        self.ledger = self.factory.ledger()
+        self.container._pool = self.pool
+        self.ledger = self.container.ledger()
         self.index = VectorIndexManager(self.ledger, chosen.data / "chroma", engine="numpy")
-        self.library: Library = wiring.library(self.factory, self.ledger, index=self.index)
+        self.library: Library = wiring.library(self.container, self.ledger, index=self.index)
 
     def add(self, name: str, pages: list[str], orders: str) -> None:
         write_pdf(self.folder / f"{name}.pdf", pages)
@@ -78,7 +78,7 @@ class Home:
 
     def close(self) -> None:
         self.index.close()
-        self.factory.close()
+        self.container.close()
         self.ledger.close()
 
 
@@ -205,7 +205,7 @@ def make_older(home: Home, *pages: int) -> None:
 
 
 def stale(home: Home) -> str:
-    return str(find_stale(home.ledger, wiring.fingerprint(home.factory)).say() or "")
+    return str(find_stale(home.ledger, wiring.wanted_version(home.container)).say() or "")
 
 
 def rebuild(home: Home, **options) -> SyncReport:

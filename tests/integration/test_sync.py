@@ -33,7 +33,7 @@ class Home:
 
     folder: Path
     settings: Settings
-    factory: Container
+    container: Container
     ledger: Ledger
     index: VectorIndexManager
     library: Library
@@ -65,17 +65,17 @@ def open_home(tmp_path: Path) -> Iterator[Callable[..., Home]]:
         folder = tmp_path / "knowledge"
         folder.mkdir(exist_ok=True)
         chosen = settings(folder, RAGDESK_RETRIEVE__INDEX="numpy", **environment)
-        factory = Container(chosen)
-        ledger = factory.ledger()
+        container = Container(chosen)
+        ledger = container.ledger()
         index = VectorIndexManager(ledger, chosen.data / "chroma", engine=chosen.retrieve.index)
-        library = wiring.library(factory, ledger, index=index)
-        opened.append(Home(folder, chosen, factory, ledger, index, library))
+        library = wiring.library(container, ledger, index=index)
+        opened.append(Home(folder, chosen, container, ledger, index, library))
         return opened[-1]
 
     yield make
     for home in opened:
         home.index.close()
-        home.factory.close()
+        home.container.close()
         home.ledger.close()
 
 
@@ -274,7 +274,7 @@ def test_forgetting_in_the_middle_of_a_rebuild_costs_the_rebuild_nothing(
         if progress.stage == "embed" and other.finds("alpha"):
             other.library.forget("alpha.pdf")
 
-    other.library.rebuild(wanted=lambda s: wiring.is_wanted(other.factory, s), report=forget)
+    other.library.rebuild(wanted=lambda s: wiring.is_wanted(other.container, s), report=forget)
     assert (other.finds("alpha"), other.finds("beta")) == ([], ["beta.pdf"])
     assert len(other.ledger.spaces()) == 2
     assert broken_invariants(other.ledger) == []
@@ -318,7 +318,7 @@ def test_a_rebuild_with_other_sizes_swaps_and_rolls_back(open_home: Callable[...
     before = home.ledger.active_space()
     home.index.close()
     other = open_home(RAGDESK_CHUNK__TOKENS="64")
-    wanted = lambda space: wiring.is_wanted(other.factory, space)  # noqa: E731
+    wanted = lambda space: wiring.is_wanted(other.container, space)  # noqa: E731
     assert before is not None
     assert not wanted(before)
     other.library.rebuild(wanted=wanted)
@@ -341,7 +341,7 @@ def test_an_interrupted_rebuild_goes_on_and_the_old_space_answers(
     home.sync()
     home.index.close()
     other = open_home(RAGDESK_CHUNK__TOKENS="32")
-    wanted = lambda space: wiring.is_wanted(other.factory, space)  # noqa: E731
+    wanted = lambda space: wiring.is_wanted(other.container, space)  # noqa: E731
     done: list[str] = []
 
     def stop_after_one(progress) -> None:
@@ -366,7 +366,7 @@ def test_a_rebuild_without_a_change_does_nothing(home: Home) -> None:
     write_pdf(home.folder / "a.pdf", ["alpha"])
     home.sync()
     before = home.ledger.active_space()
-    home.library.rebuild(wanted=lambda space: wiring.is_wanted(home.factory, space))
+    home.library.rebuild(wanted=lambda space: wiring.is_wanted(home.container, space))
     assert home.ledger.active_space() == before
     assert len(home.ledger.spaces()) == 1
 
@@ -387,7 +387,7 @@ def test_documents_that_wait_for_the_embedder_are_counted(
     def not_to_be_had(name: str) -> Embedder:
         raise DownloadFailed(Text("No network.", "没有网络。"), hint=Text("Wait.", "请稍候。"))
 
-    monkeypatch.setattr(home.factory, "embedder", not_to_be_had)
+    monkeypatch.setattr(home.container, "embedder", not_to_be_had)
     with pytest.raises(DownloadFailed):
         home.library.sync(report=told.append)
     last = told[-1]

@@ -17,7 +17,6 @@ from rag.app import wiring
 from rag.app.container import Container
 from rag.generation.echo import EchoGenerator
 from rag.protocols import TextGenerator
-from rag.storage.vectors.manager import exact_index
 from rag.text.messages import LANGUAGES
 from tests.factories import settings
 from tests.pdfs import write_pdf
@@ -41,13 +40,13 @@ class Home:
         self._factories: dict[str, Container] = {}
 
     def sync(self, **environment: str) -> None:
-        ledger = self._factory(environment).ledger()
-        wiring.library(self._factory(environment), ledger, index=None).sync()
+        ledger = self._container(environment).ledger()
+        wiring.library(self._container(environment), ledger, index=None).sync()
         ledger.close()
 
     def forget(self, name: str) -> None:
-        ledger = self._factory({}).ledger()
-        wiring.library(self._factory({}), ledger, index=None).forget(name)
+        ledger = self._container({}).ledger()
+        wiring.library(self._container({}), ledger, index=None).forget(name)
         ledger.close()
 
     def why(
@@ -61,22 +60,20 @@ class Home:
         generator: TextGenerator | None = None,
         **environment: str,
     ) -> Explanation:
-        factory = self._factory(environment)
-        ledger = factory.ledger(read_only=True)
-        explainer = wiring.explainer(
-            factory,
+        container = self._container(environment)
+        ledger = container.ledger(read_only=True)
+        explainer = wiring.question_parts(
+            container,
             ledger,
-            index=lambda space: exact_index(ledger, space),
             generator=lambda _: generator,
-            loaded=lambda: generator,
-        )
+        ).explainer(lambda: generator)
         asked = SentenceQuestion(question, sentence, document, documents, answer)
         try:
             return explainer.explain(asked)
         finally:
             ledger.close()
 
-    def _factory(self, environment: dict[str, str]) -> Container:
+    def _container(self, environment: dict[str, str]) -> Container:
         key = str(environment)
         if key not in self._factories:
             chosen = settings(self.folder, RAGDESK_RETRIEVE__INDEX="numpy", **environment)
@@ -84,8 +81,8 @@ class Home:
         return self._factories[key]
 
     def close(self) -> None:
-        for factory in self._factories.values():
-            factory.close()
+        for container in self._factories.values():
+            container.close()
 
 
 def step(found: Explanation, stage: str) -> Step:

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -178,7 +179,7 @@ class Failing(Container):
         super().__init__(chosen)
         self._error = error
 
-    def generator(self, cancelled: Callable[[], bool] | None = None) -> object:  # type: ignore[override]
+    def generator(self, cancelled: Callable[[], bool] | None = None) -> NoReturn:
         raise self._error
 
 

@@ -47,7 +47,7 @@ def embedder_of(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., str]:
-    """Return a function that says which engine a factory takes on such a machine."""
+    """Return a function that says which engine a container takes on such a machine."""
     model_path("all-MiniLM-L6-v2")
 
     def kind(*, engine: str, machine: str, flags: str) -> str:

@@ -23,7 +23,7 @@ LLAMA = "Llama-2-13b-chat"
 
 
 class Scripted(Container):
-    """A factory on a machine with one card, as full as is said."""
+    """A container on a machine with one card, as full as is said."""
 
     used = 0.5
 
@@ -38,7 +38,7 @@ class Scripted(Container):
 
 
 @pytest.fixture
-def factory(tmp_path: Path) -> Scripted:
+def container(tmp_path: Path) -> Scripted:
     return Scripted(
         Settings(
             models=ModelSettings(folder=tmp_path, sources=("folder",)),
@@ -47,43 +47,48 @@ def factory(tmp_path: Path) -> Scripted:
     )
 
 
-def forecast(factory: Scripted, *, prompt_tokens: int = 0) -> Forecast:
+def forecast(container: Scripted, *, prompt_tokens: int = 0) -> Forecast:
     last = Usage(prompt_tokens=prompt_tokens) if prompt_tokens else None
-    found = Forecaster(factory).next_question(EchoGenerator(), factory.read(), last)
+    found = Forecaster(container.settings, container.plans).next_question(
+        EchoGenerator(), container.read(), last
+    )
     assert found is not None
     return found
 
 
 def test_a_question_takes_its_passages_and_the_keys_and_values_of_all_its_tokens(
-    factory: Scripted,
+    container: Scripted,
 ) -> None:
-    factory.plans.options(LLAMA, "transformers")
-    found = forecast(factory)
-    assert found.tokens > factory.settings.retrieve.k * factory.settings.chunk.tokens
-    tokens = found.tokens + factory.settings.generator.max_tokens
+    container.plans.options(LLAMA, "transformers")
+    found = forecast(container)
+    assert found.tokens > container.settings.retrieve.k * container.settings.chunk.tokens
+    tokens = found.tokens + container.settings.generator.max_tokens
     assert found.bytes == pytest.approx(tokens * 819_200, rel=0.3)
     assert found.fits
 
 
-def test_a_card_that_others_have_filled_meanwhile_has_no_room(factory: Scripted) -> None:
-    factory.plans.options(LLAMA, "transformers")
-    factory.used = 22.5
-    assert not forecast(factory).fits
+def test_a_card_that_others_have_filled_meanwhile_has_no_room(container: Scripted) -> None:
+    container.plans.options(LLAMA, "transformers")
+    container.used = 22.5
+    assert not forecast(container).fits
 
 
-def test_a_chat_that_goes_on_takes_what_its_last_question_took(factory: Scripted) -> None:
-    factory.plans.options(LLAMA, "transformers")
-    assert forecast(factory, prompt_tokens=3000).tokens == 3000
-    assert forecast(factory, prompt_tokens=9000).tokens == 4096 - 512  # the window cuts it
+def test_a_chat_that_goes_on_takes_what_its_last_question_took(container: Scripted) -> None:
+    container.plans.options(LLAMA, "transformers")
+    assert forecast(container, prompt_tokens=3000).tokens == 3000
+    assert forecast(container, prompt_tokens=9000).tokens == 4096 - 512  # the window cuts it
 
 
-def test_llama_cpp_has_taken_its_room_already(factory: Scripted) -> None:
-    factory.plans.options("Qwen2.5-Coder-1.5B-Instruct-Q4_K_M", "llamacpp")
-    assert (forecast(factory).bytes, forecast(factory).fits) == (0, True)
+def test_llama_cpp_has_taken_its_room_already(container: Scripted) -> None:
+    container.plans.options("Qwen2.5-Coder-1.5B-Instruct-Q4_K_M", "llamacpp")
+    assert (forecast(container).bytes, forecast(container).fits) == (0, True)
 
 
-def test_without_a_model_there_is_nothing_to_say(factory: Scripted) -> None:
-    assert Forecaster(factory).next_question(None, factory.read(), None) is None
+def test_without_a_model_there_is_nothing_to_say(container: Scripted) -> None:
+    assert (
+        Forecaster(container.settings, container.plans).next_question(None, container.read(), None)
+        is None
+    )
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -43,7 +43,7 @@ def run(folder: Path, *words: str, language: Language = "en") -> Result:
 
 
 class Scripted(Container):
-    """A factory on a machine with these cards; ``ram`` and sizes in GiB."""
+    """A container on a machine with these cards; ``ram`` and sizes in GiB."""
 
     def __init__(self, settings: Settings, *cards: float, ram: float = 32, used: float = 0) -> None:
         super().__init__(settings)
@@ -190,16 +190,16 @@ def test_the_embedder_leaves_a_card_that_the_model_fills(tmp_path: Path) -> None
 
 
 def test_a_plan_is_made_once_before_anything_is_loaded(tmp_path: Path) -> None:
-    factory = Scripted(settings(tmp_path), 24)
-    first = factory.plans.of(LLAMA)
-    factory.reading = Scripted(settings(tmp_path), 24, used=12).reading
-    assert factory.plans.of(LLAMA) is first
+    container = Scripted(settings(tmp_path), 24)
+    first = container.plans.of(LLAMA)
+    container.reading = Scripted(settings(tmp_path), 24, used=12).reading
+    assert container.plans.of(LLAMA) is first
 
 
 def test_a_model_without_room_is_refused_before_it_is_downloaded(tmp_path: Path) -> None:
-    factory = Scripted(settings(tmp_path), 4, ram=4)
+    container = Scripted(settings(tmp_path), 4, ram=4)
     with pytest.raises(OutOfMemory) as caught:
-        factory.generator()
+        container.generator()
     assert LLAMA in caught.value.message.en
     assert LLAMA in caught.value.message.zh
     assert "Qwen2.5-Coder" in caught.value.hint.en
@@ -208,12 +208,12 @@ def test_a_model_without_room_is_refused_before_it_is_downloaded(tmp_path: Path)
 
 def test_text_recognition_counts_in_main_memory_but_refuses_no_model(tmp_path: Path) -> None:
     small = "Qwen2.5-Coder-1.5B-Instruct-Q4_K_M"
-    factory = Scripted(settings(tmp_path, model=small), ram=2)
-    found = factory.plans.of(small)
+    container = Scripted(settings(tmp_path, model=small), ram=2)
+    found = container.plans.of(small)
     assert found is not None
     assert dict(found.memory_uses[-1].parts)["ocr"] > 10**8
     assert not found.fits
-    assert factory.plans.options(small, "llamacpp")["context_tokens"] == 4096
+    assert container.plans.options(small, "llamacpp")["context_tokens"] == 4096
 
 
 def test_what_cannot_be_computed_is_loaded_as_it_always_was(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_the_card_of_this_machine_is_recognised() -> None:
                                  vram_used_bytes=0, vram_total_bytes=12 * GIB)  # fmt: skip
 
     settings = Settings(generator=GeneratorSettings(model=LLAMA))
-    found = own_card(Scripted(settings), GUIDE)
+    found = own_card(Scripted(settings).read(), GUIDE)
     assert found is not None
     assert found.name == "GeForce RTX 3060 12 GB"
 

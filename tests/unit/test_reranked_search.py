@@ -155,7 +155,7 @@ def test_why_a_passage_was_outdone_is_told_with_both_places(
 
 @pytest.fixture
 def factory_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Container]:
-    """Return a function that makes a factory with that reranker; all weights are tiny ones."""
+    """Return a function that makes a container with that reranker; all weights are tiny ones."""
     write_tiny_reranker(tmp_path / "model")
     monkeypatch.setattr(Container, "weights", lambda *_: tmp_path / "model")
 
@@ -168,12 +168,12 @@ def factory_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
 def test_the_setting_brings_the_model_and_it_is_loaded_once(
     factory_of: Callable[[str], Container],
 ) -> None:
-    factory = factory_of("mmarco-mMiniLMv2-L12-H384-v1")
-    loaded = factory.reranker()
+    container = factory_of("mmarco-mMiniLMv2-L12-H384-v1")
+    loaded = container.reranker()
     assert isinstance(loaded, CrossEncoderReranker)
     assert loaded.name == "mmarco-mMiniLMv2-L12-H384-v1"
-    assert factory.reranker() is loaded
-    assert loaded in factory.movable(), "else it would stay on a card that is full"
+    assert container.reranker() is loaded
+    assert loaded in container.movable(), "else it would stay on a card that is full"
     assert factory_of("").reranker() is None
 
 

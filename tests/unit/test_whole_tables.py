@@ -18,7 +18,6 @@ from rag.retrieval.table_expansion import REACH, with_whole_tables
 from rag.storage.ledger import Ledger
 from rag.storage.passages import LedgerPassages
 from rag.storage.rows import DocumentRow, FileRow, IndexedChunks
-from rag.storage.vectors.manager import exact_index
 from rag.types.answers import Passage, TypedDraft
 from rag.types.documents import Chunk
 from tests.factories import document
@@ -145,12 +144,11 @@ def test_it_is_what_the_model_reads(tmp_path: Path) -> None:
             "RAGDESK_RETRIEVE__K": "1",
         },
     )
-    pipeline = wiring.pipeline(
+    pipeline = wiring.question_parts(
         Container(settings),
         pieces.ledger,
-        index=lambda space: exact_index(pieces.ledger, space),
         generator=lambda _: None,
-    )
+    ).pipeline
     found = pipeline.search("Tax 5 4", k=1).passages
     assert [passage.chunk.text for passage in found] == ["Tax 5 4"], "a search shows what it found"
     prompt = pipeline.ahead(TypedDraft("Tax 5 4"), EchoGenerator())
