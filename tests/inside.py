@@ -14,7 +14,7 @@ from rag.errors import RagError
 
 
 class Inside:
-    """As ``tests.integration.test_cli.Shell``, without processes."""
+    """As ``tests.integration.cli.test_cli.Shell``, without processes."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from rag.app.app import App
 from tests.browser.conftest import OpenPage, ServeApp
 from tests.factories import settings
-from tests.integration.test_cli import Shell
+from tests.integration.cli.test_cli import Shell
 from tests.pdfs import write_pdf
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]

@@ -1,0 +1,190 @@
+"""The ledger's file: who has it open, and how an older one becomes a newer one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from rag.errors import LibraryTooNew, StoreError
+from rag.storage.database import MIGRATIONS, connect, migrate
+from rag.storage.ledger import Ledger
+from tests.integration.indexing.test_folder import ordinary_user
+
+resource = pytest.importorskip("resource")
+
+
+# -- connections ---------------------------------------------------------------------------
+
+
+def test_a_threads_connection_is_closed_when_the_thread_ends(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "library.db")
+    kept: list[sqlite3.Connection] = []
+
+    def ask() -> None:
+        assert ledger.connection is ledger.connection
+        kept.append(ledger.connection)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        kept[0].execute("SELECT 1")
+    assert ledger.meta("active_space") is None, "this thread's is open"
+    ledger.close()
+
+
+def test_closing_the_ledger_closes_what_other_threads_still_have(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "library.db")
+    had: list[sqlite3.Connection] = []
+    opened, closed = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        had.append(ledger.connection)
+        opened.set()
+        assert closed.wait(20)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    assert opened.wait(20)
+    ledger.close()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        had[0].execute("SELECT 1")
+    closed.set()
+    thread.join()
+
+
+@contextmanager
+def files_left(count: int) -> Iterator[None]:
+    """Let this process open only so many more files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    taken = []
+    try:
+        while True:
+            try:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+            except OSError:
+                break
+        for _ in range(count):
+            os.close(taken.pop())
+        yield
+    finally:
+        for handle in taken:
+            os.close(handle)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_too_many_open_files_are_no_damage(tmp_path: Path, left: int) -> None:
+    Ledger(tmp_path / "library.db").close()
+    with files_left(left), pytest.raises(StoreError) as told:
+        Ledger(tmp_path / "library.db").meta("active_space")
+    for words in (told.value.say("en"), told.value.say("zh")):
+        assert "ulimit" in words
+        assert ".rag " not in words
+
+
+# -- migrations ----------------------------------------------------------------------------
+
+
+def older(path: Path, version: int) -> Path:
+    """Make a library as a program of that version would."""
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    for script in MIGRATIONS[:version]:
+        connection.executescript(script)
+    connection.execute(f"PRAGMA user_version = {version}")
+    connection.close()
+    return path
+
+
+def tables(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    return connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+
+
+@pytest.mark.parametrize("version", range(len(MIGRATIONS)))
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_library_of_any_version_is_brought_up_to_date(
+    tmp_path: Path, version: int, read_only: bool
+) -> None:
+    whole = sqlite3.connect(older(tmp_path / "whole.db", len(MIGRATIONS)))
+    ledger = Ledger(older(tmp_path / "library.db", version), read_only=read_only)
+    assert tables(ledger.connection) == tables(whole)
+    assert ledger.connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+    ledger.close()
+    whole.close()
+
+
+def test_who_comes_second_finds_an_older_library_brought_up_to_date(tmp_path: Path) -> None:
+    path = older(tmp_path / "library.db", 1)
+    first, second = connect(path), connect(path)
+    waits = threading.Event()
+    second.set_trace_callback(lambda statement: waits.set() if "BEGIN" in statement else None)
+    failed: list[Exception] = []
+
+    def come_second() -> None:
+        try:
+            migrate(second, path)
+        except (StoreError, sqlite3.Error) as error:
+            failed.append(error)
+
+    first.execute("BEGIN IMMEDIATE")
+    thread = threading.Thread(target=come_second)
+    thread.start()
+    assert waits.wait(20), "it has read the version, and wants to write"
+    first.execute(MIGRATIONS[1])
+    first.execute("PRAGMA user_version = 2")
+    first.execute("COMMIT")
+    thread.join(60)
+    assert failed == []
+    assert second.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+    first.close()
+    second.close()
+
+
+def test_a_step_that_fails_leaves_the_library_as_it_was(tmp_path: Path) -> None:
+    path = older(tmp_path / "library.db", 2)
+    connection = connect(path)
+    connection.execute("CREATE TABLE alike (something)")  # in the way of the next step
+    before = tables(connection)
+    with pytest.raises(StoreError):
+        migrate(connection, path)
+    assert tables(connection) == before
+    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert not connection.in_transaction
+    connection.close()
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_library_of_a_newer_program_is_left_alone(tmp_path: Path, read_only: bool) -> None:
+    path = older(tmp_path / "library.db", len(MIGRATIONS))
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    connection.close()
+    with pytest.raises(LibraryTooNew, match="newer version"):
+        Ledger(path, read_only=read_only)
+
+
+def test_an_older_library_that_cannot_be_written_says_what_to_do() -> None:
+    base = Path(tempfile.mkdtemp(prefix="ragdesk-"))
+    older(base / "library.db", 3)
+    try:
+        base.chmod(0o755)
+        with ordinary_user(base):
+            (base / "library.db").chmod(0o444)
+            base.chmod(0o555)
+            with pytest.raises(StoreError, match="older version") as told:
+                Ledger(base / "library.db", read_only=True)
+        assert "rag sync" in told.value.hint.en
+        assert "rag sync" in told.value.hint.zh
+    finally:
+        base.chmod(0o755)
+        shutil.rmtree(base)
