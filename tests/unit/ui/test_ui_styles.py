@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ui import skeleton as frames
+from ui import skeleton
 
-SHEETS = sorted((Path(frames.__file__).parent / "assets").glob("*.css"))
+SHEETS = sorted((Path(skeleton.__file__).parent / "assets").glob("*.css"))
 
 
 @pytest.mark.parametrize("sheet", SHEETS, ids=lambda sheet: sheet.name)
