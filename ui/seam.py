@@ -36,7 +36,7 @@ class MachineLike(Protocol):
 
 
 class AppLike(Protocol):
-    """The part of ``rag.app.app.Desk`` that the screen talks to."""
+    """The part of ``rag.app.app.App`` that the screen talks to."""
 
     settings: Settings
     chats: Chats

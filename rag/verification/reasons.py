@@ -37,7 +37,7 @@ REASONS: dict[str, Text] = {
 def reason_words(reason: str, language: Language) -> str:
     """Return a doubt in words; an unknown one is shown as it is rather than hidden.
 
-    >>> reason_words("number:45 GB", "en"), doubt_text("", "zh")
+    >>> reason_words("number:45 GB", "en"), reason_words("", "zh")
     ('45 GB does not stand there.', '')
     """
     key, _, detail = reason.partition(":")

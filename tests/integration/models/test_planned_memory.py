@@ -52,7 +52,7 @@ LLAMACPP = """
 import gc, json, psutil, sys, tempfile
 from pathlib import Path
 from rag.generation.llamacpp.engine import LlamaCppGenerator
-from rag.types.documents import Message
+from rag.types.answers import Message
 from tests.tiny_models import llama_gguf
 def load(path, tokens):
     return LlamaCppGenerator.load(path, name="m", context_tokens=tokens)

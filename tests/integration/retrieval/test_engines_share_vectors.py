@@ -75,10 +75,10 @@ def test_neither_torch_nor_transformers_is_loaded_to_embed_on_a_cpu(
     code = (
         "import sys\n"
         "from rag.config import load_settings\n"
-        "from rag.app.container import Factory\n"
+        "from rag.app.container import Container\n"
         f"s = load_settings(None, {{'RAGDESK_MODELS__FOLDER': {str(models_folder)!r},"
         " 'RAGDESK_EMBEDDER__ENGINE': 'onnx'})\n"
-        "Factory(s).embedder('multilingual-e5-small').embed_query('rent')\n"
+        "Container(s).embedder('multilingual-e5-small').embed_query('rent')\n"
         "print(sorted({'torch', 'transformers', 'onnx'} & set(sys.modules)))"
     )
     found = subprocess.run(

@@ -430,7 +430,7 @@ LEAVE = """
 import sys
 from pathlib import Path
 from rag.generation.llamacpp.engine import LlamaCppGenerator
-from rag.types.documents import Message
+from rag.types.answers import Message
 model = LlamaCppGenerator.load(Path(sys.argv[1]), name="t", context_tokens=2048, threads=1)
 stream = model.stream(
     [Message("user", "Go on")], max_tokens=2000, temperature=0, cancelled=lambda: False
