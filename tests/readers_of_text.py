@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rag.answering.explain import finding as quotation
-from rag.answering.whole_document.prompts import note_lines
+from rag.answering.whole_document.notes import note_lines
 from rag.evaluation.scoring import numbers, score_answer
-from rag.generation.prompt import build_messages
-from rag.generation.templates import neutralise
+from rag.generation.prompt import build_messages, neutralise
 from rag.indexing.questions.facts import facts_of
 from rag.indexing.questions.wording import worded
 from rag.ingestion.chunking import RecursiveChunker
@@ -31,8 +30,15 @@ from rag.types.answers import Message
 from rag.types.documents import Heading
 from rag.verification.arithmetic import calculations
 from rag.verification.linker import link
-from rag.verification.refusal import is_refusal
-from rag.verification.wording import bare, exchanged, names, negations, opposites, without_pages
+from rag.verification.wording import (
+    bare,
+    exchanged,
+    is_refusal,
+    names,
+    negations,
+    opposites,
+    without_pages,
+)
 from tests.factories import document, passage
 from ui import markup
 

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from rag.generation.templates import plain_turns
+from rag.generation.prompt import plain_turns
 from rag.types.answers import Message
 from rag.types.server_address import Address
 

@@ -17,7 +17,7 @@ from rag.types.recognised_text import span_boxes
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from rag.answering.background import BackgroundThread
+    from rag.answering.sentence_check import BackgroundThread
     from rag.protocols import PageViewer
     from rag.storage.passages import LedgerPassages
 

@@ -9,10 +9,9 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from rag.answering.background import BackgroundThread, wait_for
 from rag.answering.oom_fallback import SEARCHING, Attempts, Budget, Lowering, OutOfMemoryFallback
 from rag.answering.prompt_reuse import PromptReuse
-from rag.answering.sentence_check import SentenceChecker
+from rag.answering.sentence_check import BackgroundThread, SentenceChecker, wait_for
 from rag.errors import OutOfMemory, PromptTooLong
 from rag.protocols import Cancelled, never
 from rag.text.language import detect_language

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 
 from rag.app import wiring
 from rag.app.container import Container
-from rag.app.forecast import Forecast, Forecaster
 from rag.app.machine_monitor import MachineMonitor
 from rag.app.model_loader import ModelLoader, ModelState
-from rag.app.questions import Questions
+from rag.app.questions import Forecast, Forecaster, Questions
 from rag.app.scheduler import Scheduler
 from rag.app.supervisor import Part, Supervisor
 from rag.app.sync_worker import SyncWorker, WorkerHooks

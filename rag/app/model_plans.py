@@ -16,10 +16,8 @@ from rag.app.registry import ECHO, URL
 from rag.errors import ConfigError, OutOfMemory, RagError
 from rag.models.catalogue import load_catalogue
 from rag.models.planning.gpu_guide import Gpu, Guide, Outlook, load_guide, outlook, with_bandwidth
-from rag.models.planning.layout import Helpers, Subject
-from rag.models.planning.plan import Plan, Wishes
+from rag.models.planning.plan import Card, Helpers, Plan, Room, Subject, Wishes, room_of
 from rag.models.planning.planner import WANTED_CONTEXT, plan
-from rag.models.planning.room import Card, Room, room_of
 from rag.models.planning.subjects import (
     default_generator,
     helpers_of,

@@ -238,8 +238,7 @@ def _explainer(
     loaded: Callable[[], TextGenerator | None],
 ) -> Explainer:
     from rag.answering.explain.explainer import Explainer
-    from rag.answering.explain.finding import Finder
-    from rag.answering.explain.outside import Outside
+    from rag.answering.explain.finding import Finder, Outside
     from rag.retrieval.trace import Tracer
     from rag.storage.documents import StoredTexts
     from rag.storage.passages import LedgerPassages

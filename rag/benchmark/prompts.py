@@ -114,9 +114,8 @@ def prompts_of_set(
 
 def _short(folder: Path, limit: int) -> list[Question]:
     """Return answerable questions with a short answer, spread over all sets."""
-    from rag.evaluation.answers import SHORT, evenly
-    from rag.evaluation.scoring import tokens
-    from rag.evaluation.sets import load_sets
+    from rag.evaluation.datasets import load_sets
+    from rag.evaluation.scoring import SHORT, evenly, tokens
 
     known = [
         question

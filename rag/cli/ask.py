@@ -45,8 +45,8 @@ def ask(
 ) -> None:
     """Answer one question, streamed, with sources."""
     from rag.cli.chats import history_of, keep_answer
+    from rag.cli.context import print_coverage, shown_progress
     from rag.cli.json_output import answer_json
-    from rag.cli.progress import print_coverage, shown_progress
     from rag.types.answers import Delta, Finished
 
     context: Context = ctx.obj

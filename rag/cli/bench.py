@@ -59,8 +59,7 @@ def bench(  # noqa: PLR0913 - each is an option of the command
     as_json: JsonOption = False,
 ) -> None:
     """Measure speed, memory and short answers of models, engines and precisions here."""
-    from rag.benchmark.compare import load_run
-    from rag.benchmark.report import draw
+    from rag.benchmark.report import draw, load_run
     from rag.benchmark.run import measure
     from rag.benchmark.selection import Options
     from rag.system import charts
@@ -88,8 +87,8 @@ def _print(
     context: Context, run: BenchmarkRun, before: dict[str, Any] | None, *, as_json: bool
 ) -> int:
     """Print the rows and what changed; return the exit code."""
-    from rag.benchmark import compare as comparing
     from rag.benchmark import report
+    from rag.benchmark import report as comparing
 
     found = run.json()
     comparison = comparing.compare(before, found) if before is not None else None

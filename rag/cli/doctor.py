@@ -136,7 +136,7 @@ def _models(context: Context) -> Iterator[Finding]:
 
 
 def _server(context: Context) -> Iterator[Finding]:
-    from rag.cli.server import look
+    from rag.cli.open_library import look
 
     for state, what, remedy in look(context.settings):
         yield Finding(state, what, remedy)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rag.cli.context import Context, JsonOption, print_json, print_lines, progress_bar
-from rag.cli.server import server_json
+from rag.cli.open_library import server_json
 from rag.errors import ConfigError
 from rag.text.messages import Text
 from rag.text.sizes import file_size
@@ -64,7 +64,7 @@ def fit(
     """
     from rag.app.container import Container
     from rag.app.model_plans import fitting, plan_for, room_with, subject_named
-    from rag.models.planning import table as plan_table
+    from rag.models.planning import report as plan_table
 
     context: Context = ctx.obj
     container = Container(context.settings)
@@ -93,7 +93,7 @@ def gpus(
     """Show what NVIDIA's cards do with the models: precision, window, speed and energy at most."""
     from rag.app.container import Container
     from rag.app.model_plans import outlooks, own_card
-    from rag.models.planning import gpu_report
+    from rag.models.planning import report as gpu_report
     from rag.models.planning.gpu_guide import load_guide
     from rag.system import charts
 
@@ -106,9 +106,9 @@ def gpus(
     if chart is not None:
         gpu_report.draw(chart, rows, mine)
     if as_json:
-        print_json(gpu_report.as_values(guide, rows, mine))
+        print_json(gpu_report.guide_values(guide, rows, mine))
         return
-    print_lines([gpu_report.drawn(guide, rows, mine, language=context.language)])
+    print_lines([gpu_report.drawn_guide(guide, rows, mine, language=context.language)])
 
 
 @app.command()

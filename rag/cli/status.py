@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag.cli.context import GAPS, Context, JsonOption, print_json
-from rag.cli.server import server_json
+from rag.cli.open_library import server_json
 from rag.text.messages import Text, shown
 from rag.text.reasons import reason_text
 

@@ -25,8 +25,8 @@ import numpy as np
 from rag.text.language import detect_language
 
 if TYPE_CHECKING:
-    from rag.evaluation.answers import AnswerFigures
     from rag.evaluation.retrieval import PageFigures, TextFigures
+    from rag.evaluation.scoring import AnswerFigures
     from rag.indexing.questions.maker import Question
 
 Share = tuple[float, float]

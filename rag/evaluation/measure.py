@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from rag.errors import ConfigError, StoreError
 from rag.evaluation import figures, library, runs
-from rag.evaluation.answers import AnswerFigures, Ask, evenly, measure_answers
+from rag.evaluation.datasets import QuestionSet, load_set, load_sets
 from rag.evaluation.figures import QuestionOutcome
 from rag.evaluation.library import MeasuredLibrary, Report, searching
 from rag.evaluation.runs import EvaluationRun, RunComparison
-from rag.evaluation.sets import QuestionSet, load_set, load_sets
+from rag.evaluation.scoring import AnswerFigures, Ask, evenly, measure_answers
 from rag.indexing.questions.maker import OWN, Question, make_questions
 from rag.text.messages import Text
 
@@ -137,7 +137,7 @@ def list_runs(settings: Settings, options: Options) -> list[EvaluationRow]:
 
 def _measure_collection(settings: Settings, options: Options, report: Report) -> Measured:
     """Measure retrieval of short texts."""
-    from rag.evaluation.collections import load_beir, load_squad
+    from rag.evaluation.datasets import load_beir, load_squad
     from rag.evaluation.retrieval import index_texts, measure_texts
     from rag.protocols import never
 

@@ -25,9 +25,9 @@ from rag.text.messages import Language, Text
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from rag.evaluation.answers import AnswerFigures
     from rag.evaluation.measure import Measured
     from rag.evaluation.runs import EvaluationRun, FigureChange, RunComparison
+    from rag.evaluation.scoring import AnswerFigures
     from rag.storage.evaluations import EvaluationRow
 
 Line = tuple[str, str | None]

@@ -11,9 +11,9 @@ from hashlib import sha256
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
-from rag.evaluation import collections
+from rag.evaluation import datasets as collections
+from rag.evaluation.datasets import QuestionSet
 from rag.evaluation.scoring import first_hit, ndcg_at, recall_at
-from rag.evaluation.sets import QuestionSet
 from rag.indexing.assembly_line import Pending, StageTimes
 from rag.indexing.incoming import document_row
 from rag.indexing.indexer import Indexer
@@ -132,7 +132,7 @@ def _rank(question: Question, search: Search, documents: Collection[str] | None)
 
 
 def measure_texts(
-    collection: collections.Collection,
+    collection: collections.TextCollection,
     search: Search,
     *,
     item_of: Mapping[str, str],

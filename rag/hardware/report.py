@@ -106,8 +106,8 @@ def write(folder: Path, report: dict[str, Any]) -> list[str]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / names[0]).write_text(json.dumps(report, ensure_ascii=False, indent=1), "utf-8")
-        if report_chart.possible():
-            report_chart.draw(folder / "report.png", report)
+        if report_chart.chart_possible():
+            report_chart.draw_chart(folder / "report.png", report)
             names.append("report.png")
     except OSError as error:
         raise ConfigError(

@@ -21,12 +21,12 @@ _INK, _SOFT = "#1d2126", "#6b7785"
 _LOAD, _USED, _OWN, _HEAT, _POWER = "#1f5fae", "#0b6e5f", "#7fb8ad", "#b3372f", "#96600f"
 
 
-def possible() -> bool:
+def chart_possible() -> bool:
     """Return whether matplotlib is installed."""
     return find_spec("matplotlib") is not None
 
 
-def draw(file: Path, report: dict[str, Any]) -> None:
+def draw_chart(file: Path, report: dict[str, Any]) -> None:
     """Write a PNG of four rows."""
     from matplotlib.dates import DateFormatter
     from matplotlib.figure import Figure

@@ -23,7 +23,7 @@ from rag.indexing.assembly_line import (
 from rag.retrieval.analyser import embedding_text, lexical_text, text_digest
 from rag.storage.passages import known_vectors
 from rag.storage.rows import IndexedChunks
-from rag.system.free_memory import give_back
+from rag.system.process import give_back
 from rag.text.parse_errors import TEXT_ERRORS
 
 if TYPE_CHECKING:

@@ -19,11 +19,9 @@ from rag.models.download import (
     SourcePlace,
     SourceUnavailable,
     locked,
-    sha256_of,
-)
-from rag.models.errors import (
     missing,
     nothing_delivered,
+    sha256_of,
     source_says,
     unlike_reference,
     unusable,

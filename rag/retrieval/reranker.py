@@ -16,7 +16,13 @@ from sentence_transformers import CrossEncoder
 
 from rag.errors import ModelError, OutOfMemory
 from rag.retrieval.analyser import lexical_text
-from rag.retrieval.embedding.on_card import Device, OnCard, choose_device, dtype_on, quiet
+from rag.retrieval.embedding.sentence_transformers import (
+    Device,
+    OnCard,
+    choose_device,
+    dtype_on,
+    quiet,
+)
 from rag.retrieval.embedding.tokens import broken_file
 from rag.text.messages import Text
 

@@ -21,9 +21,8 @@ from rag.types.answers import Evidence, Passage, Sentence, Verdict
 from rag.types.documents import Chunk
 from rag.verification.arithmetic import Calculated, check_calculations
 from rag.verification.checks import Claim, EvidenceSource, failed_checks, gravest
-from rag.verification.refusal import is_refusal
 from rag.verification.spans import Rarity, Span, Terms, candidate_spans, or_none
-from rag.verification.wording import bare, without_pages
+from rag.verification.wording import bare, is_refusal, without_pages
 
 if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors

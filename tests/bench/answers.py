@@ -24,7 +24,7 @@ from rich.table import Table
 from rag.app import wiring
 from rag.app.container import Container
 from rag.config import Settings, load_settings
-from rag.evaluation.sets import load_sets
+from rag.evaluation.datasets import load_sets
 from rag.generation.prompt import build_messages
 from rag.generation.transformers.engine import TransformersGenerator
 from rag.generation.transformers.loading import load_model

@@ -26,8 +26,7 @@ from rag.app.container import Container
 from rag.config import Settings, load_settings
 from rag.generation.llamacpp import loading as llamacpp_loading
 from rag.generation.llamacpp.engine import LlamaCppGenerator
-from rag.generation.prompt import build_messages
-from rag.generation.templates import plain_turns
+from rag.generation.prompt import build_messages, plain_turns
 from rag.text.language import detect_language
 from rag.text.messages import Text
 from rag.types.answers import Answer, Delta, Finished, Message, TypedDraft

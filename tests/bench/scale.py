@@ -27,7 +27,7 @@ import psutil
 from rag.app import wiring
 from rag.app.container import Container
 from rag.config import Settings, load_settings
-from rag.evaluation.sets import load_sets
+from rag.evaluation.datasets import load_sets
 from rag.storage.ledger import Ledger
 from rag.storage.passages import LedgerPassages
 from rag.storage.rows import DocumentRow, FileRow, IndexedChunks

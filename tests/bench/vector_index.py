@@ -24,7 +24,7 @@ from rich.table import Table
 from rag.app import wiring
 from rag.app.container import Container
 from rag.config import Settings, load_settings
-from rag.evaluation.sets import load_sets
+from rag.evaluation.datasets import load_sets
 from rag.storage.passages import LedgerPassages
 from rag.storage.vectors.chroma import BATCH, HNSW
 from rag.storage.vectors.exact import nearest

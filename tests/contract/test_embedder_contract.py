@@ -15,7 +15,7 @@ from rag.config import load_settings
 from rag.errors import ModelError, OutOfMemory
 from rag.protocols import Embedder, Movable
 from rag.retrieval.analyser import embedding_text
-from rag.retrieval.embedding.bert_embedder import BertEmbedder
+from rag.retrieval.embedding.bert import BertEmbedder
 from rag.retrieval.embedding.sentence_transformers import SentenceTransformerEmbedder
 from tests.factories import document
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rag.errors import PromptTooLong
-from rag.generation.templates import neutralise, plain_turns
+from rag.generation.prompt import neutralise, plain_turns
 from rag.protocols import TextGenerator
 from rag.types.answers import Delta, Message
 

@@ -26,7 +26,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from rag.evaluation.sets import load_sets
+from rag.evaluation.datasets import load_sets
 from rag.protocols import Embedder
 from rag.retrieval.relevance import Signs, relevance
 from rag.retrieval.retriever import HybridRetriever

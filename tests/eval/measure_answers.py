@@ -22,16 +22,15 @@ from typing import TYPE_CHECKING
 from rag.app import wiring
 from rag.app.container import Container
 from rag.config import load_settings
-from rag.evaluation.answers import SHORT
-from rag.evaluation.scoring import score_answer, tokens
-from rag.evaluation.sets import load_sets
+from rag.evaluation.datasets import load_sets
+from rag.evaluation.scoring import SHORT, score_answer, tokens
 from rag.generation.prompt import build_messages
 from rag.indexing.questions.maker import Question
 from rag.protocols import never
 from rag.retrieval.query.terms import content_terms
 from rag.text.sentences import split_prose
 from rag.types.answers import Passage
-from rag.verification.refusal import is_refusal
+from rag.verification.wording import is_refusal
 from tests.eval.measure_retrieval import PAGE_SETS, eval_folder
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rag.evaluation.sets import load_sets
+from rag.evaluation.datasets import load_sets
 from rag.indexing import calibration as calibrating
 from rag.indexing.calibration import kept, when_due
 from rag.indexing.questions.maker import Question

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from rag.evaluation.datasets import load_sets
 from rag.evaluation.scoring import contains, tokens
-from rag.evaluation.sets import load_sets
 from rag.indexing.questions.maker import Question
 from rag.text.sentences import split_prose
 from rag.types.answers import Passage, Sentence

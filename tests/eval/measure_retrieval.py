@@ -22,9 +22,9 @@ from rag.app import wiring
 from rag.app.container import Container
 from rag.app.registry import load
 from rag.config import load_settings
+from rag.evaluation.datasets import load_sets
 from rag.evaluation.retrieval import Mode, measure_pages
 from rag.evaluation.scoring import hit_at
-from rag.evaluation.sets import load_sets
 from rag.storage.passages import LedgerPassages
 from rag.storage.vectors.manager import exact_index
 from rag.types.answers import Passage

@@ -29,7 +29,7 @@ from typing import Any
 from rag.app import wiring
 from rag.app.container import Container
 from rag.config import load_settings
-from rag.evaluation.collections import Collection, Item, Query
+from rag.evaluation.datasets import Item, Query, TextCollection
 from rag.evaluation.figures import QuestionOutcome, intervals, of_texts, value
 from rag.evaluation.retrieval import Searching, index_texts, measure_texts
 from rag.evaluation.scoring import contains
@@ -39,8 +39,8 @@ from rag.storage.vectors.manager import exact_index
 from rag.types.answers import Passage
 from rag.types.documents import Chunk
 from rag.verification.linker import Embed, link
-from rag.verification.refusal import is_refusal
 from rag.verification.spans import Terms
+from rag.verification.wording import is_refusal
 from tests.eval.measure_retrieval import eval_folder
 
 SHOWN = 5  # passages
@@ -84,7 +84,7 @@ def flat(found: Any) -> Iterator[str]:
             yield from flat(one)
 
 
-def pooled(rows: Iterable[Row]) -> Collection:
+def pooled(rows: Iterable[Row]) -> TextCollection:
     """Return every passage once; those that are right for a question gain 1."""
     rows = list(rows)
     number: dict[str, str] = {}
@@ -93,7 +93,7 @@ def pooled(rows: Iterable[Row]) -> Collection:
             number.setdefault(text, str(len(number)))
     items = tuple(Item(name, "", text) for text, name in number.items())
     queries = tuple(Query(r.id, r.query, {number[t]: 1.0 for t in r.right}) for r in rows)
-    return Collection("rgb_zh", items, queries)
+    return TextCollection("rgb_zh", items, queries)
 
 
 def say(text: str) -> None:
@@ -101,7 +101,7 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def show_retrieval(collection: Collection, search: Searching, item_of: dict[str, str]) -> None:
+def show_retrieval(collection: TextCollection, search: Searching, item_of: dict[str, str]) -> None:
     outcomes = of_texts(measure_texts(collection, search, item_of=item_of))
     bounds = intervals(outcomes)
     for figure in ("ndcg@10", "recall@100", "hit@1", "hit@5", "seconds.search"):

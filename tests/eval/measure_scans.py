@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pypdfium2
 
+from rag.evaluation.datasets import QuestionSet, load_sets
 from rag.evaluation.retrieval import measure_pages
 from rag.evaluation.scoring import hit_at
-from rag.evaluation.sets import QuestionSet, load_sets
 from rag.indexing.questions.maker import Question
 from tests.eval.measure_ocr import scan
 from tests.eval.measure_retrieval import PAGE_SETS, Bench, eval_folder

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rag.indexing.calibration import kept
-from rag.retrieval.embedding.bert_embedder import BertEmbedder
+from rag.retrieval.embedding.bert import BertEmbedder
 from rag.retrieval.relevance import UNKNOWN
 from rag.text.messages import Language
 from tests.eval.measure_gate import refusals, xquad

@@ -14,7 +14,7 @@ from random import Random
 
 import pytest
 
-from rag.evaluation.sets import load_sets
+from rag.evaluation.datasets import load_sets
 from tests.eval.measure_proof import (
     Judge,
     Verdicts,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rag.generation.templates import neutralise
+from rag.generation.prompt import neutralise
 
 CHATML = ["im_start", "im_end", "endoftext", "eot_id", "fim_prefix", "repo_name", "user"]
 ANGLE = ["s", "/s", "unk", "tool_call", "/tool_call", "start_of_turn", "fim_prefix", "filename"]

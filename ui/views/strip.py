@@ -16,7 +16,7 @@ from ui.words import say
 
 if TYPE_CHECKING:
     from rag.app.app import AppState
-    from rag.app.forecast import Forecast
+    from rag.app.questions import Forecast
     from rag.types.server_address import Address
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rag.answering.explain.answer_steps import Prompting
 from rag.answering.explain.outcomes import outcome
-from rag.answering.explain.search_steps import (
+from rag.answering.explain.steps import (
+    Prompting,
     SentencePassages,
     best,
     outdone,
@@ -20,8 +20,7 @@ from rag.protocols import Cancelled, never
 from rag.text.messages import Text, shown
 
 if TYPE_CHECKING:
-    from rag.answering.explain.finding import Finder
-    from rag.answering.explain.outside import Outside
+    from rag.answering.explain.finding import Finder, Outside
     from rag.answering.pipeline import RagPipeline
     from rag.protocols import TextGenerator
     from rag.retrieval.trace import PassageTrace, SearchTrace, Tracer

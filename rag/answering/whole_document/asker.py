@@ -15,10 +15,9 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from rag.answering.background import BackgroundThread
 from rag.answering.oom_fallback import READING, Budget
 from rag.answering.pipeline import NOT_IN_DOCUMENTS, NOTHING_LEFT, overall
-from rag.answering.sentence_check import SentenceChecker
+from rag.answering.sentence_check import BackgroundThread, SentenceChecker
 from rag.answering.whole_document.notes import (
     GROUP_TOKENS,
     NOTE_TOKENS,
@@ -27,8 +26,8 @@ from rag.answering.whole_document.notes import (
     distinct,
     listed,
     only_cited,
+    write_messages,
 )
-from rag.answering.whole_document.prompts import write_messages
 from rag.errors import OutOfMemory
 from rag.generation.prompt import too_long
 from rag.protocols import Cancelled, never

@@ -9,25 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import re
+import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
+from langchain_core.language_models import BaseChatModel, BaseLanguageModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langsmith import tracing_context
 
 from rag.errors import RagError
 from rag.generation.engine_errors import failed, prompt_too_long, unloaded
-from rag.generation.langchain.event_loop import Loop, Work
-from rag.generation.langchain.token_count import Count, count_of, messages_of
+from rag.generation.prompt import plain_turns
 from rag.generation.streaming import Bridge, Stopped
-from rag.generation.templates import plain_turns
 from rag.types.answers import Delta, FinishReason, Message
-
-if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import BaseMessage
-
 
 logger = logging.getLogger(__name__)
 
@@ -237,3 +236,154 @@ class _Answer:
         shown = min(self._pieces, self._room)
         rest = max(0, min(self._reported or 0, self._room) - shown)
         self.bridge.put(Delta("", rest, self._finish))
+
+
+Turns = Sequence[Mapping[str, str]]
+Count = Callable[[Turns], int]
+
+TEMPLATE_TOKENS = 96
+"""What chat templates add of their own at most: a default system prompt, a date."""
+
+TURN_TOKENS = 12
+"""Marks around one turn: who speaks, where it ends."""
+
+_WORD = re.compile(r"[a-z]+")
+_BEFORE_WORD = re.compile(r" (?=[A-Za-z])")  # is part of the word's first token
+_SPEAKERS = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
+_OF_THE_BASE = (BaseLanguageModel, BaseChatModel)
+
+
+def count_of(model: BaseChatModel) -> Count:
+    """Return what counts for a model: its own counting, else an estimate that errs upwards.
+
+    LangChain's fallback counts with GPT-2's tokenizer, which it would download, and which is
+    not the model's: it is not used.
+    """
+    own = type(model).get_num_tokens_from_messages
+    if any(own is vars(base).get("get_num_tokens_from_messages") for base in _OF_THE_BASE):
+        ids = type(model).get_token_ids
+        has_ids = model.custom_get_token_ids is not None or not any(
+            ids is vars(base).get("get_token_ids") for base in _OF_THE_BASE
+        )
+        if not has_ids:
+            return estimate
+        return lambda turns: _framed(turns, lambda text: len(model.get_token_ids(text)))
+    return lambda turns: model.get_num_tokens_from_messages(messages_of(turns))
+
+
+def counted_by_text(count_text: Callable[[str], int]) -> Count:
+    """Return what counts where only the tokens of plain text are known, not of the template."""
+    return lambda turns: _framed(turns, count_text)
+
+
+def estimate(turns: Turns) -> int:
+    """Estimate tokens, never too few for the tokenizers of today's models.
+
+    Two small Latin letters are a token; every capital, digit, mark and line break is one, and
+    every other character as many as its bytes. English prose has half as many, so this wastes
+    room; it is used only where nobody can count.
+    """
+    return _framed(turns, _upper_bound)
+
+
+def _upper_bound(text: str) -> int:
+    letters = sum(math.ceil(len(word) / 2) for word in _WORD.findall(text))
+    others = _WORD.sub("", _BEFORE_WORD.sub("", text))
+    return letters + len(others.encode())
+
+
+def _framed(turns: Turns, count_text: Callable[[str], int]) -> int:
+    texts = sum(count_text(turn["content"]) for turn in turns)
+    return texts + TURN_TOKENS * len(turns) + TEMPLATE_TOKENS
+
+
+def messages_of(turns: Turns) -> list[BaseMessage]:
+    """Return turns as LangChain takes them."""
+    return [_SPEAKERS[turn["role"]](turn["content"]) for turn in turns]
+
+
+T = TypeVar("T")
+Work = Callable[[], Coroutine[None, None, None]]
+
+_PATIENCE_S = 2.0  # with what was told to end, before going on without it
+
+
+class Loop:
+    """Starts with its first task. Connections belong to a loop, so a model keeps to one."""
+
+    def __init__(self, close: Work | None = None) -> None:
+        """``close`` runs on the loop when it stops, to let go of connections."""
+        self._close = close
+        self._guard = threading.Lock()
+        self._running: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
+        self.closed = False
+
+    def submit(self, work: Work, bridge: Bridge[T]) -> Callable[[], None] | None:
+        """Start ``work``, which fills ``bridge``; ``None`` if the loop was stopped.
+
+        What is returned ends the work, and waits until its connection is closed.
+        """
+        with self._guard:
+            if self.closed:
+                return None
+            if self._running is None:
+                loop = asyncio.new_event_loop()
+                thread = threading.Thread(target=_run, args=(loop,), name="langchain", daemon=True)
+                thread.start()
+                self._running = loop, thread
+            return _begin(self._running[0], work, bridge)
+
+    def stop(self) -> None:
+        """Cancel what runs, and end the thread."""
+        with self._guard:
+            self.closed = True
+            running, self._running = self._running, None
+        if running is not None:
+            loop, thread = running
+            asyncio.run_coroutine_threadsafe(self._wind_up(), loop)
+            thread.join(_PATIENCE_S)
+
+    async def _wind_up(self) -> None:
+        loop = asyncio.get_running_loop()
+        others = [task for task in asyncio.all_tasks(loop) if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        try:
+            if self._close is not None:
+                await self._close()
+        finally:
+            loop.call_soon(loop.stop)
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
+
+
+def _begin(loop: asyncio.AbstractEventLoop, work: Work, bridge: Bridge[T]) -> Callable[[], None]:
+    tasks: list[asyncio.Task[None]] = []
+
+    def start() -> None:
+        tasks.append(loop.create_task(work()))
+        tasks[0].add_done_callback(note)
+
+    def note(task: asyncio.Task[None]) -> None:
+        cancelled = task.cancelled()
+        error = None if cancelled else task.exception()
+        bridge.end(asyncio.CancelledError() if cancelled and not bridge.abandoned else error)
+
+    def cancel() -> None:
+        bridge.abandon(0)
+        try:
+            loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
+        except RuntimeError:  # the loop has ended, and this with it
+            return
+        bridge.abandon(_PATIENCE_S)
+
+    # in a context of its own: what the caller has switched on, such as tracing, stays out
+    loop.call_soon_threadsafe(start, context=Context())
+    return cancel

@@ -16,8 +16,8 @@ from typing import Any
 
 from rag.generation.engine_errors import failed, prompt_too_long, unloaded
 from rag.generation.llamacpp.loading import Loopback, Opened, error_message, open_server
+from rag.generation.prompt import plain_turns
 from rag.generation.streaming import OneAtATime, Stopped, iterate
-from rag.generation.templates import plain_turns
 from rag.types.answers import Delta, FinishReason, Message
 from rag.types.hardware import OnCards
 

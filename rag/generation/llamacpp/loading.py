@@ -18,7 +18,7 @@ import xllamacpp
 from rag.errors import ModelMissing
 from rag.generation.engine_errors import cannot_load, failed
 from rag.generation.llamacpp.cores import Cores, ThreadNames, cores_for, nobodys
-from rag.generation.templates import LLAMA2_CHAT
+from rag.generation.prompt import LLAMA2_CHAT
 from rag.text.messages import Text
 from rag.types.gguf import DamagedGguf, read_gguf
 from rag.types.hardware import OnCards

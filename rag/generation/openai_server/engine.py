@@ -3,20 +3,230 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+import httpx2
 from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import SecretStr
 
-from rag.generation.langchain.engine import LangChainGenerator, Manners
-from rag.generation.langchain.token_count import estimate
+from rag.errors import RagError
+from rag.generation.langchain.engine import (
+    Count,
+    LangChainGenerator,
+    Manners,
+    Turns,
+    counted_by_text,
+    estimate,
+)
 from rag.generation.openai_server.client import Clients, Patience, clients, closing, find_key
 from rag.generation.openai_server.errors import Failures, is_lost
-from rag.generation.openai_server.server import ModelServer, Served
+from rag.text.messages import Text
+from rag.types.server_address import Address
 
 if TYPE_CHECKING:
     from rag.config import GeneratorSettings
-    from rag.types.server_address import Address
+
+
+Json = dict[str, Any]
+
+_OK = 200
+_FIRST = "auto"
+_PROBE: Turns = [{"role": "user", "content": "How many tokens has this sentence?"}]
+_LEAST, _MOST = 4, 2_000
+"""What a server may say of ``_PROBE``: 34 letters, a template around them."""
+
+_TAKES_TEMPLATE_WORDS = frozenset({"vllm", "sglang", "llamacpp"})
+NO_THINKING: Json = {"chat_template_kwargs": {"enable_thinking": False}}
+"""The evidence is in the passages; thinking costs time and is not shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model as a server names it. ``maker`` is the server's own word for itself, or ""."""
+
+    name: str
+    maker: str
+    window: int | None  # tokens, its answer included; None where it does not say
+
+    @property
+    def extra(self) -> Json:
+        """Fields for each request; only to servers known to take them, others may refuse."""
+        return NO_THINKING if self.maker in _TAKES_TEMPLATE_WORDS else {}
+
+
+class ModelServer:
+    """One server. Every method waits for it."""
+
+    def __init__(self, client: httpx2.Client, address: Address) -> None:
+        self._client = client
+        self._address = address
+        self._failures = Failures(address.shown)
+
+    def served(self, wanted: str) -> Served:
+        """Return the model of that name, or the first one for ``auto``.
+
+        Raises:
+            ServerUnreachable: nothing answers.
+            UnknownModel: it does not serve that model.
+            ModelError: it refuses the key, or is no such server.
+        """
+        models = self._models()
+        if wanted != _FIRST:
+            names = (wanted, f"{wanted}:latest")  # the second is how Ollama completes a name
+            models = [m for m in models if any(n in _names(m) for n in names)] or models[:0]
+            if not models:
+                served = [str(m["id"]) for m in self._models()]
+                raise self._failures.wrong_model(wanted, served)
+        first = models[0]
+        name, maker = str(first["id"]), str(first.get("owned_by") or "")
+        return Served(name, maker, self._window(first, name, maker))
+
+    def counter(self, served: Served) -> Count | None:
+        """Return what counts a prompt's tokens as the server does; ``None`` if it cannot."""
+        root, base = self._address.root, self._address.base
+        ways = (
+            # llama.cpp's server, of late
+            self._by_messages(f"{base}/chat/completions/input_tokens", served.extra),
+            # vLLM, and SGLang of late
+            self._by_messages(f"{root}/tokenize", {"model": served.name, **served.extra}),
+            self._by_template,
+            # SGLang for long, and TensorRT-LLM: plain text only, so the template is added
+            self._by_text(f"{root}/tokenize", served.name),
+            self._by_text(f"{root}/_internal/tokenize", served.name),
+        )
+        return next(filter(self._works, ways), None)
+
+    # -- models and windows ----------------------------------------------------------------
+
+    def _models(self) -> list[Json]:
+        found = self._get(f"{self._address.base}/models")
+        models = found.get("data")
+        named = isinstance(models, list) and all(
+            isinstance(m, dict) and isinstance(m.get("id"), str) for m in models
+        )
+        if not models or not named:
+            raise self._failures.no_api(
+                Text("it names no models under /models", "它没有在 /models 下列出模型")
+            )
+        return list(models)
+
+    def _window(self, model: Json, name: str, maker: str) -> int | None:
+        meta = model.get("meta")
+        said = [model.get("max_model_len"), model.get("context_length"), model.get("max_seq_len")]
+        said += [meta.get("n_ctx")] if isinstance(meta, dict) else []
+        for value in said:
+            if isinstance(value, int) and value > 0:
+                return value
+        if maker == "library":
+            return self._of_ollama(name)
+        props = self._try("GET", "/props")
+        settings = props.get("default_generation_settings")
+        value = settings.get("n_ctx") if isinstance(settings, dict) else None
+        return value if isinstance(value, int) and value > 0 else None
+
+    def _of_ollama(self, name: str) -> int | None:
+        """Return how much the loaded model reads; it is loaded if need be.
+
+        More than that Ollama cuts off without a word.
+        """
+        self._try("POST", "/api/generate", {"model": name})
+        running = self._try("GET", "/api/ps").get("models")
+        for model in running if isinstance(running, list) else []:
+            if isinstance(model, dict) and name in {model.get("name"), model.get("model")}:
+                window = model.get("context_length")
+                return window if isinstance(window, int) and window > 0 else None
+        return None
+
+    # -- counting --------------------------------------------------------------------------
+
+    def _works(self, count: Count) -> bool:
+        try:
+            return _LEAST <= count(_PROBE) <= _MOST
+        except RagError:
+            return False
+
+    def _by_messages(self, url: str, extra: Json) -> Count:
+        return lambda turns: _number(self._post(url, {"messages": list(turns), **extra}))
+
+    def _by_template(self, turns: Turns) -> int:
+        """llama.cpp's server for long: the text of the prompt first, then its tokens."""
+        root = self._address.root
+        prompt = self._post(f"{root}/apply-template", {"messages": list(turns)}).get("prompt")
+        body = {"content": prompt, "add_special": True, "parse_special": True}
+        return len(self._post(f"{root}/tokenize", body).get("tokens", ()))
+
+    def _by_text(self, url: str, model: str) -> Count:
+        return counted_by_text(
+            lambda text: _number(self._post(url, {"model": model, "prompt": text}))
+        )
+
+    # -- HTTP ------------------------------------------------------------------------------
+
+    def _get(self, url: str) -> Json:
+        return self._ask("GET", url, None)
+
+    def _post(self, url: str, body: Json) -> Json:
+        return self._ask("POST", url, body)
+
+    def _try(self, method: str, path: str, body: Json | None = None) -> Json:
+        """Return what a path beside the API answers; nothing where there is no such path."""
+        try:
+            return self._ask(method, self._address.root + path, body)
+        except RagError:
+            return {}
+
+    def _ask(self, method: str, url: str, body: Json | None) -> Json:
+        try:
+            response = self._exchange(method, url, body)
+        except httpx2.HTTPError as error:
+            told = self._failures.explain(error)
+            assert told is not None, "every HTTP error has its words"
+            raise told from error
+        found = _json(response)
+        if response.status_code != _OK:
+            raise self._failures.status(response.status_code, found, response)
+        if not isinstance(found, dict):
+            raise self._failures.no_api(_kind(response))
+        return found
+
+    def _exchange(self, method: str, url: str, body: Json | None) -> httpx2.Response:
+        """Send one request; once more if the connection is lost. Counting changes nothing."""
+        try:
+            return self._client.request(method, url, json=body)
+        except httpx2.TransportError as error:
+            if not is_lost(error):
+                raise
+            return self._client.request(method, url, json=body)
+
+
+def _names(model: Json) -> Sequence[str]:
+    aliases = model.get("aliases")
+    return [model["id"], model.get("root") or "", *(aliases if isinstance(aliases, list) else ())]
+
+
+def _number(found: Json) -> int:
+    """Return a count of tokens in any of the shapes it comes in; 0 if there is none."""
+    for key in ("input_tokens", "count"):
+        if isinstance(value := found.get(key), int):
+            return value
+    tokens = found.get("tokens")
+    return len(tokens) if isinstance(tokens, list) else 0
+
+
+def _json(response: httpx2.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None
+
+
+def _kind(response: httpx2.Response) -> Text:
+    kind = response.headers.get("content-type", "").partition(";")[0].strip()
+    if kind == "text/html":
+        return Text("it is a web page", "它返回的是网页")
+    return Text(f"it answers with {kind or 'something else'}", f"它返回的是 {kind or '其他内容'}")
 
 
 logger = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from jinja2 import TemplateError
 from transformers import GenerationConfig
 
 from rag.generation.engine_errors import failed, prompt_too_long, unloaded
+from rag.generation.prompt import plain_turns
 from rag.generation.streaming import OneAtATime, Stopped, iterate
-from rag.generation.templates import plain_turns
 from rag.generation.transformers import generate
 from rag.generation.transformers.cache import (
     Kept,
@@ -22,6 +22,13 @@ from rag.generation.transformers.cache import (
     common_prefix,
     ends_of_parts,
 )
+from rag.generation.transformers.errors import (
+    bytes_on_cards,
+    empty_caches,
+    is_out_of_memory,
+    let_go,
+    out_of_memory,
+)
 from rag.generation.transformers.generate import FASTEST, Guess, Speed
 from rag.generation.transformers.loading import (
     Device,
@@ -29,13 +36,6 @@ from rag.generation.transformers.loading import (
     batch_dependent,
     ends_of,
     load_model,
-)
-from rag.generation.transformers.memory import (
-    bytes_on_cards,
-    empty_caches,
-    is_out_of_memory,
-    let_go,
-    out_of_memory,
 )
 from rag.generation.transformers.weights import Quantization
 from rag.text.messages import Text

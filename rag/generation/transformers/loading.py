@@ -14,14 +14,16 @@ from transformers.utils import logging as transformers_logging
 
 from rag.errors import MissingDependency, ModelError, ModelMissing, RagError
 from rag.generation.engine_errors import cannot_load
-from rag.generation.templates import LLAMA2_CHAT
-from rag.generation.transformers.checkpoint_check import (
+from rag.generation.prompt import LLAMA2_CHAT
+from rag.generation.transformers.errors import (
     AGAIN,
     BrokenPart,
+    is_out_of_memory,
+    let_go,
+    out_of_memory,
     part_of_checkpoint,
     why_not_loaded,
 )
-from rag.generation.transformers.memory import is_out_of_memory, let_go, out_of_memory
 from rag.generation.transformers.saved import SavedWeights
 from rag.generation.transformers.weights import (
     CPU,

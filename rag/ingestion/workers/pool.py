@@ -22,7 +22,7 @@ from rag.ingestion.workers.process import Crew, Errand, Fault
 from rag.ingestion.workers.tasks import Look, ReadJob
 from rag.ingestion.workers.watchdog import WorkerLimits
 from rag.protocols import Cancelled, never
-from rag.system.priority import READING, RECOGNITION
+from rag.system.process import READING, RECOGNITION
 from rag.types.documents import Box, Document
 from rag.types.recognised_text import RecognisedPage
 

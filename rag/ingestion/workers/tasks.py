@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rag.errors import UnreadableDocument
 from rag.ingestion.workers.watchdog import WorkerLimits, guarded
-from rag.system.priority import lower_process
+from rag.system.process import lower_process
 from rag.types.documents import Box, Document
 from rag.types.recognised_text import RecognisedPage
 

@@ -17,10 +17,8 @@ from pathlib import Path
 from pydantic import ConfigDict, TypeAdapter
 
 from rag.errors import ConfigError
-from rag.models.planning.layout import Helpers, Subject
-from rag.models.planning.plan import Plan, Wishes
+from rag.models.planning.plan import Card, Helpers, Plan, Room, Subject, Wishes
 from rag.models.planning.planner import plan
-from rag.models.planning.room import Card, Room
 from rag.text.messages import Text
 from rag.text.sizes import GIB
 

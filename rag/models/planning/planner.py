@@ -9,10 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rag.models.planning.layout import Helpers, Layout, MemoryUse, Subject, memory_uses
-from rag.models.planning.messages import chosen_words, misfit, nothing_fits, speed_words
-from rag.models.planning.plan import Plan, Wishes
-from rag.models.planning.room import Card, Room
+from rag.models.planning.plan import (
+    Card,
+    Helpers,
+    Layout,
+    MemoryUse,
+    Plan,
+    Room,
+    Subject,
+    Wishes,
+    chosen_words,
+    memory_uses,
+    misfit,
+    nothing_fits,
+    speed_words,
+)
 from rag.models.shape import Precision, kv_bytes_per_token
 from rag.text.messages import Text
 from rag.types.hardware import KvBits

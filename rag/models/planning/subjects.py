@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from rag.errors import ConfigError
 from rag.models.catalogue import Entry
-from rag.models.planning.layout import Helpers, Layout, Subject, memory_uses
-from rag.models.planning.room import Card
+from rag.models.planning.plan import Card, Helpers, Layout, Subject, memory_uses
 from rag.models.shape import Shape, config_of, header_of, shape_of_config, shape_of_gguf
 from rag.system.environment import set_in, variable_of
 from rag.text.messages import Text

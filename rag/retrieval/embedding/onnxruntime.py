@@ -20,7 +20,7 @@ from rag.errors import ModelError
 from rag.retrieval.embedding.bert_shape import BertShape
 from rag.retrieval.embedding.token_embedder import TokenEmbedder
 from rag.retrieval.embedding.tokens import load_token_ids
-from rag.system.priority import lower_thread
+from rag.system.process import lower_thread
 from rag.text.messages import Text
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 
 from rag.errors import ModelError
 from rag.retrieval.embedding.bert_shape import WEIGHTS
-from rag.system.free_memory import give_back
+from rag.system.process import give_back
 from rag.text.messages import Text
 
 _SPACE = "▁"

@@ -8,8 +8,7 @@ knows nothing of either, and nothing but the standard library.
 from __future__ import annotations
 
 from rag.text.quantities.compare import Difference, Gap, Place, gaps
-from rag.text.quantities.find import quantities
-from rag.text.quantities.terms import quantity_terms
-from rag.text.quantities.values import Day, Quantity
+from rag.text.quantities.find import quantities, quantity_terms
+from rag.text.quantities.units import Day, Quantity
 
 __all__ = ["Day", "Difference", "Gap", "Place", "Quantity", "gaps", "quantities", "quantity_terms"]

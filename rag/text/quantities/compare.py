@@ -10,8 +10,7 @@ from functools import cached_property
 from typing import Literal
 
 from rag.text.quantities.find import half_width, quantities
-from rag.text.quantities.units import COUNTS, MONEY, alike, base_of, units_in
-from rag.text.quantities.values import Day, Quantity
+from rag.text.quantities.units import COUNTS, MONEY, Day, Quantity, alike, base_of, units_in
 
 Difference = Literal["absent", "unit", "scale"]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from rag.text.quantities.numerals import CHINESE_DIGITS, chinese_number
-from rag.text.quantities.values import Day, Quantity
+from rag.text.quantities.units import Day, Quantity
 
 _MONTHS = {
     "jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.models.planning.layout import Helpers, Layout, memory_uses
+from rag.models.planning.plan import Helpers, Layout, memory_uses
 from rag.models.planning.subjects import subject_of_path
 from rag.models.shape import Precision, weights_of
 

@@ -9,7 +9,7 @@ import pytest
 
 from rag.app.app import AppState
 from rag.app.container import Container
-from rag.app.forecast import Forecast, Forecaster
+from rag.app.questions import Forecast, Forecaster
 from rag.config import GeneratorSettings, ModelSettings, Settings
 from rag.generation.echo import EchoGenerator
 from rag.text.messages import Language

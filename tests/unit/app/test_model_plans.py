@@ -20,7 +20,7 @@ from rag.config import (
     Settings,
 )
 from rag.errors import ConfigError, OutOfMemory
-from rag.models.planning.room import Card, Room
+from rag.models.planning.plan import Card, Room
 from rag.text.messages import Language
 from rag.text.sizes import GIB
 from rag.types.hardware import GpuReading, MemoryReading, OnCards, Placement

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from rag.app.prefetch import Prefetch, PrefetchContext
+from rag.app.questions import Prefetch, PrefetchContext
 from rag.errors import ModelError
 from rag.generation.echo import EchoGenerator
 from rag.text.messages import Language, Text

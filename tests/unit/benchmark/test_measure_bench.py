@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from rag.benchmark.compare import compare, load_run
 from rag.benchmark.prompts import Prompt, quality_prompts, speed_prompts
+from rag.benchmark.report import compare, load_run
 from rag.benchmark.rows import (
     BenchmarkRun,
     MachineLimits,

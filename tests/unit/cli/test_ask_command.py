@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from rag.cli.ask import _print_doubts
-from rag.cli.context import Context
+from rag.cli.context import Context, print_notice, shown_progress
 from rag.cli.json_output import answer_json
-from rag.cli.progress import print_notice, shown_progress
 from rag.text.messages import Text
 from rag.types.answers import Answer, AnswerMessage, Delta, Event, Retrieved, Sentence
 from rag.types.progress import Progress
@@ -29,7 +28,7 @@ def test_progress_of_the_prompt_goes_to_the_bar_and_the_rest_passes(
         yield told.append
         closed.append(len(told))
 
-    monkeypatch.setattr("rag.cli.progress.progress_bar", bar)
+    monkeypatch.setattr("rag.cli.context.progress_bar", bar)
     events: list[Event] = [
         Retrieved(()),
         Delta("", 0, prompt_read=0.5),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rag.errors import ConfigError
-from rag.evaluation.collections import Item, load_beir, load_squad
+from rag.evaluation.datasets import Item, load_beir, load_squad
 
 
 def write_beir(folder: Path, *, judged: str = "1\ta\t1\n2\tb\t2\n2\ta\t0\n3\tb\t0\n") -> Path:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from rag.evaluation.answers import evenly, judge, measure_answers
 from rag.evaluation.figures import counted, of_answers, value
+from rag.evaluation.scoring import evenly, judge, measure_answers
 from rag.indexing.questions.maker import Question
 from rag.types.answers import Answer, Evidence, Sentence, Verdict
 

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence, TextCollection
 
 import pytest
 
-from rag.evaluation.collections import Collection as Texts
-from rag.evaluation.collections import Item, Query
+from rag.evaluation.datasets import Item, Query, QuestionSet
+from rag.evaluation.datasets import TextCollection as Texts
 from rag.evaluation.figures import of_pages, of_texts, value
 from rag.evaluation.retrieval import measure_pages, measure_texts
-from rag.evaluation.sets import QuestionSet
 from rag.indexing.questions.maker import Question
 from rag.types.answers import Passage
 from rag.types.documents import Chunk
@@ -26,7 +25,7 @@ def question(document: str, *pages: int, answerable: bool = True) -> Question:
 def test_each_question_is_asked_of_everything_and_of_its_own_document() -> None:
     everything = [passage("b", 1), passage("a", 9), passage("a", 2), passage("b", 2)]
 
-    def search(_: str, k: int, documents: Collection[str] | None) -> Sequence[Passage]:
+    def search(_: str, k: int, documents: TextCollection[str] | None) -> Sequence[Passage]:
         return [p for p in everything if documents is None or p.chunk.document_id in documents][:k]
 
     asked = (question("a", 2), question("b", 2), question("c", 1), question("a"))
@@ -42,7 +41,7 @@ def test_each_question_is_asked_of_everything_and_of_its_own_document() -> None:
 
 
 def test_a_text_stands_where_its_best_passage_does() -> None:
-    def search(query: str, k: int, _: Collection[str] | None) -> Sequence[Passage]:
+    def search(query: str, k: int, _: TextCollection[str] | None) -> Sequence[Passage]:
         order = {"first": "aab", "second": "bba", "none": ""}[query]
         return [passage(name, 1) for name in order][:k]
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from rag.errors import ConfigError
-from rag.evaluation.sets import load_sets
+from rag.evaluation.datasets import load_sets
 
 ROW = {
     "id": 7,

@@ -16,8 +16,14 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import Field
 
 from rag.errors import ModelError
-from rag.generation.langchain.engine import LangChainGenerator, Manners
-from rag.generation.langchain.token_count import TEMPLATE_TOKENS, TURN_TOKENS, count_of, estimate
+from rag.generation.langchain.engine import (
+    TEMPLATE_TOKENS,
+    TURN_TOKENS,
+    LangChainGenerator,
+    Manners,
+    count_of,
+    estimate,
+)
 from rag.types.answers import Delta, Message
 
 ROOT = Path(__file__).parents[3]

@@ -4,7 +4,7 @@ import pytest
 from tokenizers.processors import TemplateProcessing
 
 from rag.generation.engine_errors import failed
-from rag.generation.templates import LLAMA2_CHAT, neutralise, plain_turns
+from rag.generation.prompt import LLAMA2_CHAT, neutralise, plain_turns
 from rag.generation.transformers.engine import TransformersGenerator
 from rag.generation.transformers.loading import Loaded
 from rag.types.answers import Message, Role

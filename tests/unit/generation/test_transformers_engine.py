@@ -17,10 +17,10 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from rag.errors import MissingDependency, ModelError, ModelMissing, OutOfMemory
-from rag.generation.templates import LLAMA2_CHAT
+from rag.generation.prompt import LLAMA2_CHAT
 from rag.generation.transformers.engine import TransformersGenerator
+from rag.generation.transformers.errors import is_out_of_memory, out_of_memory
 from rag.generation.transformers.loading import Loaded, load_model
-from rag.generation.transformers.memory import is_out_of_memory, out_of_memory
 from rag.generation.transformers.weights import (
     attention,
     check_kept_quantization,

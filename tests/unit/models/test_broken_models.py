@@ -19,7 +19,7 @@ from rag.app.model_loader import ModelLoader
 from rag.config import Settings
 from rag.errors import ModelError
 from rag.protocols import never
-from rag.retrieval.embedding.bert_embedder import BertEmbedder
+from rag.retrieval.embedding.bert import BertEmbedder
 from rag.retrieval.embedding.bert_shape import BertShape
 from rag.retrieval.embedding.sentence_transformers import SentenceTransformerEmbedder
 from rag.retrieval.reranker import CrossEncoderReranker

@@ -11,12 +11,10 @@ import pytest
 
 from rag.errors import ModelError
 from rag.models.catalogue import load_catalogue
-from rag.models.planning.layout import Helpers, Layout, Subject, memory_uses
-from rag.models.planning.plan import Plan, Wishes
+from rag.models.planning.plan import Card, Helpers, Layout, Plan, Room, Subject, Wishes, memory_uses
 from rag.models.planning.planner import LEAST_CONTEXT, plan
-from rag.models.planning.room import Card, Room
+from rag.models.planning.report import as_markdown
 from rag.models.planning.subjects import helpers_of, subject_of_entry, subject_of_path
-from rag.models.planning.table import as_markdown
 from rag.models.shape import (
     FAMILIES,
     Shape,

@@ -12,9 +12,8 @@ import torch
 from transformers import BertModel
 
 from rag.errors import ModelError
-from rag.retrieval.embedding import bert_forward
-from rag.retrieval.embedding.bert_embedder import BertEmbedder
-from rag.retrieval.embedding.bert_forward import BertForward
+from rag.retrieval.embedding import bert as bert_forward
+from rag.retrieval.embedding.bert import BertEmbedder, BertForward
 from rag.retrieval.embedding.bert_shape import BertShape
 from tests.tiny_encoder import write_tiny_encoder
 

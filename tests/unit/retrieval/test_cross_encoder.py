@@ -13,7 +13,7 @@ from transformers import BertForSequenceClassification
 from rag.errors import ModelError, OutOfMemory
 from rag.protocols import HoldsParts, Movable
 from rag.retrieval.analyser import lexical_text
-from rag.retrieval.embedding import on_card
+from rag.retrieval.embedding import sentence_transformers as on_card
 from rag.retrieval.reranker import CPU_BATCH, CrossEncoderReranker
 from rag.types.answers import Passage, Ranks
 from tests.factories import passage

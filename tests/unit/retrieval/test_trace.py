@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rag.answering.explain.explainer import lost_in_search
-from rag.answering.explain.search_steps import SentencePassages, search_steps
+from rag.answering.explain.steps import SentencePassages, search_steps
 from rag.answering.explain.values import SentencePlace
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieval.retriever import HybridRetriever

@@ -1,4 +1,4 @@
-"""Tests of rag.system.free_memory, in a process whose heap nobody else uses."""
+"""Tests of rag.system.process, in a process whose heap nobody else uses."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from rag.system.free_memory import _trim, give_back
+from rag.system.process import _trim, give_back
 
 HOLES = """
 import ctypes, os
-from rag.system.free_memory import give_back
+from rag.system.process import give_back
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.verification.refusal import is_refusal
+from rag.verification.wording import is_refusal
 
 
 @pytest.mark.parametrize(

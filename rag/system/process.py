@@ -1,0 +1,82 @@
+"""What this process may have: free memory, priorities, the precision its CPU is best at."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+import psutil
+import torch
+
+_BFLOAT16_UNITS = ("amx_bf16", "avx512_bf16")
+
+
+def cpu_dtype() -> torch.dtype:
+    """Return bfloat16 where the CPU multiplies it, else float32.
+
+    Without such units bfloat16 takes several times longer than float32; with them embedding takes
+    two thirds (AVX-512) or less than half (AMX) of its time, and the vectors stay as they are
+    (cosine above .9999; docs/decisions.md, "A forward pass of our own").
+    """
+    # asked of new versions of torch only; older ones do not tell
+    able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return torch.bfloat16 if any(able.get(unit) for unit in _BFLOAT16_UNITS) else torch.float32
+
+
+def give_back() -> bool:
+    """Let the C library return what lies free between blocks in use; say whether it can.
+
+    glibc keeps what its threads have freed, for each thread apart, and only returns what lies at
+    the end of its heap. Other systems return it by themselves.
+    """
+    trim = _trim()
+    if trim is None:
+        return False
+    trim(0)
+    return True
+
+
+@cache
+def _trim() -> Any:
+    if sys.platform != "linux":
+        return None
+    # musl has no such function
+    return getattr(ctypes.CDLL(None), "malloc_trim", None)
+
+
+READING = 10
+"""How nice the processes are that read documents. llama.cpp keeps 9/10 of its speed beside one."""
+
+RECOGNITION = 15
+"""Those that recognise text: it runs for hours, and nobody waits for it."""
+
+COMPUTING = 10
+"""Threads of this process that embed passages. Those that run Python stay as they are: one that
+holds the interpreter's lock and does not come to run would hold up the question as well."""
+
+
+def lower_process(niceness: int) -> None:
+    """Let this process, and the threads that it will start, give way; 0 changes nothing."""
+    if sys.platform == "win32":
+        if niceness:
+            with suppress(psutil.Error):
+                psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+    else:
+        os.nice(niceness)
+
+
+def lower_thread(niceness: int = COMPUTING) -> None:
+    """Let the calling thread give way, and those that it will start. Linux only.
+
+    There is no way back without special rights: for threads that never serve a question.
+    """
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        own = os.getpriority(os.PRIO_PROCESS, thread)
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, thread, max(own, niceness))
