@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence, TextCollection
+from collections.abc import Sequence, Collection
 
 import pytest
 
