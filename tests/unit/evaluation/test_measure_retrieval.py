@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence, Collection
+from collections.abc import Collection, Sequence
 
 import pytest
 
@@ -25,7 +25,7 @@ def question(document: str, *pages: int, answerable: bool = True) -> Question:
 def test_each_question_is_asked_of_everything_and_of_its_own_document() -> None:
     everything = [passage("b", 1), passage("a", 9), passage("a", 2), passage("b", 2)]
 
-    def search(_: str, k: int, documents: TextCollection[str] | None) -> Sequence[Passage]:
+    def search(_: str, k: int, documents: Collection[str] | None) -> Sequence[Passage]:
         return [p for p in everything if documents is None or p.chunk.document_id in documents][:k]
 
     asked = (question("a", 2), question("b", 2), question("c", 1), question("a"))
@@ -41,7 +41,7 @@ def test_each_question_is_asked_of_everything_and_of_its_own_document() -> None:
 
 
 def test_a_text_stands_where_its_best_passage_does() -> None:
-    def search(query: str, k: int, _: TextCollection[str] | None) -> Sequence[Passage]:
+    def search(query: str, k: int, _: Collection[str] | None) -> Sequence[Passage]:
         order = {"first": "aab", "second": "bba", "none": ""}[query]
         return [passage(name, 1) for name in order][:k]
 
