@@ -69,6 +69,13 @@ def test_a_script_makes_a_table_of_what_is_found(folder: Path) -> None:
     assert rows[0]["passage"] == SENTENCE
 
 
+def test_an_own_embedder_finds_misspelt_words(folder: Path) -> None:
+    write_pdf(folder / "letters" / "lease.pdf", [SENTENCE])
+    write_pdf(folder / "letters" / "cats.pdf", ["Cats sleep by day."])
+    printed = run("own_embedder.py", "heatting csots", folder=folder).splitlines()
+    assert printed[0].startswith(f"lease.pdf, page 1: {SENTENCE}")
+
+
 def test_every_example_is_listed_and_run_here() -> None:
     programs = {path.name for path in (ROOT / "examples").glob("*.py")}
     listed = set(re.findall(r"\]\((\w+\.py)\)", (ROOT / "examples/README.md").read_text("utf-8")))
