@@ -20,7 +20,7 @@ from rag.types.index_version import reader_name
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
-    from rag.ingestion.workers.pool import Reading
+    from rag.ingestion.workers.process import WorkerJob
     from rag.protocols import Cancelled
     from rag.storage.ledger import Ledger
 
@@ -116,7 +116,7 @@ def from_ledger(ledger: Ledger, document_ids: Iterable[str]) -> Iterator[Pending
 
 
 def to_pending(
-    identity: str, reading: Reading, files: Sequence[FoundFile], *, cancelled: Cancelled
+    identity: str, reading: WorkerJob[Document], files: Sequence[FoundFile], *, cancelled: Cancelled
 ) -> Pending:
     """Wait for a document and say what became of it; a file that cannot be read is one too.
 

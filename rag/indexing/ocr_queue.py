@@ -33,7 +33,8 @@ from rag.types.progress import Progress
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rag.ingestion.workers.pool import Recognising, WorkerPool
+    from rag.ingestion.workers.pool import WorkerPool
+    from rag.ingestion.workers.process import WorkerJob
     from rag.storage.ledger import Ledger
     from rag.storage.rows import FileRow
     from rag.types.recognised_text import RecognisedPage
@@ -136,7 +137,7 @@ def no_worse(new: RecognisedPage, old: RecognisedPage) -> bool:
 SLICE = 32
 """Pages of one document recognised before it is committed again: 32 take minutes to read and
 seconds to index."""
-_Sent = deque["tuple[int, Recognising]"]
+_Sent = deque["WorkerJob[RecognisedPage]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,12 +227,11 @@ class OcrQueue:
                 while queue and len(sent) < pool.recognisers and not pause():
                     if not _unchanged(path, file):
                         return  # the next sync reads it anew
-                    number = queue.popleft()
-                    sent.append((number, pool.recognise(path, page=number)))
+                    sent.append(pool.recognise(path, page=queue.popleft()))
                 if not sent:
                     return
                 began = perf_counter()
-                page = sent.popleft()[1].result(cancelled=run.cancelled)
+                page = sent.popleft().result(cancelled=run.cancelled)
                 run.result.times.ocr_s += perf_counter() - began
                 if not _unchanged(path, file):
                     return
@@ -240,8 +240,8 @@ class OcrQueue:
         except (CancelledError, UnreadableDocument):
             return  # the pages go on waiting
         finally:
-            for _, errand in sent:
-                errand.cancel()
+            for job in sent:
+                job.cancel()
 
     def _commit(self, work: _Work, found: dict[int, RecognisedPage]) -> None:
         before = self._ledger.load_document(work.document_id)

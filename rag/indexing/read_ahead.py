@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from rag.indexing.assembly_line import Pending
     from rag.indexing.writer import WriteContext
     from rag.ingestion.scan import FoundFile
-    from rag.ingestion.workers.pool import Reading, WorkerPool
+    from rag.ingestion.workers.pool import WorkerPool
+    from rag.ingestion.workers.process import WorkerJob
+    from rag.types.documents import Document
 
 
 def read_ahead(
     pool: WorkerPool, new: Mapping[str, Sequence[FoundFile]], run: WriteContext
 ) -> Iterator[tuple[str, Pending]]:
     """Yield each document's id and content, in the given order, until the run is cancelled."""
-    waiting: deque[tuple[str, Reading]] = deque()
+    waiting: deque[tuple[str, WorkerJob[Document]]] = deque()
     queue = deque(new)
     try:
         while queue or waiting:

@@ -45,11 +45,13 @@ def read_ours(folder: Path) -> dict[str, Any]:
 def read_in_workers(folder: Path) -> dict[str, Any]:
     from rag.config import IngestSettings
     from rag.errors import UnreadableDocument
-    from rag.ingestion.workers.pool import Reading, WorkerPool
+    from rag.ingestion.workers.pool import WorkerPool
+    from rag.ingestion.workers.process import WorkerJob
+    from rag.types.documents import Document
 
     began = perf_counter()
     pages = characters = failed = 0
-    waiting: deque[Reading] = deque()
+    waiting: deque[WorkerJob[Document]] = deque()
     files = deque(pdfs_below(folder))
     with closing(WorkerPool.of(IngestSettings())) as pool:
         while files or waiting:

@@ -12,22 +12,22 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from rag.config import IngestSettings
 from rag.errors import UnreadableDocument, unreadable
 from rag.ingestion.passwords import LOCKED, Passwords
 from rag.ingestion.workers import tasks
-from rag.ingestion.workers.process import Crew, Errand, Fault
-from rag.ingestion.workers.tasks import Look, ReadJob
+from rag.ingestion.workers.process import Failure, Fault, Recover, WorkerJob, WorkerProcesses
+from rag.ingestion.workers.tasks import FileAccess, ReadPlan
 from rag.ingestion.workers.watchdog import WorkerLimits
+from rag.protocols import Cancelled
+from rag.system.priority import READING, RECOGNITION
 from rag.protocols import Cancelled, never
-from rag.system.process import READING, RECOGNITION
 from rag.types.documents import Box, Document
 from rag.types.recognised_text import RecognisedPage
 
 T = TypeVar("T")
-Again = Callable[[UnreadableDocument], bool]
 VIEW_TIMEOUT_S = 20.0
 OCR_PAGE_S = 180.0  # a full page takes 7 to 12 s on two cores, and more beside other work
 READER = "rag.ingestion.pdf.reader:PdfReader"
@@ -36,114 +36,6 @@ _CORES_EACH = 4
 _ATTEMPTS = 3  # readings with what was at fault left out, before the document is given up
 _PAGE_REASONS = {"timeout": "page_timeout", "memory": "page_memory", "crashed": "page_crashed"}
 _FILE_REASONS = {"timeout": "timeout", "memory": "memory", "crashed": "reader_crashed"}
-
-
-class Reading:
-    """A document on its way. What cannot be read in one go is read around the fault."""
-
-    def __init__(self, crew: Crew, job: ReadJob, *, timeout_s: float, passwords: Passwords) -> None:
-        self._crew = crew
-        self._passwords = passwords
-        self._job = job
-        self._timeout_s = timeout_s
-        self._errand: Errand[Document] = self._send_reading(job)
-
-    def _send_reading(self, job: ReadJob) -> Errand[Document]:
-        return self._crew.send(
-            tasks.read, lambda journal: (replace(job, journal=journal),), self._timeout_s
-        )
-
-    def result(self, *, cancelled: Cancelled = never) -> Document:
-        """Wait for the document.
-
-        Raises:
-            UnreadableDocument: it could not be read at all, and why.
-            CancelledError: it was cancelled.
-        """
-        try:
-            return self._read(self._job, cancelled)
-        except UnreadableDocument as error:
-            if error.reason not in LOCKED or not self._passwords.recall(self._job.path):
-                raise
-        job = replace(self._job, passwords=self._passwords.candidates(self._job.path))
-        self._errand = self._send_reading(job)
-        return self._read(job, cancelled)
-
-    def _read(self, job: ReadJob, cancelled: Cancelled) -> Document:
-        for attempt in range(_ATTEMPTS + 1):
-            try:
-                return self._errand.result(cancelled=cancelled)
-            except OSError as error:
-                raise unreadable(job.path, "unreadable") from error
-            except Fault as fault:
-                if fault.part in job.left_out or attempt == _ATTEMPTS:
-                    raise unreadable(job.path, _FILE_REASONS[fault.reason]) from fault
-                job = self._around(job, fault, cancelled)
-                self._errand = self._send_reading(job)
-        raise AssertionError("the last attempt returns or raises")
-
-    def _around(self, job: ReadJob, fault: Fault, cancelled: Cancelled) -> ReadJob:
-        """Go through the rest page by page, and return the job without what is at fault."""
-        left_out = {**job.left_out, fault.part: _PAGE_REASONS[fault.reason]}
-        deadline = time.monotonic() + self._timeout_s
-        at, stop = fault.part, job.stop
-        while at > 0:
-            left_s = deadline - time.monotonic()
-            if left_s <= 0:
-                stop = at + 1
-                break
-            rest = replace(job, left_out=left_out, first=at + 1)
-            found = self._probe(rest, left_s, cancelled)
-            if found is None or found.part <= at:
-                break
-            at = found.part
-            left_out[at] = _PAGE_REASONS[found.reason]
-        return replace(job, left_out=left_out, stop=stop)
-
-    def _probe(self, job: ReadJob, limit_s: float, cancelled: Cancelled) -> Fault | None:
-        errand = self._crew.send(
-            tasks.probe, lambda journal: (replace(job, journal=journal),), limit_s
-        )
-        try:
-            errand.result(cancelled=cancelled)
-        except Fault as fault:
-            return fault
-        return None
-
-    def cancel(self) -> None:
-        """Stop reading; the worker is killed if it has begun."""
-        self._errand.cancel()
-
-
-class Recognising:
-    """A page on its way through text recognition."""
-
-    def __init__(self, send: Callable[[], Errand[RecognisedPage]], again: Again, page: int) -> None:
-        self._send = send
-        self._again = again
-        self._errand = send()
-        self._page = page
-
-    def result(self, *, cancelled: Cancelled = never) -> RecognisedPage:
-        """Wait for the page; one that recognition does not survive says so.
-
-        Raises:
-            UnreadableDocument: the file cannot be opened.
-            CancelledError: it was cancelled.
-        """
-        try:
-            return self._errand.result(cancelled=cancelled)
-        except UnreadableDocument as error:
-            if not self._again(error):
-                raise
-            self._errand = self._send()
-            return self._errand.result(cancelled=cancelled)
-        except (Fault, OSError):
-            return RecognisedPage(self._page, "empty", "ocr_failed")
-
-    def cancel(self) -> None:
-        """Stop; the worker is killed if it has begun."""
-        self._errand.cancel()
 
 
 class WorkerPool:
@@ -163,15 +55,15 @@ class WorkerPool:
         ``reader`` and ``recogniser`` are dotted names, for the workers to load.
         """
         self.passwords = Passwords()
-        self._readers = Crew(workers=workers, niceness=READING)
-        self._viewers = Crew(workers=1, niceness=0)  # what is looked at waits for no reading
+        self._readers = WorkerProcesses(count=workers, niceness=READING)
+        self._viewers = WorkerProcesses(count=1, niceness=0)  # looking waits for no reading
         self._timeout_s = timeout_s
         self._limits = limits
         self._reader = reader
         # few with several threads rather than many: each comes to hold up to a gigabyte
         cores = os.cpu_count() or 1
         self.recognisers = max(1, min(workers, cores // _CORES_EACH))
-        self._recognisers = Crew(workers=self.recognisers, niceness=RECOGNITION)
+        self._recognisers = WorkerProcesses(count=self.recognisers, niceness=RECOGNITION)
         self._ocr = (recogniser, min(cores, _CORES_EACH))
         self.ahead = 2 * workers  # documents read before they are asked for; bounds memory
 
@@ -181,25 +73,58 @@ class WorkerPool:
         limits = WorkerLimits(page_s=settings.page_timeout_s, memory_mb=settings.memory_mb)
         return cls(workers=settings.workers, timeout_s=settings.timeout_s, limits=limits)
 
-    def read(self, path: Path, *, document_id: str) -> Reading:
-        """Start reading a document."""
-        keys = self.passwords.candidates(path)
-        job = ReadJob(path, document_id, self._reader, Path(), self._limits, passwords=keys)
-        return Reading(self._readers, job, timeout_s=self._timeout_s, passwords=self.passwords)
+    def read(self, path: Path, *, document_id: str) -> WorkerJob[Document]:
+        """Start reading a document; one that cannot be read at all is an ``UnreadableDocument``."""
+        return self._read(path, ReadPlan(document_id, self._reader), attempts=_ATTEMPTS)
 
-    def recognise(self, path: Path, *, page: int) -> Recognising:
-        """Start reading the letters of a drawn page."""
-        limits = WorkerLimits(page_s=OCR_PAGE_S, memory_mb=self._limits.memory_mb)
+    def _read(self, path: Path, plan: ReadPlan, *, attempts: int) -> WorkerJob[Document]:
+        def recover(error: Failure, cancelled: Cancelled) -> Document:
+            if not isinstance(error, Fault) or not attempts or error.part in plan.left_out:
+                _give_up(path, error)
+            rest = self._around(path, plan, error, cancelled)
+            return self._read(path, rest, attempts=attempts - 1).result(cancelled=cancelled)
 
-        def send() -> Errand[RecognisedPage]:
-            look = Look(path, limits, self.passwords.candidates(path))
-            return self._recognisers.send(
-                tasks.recognise,
-                lambda journal: (replace(look, journal=journal), page, self._ocr),
-                OCR_PAGE_S,
-            )
+        return self._send(
+            self._readers, tasks.read, path, plan, limit_s=self._timeout_s, recover=recover
+        )
 
-        return Recognising(send, lambda error: self._unlocks(path, error), page)
+    def _around(self, path: Path, plan: ReadPlan, fault: Fault, cancelled: Cancelled) -> ReadPlan:
+        """Go through the rest page by page, and return the plan without what is at fault."""
+        left_out = {**plan.left_out, fault.part: _PAGE_REASONS[fault.reason]}
+        deadline = time.monotonic() + self._timeout_s
+        at, stop = fault.part, plan.stop
+        while at > 0:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                stop = at + 1
+                break
+            rest = replace(plan, left_out=left_out, first=at + 1)
+            found = self._probe(path, rest, left_s).result(cancelled=cancelled)
+            if found is None or found.part <= at:
+                break
+            at = found.part
+            left_out[at] = _PAGE_REASONS[found.reason]
+        return replace(plan, left_out=left_out, stop=stop)
+
+    def _probe(self, path: Path, plan: ReadPlan, limit_s: float) -> WorkerJob[Fault | None]:
+        def recover(error: Failure, _: Cancelled) -> Fault:
+            return error if isinstance(error, Fault) else _give_up(path, error)
+
+        return self._send(self._readers, tasks.probe, path, plan, limit_s=limit_s, recover=recover)
+
+    def recognise(self, path: Path, *, page: int) -> WorkerJob[RecognisedPage]:
+        """Start reading the letters of a drawn page; one that this does not survive says so."""
+
+        def recover(error: Failure, _: Cancelled) -> RecognisedPage:
+            if isinstance(error, UnreadableDocument):
+                raise error
+            return RecognisedPage(page, "empty", "ocr_failed")
+
+        limits = replace(self._limits, page_s=OCR_PAGE_S)
+        return self._send(
+            self._recognisers, tasks.recognise, path, page, self._ocr,
+            limit_s=OCR_PAGE_S, limits=limits, recover=recover,
+        )  # fmt: skip
 
     def render(self, path: Path, *, page: int, width: int) -> bytes:
         """Return the page as PNG, ``width`` pixels wide.
@@ -207,7 +132,7 @@ class WorkerPool:
         Raises:
             UnreadableDocument: it cannot be drawn.
         """
-        return self._seen(path, tasks.render, page, width)
+        return self._look(path, tasks.render, page, width)
 
     def boxes(
         self,
@@ -218,12 +143,12 @@ class WorkerPool:
     ) -> list[tuple[Box, ...]]:
         """Return, for each ``(page, start, end)`` in characters of that page's text, its boxes.
 
-        ``recipes`` holds ``Page.recipe`` of the pages that have one.
+        ``recipes`` holds ``Page.recipe`` by page; a page without one has no boxes.
 
         Raises:
             UnreadableDocument: the file cannot be opened.
         """
-        return self._seen(path, tasks.boxes, list(spans), dict(recipes or {}))
+        return self._look(path, tasks.boxes, list(spans), dict(recipes or {}))
 
     def letters(self, path: Path, *, pages: Sequence[int]) -> dict[int, str]:
         """Return all letters of these pages, with those that are kept out of their text.
@@ -231,7 +156,7 @@ class WorkerPool:
         Raises:
             UnreadableDocument: the file cannot be opened, or not in time.
         """
-        return self._seen(path, tasks.letters, list(pages))
+        return self._look(path, tasks.letters, list(pages))
 
     def fitting(self, path: Path) -> str | None:
         """Return which of the passwords opens the file; ``None`` if it needs none.
@@ -239,34 +164,51 @@ class WorkerPool:
         Raises:
             UnreadableDocument: none does, or it cannot be opened at all.
         """
-        return self._seen(path, tasks.fitting)
+        return self._look(path, tasks.fitting)
 
-    def _seen(self, path: Path, task: Callable[..., T], *args: object) -> T:
-        try:
-            return self._look(path, task, args)
-        except UnreadableDocument as error:
-            if not self._unlocks(path, error):
-                raise
-            return self._look(path, task, args)
+    def _look(self, path: Path, task: Callable[..., T], *args: object) -> T:
+        return self._send(self._viewers, task, path, *args, limit_s=VIEW_TIMEOUT_S).result()
 
-    def _look(self, path: Path, task: Callable[..., T], args: Sequence[object]) -> T:
-        look = Look(path, self._limits, self.passwords.candidates(path))
-        errand = self._viewers.send(
-            task, lambda journal: (replace(look, journal=journal), *args), VIEW_TIMEOUT_S
-        )
-        try:
-            return errand.result()
-        except Fault as fault:
-            raise unreadable(path, _FILE_REASONS[fault.reason]) from fault
-        except OSError as error:
-            raise unreadable(path, "unreadable") from error
+    def _send(
+        self,
+        workers: WorkerProcesses,
+        task: Callable[..., T],
+        path: Path,
+        *args: object,
+        limit_s: float,
+        limits: WorkerLimits | None = None,
+        recover: Recover[T] | None = None,
+    ) -> WorkerJob[T]:
+        """Send what is to be done with a file; once more if a kept password may open it.
 
-    def _unlocks(self, path: Path, error: UnreadableDocument) -> bool:
+        A failure is then an ``UnreadableDocument``, or what ``recover`` makes of it.
+        """
+
+        def otherwise(error: Failure, cancelled: Cancelled) -> T:
+            if self._unlocks(path, error):
+                again = self._send(
+                    workers, task, path, *args, limit_s=limit_s, limits=limits, recover=recover
+                )
+                return again.result(cancelled=cancelled)
+            return recover(error, cancelled) if recover else _give_up(path, error)
+
+        file = FileAccess(path, limits or self._limits, self.passwords.candidates(path))
+        return workers.send(task, file, *args, limit_s=limit_s, recover=otherwise)
+
+    def _unlocks(self, path: Path, error: Failure) -> bool:
         """Return whether a password that was kept for the file makes another try worth it."""
-        return error.reason in LOCKED and self.passwords.recall(path)
+        locked = isinstance(error, UnreadableDocument) and error.reason in LOCKED
+        return locked and self.passwords.recall(path)
 
     def close(self) -> None:
         """Kill the workers."""
         self._readers.close()
         self._viewers.close()
         self._recognisers.close()
+
+
+def _give_up(path: Path, error: Failure) -> NoReturn:
+    if isinstance(error, UnreadableDocument):
+        raise error
+    reason = _FILE_REASONS[error.reason] if isinstance(error, Fault) else "unreadable"
+    raise unreadable(path, reason) from error

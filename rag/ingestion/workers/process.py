@@ -6,6 +6,7 @@ for a job to end badly becomes one ``Fault``.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import shutil
@@ -15,14 +16,13 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from concurrent.futures.process import BrokenProcessPool
-from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import psutil
 from pebble import ProcessExpired, ProcessPool
 
-from rag.errors import RagError
+from rag.errors import RagError, UnreadableDocument
 from rag.ingestion.workers.spawning import ApartContext
 from rag.ingestion.workers.tasks import start_worker
 from rag.ingestion.workers.watchdog import TOO_BIG, TOO_SLOW, Journal
@@ -37,7 +37,6 @@ T = TypeVar("T")
 _LOOK_S = 0.1
 _RESTARTS = 3
 _PREFIX = "ragdesk-"  # of folders for journals; the number of their process follows
-_Started = tuple["ProcessPool", "ProcessFuture[T]"]
 
 
 class Fault(Exception):
@@ -49,31 +48,50 @@ class Fault(Exception):
         self.part = part  # of the document, as the job last noted it
 
 
-class Errand(Generic[T]):
-    """A job on its way."""
+Failure = Fault | UnreadableDocument | OSError
+Recover = Callable[[Failure, Cancelled], T]
+"""Returns a result all the same, or raises what the caller is to see."""
 
-    def __init__(self, start: Callable[[Path], _Started[T]], journal: Journal) -> None:
-        self._start = start
+
+class WorkerJob(Generic[T]):
+    """Work that was sent to a worker process, and what is to be done where it fails."""
+
+    def __init__(
+        self,
+        send: Callable[[], tuple[ProcessPool, ProcessFuture[T]]],
+        journal: Journal,
+        recover: Recover[T] | None,
+    ) -> None:
+        self._send = send
         self._journal = journal
-        self._pool, self._future = start(journal.path)
+        self._recover = recover
+        self._pool, self._future = send()
 
     def result(self, *, cancelled: Cancelled = never) -> T:
         """Wait for the job; kill it once ``cancelled()`` is true.
 
         Raises:
-            Fault: the worker crashed, took too long or too much memory.
-            RagError: what the job itself raised.
-            OSError: the file cannot be opened.
+            Fault: the worker crashed, took too long or too much memory; OSError: the file
+                cannot be opened; UnreadableDocument: it cannot be read. With ``recover``,
+                only what that raises.
+            RagError: what else the job itself raised.
             CancelledError: it was cancelled.
         """
         try:
-            for _ in range(_RESTARTS):
-                if self._wait(cancelled):
-                    return self._ended()
-                self._pool, self._future = self._start(self._journal.path)
-            raise Fault("crashed", part=self._journal.part())
+            return self._outcome(cancelled)
+        except (Fault, UnreadableDocument, OSError) as error:
+            if self._recover is None:
+                raise
+            return self._recover(error, cancelled)
         finally:
             self._journal.remove()
+
+    def _outcome(self, cancelled: Cancelled) -> T:
+        for _ in range(_RESTARTS):
+            if self._wait(cancelled):
+                return self._ended()
+            self._pool, self._future = self._send()
+        raise self._fault("crashed")
 
     def _wait(self, cancelled: Cancelled) -> bool:
         """Return whether the job ended; if not, its pool broke, and it must be sent again."""
@@ -91,22 +109,25 @@ class Errand(Generic[T]):
         try:
             value: T = self._future.result()
         except FutureTimeout as error:
-            raise Fault("timeout", part=self._journal.part()) from error
+            raise self._fault("timeout") from error
         except ProcessExpired as error:
             reason = {TOO_SLOW: "timeout", TOO_BIG: "memory"}.get(error.exitcode, "crashed")
-            raise Fault(reason, part=self._journal.part()) from error
+            raise self._fault(reason) from error
         except MemoryError as error:
-            raise Fault("memory", part=self._journal.part()) from error
+            raise self._fault("memory") from error
         except (RagError, OSError, CancelledError):
             raise
         except Exception as error:
             # a reader's own bug on hostile input costs one page or document, never the batch
             logger.warning("a reader failed: %s", type(error).__name__, exc_info=error)
-            raise Fault("crashed", part=self._journal.part()) from error
+            raise self._fault("crashed") from error
         return value
 
+    def _fault(self, reason: str) -> Fault:
+        return Fault(reason, part=self._journal.part())
+
     def cancel(self) -> None:
-        """Stop; the worker is killed if it has begun."""
+        """Stop a job that nobody waits for; the worker is killed if it has begun."""
         self._future.cancel()
 
 
@@ -119,31 +140,38 @@ def _own_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-")
 
 
-class Crew:
+class WorkerProcesses:
     """Some worker processes of one kind; they start at their first job."""
 
-    def __init__(self, *, workers: int, niceness: int) -> None:
-        self.workers = workers
-        self._niceness = niceness
+    def __init__(self, *, count: int, niceness: int) -> None:
+        self.count = count
+        self.niceness = niceness
         self._pool: ProcessPool | None = None
         self._guard = threading.Lock()
-        self._numbers = count()
+        self._numbers = itertools.count()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def send(
-        self, task: Callable[..., T], make: Callable[[Path], tuple[Any, ...]], limit_s: float
-    ) -> Errand[T]:
-        """Let a worker do ``task`` with the arguments that ``make(journal)`` returns."""
+        self,
+        task: Callable[..., T],
+        *args: object,
+        limit_s: float,
+        recover: Recover[T] | None = None,
+    ) -> WorkerJob[T]:
+        """Let a worker do ``task(journal, *args)`` within ``limit_s``.
 
-        def start(journal: Path) -> _Started[T]:
-            with self._guard:
-                pool = self._running()
-                return pool, pool.schedule(task, args=make(journal), timeout=limit_s)
-
+        ``recover`` is asked for the result where there is none.
+        """
         with self._guard:
             self._folder = self._folder or _own_folder()
-            path = Path(self._folder.name) / str(next(self._numbers))
-        return Errand(start, Journal(path))
+            journal = Journal(Path(self._folder.name) / str(next(self._numbers)))
+
+        def send() -> tuple[ProcessPool, ProcessFuture[T]]:
+            with self._guard:
+                pool = self._running()
+                return pool, pool.schedule(task, args=(journal.path, *args), timeout=limit_s)
+
+        return WorkerJob(send, journal, recover)
 
     def _running(self) -> ProcessPool:
         """Return the pool; Pebble gives one up for good when a worker dies between two jobs."""
@@ -153,9 +181,9 @@ class Crew:
         if self._pool is None:
             # spawn: a forked copy of a process with threads and a loaded model is not safe
             self._pool = ProcessPool(
-                max_workers=self.workers,
+                max_workers=self.count,
                 initializer=start_worker,
-                initargs=(self._niceness,),
+                initargs=(self.niceness,),
                 context=ApartContext(),
             )
         return self._pool

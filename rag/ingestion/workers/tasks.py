@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rag.errors import UnreadableDocument
 from rag.ingestion.workers.watchdog import WorkerLimits, guarded
@@ -22,16 +22,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadJob:
-    """How to read one document."""
+class FileAccess:
+    """A file to open, and what that may cost."""
 
     path: Path
+    limits: WorkerLimits
+    passwords: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPlan:
+    """How to read one document, and what of it."""
+
     document_id: str
     reader: str  # "module:Class"
-    journal: Path
-    limits: WorkerLimits
     left_out: Mapping[int, str] = field(default_factory=dict)  # part -> reason
-    passwords: tuple[str, ...] = field(default=(), repr=False)
     first: int = 0  # pages before it are not looked at
     stop: int | None = None  # pages from here on are left out: there was no time for them
 
@@ -44,16 +49,6 @@ class ReadJob:
         return self.left_out.get(part)
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A file to look into, and what that may cost."""
-
-    path: Path
-    limits: WorkerLimits
-    passwords: tuple[str, ...] = field(default=(), repr=False)
-    journal: Path = Path()
-
-
 def start_worker(niceness: int) -> None:
     """Prepare a new worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
@@ -61,41 +56,41 @@ def start_worker(niceness: int) -> None:
     lower_process(niceness)  # a question outranks reading
 
 
-def read(job: ReadJob) -> Document:
+def read(journal: Path, file: FileAccess, plan: ReadPlan) -> Document:
     """Return the document."""
-    return _read(job)
-
-
-def probe(job: ReadJob) -> None:
-    """Read and throw away: it is to be seen which page is at fault."""
-    _read(job)
-
-
-def _read(job: ReadJob) -> Document:
-    module, _, name = job.reader.partition(":")
-    reader: PageReader = getattr(import_module(module), name)()
-    with guarded(job.journal, job.limits) as guard:
+    reader: PageReader = _named(plan.reader)()
+    with guarded(journal, file.limits) as guard:
 
         def enter(part: int) -> str | None:
-            reason = job.why_not(part)
+            reason = plan.why_not(part)
             if reason is None:
                 guard.enter(part)
             return reason
 
         return reader.read(
-            job.path, document_id=job.document_id, passwords=job.passwords, enter=enter
+            file.path, document_id=plan.document_id, passwords=file.passwords, enter=enter
         )
 
 
-def render(look: Look, page: int, width: int) -> bytes:
+def probe(journal: Path, file: FileAccess, plan: ReadPlan) -> None:
+    """Read and throw away: it is to be seen which page is at fault."""
+    read(journal, file, plan)
+
+
+def _named(dotted: str) -> Any:
+    module, _, name = dotted.partition(":")
+    return getattr(import_module(module), name)
+
+
+def render(journal: Path, file: FileAccess, page: int, width: int) -> bytes:
     """Return the page as PNG."""
     from rag.ingestion.pdf.render import PdfViewer
 
-    with guarded(look.journal, look.limits):
-        return PdfViewer().render(look.path, page=page, width=width, passwords=look.passwords)
+    with guarded(journal, file.limits):
+        return PdfViewer().render(file.path, page=page, width=width, passwords=file.passwords)
 
 
-def fitting(look: Look) -> str | None:
+def fitting(journal: Path, file: FileAccess) -> str | None:
     """Return the password that opens the file; ``None`` if it needs none.
 
     Raises:
@@ -103,41 +98,45 @@ def fitting(look: Look) -> str | None:
     """
     from rag.ingestion.pdf.open import opened
 
-    with guarded(look.journal, look.limits):
-        for tried in ((), *((password,) for password in look.passwords[:-1])):
-            with suppress(UnreadableDocument), opened(look.path, tried):
+    with guarded(journal, file.limits):
+        for tried in ((), *((password,) for password in file.passwords[:-1])):
+            with suppress(UnreadableDocument), opened(file.path, tried):
                 return tried[0] if tried else None
-        with opened(look.path, look.passwords[-1:]):
-            return look.passwords[-1] if look.passwords else None
+        with opened(file.path, file.passwords[-1:]):
+            return file.passwords[-1] if file.passwords else None
 
 
 @lru_cache(maxsize=1)
 def _recogniser(dotted: str, threads: int) -> Recogniser:
     """Return this worker's one model, loaded when the first page comes."""
-    module, _, name = dotted.partition(":")
-    built: Recogniser = getattr(import_module(module), name)(threads=threads)
+    built: Recogniser = _named(dotted)(threads=threads)
     return built
 
 
-def recognise(look: Look, page: int, engine: tuple[str, int]) -> RecognisedPage:
+def recognise(
+    journal: Path, file: FileAccess, page: int, engine: tuple[str, int]
+) -> RecognisedPage:
     """Return what stands on the drawn page; ``engine`` is a dotted name and its threads."""
-    with guarded(look.journal, look.limits):
-        return _recogniser(*engine).read(look.path, page=page, passwords=look.passwords)
+    with guarded(journal, file.limits):
+        return _recogniser(*engine).read(file.path, page=page, passwords=file.passwords)
 
 
 def boxes(
-    look: Look, spans: Sequence[tuple[int, int, int]], recipes: Mapping[int, str]
+    journal: Path,
+    file: FileAccess,
+    spans: Sequence[tuple[int, int, int]],
+    recipes: Mapping[int, str],
 ) -> list[tuple[Box, ...]]:
     """Return each span's boxes."""
     from rag.ingestion.pdf.render import PdfViewer
 
-    with guarded(look.journal, look.limits):
-        return PdfViewer().boxes(look.path, spans, recipes=recipes, passwords=look.passwords)
+    with guarded(journal, file.limits):
+        return PdfViewer().boxes(file.path, spans, recipes=recipes, passwords=file.passwords)
 
 
-def letters(look: Look, pages: Sequence[int]) -> dict[int, str]:
+def letters(journal: Path, file: FileAccess, pages: Sequence[int]) -> dict[int, str]:
     """Return all letters of these pages, with those that are kept out of their text."""
     from rag.ingestion.pdf.render import PdfViewer
 
-    with guarded(look.journal, look.limits):
-        return PdfViewer().letters(look.path, pages, passwords=look.passwords)
+    with guarded(journal, file.limits):
+        return PdfViewer().letters(file.path, pages, passwords=file.passwords)

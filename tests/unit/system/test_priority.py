@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from rag.ingestion.workers.pool import WorkerPool
-from rag.ingestion.workers.process import Crew
+from rag.ingestion.workers.process import WorkerProcesses
 from rag.ingestion.workers.watchdog import WorkerLimits
 from rag.retrieval.embedding.cpu import CpuStreams
 from rag.system.process import COMPUTING, READING, RECOGNITION, lower_thread
@@ -43,16 +43,15 @@ def test_passages_give_way_and_a_question_does_not() -> None:
 
 @pytest.mark.parametrize("lower", [READING, RECOGNITION])
 def test_worker_processes_give_way(lower: int) -> None:
-    crew = Crew(workers=1, niceness=lower)
+    workers = WorkerProcesses(count=1, niceness=lower)
     try:
-        errand = crew.send(os.getpriority, lambda _: (os.PRIO_PROCESS, 0), 60)
-        assert errand.result() == min(19, BEFORE + lower)
+        assert workers.send(niceness, limit_s=60).result() == min(19, BEFORE + lower)
     finally:
-        crew.close()
+        workers.close()
 
 
 def test_what_is_looked_at_waits_for_no_reading() -> None:
     pool = WorkerPool(workers=1, timeout_s=60, limits=WorkerLimits(page_s=20, memory_mb=256))
-    crews = (pool._viewers, pool._readers, pool._recognisers)
-    assert [crew._niceness for crew in crews] == [0, READING, RECOGNITION]
+    kinds = (pool._viewers, pool._readers, pool._recognisers)
+    assert [workers.niceness for workers in kinds] == [0, READING, RECOGNITION]
     pool.close()
