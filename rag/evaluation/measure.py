@@ -230,7 +230,7 @@ def _without_what_is_taken_out(
     whole: MeasuredLibrary, sets: Sequence[QuestionSet], documents: Mapping[str, str]
 ) -> Iterator[MeasuredLibrary]:
     """Give a copy of the library without what questions say is taken out; itself if nothing."""
-    from rag.storage.reduced_copy import Part, reduced
+    from rag.evaluation.reduced_copy import Part, reduced
 
     parts = [
         Part(documents[q.documents[0]], q.pages if q.taken_out == "pages" else None)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from rag.evaluation.reduced_copy import Part, reduced
 from rag.evaluation.rephrase import keeps, rephrased
 from rag.indexing.questions.facts import facts_of
 from rag.indexing.questions.maker import Question, make_questions
 from rag.indexing.questions.wording import worded
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.storage.passages import LedgerPassages
-from rag.storage.reduced_copy import Part, reduced
 from rag.types.answers import Delta, Message
 from rag.types.documents import Heading
 from tests.libraries import PageLibrary

@@ -85,7 +85,8 @@ def _take_out_page(connection: sqlite3.Connection, document_id: str, page: int) 
         (document_id, page, page),
     ).fetchall()
     for chunk_id, space_id in found:
-        connection.execute(f"DELETE FROM {fts_table(space_id)} WHERE rowid = ?", (chunk_id,))
+        table = fts_table(space_id)
+        connection.execute(f"DELETE FROM {table} WHERE rowid = ?", (chunk_id,))  # noqa: S608 - ours
         connection.execute("DELETE FROM chunks WHERE id = ?", (chunk_id,))
 
 
