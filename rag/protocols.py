@@ -90,7 +90,7 @@ class PageViewer(Protocol):
     ) -> list[tuple[Box, ...]]:
         """Return, for each ``(page, start, end)`` in characters of that page's text, its boxes.
 
-        ``recipes`` holds ``Page.recipe`` of the pages that have one.
+        ``recipes`` holds ``Page.recipe`` by page; a page without one has no boxes.
         """
         ...
 

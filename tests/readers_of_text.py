@@ -11,7 +11,7 @@ from rag.generation.prompt import build_messages, neutralise
 from rag.indexing.questions.facts import facts_of
 from rag.indexing.questions.wording import worded
 from rag.ingestion.chunking import RecursiveChunker
-from rag.ingestion.pdf.page_text import clean
+from rag.ingestion.pdf.page_text import vocabulary
 from rag.ingestion.pdf.tables import find_tables
 from rag.ingestion.pdf.text_quality import verdict
 from rag.retrieval.analyser import BilingualAnalyser, join_broken_lines
@@ -84,7 +84,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "analyser": _ANALYSER.terms,
     "tables": find_tables,
     "verdict": verdict,
-    "page text": clean,
+    "page text": lambda text: vocabulary([text]),
     "chunker": _cut,
     "broken lines": join_broken_lines,
     "near-duplicates": lambda text: sketch([text]),

@@ -79,7 +79,7 @@ def _look(entry: os.DirEntry[str], root: Path) -> FoundFile | None:
     if not entry.is_file():
         return None
     stat = entry.stat()
-    name = relative_name(entry.path, root)
+    name = _relative_name(entry.path, root)
     return FoundFile(name, Path(entry.path), stat.st_size, stat.st_mtime_ns)
 
 
@@ -91,7 +91,7 @@ def _leads_out(entry: os.DirEntry[str], root: Path) -> bool:
 
 
 def _refused(path: str, root: Path, reason: str) -> FoundFile:
-    return FoundFile(relative_name(path, root), Path(path), reason=reason)
+    return FoundFile(_relative_name(path, root), Path(path), reason=reason)
 
 
 def _why(error: OSError, otherwise: str) -> str:
@@ -113,10 +113,9 @@ def _distinct(found: Iterable[FoundFile], root: Path) -> Iterator[FoundFile]:
     yield from taken.values()
 
 
-def relative_name(path: Path | str, root: Path) -> str:
+def _relative_name(path: str, root: Path) -> str:
     """Return ``path`` below ``root`` as it is kept in the ledger: POSIX separators, NFC."""
-    name = os.path.relpath(path, root) if isinstance(path, Path) else path[len(str(root)) + 1 :]
-    name = name or "."
+    name = path[len(str(root)) + 1 :] or "."
     return unicodedata.normalize("NFC", _text(name.replace(os.sep, "/")))
 
 

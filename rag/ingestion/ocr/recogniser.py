@@ -17,7 +17,7 @@ from rapidocr.utils.output import RapidOCROutput
 from rag.ingestion.ocr.page_text import Piece, knows_script, page_of, plausible
 from rag.ingestion.ocr.reading_order import Placed
 from rag.ingestion.pdf.open import opened
-from rag.ingestion.pdf.page_text import clean
+from rag.ingestion.pdf.page import hyphens
 from rag.ingestion.pdf.text_quality import verdict
 from rag.types.index_version import DPI, ocr_name
 from rag.types.recognised_text import RecognisedPage
@@ -59,7 +59,7 @@ class RapidRecogniser:
         with opened(path, passwords) as pdf:
             leaf = pdf[page - 1]
             image, scale = _drawn(leaf)
-            original = clean(leaf.get_textpage().get_text_range())
+            original = hyphens(leaf.get_textpage().get_text_range())
             leaf.close()
         if int(image.max()) - int(image.min()) < _BLANK:
             return RecognisedPage(page, "empty", "blank", engine=self.name)

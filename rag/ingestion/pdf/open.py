@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pypdfium2
@@ -23,15 +23,10 @@ def load(path: Path, passwords: Sequence[str] = ()) -> pypdfium2.PdfDocument:
             return pypdfium2.PdfDocument(path, password=password)
         except pypdfium2.PdfiumError as error:
             first = first or error
-            if not asks_for_password(error):
+            if reason_of(error) == "damaged":
                 raise
     assert first is not None
     raise first
-
-
-def asks_for_password(error: Exception) -> bool:
-    """Return whether PDFium would open the file if it had the right password."""
-    return "password" in str(error).lower()
 
 
 @contextmanager
@@ -42,17 +37,14 @@ def opened(path: Path, passwords: Sequence[str] = ()) -> Iterator[pypdfium2.PdfD
         UnreadableDocument: PDFium cannot open it, or fails on what is done with it.
     """
     try:
-        pdf = load(path, passwords)
-        try:
+        with closing(load(path, passwords)) as pdf:
             yield pdf
-        finally:
-            pdf.close()
     except (pypdfium2.PdfiumError, OSError) as error:
         raise unreadable(path, reason_of(error, passwords)) from error
 
 
-def reason_of(error: Exception, passwords: Sequence[str]) -> str:
-    """Return the code of what is wrong with the file."""
-    if not asks_for_password(error):
+def reason_of(error: Exception, passwords: Sequence[str] = ()) -> str:
+    """Return the code of what is wrong with the file that ``passwords`` were tried on."""
+    if "password" not in str(error).lower():
         return "damaged"
     return "wrong_password" if passwords else "encrypted"

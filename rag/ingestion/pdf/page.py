@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import pypdfium2
@@ -50,15 +51,12 @@ def read_page(page: pypdfium2.PdfPage, number: int, *, label: str) -> DraftPage:
         PdfiumError: the page has no text that can be loaded.
     """
     width, height = page.get_size()
-    text_page = page.get_textpage()
-    try:
+    with closing(page.get_textpage()) as text_page:
         raw = text_page.get_text_range()
         if not raw.strip():
             reason = "no_text" if pdfium.FPDFPage_CountObjects(page) else "blank"
             return DraftPage(number, label, width, height, "empty", reason, PageDraft(raw, (), ()))
         return _with_text(page, text_page, raw, number, label)
-    finally:
-        text_page.close()
 
 
 def _with_text(

@@ -9,35 +9,6 @@ from dataclasses import dataclass
 from rag.ingestion.pdf.lines import TextLine
 from rag.ingestion.pdf.offset_map import OURS, Run, to_runs, write_recipe
 
-# a hyphen PDFium marked as a line-end break, with the line end; stray marks; CR; NUL;
-# lone surrogates, which no later stage could encode
-_DROPPED_FROM_RAW = re.compile("[\ufffe\x02]\r?\n|[\ufffe\uffff\x02\r\x00\ud800-\udfff]")
-
-
-def clean(raw: str) -> str:
-    r"""Return the page's text for what PDFium returned.
-
-    >>> clean("infor\ufffe\r\nmation\r\nnext")
-    'information\nnext'
-    """
-    return _DROPPED_FROM_RAW.sub("", raw).rstrip()
-
-
-def kept(raw: str) -> list[int]:
-    r"""Return for each character of ``clean(raw)`` its index in ``raw``.
-
-    >>> kept("a\r\nb")
-    [0, 2, 3]
-    """
-    indices: list[int] = []
-    at = 0
-    for match in _DROPPED_FROM_RAW.finditer(raw):
-        indices.extend(range(at, match.start()))
-        at = match.end()
-    indices.extend(range(at, len(raw)))
-    return indices[: len(clean(raw))]
-
-
 # PDFium marks a hyphen at a line end that it takes for a break; soft hyphens are breaks too
 _MARKS = "\ufffe\x02\u00ad"
 _HYPHENS = _MARKS + "\u2010-"

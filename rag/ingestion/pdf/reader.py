@@ -5,8 +5,8 @@ Both meet hostile input: this module runs in worker processes that can be killed
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,8 +21,6 @@ from rag.ingestion.pdf.page import DraftPage, read_page
 from rag.protocols import EXTRAS, OPENING, Enter, all_of_it
 from rag.types.documents import Document, Page
 from rag.types.index_version import reader_name
-
-_FIRST_BYTES = 1024  # a PDF's header stands within the first 1024 bytes (ISO 32000-1, annex H)
 
 
 class PdfReader:
@@ -43,11 +41,13 @@ class PdfReader:
         Raises:
             UnreadableDocument: neither reader could open the file, and why.
         """
-        _check_bytes(path)
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise unreadable(path, "empty_file")
         second = SecondReader(path, passwords, enter=enter)
         extras = Metadata(())
         try:
-            with _opened(path, passwords, enter) as pdf:
+            with closing(_load(path, passwords, enter)) as pdf:
                 extras = Metadata([""] * len(pdf)) if enter(EXTRAS) else read_metadata(pdf)
                 whole = assemble(
                     [
@@ -66,22 +66,10 @@ class PdfReader:
         return Document(document_id, title, whole.pages, headings, self.name)
 
 
-@contextmanager
-def _opened(path: Path, passwords: Sequence[str], enter: Enter) -> Iterator[pypdfium2.PdfDocument]:
+def _load(path: Path, passwords: Sequence[str], enter: Enter) -> pypdfium2.PdfDocument:
     if enter(OPENING):
         raise pypdfium2.PdfiumError("PDFium did not survive opening this file before")
-    pdf = load(path, passwords)
-    try:
-        yield pdf
-    finally:
-        pdf.close()
-
-
-def _check_bytes(path: Path) -> None:
-    with path.open("rb") as file:
-        first = file.read(_FIRST_BYTES)
-    if not first:
-        raise unreadable(path, "empty_file")
+    return load(path, passwords)
 
 
 def _read_page(
@@ -90,15 +78,10 @@ def _read_page(
     if reason := enter(index + 1):
         return Page(index + 1, "", label, "failed", reason)
     try:
-        page = pdf[index]
+        with closing(pdf[index]) as page:
+            return read_page(page, index + 1, label=label)
     except pypdfium2.PdfiumError:
         return second.page(index, label=label)
-    try:
-        return read_page(page, index + 1, label=label)
-    except pypdfium2.PdfiumError:
-        return second.page(index, label=label)
-    finally:
-        page.close()
 
 
 def _give_up(

@@ -10,90 +10,58 @@ from __future__ import annotations
 import ctypes
 import io
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
+from contextlib import closing, suppress
 from typing import Any
 
 import pypdfium2
 import pypdfium2.raw as pdfium
 
+from rag.ingestion.pdf import pdfium_calls as fast
+from rag.ingestion.pdf.lines import CharIndex
 from rag.ingestion.pdf.offset_map import read_recipe, stretches
-from rag.ingestion.pdf.open import opened
-from rag.ingestion.pdf.page_text import kept
 from rag.types.documents import Box
 
 _DEVICE = 100_000  # pixels; PageToDevice answers in whole pixels, so the finer the better
 MAX_WIDTH, MAX_HEIGHT = 4000, 12_000
 
 
-class PdfViewer:
-    """Satisfies ``PageViewer``. Runs in a worker process."""
-
-    def boxes(
-        self,
-        path: Path,
-        spans: Sequence[tuple[int, int, int]],
-        *,
-        recipes: Mapping[int, str] | None = None,
-        passwords: Sequence[str] = (),
-    ) -> list[tuple[Box, ...]]:
-        """Return, for each ``(page, start, end)`` in characters of that page's text, its boxes.
-
-        ``recipes`` holds ``Page.recipe`` of the pages that have one.
-
-        Raises:
-            UnreadableDocument: PDFium cannot open the file.
-        """
-        known = recipes or {}
-        with opened(path, passwords) as pdf:
-            return [
-                _span_boxes(pdf, page, start, end, known.get(page, ""))
-                for page, start, end in spans
-            ]
-
-    def letters(
-        self, path: Path, pages: Sequence[int], *, passwords: Sequence[str] = ()
-    ) -> dict[int, str]:
-        """Return all that PDFium finds on these pages, with what is kept out of their text.
-
-        Pages that the file does not have, or that cannot be loaded, are left out.
-
-        Raises:
-            UnreadableDocument: PDFium cannot open the file.
-        """
-        found = {}
-        with opened(path, passwords) as pdf:
-            for number in pages:
-                if number <= len(pdf):
-                    with suppress(pypdfium2.PdfiumError):
-                        found[number] = _letters(pdf[number - 1])
-        return found
-
-    def render(self, path: Path, *, page: int, width: int, passwords: Sequence[str] = ()) -> bytes:
-        """Return the page as PNG, ``width`` pixels wide.
-
-        Raises:
-            UnreadableDocument: PDFium cannot open the file or the page.
-        """
-        with opened(path, passwords) as pdf:
-            leaf = pdf[page - 1]
-            wide, high = leaf.get_size()
-            scale = min(width, MAX_WIDTH) / max(wide, 1.0)
-            scale = min(scale, MAX_HEIGHT / max(high, 1.0))  # a very long page fills no memory
-            image = leaf.render(scale=scale).to_pil()
-            buffer = io.BytesIO()
-            image.convert("RGB").save(buffer, "PNG")
-            leaf.close()
-            return buffer.getvalue()
+def boxes(
+    pdf: pypdfium2.PdfDocument, spans: Sequence[tuple[int, int, int]], recipes: Mapping[int, str]
+) -> list[tuple[Box, ...]]:
+    """Return each span's boxes; see ``PageViewer``."""
+    return [_span_boxes(pdf, *span, recipes.get(span[0], "")) for span in spans]
 
 
-def _letters(leaf: pypdfium2.PdfPage) -> str:
-    text_page = leaf.get_textpage()
-    try:
-        return str(text_page.get_text_range())
-    finally:
-        text_page.close()
-        leaf.close()
+def letters(pdf: pypdfium2.PdfDocument, pages: Sequence[int]) -> dict[int, str]:
+    """Return all that PDFium finds on these pages, with what is kept out of their text.
+
+    Pages that the file does not have, or that cannot be loaded, are left out.
+    """
+    found = {}
+    for number in pages:
+        if number <= len(pdf):
+            with (
+                suppress(pypdfium2.PdfiumError),
+                closing(pdf[number - 1]) as page,
+                closing(page.get_textpage()) as text_page,
+            ):
+                found[number] = str(text_page.get_text_range())
+    return found
+
+
+def render(pdf: pypdfium2.PdfDocument, page: int, width: int) -> bytes:
+    """Return the page as PNG, ``width`` pixels wide.
+
+    Raises:
+        PdfiumError: the page cannot be loaded.
+    """
+    with closing(pdf[page - 1]) as leaf:
+        wide, high = leaf.get_size()
+        scale = min(width, MAX_WIDTH) / max(wide, 1.0)
+        scale = min(scale, MAX_HEIGHT / max(high, 1.0))  # a very long page fills no memory
+        buffer = io.BytesIO()
+        leaf.render(scale=scale).to_pil().convert("RGB").save(buffer, "PNG")
+        return buffer.getvalue()
 
 
 def _span_boxes(
@@ -103,27 +71,16 @@ def _span_boxes(
         page = pdf[number - 1]
         text_page = page.get_textpage()
     except pypdfium2.PdfiumError:
-        return ()  # pypdf read this page; it gives no positions
-    try:
+        return ()
+    with closing(page), closing(text_page):
         raw = text_page.get_text_range()
-        if recipe:
-            places = stretches(p for p in read_recipe(recipe)[start:end] if 0 <= p < len(raw))
-        else:  # read before there were recipes: the text is PDFium's, cleaned
-            visible = [i for i in kept(raw)[start:end] if not raw[i].isspace()]
-            places = [(visible[0], visible[-1])] if visible else []
-        boxes: list[Box] = []
-        for place in places:
-            first, last = (_char_index(text_page, raw, index) for index in place)
-            boxes += _rectangles(page, text_page, number, first, last - first + 1)
-        return tuple(merged(boxes))
-    finally:
-        text_page.close()
-        page.close()
-
-
-def _char_index(text_page: Any, raw: str, index: int) -> int:
-    wide = sum(1 for char in raw[:index] if ord(char) > 0xFFFF)  # noqa: PLR2004 - UTF-16 pairs
-    return int(pdfium.FPDFText_GetCharIndexFromTextIndex(text_page, index + wide))
+        index = CharIndex(fast.handle(text_page), raw, count=text_page.count_chars())
+        found: list[Box] = []
+        places = (p for p in read_recipe(recipe)[start:end] if 0 <= p < len(raw))
+        for first, last in stretches(places):
+            at = index(first)
+            found += _rectangles(page, text_page, number, at, index(last) - at + 1)
+        return tuple(merged(found))
 
 
 def _rectangles(page: Any, text_page: Any, number: int, first: int, count: int) -> list[Box]:

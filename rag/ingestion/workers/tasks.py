@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
@@ -18,6 +18,8 @@ from rag.types.documents import Box, Document
 from rag.types.recognised_text import RecognisedPage
 
 if TYPE_CHECKING:
+    from pypdfium2 import PdfDocument
+
     from rag.protocols import PageReader, Recogniser
 
 
@@ -82,12 +84,20 @@ def _named(dotted: str) -> Any:
     return getattr(import_module(module), name)
 
 
+@contextmanager
+def _opened(journal: Path, file: FileAccess) -> Iterator[PdfDocument]:
+    from rag.ingestion.pdf.open import opened
+
+    with guarded(journal, file.limits), opened(file.path, file.passwords) as pdf:
+        yield pdf
+
+
 def render(journal: Path, file: FileAccess, page: int, width: int) -> bytes:
     """Return the page as PNG."""
-    from rag.ingestion.pdf.render import PdfViewer
+    from rag.ingestion.pdf import render as drawing
 
-    with guarded(journal, file.limits):
-        return PdfViewer().render(file.path, page=page, width=width, passwords=file.passwords)
+    with _opened(journal, file) as pdf:
+        return drawing.render(pdf, page, width)
 
 
 def fitting(journal: Path, file: FileAccess) -> str | None:
@@ -128,15 +138,15 @@ def boxes(
     recipes: Mapping[int, str],
 ) -> list[tuple[Box, ...]]:
     """Return each span's boxes."""
-    from rag.ingestion.pdf.render import PdfViewer
+    from rag.ingestion.pdf import render as drawing
 
-    with guarded(journal, file.limits):
-        return PdfViewer().boxes(file.path, spans, recipes=recipes, passwords=file.passwords)
+    with _opened(journal, file) as pdf:
+        return drawing.boxes(pdf, spans, recipes)
 
 
 def letters(journal: Path, file: FileAccess, pages: Sequence[int]) -> dict[int, str]:
     """Return all letters of these pages, with those that are kept out of their text."""
-    from rag.ingestion.pdf.render import PdfViewer
+    from rag.ingestion.pdf import render as drawing
 
-    with guarded(journal, file.limits):
-        return PdfViewer().letters(file.path, pages, passwords=file.passwords)
+    with _opened(journal, file) as pdf:
+        return drawing.letters(pdf, pages)

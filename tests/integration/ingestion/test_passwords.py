@@ -93,7 +93,7 @@ def test_pages_of_an_opened_file_can_be_looked_at(home: Home) -> None:
     home.library.sync(passwords=password_file(home, f"{SECRET}\n"))
     pool, path = home.container.pool(), home.folder / "other.pdf"
     assert pool.render(path, page=1, width=200).startswith(b"\x89PNG")
-    assert pool.boxes(path, [(1, 0, 5)])[0]
+    assert pool.boxes(path, [(1, 0, 5)], recipes={1: "0+5"})[0]
     with pytest.raises(UnreadableDocument) as caught:
         pool.render(home.folder / "锁.pdf", page=1, width=200)
     assert caught.value.reason == "wrong_password"

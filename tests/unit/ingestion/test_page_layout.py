@@ -13,8 +13,9 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from rag.ingestion.chunking import RecursiveChunker
+from rag.ingestion.pdf.open import opened
 from rag.ingestion.pdf.reader import PdfReader
-from rag.ingestion.pdf.render import PdfViewer
+from rag.ingestion.pdf.render import boxes
 from rag.storage.ledger import Ledger
 from rag.storage.passages import LedgerPassages
 from rag.storage.rows import DocumentRow, FileRow, IndexedChunks
@@ -69,12 +70,13 @@ def test_boxes_follow_the_text_into_another_order(tmp_path: Path) -> None:
     page = read(path).pages[0]
     at = page.text.index(LEFT[11])
     span = (1, at, at + len(f"{LEFT[11]}\n{RIGHT[0]}"))
-    (boxes,) = PdfViewer().boxes(path, [span], recipes={1: page.recipe})
-    assert len(boxes) == 2
-    assert abs(boxes[0].x0 - 60) < 2
-    assert abs(boxes[0].y1 - (A4[1] - 700 + 132)) < 4
-    assert abs(boxes[1].x0 - 320) < 2
-    assert abs(boxes[1].y1 - (A4[1] - 700)) < 4
+    with opened(path) as file:
+        (found,) = boxes(file, [span], {1: page.recipe})
+    assert len(found) == 2
+    assert abs(found[0].x0 - 60) < 2
+    assert abs(found[0].y1 - (A4[1] - 700 + 132)) < 4
+    assert abs(found[1].x0 - 320) < 2
+    assert abs(found[1].y1 - (A4[1] - 700)) < 4
 
 
 def test_the_rows_of_a_table_stay_rows(tmp_path: Path) -> None:

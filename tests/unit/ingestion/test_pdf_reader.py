@@ -7,13 +7,20 @@ from pathlib import Path
 import pytest
 
 from rag.errors import UnreadableDocument
+from rag.ingestion.pdf.open import opened
 from rag.ingestion.pdf.reader import PdfReader
-from rag.ingestion.pdf.render import PdfViewer
+from rag.ingestion.pdf.render import boxes, render
 from tests.pdfs import write_pdf
 
 
 def read(path: Path):
     return PdfReader().read(path, document_id="d1")
+
+
+def boxes_on_page_one(path: Path, *spans: tuple[int, int]):
+    recipe = read(path).pages[0].recipe
+    with opened(path) as pdf:
+        return boxes(pdf, [(1, *span) for span in spans], {1: recipe})
 
 
 def test_every_page_is_there_with_its_state(tmp_path: Path) -> None:
@@ -85,9 +92,7 @@ def test_boxes_stand_on_the_words_they_belong_to(tmp_path: Path, rotate: int) ->
     path = write_pdf(tmp_path / "a.pdf", ["first line\nneedle here\nthird line"], rotate=rotate)
     text = read(path).pages[0].text
     start = text.index("needle")
-    (boxes,) = PdfViewer().boxes(path, [(1, start, start + len("needle here"))])
-    assert len(boxes) == 1
-    box = boxes[0]
+    ((box,),) = boxes_on_page_one(path, (start, start + len("needle here")))
     page = pypdfium2.PdfDocument(path)[0]
     image = page.render(scale=4).to_pil().convert("L")
     inside = image.crop(tuple(round(4 * v) for v in (box.x0, box.y0, box.x1, box.y1)))
@@ -102,7 +107,7 @@ def test_boxes_stand_on_the_words_they_belong_to(tmp_path: Path, rotate: int) ->
 
 def test_a_span_over_two_lines_has_two_boxes_and_a_wrong_one_none(tmp_path: Path) -> None:
     path = write_pdf(tmp_path / "a.pdf", ["alpha beta\ngamma delta"])
-    over, beyond = PdfViewer().boxes(path, [(1, 0, 22), (1, 500, 600)])
+    over, beyond = boxes_on_page_one(path, (0, 22), (500, 600))
     assert len(over) == 2
     assert over[0].y1 < over[1].y1
     assert beyond == ()
@@ -114,6 +119,6 @@ def test_a_page_is_drawn_in_the_width_asked_for(tmp_path: Path) -> None:
     from PIL import Image
 
     path = write_pdf(tmp_path / "a.pdf", ["x"])
-    with Image.open(io.BytesIO(PdfViewer().render(path, page=1, width=600))) as image:
+    with opened(path) as pdf, Image.open(io.BytesIO(render(pdf, 1, 600))) as image:
         assert image.format == "PNG"
         assert abs(image.width - 600) <= 1
