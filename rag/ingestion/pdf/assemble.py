@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from rag.ingestion.pdf.headers_footers import PageLines, headers_and_footers
+from rag.ingestion.pdf.headers_footers import headers_and_footers
 from rag.ingestion.pdf.headings import SetLine, headings_by_type, largest_text
 from rag.ingestion.pdf.page import DraftPage, hyphens
 from rag.ingestion.pdf.page_text import Composed, compose, vocabulary
@@ -29,9 +29,7 @@ class Assembled:
 def assemble(found: Sequence[DraftPage | Page]) -> Assembled:
     """Return the finished pages; those that are finished already stay as they are."""
     drafts = [page for page in found if isinstance(page, DraftPage) and page.state == "text"]
-    repeated = headers_and_footers(
-        [PageLines(page.draft.lines, page.draft.texts(), page.height) for page in drafts]
-    )
+    repeated = headers_and_footers(drafts)
     dropped = {page.number: places for page, places in zip(drafts, repeated, strict=True)}
     # gathered when the first hyphen asks for them
     words = cache(lambda: vocabulary(page.draft.raw for page in drafts))
@@ -59,7 +57,6 @@ def _finished(page: DraftPage, text: str = "", recipe: str = "") -> Page:
 def _set_lines(page: DraftPage, composed: Composed) -> list[SetLine]:
     found = []
     for place in composed.starts:
-        line = page.draft.lines[place]
-        text = " ".join(hyphens(page.draft.raw[line.start : line.end]).split())
-        found.append(SetLine(page.number, text, line, page.bold[place]))
+        text = " ".join(hyphens(page.draft.text(place)).split())
+        found.append(SetLine(page.number, text, page.draft.lines[place], page.bold[place]))
     return found

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import ceil
 from statistics import median
 
-from rag.ingestion.pdf.lines import TextLine
+from rag.ingestion.pdf.page import DraftPage
 
 _ZONE = 0.1  # of the page's height, from the top and from the bottom
 _INNER_ZONE = 0.16  # what stands between the two must be on nearly every page nearby
@@ -34,15 +34,6 @@ _VALUES = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 
 
 @dataclass(frozen=True, slots=True)
-class PageLines:
-    """The lines of one page, their texts beside them."""
-
-    lines: Sequence[TextLine]
-    texts: Sequence[str]
-    height: float
-
-
-@dataclass(frozen=True, slots=True)
 class _Candidate:
     page: int
     line: int
@@ -51,7 +42,7 @@ class _Candidate:
     outer: bool  # in the outer zone
 
 
-def headers_and_footers(pages: Sequence[PageLines]) -> list[frozenset[int]]:
+def headers_and_footers(pages: Sequence[DraftPage]) -> list[frozenset[int]]:
     """Return for each page the places of the lines that are repeated; never all of a page's."""
     groups: dict[tuple[bool, str], list[_Candidate]] = defaultdict(list)
     for number, page in enumerate(pages):
@@ -68,10 +59,10 @@ def headers_and_footers(pages: Sequence[PageLines]) -> list[frozenset[int]]:
     return [_from_the_edge(page, places) for page, places in zip(pages, found, strict=True)]
 
 
-def _edge(page: PageLines, *, at_top: bool) -> list[int]:
+def _edge(page: DraftPage, *, at_top: bool) -> list[int]:
     """Return the outermost lines of one edge, the outermost first."""
     zone = _INNER_ZONE * page.height
-    lines = page.lines
+    lines = page.draft.lines
     if not lines:
         return []
     large = _LARGE * median(line.size for line in lines)
@@ -80,19 +71,19 @@ def _edge(page: PageLines, *, at_top: bool) -> list[int]:
         for i, line in enumerate(lines)
         if line.upright
         and line.size < large
-        and len(page.texts[i]) <= _LONGEST
+        and len(page.draft.text(i)) <= _LONGEST
         and (line.y1 <= zone if at_top else line.y0 >= page.height - zone)
     ]
     return sorted(near, key=lambda i: lines[i].y0 if at_top else -lines[i].y1)[:_OUTER]
 
 
-def _candidate(page: PageLines, number: int, index: int) -> tuple[str, _Candidate]:
-    text = " ".join(page.texts[index].casefold().split())
+def _candidate(page: DraftPage, number: int, index: int) -> tuple[str, _Candidate]:
+    text = " ".join(page.draft.text(index).casefold().split())
     numbers = {int(n) - number for n in _NUMBER.findall(text)}
     key = _DIGITS.sub("#", text)
     if roman := _ROMAN.fullmatch(text):
         numbers, key = {_roman(roman[1]) - number}, "#"
-    line = page.lines[index]
+    line = page.draft.lines[index]
     outer = line.y1 <= _ZONE * page.height or line.y0 >= (1 - _ZONE) * page.height
     # further in, only what is the same to the letter: numbered headings are not furniture
     return key if outer else text, _Candidate(number, index, line.y0, frozenset(numbers), outer)
@@ -141,9 +132,9 @@ class _Nearby:
         )
 
 
-def _from_the_edge(page: PageLines, places: set[int]) -> frozenset[int]:
+def _from_the_edge(page: DraftPage, places: set[int]) -> frozenset[int]:
     """Keep what is followed by white, or by nothing; a table's head stays with its table."""
-    lines = page.lines
+    lines = page.draft.lines
     kept: set[int] = set()
     rest = [line for i, line in enumerate(lines) if i not in places and line.upright]
     # from the text outwards: what is close to a line that stays, stays as well

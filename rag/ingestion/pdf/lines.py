@@ -231,11 +231,8 @@ def _is_ocr_layer(
     if total - unseen > _OCR_LAYER_VISIBLE * total:
         return False
     area = frame.width * frame.height
-    return any(_area(image) >= _SCAN_AREA * area for image in _images(page))
-
-
-def _images(page: pypdfium2.PdfPage) -> Iterator[Any]:
-    yield from page.get_objects(filter=(pdfium.FPDF_PAGEOBJ_IMAGE,), max_depth=4)
+    images = page.get_objects(filter=(pdfium.FPDF_PAGEOBJ_IMAGE,), max_depth=4)
+    return any(_area(image) >= _SCAN_AREA * area for image in images)
 
 
 def _area(image: Any) -> float:

@@ -29,9 +29,9 @@ class PageDraft:
     order: Sequence[int]  # of the lines, as they are read
     hidden: frozenset[int] = frozenset()  # places in ``raw`` that nobody sees
 
-    def texts(self) -> list[str]:
-        """Return what each line says."""
-        return [self.raw[line.start : line.end] for line in self.lines]
+    def text(self, index: int) -> str:
+        """Return what a line says."""
+        return self.raw[self.lines[index].start : self.lines[index].end]
 
 
 @dataclass(frozen=True, slots=True)

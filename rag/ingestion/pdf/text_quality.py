@@ -147,10 +147,9 @@ def verdict(text: str, *, parts: Sequence[str] = ()) -> tuple[PageState, str | N
     """
     if not text.strip():
         return "empty", "no_text"
-    return ("garbled", "garbled") if garbled_share(text, parts=parts) >= GARBLED_SHARE else _FINE
-
-
-_FINE: tuple[PageState, None] = ("text", None)
+    if garbled_share(text, parts=parts) >= GARBLED_SHARE:
+        return "garbled", "garbled"
+    return "text", None
 
 
 def garbled_share(text: str, *, parts: Sequence[str] = ()) -> float:
