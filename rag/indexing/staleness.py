@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rag.indexing.assembly_line import SPEED
 from rag.storage.ocr_pages import outdated_pages, seconds_for
-from rag.types.index_version import Stale, WantedVersion
+from rag.types.index_version import Stale, WantedVersion, chunking_tokens
 
 if TYPE_CHECKING:
     from rag.indexing.report import SyncReport
@@ -80,13 +80,8 @@ def _embed_seconds(
     speed = next((s for name, s in speeds.items() if name.partition("@")[0] == wanted), None)
     if not speed:
         return None
-    size, before = _size(fingerprint.chunking), _size(active.chunking)
+    size, before = chunking_tokens(fingerprint.chunking), chunking_tokens(active.chunking)
     return ledger.chunk_count(active) * (before / size if size and before else 1.0) / speed
-
-
-def _size(chunking: str) -> int:
-    parts = chunking.split("/")
-    return int(parts[1]) if len(parts) > 1 and parts[1].isdecimal() else 0
 
 
 def _number(text: str | None) -> float:

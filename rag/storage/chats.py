@@ -16,6 +16,7 @@ from rag.types.answers import Answer
 
 if TYPE_CHECKING:
     from rag.storage.ledger import Ledger
+    from rag.types.documents import Box
 
 
 T = TypeVar("T")
@@ -193,37 +194,19 @@ def _evidence(turn: int, answer: Answer) -> list[tuple[object, ...]]:
         for item in sentence.evidence:
             cited.add(item.passage)
             document = answer.passages[item.passage].chunk.document_id
-            boxes = json.dumps([[b.page, b.x0, b.y0, b.x1, b.y1] for b in item.boxes])
             said = answer.text[sentence.start : sentence.end]
-            rows.append(
-                (
-                    turn,
-                    document,
-                    item.document,
-                    item.page,
-                    item.quote,
-                    boxes,
-                    said,
-                    sentence.verdict,
-                )
-            )
+            shown = document, item.document, item.page, item.quote
+            rows.append((turn, *shown, _packed(item.boxes), said, sentence.verdict))
     for place, passage in enumerate(answer.passages):
         if place not in cited:
             chunk = passage.chunk
-            boxes = json.dumps([[b.page, b.x0, b.y0, b.x1, b.y1] for b in passage.boxes])
-            rows.append(
-                (
-                    turn,
-                    chunk.document_id,
-                    passage.document,
-                    chunk.first_page,
-                    chunk.text,
-                    boxes,
-                    "",
-                    "",
-                )
-            )
+            shown = chunk.document_id, passage.document, chunk.first_page, chunk.text
+            rows.append((turn, *shown, _packed(passage.boxes), "", ""))
     return rows
+
+
+def _packed(boxes: Iterable[Box]) -> str:
+    return json.dumps([[b.page, b.x0, b.y0, b.x1, b.y1] for b in boxes])
 
 
 def _unknown(chat: int) -> UnknownChat:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 JobKind = Literal["sync", "rebuild", "rollback", "forget", "remember", "report"]
 QUICK = ("forget", "remember", "report")
 """Done at once, beside whatever else is being done."""
+_SELECT = "SELECT id, kind, argument, state, progress, result, error, heartbeat_at FROM jobs"
 STALE_S = 15.0  # no heartbeat for so long: nobody is working on it
 _STOPPED = json.dumps(
     {
@@ -69,18 +70,13 @@ class Jobs:
 
     def get(self, job_id: int) -> Job:
         """Return a job as it stands."""
-        row = self._ledger.connection.execute(
-            "SELECT id, kind, argument, state, progress, result, error, heartbeat_at"
-            " FROM jobs WHERE id = ?",
-            (job_id,),
-        ).fetchone()
+        row = self._ledger.connection.execute(f"{_SELECT} WHERE id = ?", (job_id,)).fetchone()
         return _job(row)
 
     def next_queued(self, *, quick: bool) -> Job | None:
         """Return the oldest job nobody has taken, of the quick ones or of the others."""
         row = self._ledger.connection.execute(
-            "SELECT id, kind, argument, state, progress, result, error, heartbeat_at"
-            " FROM jobs WHERE state = 'queued' AND (kind IN (?, ?, ?)) = ? ORDER BY id LIMIT 1",
+            f"{_SELECT} WHERE state = 'queued' AND (kind IN (?, ?, ?)) = ? ORDER BY id LIMIT 1",
             (*QUICK, quick),
         ).fetchone()
         return None if row is None else _job(row)

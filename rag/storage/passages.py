@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -24,13 +24,20 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _REMEMBERED = 20_000  # terms whose frequency is kept
+_ROWS = 2000  # of vectors read at once
 _VARIABLES = 500  # bound variables a statement; SQLite allowed 999 before 3.32
 
 
-def _batches(items: Iterable[T], size: int = _VARIABLES) -> Iterator[list[T]]:
+def _batches(items: Iterable[T]) -> Iterator[list[T]]:
     iterator = iter(items)
-    while batch := list(islice(iterator, size)):
+    while batch := list(islice(iterator, _VARIABLES)):
         yield batch
+
+
+def _each(ledger: Ledger, query: str, items: Iterable[Any]) -> Iterator[Any]:
+    """Yield the rows of a query that ends with a column which is to be one of ``items``."""
+    for batch in _batches(items):
+        yield from ledger.connection.execute(f"{query} IN ({_marks(batch)})", batch).fetchall()
 
 
 def _marks(items: Collection[object]) -> str:
@@ -50,30 +57,20 @@ class LedgerPassages:
         return self._ledger.connection
 
     def passages(self, ids: Sequence[int]) -> dict[int, Passage]:
-        found: dict[int, Passage] = {}
-        for batch in _batches(ids):
-            rows = self._connection.execute(
-                "SELECT c.id, c.document_id, c.start, c.end, c.first_page, c.last_page, c.heading,"
-                " c.tokens, c.context,"
-                " (SELECT min(f.path) FROM files f WHERE f.document_id = c.document_id),"
-                " p.label, p.start FROM chunks c JOIN pages p"
-                " ON p.document_id = c.document_id AND p.number = c.first_page"
-                f" WHERE c.id IN ({_marks(batch)})",
-                batch,
-            ).fetchall()
-            for row in rows:
-                found[row[0]] = self._passage(row)
-        return found
+        rows = _each(
+            self._ledger,
+            "SELECT c.id, c.document_id, c.start, c.end, c.first_page, c.last_page, c.heading,"
+            " c.tokens, c.context,"
+            " (SELECT min(f.path) FROM files f WHERE f.document_id = c.document_id),"
+            " p.label, p.start FROM chunks c JOIN pages p"
+            " ON p.document_id = c.document_id AND p.number = c.first_page WHERE c.id",
+            ids,
+        )
+        return {row[0]: self._passage(row) for row in rows}
 
     def places(self, ids: Sequence[int]) -> dict[int, tuple[str, int]]:
-        found: dict[int, tuple[str, int]] = {}
-        for batch in _batches(ids):
-            rows = self._connection.execute(
-                f"SELECT id, document_id, first_page FROM chunks WHERE id IN ({_marks(batch)})",
-                batch,
-            )
-            found.update({int(row[0]): (str(row[1]), int(row[2])) for row in rows})
-        return found
+        rows = _each(self._ledger, "SELECT id, document_id, first_page FROM chunks WHERE id", ids)
+        return {int(row[0]): (str(row[1]), int(row[2])) for row in rows}
 
     def on_pages(self, pages: Sequence[int], documents: Collection[str]) -> list[int]:
         found: dict[int, None] = {}
@@ -184,14 +181,8 @@ class LedgerPassages:
         return {term: counts[term] for term in terms}, int(total)
 
     def analysed(self, ids: Sequence[int]) -> dict[int, str]:
-        found: dict[int, str] = {}
-        for batch in _batches(ids):
-            rows = self._connection.execute(
-                f"SELECT rowid, terms FROM {self._fts} WHERE rowid IN ({_marks(batch)})",
-                batch,
-            )
-            found.update({int(row[0]): str(row[1]) for row in rows})
-        return found
+        rows = _each(self._ledger, f"SELECT rowid, terms FROM {self._fts} WHERE rowid", ids)
+        return {int(row[0]): str(row[1]) for row in rows}
 
     def vectors(self, documents: Collection[str]) -> tuple[list[int], Vectors]:
         ids: list[int] = []
@@ -209,22 +200,17 @@ class LedgerPassages:
 
     def digests(self, ids: Sequence[int]) -> dict[int, bytes]:
         """Return the sha256 of what was embedded of each chunk."""
-        found: dict[int, bytes] = {}
-        for batch in _batches(ids):
-            rows = self._connection.execute(
-                f"SELECT id, digest FROM chunks WHERE id IN ({_marks(batch)})", batch
-            )
-            found.update({int(row[0]): row[1] for row in rows})
-        return found
+        rows = _each(self._ledger, "SELECT id, digest FROM chunks WHERE id", ids)
+        return {int(row[0]): row[1] for row in rows}
 
-    def all_vectors(self, *, batch: int = 2000) -> Iterator[tuple[list[int], Vectors]]:
+    def all_vectors(self) -> Iterator[tuple[list[int], Vectors]]:
         """Yield the whole space's chunk ids and rows, in batches, by id."""
         last = 0
         while True:
             rows = self._connection.execute(
                 "SELECT v.chunk_id, v.vector FROM vectors v JOIN chunks c ON c.id = v.chunk_id"
                 " WHERE c.space_id = ? AND v.chunk_id > ? ORDER BY v.chunk_id LIMIT ?",
-                (self._space.id, last, batch),
+                (self._space.id, last, _ROWS),
             ).fetchall()
             if not rows:
                 return

@@ -76,20 +76,12 @@ def put_pages(connection: sqlite3.Connection, document: Document) -> None:
         " recipe) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
-                document.id,
-                p.number,
-                p.label,
-                p.state,
-                p.reason,
-                start,
-                p.text,
-                p.width,
-                p.height,
+                document.id, p.number, p.label, p.state, p.reason, start, p.text, p.width, p.height,
                 p.recipe,
             )
             for p, start in zip(document.pages, document.page_starts(), strict=False)
         ],
-    )
+    )  # fmt: skip
     connection.executemany(
         "INSERT INTO headings VALUES (?, ?, ?, ?, ?)",
         [(document.id, i, h.level, h.title, h.page) for i, h in enumerate(document.headings)],

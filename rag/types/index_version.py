@@ -39,6 +39,12 @@ def chunking_name(*, tokens: int, overlap: int) -> str:
     return f"recursive/{tokens}/{overlap}/{CHUNKING_VERSION}"
 
 
+def chunking_tokens(name: str) -> int:
+    """Return the most tokens of a passage that such a chunker cuts; 0 where it does not say."""
+    parts = name.split("/")
+    return int(parts[1]) if len(parts) > 1 and parts[1].isdecimal() else 0
+
+
 _MINUTE = 60  # seconds
 _LONG = 100  # minutes; more is said in hours
 

@@ -6,16 +6,16 @@ import hashlib
 import logging
 import shutil
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from rag.storage.passages import LedgerPassages
 from rag.storage.vectors.exact import ExactIndex
 from rag.types.documents import IndexVersion
-from rag.types.index_version import model_name
+from rag.types.index_version import chunking_tokens, model_name
 
 if TYPE_CHECKING:
     from rag.protocols import Vector, VectorIndex, Vectors
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 _CLEAN = "index_clean"
 
 
@@ -114,11 +115,9 @@ def kept_index(ledger: Ledger) -> PreviousIndex | None:
     made_at = ledger.connection.execute(
         "SELECT created_at FROM spaces WHERE id = ?", (space.id,)
     ).fetchone()[0]
-    parts = space.chunking.split("/")
-    tokens = int(parts[1]) if len(parts) > 1 and parts[1].isdecimal() else 0
     return PreviousIndex(
         model_name(space.embedder),
-        tokens,
+        chunking_tokens(space.chunking),
         ledger.chunk_count(space),
         made_at,
         newer=space.id > active.id,
@@ -169,7 +168,6 @@ class VectorIndexManager:
             self._closed = True
             if self._index is None:
                 return
-
             self._index.close()
             if self._writing and self._engine == "chroma" and self._space is not None:
                 mark(self._ledger, self._space, self._folder, clean=True)
@@ -177,7 +175,6 @@ class VectorIndexManager:
             self._writing = False
 
     def _opened(self, space: IndexVersion) -> VectorIndex:
-
         if self._engine == "chroma":
             try:
                 return _Guarded(open_chroma(self._ledger, space, self._folder), self, space)
@@ -230,25 +227,20 @@ class _Guarded:
         self._live = live
 
     def put(self, ids: Sequence[int], vectors: Vectors) -> None:
-        try:
-            self._chroma.put(ids, vectors)
-        except Exception as error:  # noqa: BLE001 - the rows are in the ledger already
-            if (other := self._live.instead_of(self, error)) is not None:
-                other.put(ids, vectors)
+        self._do(lambda index: index.put(ids, vectors), nothing=None)
 
     def delete(self, ids: Collection[int]) -> None:
-        try:
-            self._chroma.delete(ids)
-        except Exception as error:  # noqa: BLE001 - they are gone from the ledger already
-            if (other := self._live.instead_of(self, error)) is not None:
-                other.delete(ids)
+        self._do(lambda index: index.delete(ids), nothing=None)
 
     def search(self, query: Vector, *, k: int) -> list[tuple[int, float]]:
+        return self._do(lambda index: index.search(query, k=k), nothing=[])
+
+    def _do(self, work: Callable[[VectorIndex], T], *, nothing: T) -> T:
         try:
-            return self._chroma.search(query, k=k)
-        except Exception as error:  # noqa: BLE001 - the exact index answers instead
+            return work(self._chroma)
+        except Exception as error:  # noqa: BLE001 - the ledger has it all; another index does it
             other = self._live.instead_of(self, error)
-            return other.search(query, k=k) if other is not None else []
+            return nothing if other is None else work(other)
 
     def ids(self) -> set[int]:
         return self._chroma.ids()
