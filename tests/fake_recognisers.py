@@ -6,12 +6,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from rag.errors import unreadable
 from rag.ingestion.ocr.page_text import page_of
 from rag.ingestion.ocr.reading_order import Placed
 from rag.types.index_version import ocr_name
 from rag.types.recognised_text import RecognisedPage
 
 OBEDIENT = "tests.fake_recognisers:ObedientRecogniser"
+LOCKED = "tests.fake_recognisers:LockedRecogniser"
 
 
 class ObedientRecogniser:
@@ -40,3 +42,17 @@ class ObedientRecogniser:
         place = Placed(line, 100.0, 200.0, 180.0, 212.0)
         text, lines = page_of([(place, [(word, (100.0, 130.0))])])
         return RecognisedPage(page, "ocr", None, text, lines, self.name)
+
+
+class LockedRecogniser:
+    """Opens no file without a password, and dies of each that it opens."""
+
+    name = ocr_name()
+
+    def __init__(self, *, threads: int) -> None:
+        assert threads >= 1
+
+    def read(self, path: Path, *, page: int, passwords: Sequence[str] = ()) -> RecognisedPage:
+        if not passwords:
+            raise unreadable(path, "encrypted")
+        os.abort()

@@ -10,15 +10,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from rag.errors import UnreadableDocument
 from rag.ingestion.workers.pool import READER, WorkerPool
 from rag.ingestion.workers.watchdog import WorkerLimits
+from rag.system import secrets as keyring_store
 from tests import fake_readers
 from tests.fake_readers import PAGES
+from tests.fake_recognisers import LOCKED
 from tests.pdfs import write_pdf
 
 MakePool = Callable[..., WorkerPool]
@@ -121,3 +125,15 @@ def test_what_a_killed_process_left_behind_is_removed_and_a_living_one_keeps_its
     assert document.text.strip() == "Words."
     assert not left.exists()
     assert (other / "0").is_file()
+
+
+def test_a_crash_behind_a_kept_password_costs_the_page_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_pdf(tmp_path / "a.pdf", ["#"])
+    limits = WorkerLimits(page_s=20, memory_mb=256)
+    store = SimpleNamespace(get_password=lambda *_: "secret")
+    monkeypatch.setattr(keyring_store, "system_store", lambda: store)
+    with closing(WorkerPool(workers=1, timeout_s=60, limits=limits, recogniser=LOCKED)) as pool:
+        found = pool.recognise(path, page=1).result()
+    assert (found.state, found.reason) == ("empty", "ocr_failed")
