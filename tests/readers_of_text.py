@@ -16,9 +16,9 @@ from rag.ingestion.pdf.tables import find_tables
 from rag.ingestion.pdf.text_quality import verdict
 from rag.retrieval.analyser import BilingualAnalyser, join_broken_lines
 from rag.retrieval.query.computed_figures import by_lines
+from rag.retrieval.query.content_words import content_terms, model_numbers, names_in, weighed_terms
 from rag.retrieval.query.follow_ups import readings
 from rag.retrieval.query.named_places import named_documents, named_pages
-from rag.retrieval.query.terms import content_terms, model_numbers, names_in, weighed_terms
 from rag.retrieval.query.whole_document import may_be_whole, whole_task
 from rag.storage.near_duplicates import sketch
 from rag.text.language import detect_language

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rag.retrieval.query.terms import content_terms
+from rag.retrieval.query.content_words import content_terms
 from rag.text.parse_errors import attempt
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from rag.retrieval.fusion import (
     with_lines,
 )
 from rag.retrieval.query.computed_figures import by_lines, trust_in_lines
+from rag.retrieval.query.content_words import content_terms, model_numbers, weighed_terms
 from rag.retrieval.query.follow_ups import Readings, readings
-from rag.retrieval.query.terms import content_terms, model_numbers, weighed_terms
 from rag.retrieval.relevance import (
     PROBES,
     UNKNOWN,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from rag.retrieval.query.terms import content_terms
+from rag.retrieval.query.content_words import content_terms
 from rag.types.answers import Message, SearchResult
 
 if TYPE_CHECKING:

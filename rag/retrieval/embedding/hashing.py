@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rag.retrieval.analyser import BilingualAnalyser
-from rag.retrieval.query.terms import content_terms
+from rag.retrieval.query.content_words import content_terms
 
 if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors

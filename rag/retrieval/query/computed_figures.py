@@ -17,7 +17,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, TypeAdapter
 
-from rag.retrieval.query.terms import YEAR, names_in
+from rag.retrieval.query.content_words import YEAR, names_in
 from rag.text.language import is_cjk
 from rag.text.messages import Language
 

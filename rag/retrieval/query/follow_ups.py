@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag.retrieval.query.terms import YEAR, names_in
+from rag.retrieval.query.content_words import YEAR, names_in
 from rag.text.language import detect_language
 from rag.types.answers import Message
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rag.retrieval.analyser import BilingualAnalyser
-from rag.retrieval.query.terms import content_terms, model_numbers, weighed_terms
+from rag.retrieval.query.content_words import content_terms, model_numbers, weighed_terms
 
 ANALYSER = BilingualAnalyser()
 
