@@ -89,6 +89,9 @@ class RetrieveSettings(_Section):
     whole_passages: Annotated[
         int, Field(ge=0, description="read without asking for a question about whole documents")
     ] = 300
+    terms: Annotated[Path, Field(description="folder with your own term files (docs/terms.md)")] = (
+        Path("terms")
+    )
     min_relevance: Annotated[
         float, Field(ge=0, le=1, description="below it the app says: not in your documents")
     ] = 0.3

@@ -15,11 +15,11 @@ from rag.ingestion.pdf.page_text import vocabulary
 from rag.ingestion.pdf.tables import find_tables
 from rag.ingestion.pdf.text_quality import verdict
 from rag.retrieval.analyser import BilingualAnalyser, join_broken_lines
-from rag.retrieval.query.computed_figures import by_lines
 from rag.retrieval.query.content_words import content_terms, model_numbers, names_in, weighed_terms
 from rag.retrieval.query.follow_ups import readings
 from rag.retrieval.query.named_places import named_documents, named_pages
 from rag.retrieval.query.whole_document import may_be_whole, whole_task
+from rag.retrieval.terms.second_reading import shipped_terms
 from rag.storage.near_duplicates import sketch
 from rag.text.language import detect_language
 from rag.text.messages import shown, undrawn
@@ -108,7 +108,9 @@ READERS: dict[str, Callable[[str], object]] = {
     "model numbers": lambda text: model_numbers(text, _ANALYSER),
     "words of a question": _weighed,
     "follow-up": lambda text: readings(text, [Message("user", text)]),
-    "lines of statements": lambda text: (by_lines(text, "en"), by_lines(text, "zh")),
+    "terms of a trade": lambda text: [
+        shipped_terms().second_reading(text, language) for language in ("en", "zh")
+    ],
     "whole question": lambda text: (may_be_whole(text), whole_task(text, documents=2)),
     "language": lambda text: (detect_language(text), undrawn(text), shown(text)),
     "markup": _drawn,

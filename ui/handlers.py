@@ -239,7 +239,7 @@ def _found(app: AppLike, turn: Turn, event: Retrieved) -> Turn:
     )
     if event.placed:  # comes at any time, and is no step of the answer
         return turn
-    return replace(turn, stage="reading", searched=event.searched, lines=event.lines)
+    return replace(turn, stage="reading", searched=event.searched, also=event.also)
 
 
 def _grown(turn: Turn, delta: Delta) -> Turn:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from rag.text.messages import Language, Text
 from rag.types.answers import (
+    AlsoSearched,
     Answer,
     AnswerMessage,
     AskMode,
@@ -56,7 +57,7 @@ class Turn:
     ] = ()  # what the machine makes different, while it is answered
     documents: tuple[str, ...] = ()  # ids of those that were picked; none = all were searched
     searched: str = ""  # what was searched for, where it is more than the question
-    lines: str = ""  # of financial statements, that were searched for as well
+    also: AlsoSearched | None = None  # what was searched for besides the question's words
     page_sizes: PageSizes | None = None  # (document id, page) -> (width, height) in points
 
     @property

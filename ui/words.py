@@ -143,10 +143,14 @@ WHY: dict[str, Text] = {
     "searched_title": Text(
         "A follow-up is searched with what it refers to.", "追问会连同它所指的内容一起检索。"
     ),
-    "lines_for": Text("Also searched for: {words}", "同时检索：{words}"),
-    "lines_title": Text(
+    "computed_from_for": Text("Also searched for: {words}", "同时检索：{words}"),
+    "computed_from_title": Text(
         "Reports seldom state this figure; these are the lines that it is computed from.",
         "报告很少直接给出这个指标；这些是用来计算它的报表项目。",
+    ),
+    "also_called_for": Text("Also searched for: {words}", "同时检索：{words}"),
+    "also_called_title": Text(
+        "Your term files say that it is called this, too.", "术语文件中列出了它的其他名称。"
     ),
     "why": Text("Why not…?", "为什么没有……？"),
     "why_title": Text(

@@ -145,7 +145,7 @@ class AnswerState:
     def retrieved(self, *, placed: bool = False) -> Retrieved:
         """Return what to tell of the passages."""
         found = self.found
-        return Retrieved(self.shown, self.dropped, found.searched, found.lines, placed)
+        return Retrieved(self.shown, self.dropped, found.searched, found.also, placed)
 
     def place(self, cancelled: Cancelled | None = None) -> bool:
         """Give the passages their boxes if those are found; say whether that happened now.

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         TextGenerator,
     )
     from rag.retrieval.retriever import Baselines
+    from rag.retrieval.terms.second_reading import Terms
     from rag.storage.ledger import Ledger
     from rag.types.hardware import MemoryReading
 
@@ -83,6 +84,17 @@ class Container:
         if self._analyser is None:
             self._analyser = load("analyser")()
         return self._analyser
+
+    @cached_property
+    def terms(self) -> Terms:
+        """The terms of a trade that questions are searched for by; files in error are left out."""
+        from rag.retrieval.terms.files import load_term_files
+        from rag.retrieval.terms.second_reading import Terms
+
+        files = load_term_files(self.settings.retrieve.terms)
+        for error in files.left_out:
+            logger.warning("left out: %s", error.message.en)
+        return Terms(files.used)
 
     # -- models ----------------------------------------------------------------------------
 

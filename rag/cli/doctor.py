@@ -42,6 +42,7 @@ def doctor(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
         *_machine(context),
         *_models(context),
         *_server(context),
+        *_terms(context),
         *_library(context),
     ]
     if as_json:
@@ -140,6 +141,34 @@ def _server(context: Context) -> Iterator[Finding]:
 
     for state, what, remedy in look(context.settings):
         yield Finding(state, what, remedy)
+
+
+def _terms(context: Context) -> Iterator[Finding]:
+    """Tell which term files are in use, and which are left out."""
+    from rag.retrieval.terms.files import load_term_files
+
+    asked = context.settings.retrieve
+    files = load_term_files(asked.terms)
+    for file in files.used:
+        count = file.count
+        shipped = Text(" (comes with RAG Desk)", "（随 RAG Desk 提供）")
+        from_where = shipped if file.shipped else Text("", "")
+        shown = file.path.name if file.shipped else file.path
+        yield Finding(
+            "ok",
+            Text(
+                f"term file {shown}{from_where.en}: {count} term{'' if count == 1 else 's'}",
+                f"术语文件 {shown}{from_where.zh}：{count} 个术语",
+            ),
+        )
+    for error in files.left_out:
+        yield Finding("warning", error.message, error.hint)
+    if "terms" in asked.model_fields_set and not asked.terms.is_dir():
+        yield Finding(
+            "warning",
+            Text(f"There is no folder {asked.terms}.", f"文件夹 {asked.terms} 不存在。"),
+            Text("Create it, or change retrieve.terms.", "请创建它，或修改设置项 retrieve.terms。"),
+        )
 
 
 def _library(context: Context) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING
 
 from rag.retrieval.query.named_places import named_pages
-from rag.types.answers import Ranks, SearchTimes
+from rag.types.answers import AlsoSearched, Ranks, SearchTimes
 
 if TYPE_CHECKING:
     from rag.protocols import PassageStore
@@ -121,7 +121,7 @@ class Ranking:
     places: Mapping[int, tuple[str, int]]  # document id and first page of each of these
     relevance: float
     searched: str = ""  # what was searched for, where it is more than the question
-    lines: str = ""  # of financial statements, that were searched for as well
+    also: AlsoSearched | None = None
     coverage: float = 1.0  # share of the question's words, by rarity, in one of the best passages
     reread: Sequence[Fused] | None = None  # as a reranker ordered them; ``None`` without one
 
@@ -149,25 +149,27 @@ def together(alone: Ranking, completed: Ranking, readings: Readings) -> Ranking:
         {**alone.places, **completed.places},
         completed.relevance if readings.says_so else alone.relevance,
         searched=readings.completed or "",
-        lines=completed.lines or alone.lines,
+        also=completed.also or alone.also,
     )
 
 
-def with_lines(asked: Ranking, lines: Ranking, text: str, *, trust: float) -> Ranking:
-    """Return the ranking of a question that was also searched by lines of statements, ``text``.
+def with_second_reading(
+    asked: Ranking, second: Ranking, also: AlsoSearched, *, trust: float
+) -> Ranking:
+    """Return the ranking of a question that was ``also`` searched for in other words.
 
-    Words that no report has cannot say that an answer is missing: the likelier reading counts.
+    Words that no document has cannot say that an answer is missing: the likelier reading counts.
     """
     return replace(
         asked,
-        fused=_added((asked.fused, 1 - trust), (lines.fused, trust)),
-        spread=_added((asked.spread, 1 - trust), (lines.spread, trust)),
-        places={**asked.places, **lines.places},
+        fused=_added((asked.fused, 1 - trust), (second.fused, trust)),
+        spread=_added((asked.spread, 1 - trust), (second.spread, trust)),
+        places={**asked.places, **second.places},
         rankings=replace(
-            asked.rankings, seconds=_both(asked.rankings.seconds, lines.rankings.seconds)
+            asked.rankings, seconds=_both(asked.rankings.seconds, second.rankings.seconds)
         ),
-        relevance=max(asked.relevance, lines.relevance),
-        lines=text,
+        relevance=max(asked.relevance, second.relevance),
+        also=also,
     )
 
 

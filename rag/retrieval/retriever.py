@@ -22,9 +22,8 @@ from rag.retrieval.fusion import (
     pages_first,
     spread,
     together,
-    with_lines,
+    with_second_reading,
 )
-from rag.retrieval.query.computed_figures import by_lines, trust_in_lines
 from rag.retrieval.query.content_words import content_terms, model_numbers, weighed_terms
 from rag.retrieval.query.follow_ups import Readings, readings
 from rag.retrieval.relevance import (
@@ -38,6 +37,7 @@ from rag.retrieval.relevance import (
     headroom,
     relevance,
 )
+from rag.retrieval.terms.second_reading import Terms, shipped_terms, trust_in
 from rag.text.language import detect_language, reads_as
 from rag.text.messages import Language
 from rag.text.parse_errors import attempt
@@ -92,6 +92,7 @@ class HybridRetriever:
         reread: int = 30,
         baselines: Baselines | None = None,
         calibrations: Callable[[], Calibrations] = dict,
+        terms: Terms | None = None,
     ) -> None:
         """Each retriever contributes ``candidates`` passages; ``analyser`` is the index's own.
 
@@ -99,7 +100,7 @@ class HybridRetriever:
 
         ``baselines`` keeps what unrelated questions find for retrievers to come over the same
         index: asking them costs as much as many searches. ``calibrations`` is what the
-        library's own questions say, by now.
+        library's own questions say, by now. ``terms`` of a trade are the shipped ones if ``None``.
         """
         self._store = store
         self._lexical = lexical
@@ -111,6 +112,7 @@ class HybridRetriever:
         self._reread = reread
         self._baselines: Baselines = {} if baselines is None else baselines
         self._calibrations = calibrations
+        self._terms = shipped_terms() if terms is None else terms
 
     def search(
         self,
@@ -139,7 +141,7 @@ class HybridRetriever:
         times = ranking.rankings.seconds
         times = replace(times, fuse=times.fuse + perf_counter() - began)
         return SearchResult(
-            question, passages, ranking.relevance, times, ranking.searched, ranking.lines
+            question, passages, ranking.relevance, times, ranking.searched, ranking.also
         )
 
     def rank(
@@ -183,32 +185,34 @@ class HybridRetriever:
         return replace(ranking, rankings=rankings, reread=[*spread_again, *rest])
 
     def _read(self, question: str, *, k: int, documents: Collection[str] | None) -> Ranking:
-        """Rank a question by itself, by the lines of its figures and by the pages it names."""
-        ranking = self._with_lines(question, k=k, documents=documents)
+        """Rank a question by itself, by its second reading and by the pages it names."""
+        ranking = self._with_second_reading(question, k=k, documents=documents)
         return attempt(
             lambda: pages_first(question, ranking, self._store, documents),
             instead=ranking,
             what="the pages that a question names",
         )
 
-    def _with_lines(self, question: str, *, k: int, documents: Collection[str] | None) -> Ranking:
+    def _with_second_reading(
+        self, question: str, *, k: int, documents: Collection[str] | None
+    ) -> Ranking:
         ranking = self._rank(question, k=k, documents=documents)
-        if not trust_in_lines(ranking.coverage):
+        if not trust_in(ranking.coverage):
             return ranking
         language = detect_language(question)
         if ranking.rankings.across_languages:
             language = "en" if language == "zh" else "zh"
         among_many = documents is None or len(documents) > 1
-        lines = attempt(
-            lambda: by_lines(question, language, among_many=among_many),
+        also = attempt(
+            lambda: self._terms.second_reading(question, language, among_many=among_many),
             instead=None,
-            what="the lines that a question is about",
+            what="the terms that a question names",
         )
-        if lines is None:
+        if also is None:
             return ranking
-        found = self._rank(lines, k=k, documents=documents)
-        trust = trust_in_lines(ranking.coverage, found.coverage)
-        return with_lines(ranking, found, lines, trust=trust) if trust else ranking
+        found = self._rank(also.text, k=k, documents=documents)
+        trust = trust_in(ranking.coverage, found.coverage)
+        return with_second_reading(ranking, found, also, trust=trust) if trust else ranking
 
     def _rank(self, question: str, *, k: int, documents: Collection[str] | None) -> Ranking:
         rankings = self.rankings(question, k=max(k, self._candidates), documents=documents)

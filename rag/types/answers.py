@@ -135,6 +135,14 @@ class SearchTimes:
 
 
 @dataclass(frozen=True, slots=True)
+class AlsoSearched:
+    """What a question was searched for besides its own words, as term files say."""
+
+    kind: Literal["computed_from", "also_called"]  # lines of a figure; other names of a thing
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """Ranked passages, and whether they look like an answer is among them."""
 
@@ -143,7 +151,7 @@ class SearchResult:
     relevance: float  # 0 to 1: how likely the passages hold the answer
     seconds: SearchTimes = SearchTimes()
     searched: str = ""  # what was searched for, where it is more than the question
-    lines: str = ""  # of financial statements, searched for as well
+    also: AlsoSearched | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +246,7 @@ class Retrieved:
     passages: tuple[Passage, ...]
     dropped: tuple[Passage, ...] = ()
     searched: str = ""  # a follow-up's question as completed from the turns before
-    lines: str = ""  # of financial statements, that were searched for as well
+    also: AlsoSearched | None = None
     placed: bool = False  # the same once more, with the boxes that were found meanwhile
 
 

@@ -67,7 +67,9 @@ def turn_html(turn: Turn, number: int, language: Language) -> str:
 
 def _searched(turn: Turn, language: Language) -> str:
     """Return what was searched for, where it is not the question alone."""
-    told = (("searched", turn.searched), ("lines", turn.lines))
+    told = [("searched", turn.searched)]
+    if turn.also:
+        told.append((turn.also.kind, turn.also.text))
     return "".join(
         f'<p class="searched" dir="auto" title="{word(f"{what}_title", language)}">'
         f"{word(f'{what}_for', language, words=words)}</p>"

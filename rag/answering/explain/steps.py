@@ -89,7 +89,7 @@ def passage_step(pieces: SentencePassages) -> Step:
 
 def search_steps(trace: SearchTrace, passage: PassageTrace, *, k: int) -> list[Step]:
     """Say what both retrievers, their fusion, the spreading of pages and a reranker did with it."""
-    proposed = passage.fused is not None  # by a retriever, by lines of statements or by its page
+    proposed = passage.fused is not None  # by a retriever, in other words or by its page
     steps = [
         _words(passage, lost=not proposed),
         _retriever_step("meaning", passage.meaning, not proposed),
@@ -147,10 +147,10 @@ def _retriever_step(stage: Stage, found_by: RetrieverTrace, lost: bool) -> Step:
 def _fusion(trace: SearchTrace, passage: PassageTrace) -> Step:
     weight = round(100 * trace.lexical_weight)
     looked_at = passage.place is not None
-    lines = trace.found.lines
+    second = trace.found.also
     also = (
-        Text(f", with those for “{lines}”", f"，并计入“{lines}”的检索结果")
-        if lines
+        Text(f", with those for “{second.text}”", f"，并计入“{second.text}”的检索结果")
+        if second
         else Text("", "")
     )
     what = Text(
@@ -162,7 +162,8 @@ def _fusion(trace: SearchTrace, passage: PassageTrace) -> Step:
         "score": _rounded(passage.fused_score),
         "lexical_weight": _rounded(trace.lexical_weight),
         "looked_at": trace.looked_at,
-        "lines": lines or None,
+        "lines": second.text if second and second.kind == "computed_from" else None,
+        "other_names": second.text if second and second.kind == "also_called" else None,
     }
     return Step("fusion", what, numbers, passed=looked_at)
 

@@ -45,8 +45,8 @@ class Shell:
             capture_output=True, text=True, encoding="utf-8", timeout=120, check=False,
         )  # fmt: skip
 
-    def json(self, *words: str, code: int = 0) -> Any:
-        done = self.run(*words, "--json")
+    def json(self, *words: str, code: int = 0, **environment: str) -> Any:
+        done = self.run(*words, "--json", **environment)
         assert done.returncode == code, done.stderr
         return json.loads(done.stdout)
 
@@ -325,6 +325,29 @@ def test_doctor_tells_what_the_library_knows_of_itself(synced: Shell) -> None:
     assert "passages in Chinese" in warned["what"]
     assert "multilingual-e5-small" in warned["remedy"]
     assert "30 个中文问题" in synced.run("doctor", RAGDESK_UI__LANGUAGE="zh").stdout
+
+
+def test_doctor_lists_the_term_files_and_says_which_is_left_out(synced: Shell) -> None:
+    folder = synced.folder.parent / "terms"
+    folder.mkdir()
+    (folder / "estate.toml").write_text('[[also_called]]\nnames_en = ["LTV", "loan to value"]')
+    (folder / "wrong.toml").write_text('[[also_called]]\nnames = ["LTV"]')
+    findings = [f for f in synced.json("doctor")["findings"] if "erm file" in f["what"]]
+    assert [f["state"] for f in findings] == ["ok", "ok", "warning"]
+    own, shipped, wrong = (f["what"] for f in findings)
+    assert own.endswith("estate.toml: 1 term")
+    assert "finance.toml (comes with RAG Desk)" in shipped
+    assert "wrong.toml: also_called[1].names:" in wrong
+    assert "docs/terms.md" in findings[2]["remedy"]
+    answered = synced.run("search", "What is the rent?")
+    assert "950" in answered.stdout, "a file in error stops no question"
+    assert answered.stderr.count("wrong.toml") <= 1
+    shutil.rmtree(folder)
+
+
+def test_a_folder_of_terms_that_is_named_and_not_there_is_told(synced: Shell) -> None:
+    findings = synced.json("doctor", RAGDESK_RETRIEVE__TERMS="no-such")["findings"]
+    assert any(f["what"] == "There is no folder no-such." for f in findings)
 
 
 def test_help_names_every_command_and_loads_no_heavy_library(shell: Shell) -> None:

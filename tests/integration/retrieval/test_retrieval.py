@@ -11,6 +11,8 @@ from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieval.fusion import Ranking
 from rag.retrieval.relevance import PROBES, Calibration, Calibrations
 from rag.retrieval.retriever import HybridRetriever
+from rag.retrieval.terms.files import load_term_files
+from rag.retrieval.terms.second_reading import Terms
 from rag.types.answers import Message
 from tests.libraries import PageLibrary
 
@@ -264,6 +266,13 @@ def test_an_embedder_that_does_not_know_the_language_leads_nobody_astray(tmp_pat
     assert alone.places[alone.final[0].id][0] == "租约"
 
 
+def knowing(library, terms):
+    """The retriever of a library with these terms instead of the shipped ones."""
+    return HybridRetriever(
+        library.store, library.lexical, library.index, library.embedder, candidates=50, terms=terms
+    )
+
+
 REPORT = [
     "Amcor designs packaging. The share of recycled material improved between 2022 and 2023.",
     "Risk factors. Our growth in 2023 and 2022 may slow down, and margins may fall short of plans.",
@@ -298,17 +307,15 @@ CHINESE_REPORT = [
         (CHINESE_REPORT, "2023年的速动比率与2022年相比有改善吗？", 3),
     ],
 )
-def test_a_figure_that_no_page_states_is_found_by_its_lines(
-    tmp_path, monkeypatch, pages, question, page
-):
+def test_a_figure_that_no_page_states_is_found_by_its_lines(tmp_path, pages, question, page):
     library = PageLibrary(tmp_path, HashingEmbedder())
     library.add("report", pages)
     found = library.retriever.search(question, k=3)
     assert found.passages[0].chunk.first_page == page
-    assert found.lines
+    assert found.also is not None
+    assert found.also.kind == "computed_from"
     assert found.seconds.lexical > 0
-    monkeypatch.setattr("rag.retrieval.retriever.by_lines", lambda *_, **__: None)
-    alone = library.retriever.search(question, k=3)
+    alone = knowing(library, Terms(())).search(question, k=3)
     assert alone.passages[0].chunk.first_page != page
     assert alone.relevance < found.relevance
 
@@ -319,15 +326,14 @@ def test_a_figure_that_a_page_states_is_found_by_its_own_words(tmp_path):
     library.add("report", [*REPORT, stated])
     found = library.retriever.search("What was the quick ratio of Amcor in 2023?", k=3)
     assert found.passages[0].chunk.text == stated
-    assert found.lines == ""
+    assert found.also is None
 
 
-def test_a_library_without_statements_is_searched_by_the_question_alone(library, monkeypatch):
+def test_a_library_without_statements_is_searched_by_the_question_alone(library):
     question = "How large is the tenant's debt ratio?"
     found = library.retriever.search(question, k=6)
-    assert found.lines == ""
-    monkeypatch.setattr("rag.retrieval.retriever.by_lines", lambda *_, **__: None)
-    assert library.retriever.search(question, k=6).passages == found.passages
+    assert found.also is None
+    assert knowing(library, Terms(())).search(question, k=6).passages == found.passages
 
 
 def test_a_follow_up_is_searched_by_lines_too(tmp_path):
@@ -336,7 +342,50 @@ def test_a_follow_up_is_searched_by_lines_too(tmp_path):
     turns = [Message("user", "How was the delivery of Amcor in 2023?"), Message("assistant", "Ok.")]
     found = library.retriever.search("And its quick ratio?", k=3, history=turns)
     assert found.passages[0].chunk.first_page == 3
-    assert "2023" in found.lines
+    assert found.also is not None
+    assert "2023" in found.also.text
+
+
+LOAN = [
+    "The borrower may lend out rooms. The cap on noise of the house is in the annex.",
+    "The lender may call the loan where the loan to value exceeds 65 percent of the price.",
+    "The cap on the rent of the flat is set by the city each year.",
+]
+HOTEL = [
+    "The report of the hotel covers the year 2023, and what guests think of the year.",
+    "Rooms sold 21,400\nRooms available 29,200\nRoom revenue 3,204,000",
+    "The hotel board met in 2023 and spoke of plans and of the year ahead.",
+]
+LTV = '[[also_called]]\nnames_en = ["LTV", "loan to value"]\nnames_zh = ["贷款价值比"]'
+REVPAR = """[[computed_from]]
+names_en = ["RevPAR", "revenue per room"]
+names_zh = ["平均客房收益"]
+lines = [{ en = "room revenue, rooms sold, rooms available", zh = "客房收入、可售房间数" }]
+"""
+
+
+@pytest.mark.parametrize(
+    ("pages", "file", "question", "kind"),
+    [
+        (LOAN, LTV, "What is the cap on the LTV?", "also_called"),
+        (HOTEL, REVPAR, "How did RevPAR of the hotel do in the year 2023?", "computed_from"),
+    ],
+)
+def test_a_term_of_a_users_file_finds_what_the_question_does_not_say(
+    tmp_path, pages, file, question, kind
+):
+    library = PageLibrary(tmp_path, HashingEmbedder())
+    library.add("document", pages)
+    (tmp_path / "terms").mkdir()
+    (tmp_path / "terms" / "mine.toml").write_text(file, "utf-8")
+    alone = library.retriever.search(question, k=3)
+    assert alone.passages[0].chunk.first_page != 2
+    assert alone.also is None
+    terms = Terms(load_term_files(tmp_path / "terms").used)
+    found = knowing(library, terms).search(question, k=3)
+    assert found.passages[0].chunk.first_page == 2
+    assert found.also is not None
+    assert found.also.kind == kind
 
 
 LETTERS = [
@@ -402,4 +451,5 @@ def test_a_named_page_leads_before_the_lines_of_a_figure(tmp_path):
     question = "What does it say of the quick ratio on page 2?"
     found = library.retriever.search(question, k=3, documents=["report"])
     assert [passage.chunk.first_page for passage in found.passages][:2] == [2, 3]
-    assert found.lines
+    assert found.also is not None
+    assert found.also.kind == "computed_from"

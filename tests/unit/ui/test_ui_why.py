@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from rag.errors import StoreError
 from rag.text.messages import Text
-from rag.types.answers import Answer, Coverage, Message
+from rag.types.answers import AlsoSearched, Answer, Coverage, Message
 from tests.fakes import FakeApp
 from ui.app import create_app
 from ui.handlers import respond
@@ -96,10 +96,21 @@ def test_what_the_page_would_not_send_is_refused(app: FakeApp, wrong: dict[str, 
 
 
 def test_lines_of_statements_that_were_searched_for_are_shown() -> None:
-    turn = Turn("Has the quick ratio improved?", lines="<b> balance sheets: cash")
+    turn = Turn(
+        "Has the quick ratio improved?",
+        also=AlsoSearched("computed_from", "<b> balance sheets: cash"),
+    )
     assert "Also searched for: &lt;b&gt; balance sheets: cash" in turn_html(turn, 1, "en")
     assert "同时检索：&lt;b&gt; balance" in turn_html(turn, 1, "zh")
     assert "Searched for" not in turn_html(turn, 1, "en")
+
+
+def test_another_name_that_was_searched_for_is_shown() -> None:
+    turn = Turn("What is the LTV?", also=AlsoSearched("also_called", "What is the loan to value?"))
+    html = turn_html(turn, 1, "en")
+    assert "Also searched for: What is the loan to value?" in html
+    assert "called this, too" in html
+    assert "computed from" not in html
 
 
 def test_a_follow_up_shows_what_was_searched_for(app: FakeApp) -> None:

@@ -1,4 +1,4 @@
-"""Which questions are about figures that statements let one compute, and by which lines."""
+"""The shipped terms of finance: which questions name figures that statements let one compute."""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ from collections import Counter
 
 import pytest
 
-from rag.retrieval.query.computed_figures import _vocabulary, by_lines, trust_in_lines
+from rag.retrieval.terms.files import shipped_term_files
+from rag.retrieval.terms.second_reading import shipped_terms, trust_in
+from rag.text.messages import Language
+
+
+def by_lines(question: str, language: Language, *, among_many: bool = True) -> str | None:
+    """The lines that a question is also searched by, without a term file of a user's."""
+    also = shipped_terms().second_reading(question, language, among_many=among_many)
+    if also is None:
+        return None
+    assert also.kind == "computed_from", "no other names are shipped"
+    return also.text
 
 
 @pytest.mark.parametrize(
@@ -108,21 +119,21 @@ def test_the_longer_of_two_names_counts() -> None:
 
 
 def test_lines_count_as_far_as_the_words_are_not_found_together() -> None:
-    assert trust_in_lines(0.0) == trust_in_lines(0.5) > trust_in_lines(0.55) > 0
-    assert trust_in_lines(0.6) == trust_in_lines(1.0) == 0
+    assert trust_in(0.0) == trust_in(0.5) > trust_in(0.55) > 0
+    assert trust_in(0.6) == trust_in(1.0) == 0
 
 
 def test_lines_that_no_passage_holds_do_not_count() -> None:
-    assert trust_in_lines(0.2, 0.35) == trust_in_lines(0.2, 1.0) > trust_in_lines(0.2, 0.3) > 0
-    assert trust_in_lines(0.2, 0.25) == trust_in_lines(0.2, 0.0) == 0
+    assert trust_in(0.2, 0.35) == trust_in(0.2, 1.0) > trust_in(0.2, 0.3) > 0
+    assert trust_in(0.2, 0.25) == trust_in(0.2, 0.0) == 0
 
 
 def test_no_name_belongs_to_two_figures() -> None:
-    file = _vocabulary().file
-    statements = [name for one in file.statement for name in (*one.names_en, *one.names_zh)]
-    for figures in (file.figure, file.line):
+    (file,) = shipped_term_files()
+    sections = [name for one in file.named_sections for name in (*one.names_en, *one.names_zh)]
+    for figures in (file.figures, file.lines):
         named = [name for one in figures for name in (*one.names_en, *one.names_zh)]
-        names = [*statements, *named]
+        names = [*sections, *named]
         assert [name for name, count in Counter(names).items() if count > 1] == []
-    assert all(figure.lines for figure in (*file.figure, *file.line))
-    assert {statement.key for statement in file.statement} == {"income", "balance", "cash"}
+    assert set(file.sections) == {"income", "balance", "cash"}
+    assert file.synonyms == ()

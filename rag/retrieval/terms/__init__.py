@@ -1,0 +1,1 @@
+"""Terms of a trade, from files: what a figure is computed from, what a thing is also called."""
