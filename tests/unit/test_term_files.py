@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from rag.app.container import Container
+from rag.config import RetrieveSettings, Settings
 from rag.errors import ConfigError
 from rag.retrieval.terms.files import load_term_files, read_term_file, shipped_term_files
 from rag.retrieval.terms.second_reading import Terms
@@ -171,3 +174,26 @@ def test_a_file_that_is_no_text_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "estate.toml").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "folder.toml").mkdir()
     assert len(load_term_files(tmp_path).left_out) == 2
+
+
+def test_a_file_in_error_is_logged_once_and_questions_go_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "wrong.toml").write_text("[[wrong]]", "utf-8")
+    (tmp_path / "estate.toml").write_text(LTV, "utf-8")
+    container = Container(Settings(retrieve=RetrieveSettings(terms=tmp_path)))
+    for _ in range(2):
+        assert said(container.terms, "How high may the LTV be?") is not None
+        assert said(container.terms, "the quick ratio of Boeing") is not None
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "wrong.toml: wrong: " in caplog.text
+
+
+def test_the_example_of_the_documentation_does_what_the_page_says(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "terms.md").read_text("utf-8")
+    example = re.search(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert example is not None
+    terms = terms_of(tmp_path, hotels=example[1])
+    promised = re.findall(r'"([^"]+\?)" is (?:now )?also searched as "([^"]+)"', page)
+    assert len(promised) == 2
+    assert [said(terms, question) for question, _ in promised] == [text for _, text in promised]

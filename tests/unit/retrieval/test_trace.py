@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieval.retriever import HybridRetriever
 from rag.retrieval.trace import Tracer
 from rag.text.messages import Text
+from rag.types.answers import AlsoSearched
 from tests.libraries import PageLibrary
 
 PAGES = [f"Entry {n} about {'boats' if n >= 20 else 'trains'} in the harbour." for n in range(30)]
@@ -74,6 +77,25 @@ def test_a_passage_that_no_leg_proposed_has_its_rank_among_all(library: PageLibr
     assert not passage.meaning.proposed
     assert (passage.fused, passage.place) == (None, None)
     assert passage.missing == ("boat",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"), [("computed_from", "lines"), ("also_called", "other_names")]
+)
+def test_what_was_also_searched_for_is_told_with_the_fusion(
+    library: PageLibrary, kind: Literal["computed_from", "also_called"], key: str
+) -> None:
+    ids = library.add("log", PAGES)
+    follow, _ = tracer(library, candidates=50)
+    traced = follow.trace("boats", ids, k=1, documents=None, everything=["log"])
+    found = replace(traced.found, also=AlsoSearched(kind, "ships"))
+    traced = replace(traced, found=found)
+    (fusion,) = (
+        s for s in search_steps(traced, traced.passages[ids[0]], k=1) if s.stage == "fusion"
+    )
+    assert "with those for “ships”" in fusion.what.en
+    told = {name: fusion.numbers[name] for name in ("lines", "other_names")}
+    assert told == {"lines": None, "other_names": None, key: "ships"}
 
 
 def test_what_is_proposed_and_comes_too_late_to_be_looked_at_is_lost_in_fusion(
