@@ -190,7 +190,7 @@ def test_a_file_in_error_is_logged_once_and_questions_go_on(
 
 
 def test_the_example_of_the_documentation_does_what_the_page_says(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "terms.md").read_text("utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "terms.md").read_text("utf-8")
     example = re.search(r"```toml\n(.*?)```", page, re.DOTALL)
     assert example is not None
     terms = terms_of(tmp_path, hotels=example[1])
