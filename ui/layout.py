@@ -16,12 +16,12 @@ import gradio as gr
 from rag.errors import RagError
 from rag.text.messages import Language
 from rag.types.answers import TypedDraft
-from ui import skeleton as frames
 from ui.handlers import opened, respond
 from ui.page import ScreenPage
 from ui.screen import Screen, client_of, history_of
 from ui.seam import AppLike
 from ui.sessions import Sessions
+from ui.skeleton import frame_html
 from ui.uploads import take, upload_folder
 from ui.views.chat import live_html, talk_html
 from ui.views.library import added_html, landing_html
@@ -74,14 +74,14 @@ def _parts() -> ScreenParts:
     open_chat = gr.Button("", elem_id="open-chat", visible="hidden")
     typed = gr.Button("", elem_id="typed", visible="hidden")
     with gr.Column(elem_id="left", min_width=0):
-        _html(frames.BRAND, name="brand")
+        _html(frame_html("brand"), name="brand")
         new = gr.Button("", elem_id="new")
-        _html(frames.LIBRARY, name="library", script=FRAME_JS)
+        _html(frame_html("library"), name="library", script=FRAME_JS)
         added = _html(name="added", script=DRAWN_JS)
         upload = gr.UploadButton("", file_types=[".pdf"], file_count="multiple", elem_id="upload")
         landing = _html(name="landing")
     with gr.Column(elem_id="middle", min_width=0):
-        _html(frames.TOP, name="top", script=FRAME_JS)
+        _html(frame_html("top"), name="top", script=FRAME_JS)
         with gr.Column(elem_id="talk", min_width=0):
             talk = _html(name="turns", script=DRAWN_JS)
             live = _html(name="live", script=DRAWN_JS)
@@ -96,8 +96,8 @@ def _parts() -> ScreenParts:
             send = gr.Button("", elem_id="send", min_width=0)
             stop = gr.Button("", elem_id="stop", min_width=0)
     with gr.Column(elem_id="right", min_width=0):
-        _html(frames.EVIDENCE, name="evidence", script=FRAME_JS)
-    _html(frames.STRIP, name="strip", script=FRAME_JS)
+        _html(frame_html("evidence"), name="evidence", script=FRAME_JS)
+    _html(frame_html("strip"), name="strip", script=FRAME_JS)
     # fmt: off
     return ScreenParts(
         client, screen, new, added, upload, landing, talk, live, question, send, stop, switch,

@@ -20,19 +20,12 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 
 from ui.guard import HOSTS, SameOrigin
-from ui.skeleton import assets, head_html, skeleton_html
+from ui.skeleton import assets, opening_html
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
-
-WAIT_JS = """
-const look = () =>
-  fetch("/desk/opening").then(() => location.reload(), () => setTimeout(look, 500));
-look();
-"""
-
 
 _FIRST_CALL = "/gradio_api/"
 """What only a page that stands asks for: before, a browser gets scripts and styles."""
@@ -95,11 +88,7 @@ class Opening:
 def _splash(
     language: str, lifespan: Callable[[Starlette], object], settled: asyncio.Event
 ) -> Starlette:
-    page = (
-        "<!doctype html><html><head><meta charset='utf-8'><title>RAG Desk</title>"
-        f"{head_html(language, scripts=False)}</head>"
-        f"<body>{skeleton_html()}<script>{WAIT_JS}</script></body></html>"
-    )
+    page = opening_html(language)
 
     def welcome(_: Request) -> Response:
         return HTMLResponse(page, headers={"Cache-Control": "no-store"})

@@ -1,4 +1,4 @@
-"""The addresses of kept chats: their list, deleting, and which documents are gone."""
+"""What the page asks for by itself: state, documents, pages, kept chats, the machine."""
 
 from __future__ import annotations
 
@@ -19,11 +19,9 @@ from rag.errors import IngestError, RagError, UnknownDocument
 from rag.text.messages import Language
 from rag.types.answers import Message
 from ui.seam import AppLike
-from ui.views.chats import chats_html
+from ui.views.chat import MAX_SENTENCE, chats_html, why_html
 from ui.views.library import forgotten_html, kept_html, library, sync_html, totals_words
-from ui.views.machine import SPAN_S, machine_html
-from ui.views.strip import strip_html
-from ui.views.why import MAX_SENTENCE, why_html
+from ui.views.machine import SPAN_S, machine_html, strip_html
 from ui.words import for_page, say
 
 _IDS = 5000  # documents asked about at once

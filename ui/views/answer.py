@@ -3,21 +3,100 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import groupby
 
 from rag.types.answers import Sentence
 from ui.markup import Block, InlineRun, blocks
+from ui.render import render
 
-TAGS = {"bold": "strong", "code": "code"}
-ITEMS = {"bullet": "ul", "number": "ol"}
 
-Opening = Callable[[int], str]
-"""Gives the opening tag of a sentence, by its index."""
-Marks = Callable[[int], str]
-"""Gives the superscripts that follow a sentence, by its index."""
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A superscript after a sentence; ``number`` is that of its passage, 0 where there is none."""
+
+    number: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnSentence:
+    """A sentence, where its evidence stands, and the marks that follow it."""
+
+    sentence: Sentence
+    places: Sequence[Mapping[str, object]] = ()
+    marks: Sequence[Mark] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnPart:
+    """What of a cell lies in one sentence, or in none: ``(style, words)``, piece by piece."""
+
+    sentence: int | None
+    pieces: Sequence[tuple[str, str]]
+    last: bool = False  # the sentence ends here
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnBlock:
+    """A block whose cells are cut into parts."""
+
+    number: int
+    cells: Sequence[Sequence[DrawnPart]]
+
+
+Groups = list[tuple[str, list[DrawnBlock]]]
+"""Blocks in order, those of one kind together."""
+
+
+def answer_html(text: str, sentences: Sequence[DrawnSentence] = ()) -> str:
+    """Return ``text`` as HTML, all of it escaped, its sentences wrapped and marked."""
+    return render("answer", "en", **answer_values(text, sentences))
+
+
+def answer_values(text: str, sentences: Sequence[DrawnSentence] = ()) -> dict[str, object]:
+    """Return what the template ``answer.html`` takes.
+
+    ``sentences`` must be in order and must not overlap; words outside of all of them are
+    shown plainly.
+    """
+    return {"groups": _groups(text, [one.sentence for one in sentences]), "sentences": sentences}
+
+
+def _groups(text: str, sentences: Sequence[Sentence]) -> Groups:
+    cut = _Cut(text, sentences)
+    drawn = [(block, [list(cut.pieces(cell)) for cell in block.cells]) for block in blocks(text)]
+    ends: dict[int, int] = {}  # sentence -> end of its last visible character
+    for piece in (piece for _, cells in drawn for cell in cells for piece in cell):
+        if piece.sentence is not None and text[piece.run.start : piece.run.end].strip():
+            ends[piece.sentence] = piece.run.end
+    return [
+        (
+            kind,
+            [
+                DrawnBlock(block.number, [list(_parts(text, cell, ends)) for cell in cells])
+                for block, cells in members
+            ],
+        )
+        for kind, members in groupby(drawn, key=_kind)
+    ]
+
+
+def _kind(drawn: tuple[Block, object]) -> str:
+    return drawn[0].kind
+
+
+def _parts(text: str, cell: Sequence[_Piece], ends: Mapping[int, int]) -> Iterator[DrawnPart]:
+    """Join the pieces of one sentence; white space alone belongs to none."""
+    for sentence, group in groupby(cell, key=lambda piece: piece.sentence):
+        runs = [piece.run for piece in group]
+        pieces = [(run.style, text[run.start : run.end]) for run in runs]
+        if all(style == "plain" and not words.strip() for style, words in pieces):
+            yield DrawnPart(None, pieces)
+        else:
+            last = sentence is not None and ends.get(sentence) in {run.end for run in runs}
+            yield DrawnPart(sentence, pieces, last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,104 +107,33 @@ class _Piece:
     sentence: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawing:
-    text: str
-    sentences: Sequence[Sentence]
-    starts: tuple[int, ...]
-    last: dict[int, int]  # sentence -> end of its last visible character
-    opening: Opening
-    marks: Marks
+class _Cut:
+    """Cuts runs where a sentence begins or ends."""
 
+    def __init__(self, text: str, sentences: Sequence[Sentence]) -> None:
+        self._text = text
+        self._sentences = sentences
+        self._starts = [sentence.start for sentence in sentences]
 
-def answer_html(
-    text: str,
-    sentences: Sequence[Sentence] = (),
-    *,
-    opening: Opening = lambda _: '<span class="s">',
-    marks: Marks = lambda _: "",
-) -> str:
-    """Return ``text`` as HTML, all of it escaped, its sentences wrapped and marked.
+    def pieces(self, cell: Sequence[InlineRun]) -> Iterator[_Piece]:
+        for run in cell:
+            if run.style == "break":
+                yield _Piece(run, self._sentence_at(run.start))
+                continue
+            here = run.start
+            while here < run.end:
+                sentence = self._sentence_at(here)
+                until = min(run.end, self._until(here, sentence))
+                yield _Piece(InlineRun(here, until, run.style), sentence)
+                here = until
 
-    ``sentences`` must be in order and must not overlap; words outside of all of them are
-    shown plainly.
-    """
-    parsed = list(blocks(text))
-    starts = tuple(sentence.start for sentence in sentences)
-    drawing = _Drawing(text, sentences, starts, {}, opening, marks)
-    for block in parsed:
-        for cell in block.cells:
-            for piece in _pieces(drawing, cell):
-                if piece.sentence is not None and text[piece.run.start : piece.run.end].strip():
-                    drawing.last[piece.sentence] = piece.run.end
-    return "".join(_blocks_html(drawing, parsed))
+    def _sentence_at(self, offset: int) -> int | None:
+        index = bisect_right(self._starts, offset) - 1
+        return index if index >= 0 and offset < self._sentences[index].end else None
 
-
-def _blocks_html(drawing: _Drawing, parsed: Sequence[Block]) -> Iterator[str]:
-    for kind, group in groupby(parsed, key=lambda block: block.kind):
-        members = list(group)
-        inner = [[_cell_html(drawing, cell) for cell in block.cells] for block in members]
-        if kind in ITEMS:
-            yield f"<{ITEMS[kind]}>"
-            for block, cells in zip(members, inner, strict=True):
-                value = f' value="{block.number}"' if kind == "number" else ""
-                yield f"<li{value}>{cells[0]}</li>"
-            yield f"</{ITEMS[kind]}>"
-        elif kind == "row":
-            head, *rows = ("".join(f"<td>{cell}</td>" for cell in cells) for cells in inner)
-            body = "".join(f"<tr>{row}</tr>" for row in rows)
-            head = head.replace("<td>", "<th>").replace("</td>", "</th>")
-            yield f'<div class="table"><table><tr>{head}</tr>{body}</table></div>'
-        else:
-            tag = {"code": "pre", "heading": "h4"}.get(kind, "p")
-            yield from (f"<{tag}>{cells[0]}</{tag}>" for cells in inner)
-
-
-def _cell_html(drawing: _Drawing, cell: Sequence[InlineRun]) -> str:
-    parts = []
-    for sentence, group in groupby(_pieces(drawing, cell), key=lambda piece: piece.sentence):
-        pieces = list(group)
-        words = "".join(_piece_html(drawing, piece) for piece in pieces)
-        if sentence is None or not words.strip():
-            parts.append(words)
-            continue
-        parts.append(f"{drawing.opening(sentence)}{words}</span>")
-        if drawing.last.get(sentence) in {piece.run.end for piece in pieces}:
-            parts.append(drawing.marks(sentence))
-    return "".join(parts)
-
-
-def _piece_html(drawing: _Drawing, piece: _Piece) -> str:
-    run = piece.run
-    if run.style == "break":
-        return "<br>"
-    words = escape(drawing.text[run.start : run.end], quote=True)
-    tag = TAGS.get(run.style)
-    return f"<{tag}>{words}</{tag}>" if tag else words
-
-
-def _pieces(drawing: _Drawing, cell: Sequence[InlineRun]) -> Iterator[_Piece]:
-    """Cut runs where a sentence begins or ends."""
-    for run in cell:
-        if run.style == "break":
-            yield _Piece(run, _sentence_at(drawing, run.start))
-            continue
-        here = run.start
-        while here < run.end:
-            sentence = _sentence_at(drawing, here)
-            until = min(run.end, _until(drawing, here, sentence))
-            yield _Piece(InlineRun(here, until, run.style), sentence)
-            here = until
-
-
-def _sentence_at(drawing: _Drawing, offset: int) -> int | None:
-    index = bisect_right(drawing.starts, offset) - 1
-    return index if index >= 0 and offset < drawing.sentences[index].end else None
-
-
-def _until(drawing: _Drawing, offset: int, sentence: int | None) -> int:
-    """Return where the sentence, or the gap between two of them, ends."""
-    if sentence is not None:
-        return drawing.sentences[sentence].end
-    following = bisect_right(drawing.starts, offset)
-    return drawing.starts[following] if following < len(drawing.starts) else len(drawing.text)
+    def _until(self, offset: int, sentence: int | None) -> int:
+        """Return where the sentence, or the gap between two of them, ends."""
+        if sentence is not None:
+            return self._sentences[sentence].end
+        following = bisect_right(self._starts, offset)
+        return self._starts[following] if following < len(self._starts) else len(self._text)

@@ -1,33 +1,40 @@
-"""The middle room as HTML: questions, answers with their verdicts, and what they cost."""
+"""The middle room: questions, answers with their verdicts and what they cost, and kept chats."""
 
 from __future__ import annotations
 
-from html import escape
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from rag.storage.chats import ChatSummary
 from rag.text.messages import Language
-from rag.types.answers import Evidence, Sentence, Usage
+from rag.types.answers import Coverage, Evidence, Offer, ReadingProgress, Sentence, Usage
 from rag.types.progress import Progress
 from rag.verification.reasons import reason_words
 from ui.markup import settled
-from ui.screen import Problem, Screen, Turn, passage_of
-from ui.views.answer import answer_html
-from ui.views.common import attribute, bar_html, icon, page_words, progress_words, word
-from ui.views.evidence import evidence_html, sentence_places
-from ui.views.reading import coverage_html, offer_html, reading_html
-from ui.views.why import why_form_html
+from ui.render import render
+from ui.screen import Screen, Turn, passage_of
+from ui.views.answer import DrawnSentence, Mark, answer_values
+from ui.views.common import page_words, progress_words
+from ui.views.evidence import evidence_values, sentence_places
 from ui.words import say
 
-EXAMPLES = ("example_en", "example_zh")
+if TYPE_CHECKING:
+    from rag.answering.explain.values import Explanation
+
+MAX_SENTENCE = 2000  # characters; of a sentence that is looked for
+SHOWN = 200  # rows; older chats are listed by the command line
+_NAMED = 3  # documents named in a line; the rest are counted
+_MINUTE, _DAY = 60, 86_400
 
 
 def talk_html(screen: Screen, language: Language) -> str:
     """Return the finished turns; with none and nothing under way, a welcome."""
     if not screen.turns and not screen.live:
-        return hello_html(language)
-    turns = "".join(
-        turn_html(turn, number, language) for number, turn in enumerate(screen.turns, start=1)
-    )
-    return f'<i hidden data-kept="{screen.chat or ""}"></i>{turns}'
+        return render("hello", language)
+    turns = [_shown(turn, number, language) for number, turn in enumerate(screen.turns, start=1)]
+    return render("talk", language, chat=screen.chat, turns=turns, max_sentence=MAX_SENTENCE)
 
 
 def live_html(screen: Screen, language: Language) -> str:
@@ -35,99 +42,73 @@ def live_html(screen: Screen, language: Language) -> str:
     return turn_html(screen.live, 0, language) if screen.live else ""
 
 
-def hello_html(language: Language) -> str:
-    """Return what stands in an empty conversation."""
-    buttons = "".join(
-        f'<button type="button" class="example">{word(key, language)}</button>' for key in EXAMPLES
-    )
-    return (
-        f'<div class="hello"><i class="logo"></i><h1>{word("hello", language)}</h1>'
-        f'<p class="when-documents">{word("hello_more", language)}</p>'
-        f'<p class="when-empty">{word("hello_empty", language)}</p>'
-        f'<div class="examples">{buttons}</div></div>'
-    )
-
-
 def turn_html(turn: Turn, number: int, language: Language) -> str:
     """Return one question and its answer; ``number`` 0 is the live one."""
-    live = ' data-live="1"' if number == 0 else ""
-    stage = (
-        f'<div class="stage" role="status">{_stage(turn, language)}</div>' if number == 0 else ""
-    )
-    return (
-        f'<article class="turn {turn.stage}" data-turn="{number}"{live}>'
-        f'<div class="q" dir="auto">{escape(turn.question)}</div>{_searched(turn, language)}'
-        f'<div class="a" dir="auto" data-text="{escape(turn.text)}">{_body(turn, language)}</div>'
-        f"{stage}{_notes(turn, language)}{_read(turn, language)}"
-        f"{_foot(turn, language) if number else ''}"
-        f"{why_form_html(turn, language) if number else ''}"
-        f"{evidence_html(turn, language)}</article>"
-    )
+    shown = _shown(turn, number, language)
+    return render("turn", language, shown=shown, max_sentence=MAX_SENTENCE)
 
 
-def _searched(turn: Turn, language: Language) -> str:
-    """Return what was searched for, where it is not the question alone."""
-    told = [("searched", turn.searched)]
-    if turn.also:
-        told.append((turn.also.kind, turn.also.text))
-    return "".join(
-        f'<p class="searched" dir="auto" title="{word(f"{what}_title", language)}">'
-        f"{word(f'{what}_for', language, words=words)}</p>"
-        for what, words in told
-        if words
-    )
+def why_html(found: Explanation, language: Language) -> str:
+    """Return what became of a sentence, what to do, and every stage on request."""
+    return render("why", language, found=found)
 
 
-def _body(turn: Turn, language: Language) -> str:
+def chats_html(chats: Sequence[ChatSummary], language: Language, *, now: float) -> str:
+    """Return the rows, the last one first; ``now`` is in seconds since 1970."""
+    rows = [(chat, _when(chat.changed_at, language, now)) for chat in chats[:SHOWN]]
+    return render("chats", language, chats=rows)
+
+
+def _shown(turn: Turn, number: int, language: Language) -> dict[str, object]:
+    """Return what the template ``turn.html`` takes."""
+    answer = turn.answer
+    values: dict[str, object] = {
+        "turn": turn,
+        "number": number,
+        "notes": _notes(turn, language),
+        **_body(turn, language),
+        **evidence_values(turn, language),
+        # nothing was searched where documents were read whole
+        "explained": number and answer and answer.finish != "cancelled" and not answer.coverage,
+    }
+    if not number:
+        values["doing"] = _doing(turn, language)
+    if answer:
+        values |= {"counts": _counts(turn, language), **_costs(answer.usage, language)}
+        if answer.coverage:
+            values["read_from"] = _documents(answer.coverage, language)
+        elif answer.offer:
+            values["offered"] = _offered(answer.offer, language)
+    else:
+        values["counts"] = ()
+    return values
+
+
+def _body(turn: Turn, language: Language) -> dict[str, object]:
     if turn.answer and turn.answer.verdict == "not_in_documents":
-        scope = (
-            f"<p>{word('not_in_documents_scope', language, count=turn.scope)}</p>"
-            if turn.scope
-            else ""
-        )
-        return (
-            f'<div class="absent"><b>{word("not_in_documents", language)}</b>'
-            f"{answer_html(turn.text)}{scope}</div>"
-        )
-    sentences = turn.sentences
-    return answer_html(
-        turn.text if turn.answer else settled(turn.text),
-        sentences,
-        opening=lambda index: _opening(turn, sentences[index], index),
-        marks=lambda index: _marks(turn, sentences[index], index, language),
-    )
+        return answer_values(turn.text)
+    drawn = [
+        DrawnSentence(sentence, sentence_places(turn, sentence), _marks(turn, sentence, language))
+        for sentence in turn.sentences
+    ]
+    return answer_values(turn.text if turn.answer else settled(turn.text), drawn)
 
 
-def _opening(turn: Turn, sentence: Sentence, index: int) -> str:
-    found = sentence_places(turn, sentence)
-    focus = ' tabindex="0"' if found else ""
-    return (
-        f'<span class="s {sentence.verdict}" data-s="{index}"{focus} '
-        f'data-evidence="{attribute(found)}">'
-    )
-
-
-def _marks(turn: Turn, sentence: Sentence, index: int, language: Language) -> str:
-    """Return one superscript for each passage that supports the sentence, or a question mark."""
+def _marks(turn: Turn, sentence: Sentence, language: Language) -> list[Mark]:
+    """Return one mark for each passage that supports the sentence, or one without a passage."""
     first: dict[int, Evidence] = {}
     for item in sentence.evidence:
         if passage_of(turn.passages, item):
             first.setdefault(item.passage, item)
     if sentence.verdict == "unsupported" and not first:
-        words = escape(_title(sentence, language))
-        return f'<sup class="n unsupported" title="{words}" aria-label="{words}">?</sup>'
-    return "".join(_mark(turn, sentence, item, index, language) for item in first.values())
+        return [Mark(0, _title(sentence, language))]
+    return [_mark(turn, sentence, number, language) for number in first]
 
 
-def _mark(turn: Turn, sentence: Sentence, item: Evidence, index: int, language: Language) -> str:
-    passage = turn.passages[item.passage]
-    place = {"number": item.passage + 1, "page": page_words(passage, language)}
-    title = escape(f"{_title(sentence, language, **place)} · {passage.document}")
-    shown = "?" if sentence.verdict == "unsupported" else item.passage + 1
-    return (
-        f'<sup class="n {sentence.verdict}"><button type="button" data-s="{index}" '
-        f'data-n="{item.passage + 1}" title="{title}" aria-label="{title}">{shown}</button></sup>'
-    )
+def _mark(turn: Turn, sentence: Sentence, index: int, language: Language) -> Mark:
+    passage = turn.passages[index]
+    title = _title(sentence, language, number=index + 1, page=page_words(passage, language))
+    return Mark(index + 1, f"{title} · {passage.document}")
 
 
 def _title(sentence: Sentence, language: Language, **place: object) -> str:
@@ -138,95 +119,97 @@ def _title(sentence: Sentence, language: Language, **place: object) -> str:
     return f"{words}{'。' if language == 'zh' else '. '}{why}" if why else words
 
 
-def _stage(turn: Turn, language: Language) -> str:
-    dots = '<span class="dots" aria-hidden="true"><i></i><i></i><i></i></span>'
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """What is being done for the live turn, and how far it is."""
+
+    words: str
+    amount: str | None = None
+    progress: Progress | None = None
+    documents: str = ""
+    moving: bool = True
+
+
+def _doing(turn: Turn, language: Language) -> Doing | None:
     if turn.stage == "model":
         downloading = turn.progress is not None and turn.progress.stage == "download"
-        words = word("model_downloading" if downloading else "model_loading", language)
-        if not turn.progress:
-            return dots + words
-        amount = escape(progress_words(turn.progress, language))
-        return f'{dots}{words}<span class="amount">{amount}</span>{bar_html(turn.progress)}'
+        words = say("model_downloading" if downloading else "model_loading", language)
+        amount = progress_words(turn.progress, language) if turn.progress else None
+        return Doing(words, amount, turn.progress)
+    if turn.stage == "reading" and turn.reading:
+        return _reading_whole(turn.reading, turn.read, language)
     if turn.stage == "reading":
-        return dots + _reading(turn, language)
+        return _part(say("reading_passages", language, count=len(turn.passages)), turn.read)
     if turn.stage in {"queued", "searching"}:
-        return dots + word(turn.stage, language)
-    return word("stopping", language) if turn.stage == "stopping" else ""
+        return Doing(say(turn.stage, language))
+    return Doing(say("stopping", language), moving=False) if turn.stage == "stopping" else None
 
 
-def _reading(turn: Turn, language: Language) -> str:
-    if turn.reading:
-        return reading_html(turn.reading, turn.read, language)
-    words = word("reading_passages", language, count=len(turn.passages))
-    if not turn.read:
-        return words
-    share = Progress("read", round(100 * turn.read), 100)
-    return f'{words}<span class="amount">{share.done} %</span>{bar_html(share)}'
+def _reading_whole(reading: ReadingProgress, share: float, language: Language) -> Doing:
+    """Return what is being read and how far that is; ``share`` is of the last prompt."""
+    coverage = reading.coverage
+    documents = _documents(coverage, language)
+    if reading.step != "read":
+        return _part(say(f"reading_{reading.step}", language), share, documents)
+    words = say("reading_whole", language, done=f"{coverage.read:,}", total=f"{coverage.of:,}")
+    left = _time(reading.seconds_left, language) if reading.seconds_left else None
+    return Doing(words, left, Progress("read", coverage.read, coverage.of), documents)
 
 
-def _notes(turn: Turn, language: Language) -> str:
-    told = "".join(
-        f'<p class="note {notice.kind}">{escape(notice.text.say(language))}</p>'
-        for notice in turn.notices
-    )
-    return told + _ending(turn, language)
+def _part(words: str, share: float, documents: str = "") -> Doing:
+    """Return how much of a prompt is read; ``documents`` are told before that is known."""
+    if not share:
+        return Doing(words, documents=documents)
+    done = Progress("read", round(100 * share), 100)
+    return Doing(words, f"{done.done} %", done)
 
 
-def _ending(turn: Turn, language: Language) -> str:
+def _documents(coverage: Coverage, language: Language) -> str:
+    names = ", ".join(coverage.documents[:_NAMED])
+    if len(coverage.documents) > _NAMED:
+        names = say("and_more", language, names=names, count=len(coverage.documents) - _NAMED)
+    if not coverage.left_out:
+        return names
+    return f"{names} · {say('not_read', language, count=coverage.left_out)}"
+
+
+def _offered(offer: Offer, language: Language) -> str:
+    """Return what reading everything would take."""
+    passages, pages = f"{offer.passages:,}", f"{offer.pages:,}"
+    words = say("offer", language, passages=passages, pages=pages)
+    return words if offer.seconds is None else f"{words} · {_time(offer.seconds, language)}"
+
+
+def _time(seconds: float, language: Language) -> str:
+    minutes = round(seconds / _MINUTE)
+    return say("time_minutes" if minutes else "time_short", language, value=minutes)
+
+
+def _notes(turn: Turn, language: Language) -> list[str]:
+    """Return why an answer is not whole."""
     finish = turn.answer.finish if turn.answer else "stop"
-    if turn.problem:
-        return _problem(turn.problem, language)
     if turn.stage == "stopped" or finish == "cancelled":
-        return f'<p class="note">{word("stopped_note", language)}</p>'
-    notes = [word("cut_note", language)] if finish == "length" else []
+        return [say("stopped_note", language)]
+    notes = [say("cut_note", language)] if finish == "length" else []
     if turn.answer and turn.answer.left_out:
-        notes.append(word("left_out", language, count=turn.answer.left_out))
-    return "".join(f'<p class="note">{note}</p>' for note in notes)
+        notes.append(say("left_out", language, count=turn.answer.left_out))
+    return notes
 
 
-def _read(turn: Turn, language: Language) -> str:
-    """Return how much was read, or what reading everything would take."""
-    if not turn.answer:
-        return ""
-    if turn.answer.coverage:
-        return coverage_html(turn.answer.coverage, language)
-    return offer_html(turn.answer.offer, turn.question, language) if turn.answer.offer else ""
-
-
-def _problem(problem: Problem, language: Language) -> str:
-    return (
-        f'<div class="problem" role="alert"><p>{escape(problem.message.say(language))}</p>'
-        f"<p>→ {escape(problem.hint.say(language))}</p></div>"
-    )
-
-
-def _foot(turn: Turn, language: Language) -> str:
-    if not turn.text:
-        return ""
-    copy = word("copy", language)
-    button = (
-        '<button type="button" class="copy" data-do="copy">'
-        f"{icon('copy')}<span>{copy}</span></button>"
-    )
-    costs = _costs(turn.answer.usage, language) if turn.answer else ""
-    return f'<footer class="foot"><div>{_counts(turn, language)}{costs}</div>{button}</footer>'
-
-
-def _counts(turn: Turn, language: Language) -> str:
+def _counts(turn: Turn, language: Language) -> list[tuple[str, str]]:
     verdicts = [sentence.verdict for sentence in turn.answer.sentences] if turn.answer else []
     if not verdicts or (turn.answer and turn.answer.verdict == "not_in_documents"):
-        return ""
+        return []
     supported = verdicts.count("supported")
     words = say("sentences_supported", language, done=supported, total=len(verdicts))
-    tick = "✓ " if supported else ""
-    parts = [f'<span class="{"ok" if supported else "plain"}">{tick}{escape(words)}</span>']
+    parts = [("ok", f"✓ {words}") if supported else ("plain", words)]
     for verdict, key in (("weak", "sentences_weak"), ("unsupported", "sentences_unsupported")):
         if count := verdicts.count(verdict):  # type: ignore[arg-type]
-            parts.append(f'<span class="{verdict}">{word(key, language, count=count)}</span>')
-    return "".join(parts)
+            parts.append((verdict, say(key, language, count=count)))
+    return parts
 
 
-def _costs(usage: Usage, language: Language) -> str:
+def _costs(usage: Usage, language: Language) -> dict[str, object]:
     parts = []
     if usage.completion_tokens:
         parts.append(say("first_token", language, seconds=f"{usage.first_token_s:.1f}"))
@@ -240,7 +223,7 @@ def _costs(usage: Usage, language: Language) -> str:
         completion=f"{usage.completion_tokens:,}",
         seconds=f"{usage.total_s:.1f}",
     )
-    return f'<span class="costs" title="{escape(title)}">{escape(" · ".join(parts))}</span>'
+    return {"costs": " · ".join(parts), "usage_title": title}
 
 
 def speed(usage: Usage) -> str:
@@ -251,3 +234,14 @@ def speed(usage: Usage) -> str:
     """
     value = usage.tokens_per_second
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}"  # noqa: PLR2004  # see the docstring
+
+
+def _when(then: float, language: Language, now: float) -> str:
+    """Return the time of today, "yesterday", or the date."""
+    day, today = time.localtime(then)[:3], time.localtime(now)[:3]
+    if day == today:
+        return time.strftime("%H:%M", time.localtime(then))
+    if day == time.localtime(now - _DAY)[:3]:
+        return say("yesterday", language)
+    form = "%m-%d" if day[0] == today[0] else "%Y-%m-%d"
+    return time.strftime(form, time.localtime(then))

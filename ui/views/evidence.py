@@ -1,4 +1,4 @@
-"""The right room as HTML: the passages of one answer, and where they stand on their pages.
+"""The right room: the passages of one answer, and where they stand on their pages.
 
 The page's script copies these cards into the room and draws the boxes; all it needs stands
 in ``data-`` attributes: places as ``[{"page", "w", "h", "boxes": [[left, top, width,
@@ -8,14 +8,13 @@ height]]}]``, sizes in points, boxes in percent of the page.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from html import escape
 
 from rag.text.messages import Language, undrawn
-from rag.types.answers import Evidence, Passage, Sentence
+from rag.types.answers import Passage, Sentence
 from rag.types.documents import Box, Chunk
+from ui.render import render
 from ui.screen import PageSizes, Turn, passage_of
-from ui.views.common import attribute, page_words, word
-from ui.words import say
+from ui.views.common import page_words
 
 EXCERPT_CHARS = 420
 _TAIL = 0.25  # of a passage on its first page, or less: it is opened where most of it stands
@@ -74,46 +73,28 @@ def sentence_places(turn: Turn, sentence: Sentence) -> list[dict[str, object]]:
     for item in sentence.evidence:
         passage = passage_of(turn.passages, item)
         if passage:
-            found.append(
-                {
-                    "n": item.passage + 1,
-                    "doc": passage.chunk.document_id,
-                    "places": _evidence_places(passage, item, turn.page_sizes),
-                }
-            )
+            document = passage.chunk.document_id
+            spots = places(document, item.page, item.boxes, turn.page_sizes)
+            found.append({"n": item.passage + 1, "doc": document, "places": spots})
     return found
 
 
-def _evidence_places(
-    passage: Passage, item: Evidence, sizes: PageSizes | None
-) -> list[dict[str, object]]:
-    return places(passage.chunk.document_id, item.page, item.boxes, sizes)
-
-
 def evidence_html(turn: Turn, language: Language) -> str:
-    """Return the cards of one turn, numbered as in the prompt; hidden until copied."""
-    if not turn.passages:
-        return ""
+    """Return the cards of one turn; empty where nothing was found."""
+    return render("evidence", language, **evidence_values(turn, language))
+
+
+def evidence_values(turn: Turn, language: Language) -> dict[str, object]:
+    """Return what the template ``evidence.html`` takes."""
     cited = _cited(turn)
-    cards = [
-        _card(turn, passage, number, language, cited=cited.get(number))
-        for number, passage in enumerate(turn.passages, start=1)
-    ]
-    dropped = ""
-    if turn.dropped:
-        rest = "".join(_card(turn, passage, 0, language, cited=None) for passage in turn.dropped)
-        words = say("dropped", language, count=len(turn.dropped))
-        dropped = f'<details class="dropped"><summary>{escape(words)}</summary>{rest}</details>'
-    documents = len({passage.chunk.document_id for passage in turn.passages})
-    counted = (
-        say("passages", language, count=len(turn.passages)),
-        say("documents_count", language, count=documents),
-    )
-    summary = " · ".join(counted)
-    return (
-        f'<div class="evidence" hidden data-summary="{escape(summary)}">'
-        f"{''.join(cards)}{dropped}</div>"
-    )
+    return {
+        "cards": [
+            _card(turn, passage, number, language, cited=cited.get(number))
+            for number, passage in enumerate(turn.passages, start=1)
+        ],
+        "dropped": [_card(turn, passage, 0, language, cited=None) for passage in turn.dropped],
+        "documents": len({passage.chunk.document_id for passage in turn.passages}),
+    }
 
 
 def _cited(turn: Turn) -> dict[int, int]:
@@ -128,40 +109,21 @@ def _cited(turn: Turn) -> dict[int, int]:
 
 def _card(
     turn: Turn, passage: Passage, number: int, language: Language, *, cited: int | None
-) -> str:
+) -> dict[str, object]:
     chunk = passage.chunk
     opened = main_page(passage)
     spots = places(chunk.document_id, opened, passage.boxes, turn.page_sizes)
     spots.sort(key=lambda spot: spot["page"] != opened)  # the others keep their order
-    ranks = say(
-        "ranks",
-        language,
-        lexical=passage.ranks.lexical or "–",
-        dense=passage.ranks.dense or "–",
-    )
-    if passage.ranks.rerank is not None:
-        ranks += say("ranks_read", language, rerank=passage.ranks.rerank)
-    path = undrawn(chunk.heading)
-    heading = f'<span class="path">{escape(path)}</span>' if path else ""
-    columns = (
-        f'<span class="columns">{escape(_excerpt(chunk.context))}</span>' if chunk.context else ""
-    )
-    return (
-        f'<article class="card{"" if cited is None else " cited"}" tabindex="0" role="button" '
-        f'data-n="{number}" data-doc="{escape(chunk.document_id)}" '
-        f'data-name="{escape(passage.document)}" data-places="{attribute(spots)}">'
-        f'<b class="num">{number or "+"}</b>'
-        f'<b class="doc" title="{escape(passage.path or passage.document)}">'
-        f"{escape(passage.document)}</b>"
-        f'<span class="ranks" title="{word("ranks_title", language)}">'
-        f"{escape(ranks)}</span>"
-        f'<span class="where">{escape(page_words(passage, language))}'
-        f'<span class="score" title="{word("score_title", language)}"> · '
-        f"{word('score', language, value=f'{passage.score:.2f}')}</span></span>"
-        f"{heading}{columns}"
-        f'<blockquote dir="auto">{escape(_from_place(chunk, cited))}</blockquote>'
-        "</article>"
-    )
+    return {
+        "passage": passage,
+        "number": number,
+        "cited": cited is not None,
+        "places": spots,
+        "page": page_words(passage, language),
+        "heading": undrawn(chunk.heading),
+        "columns": _excerpt(chunk.context),
+        "excerpt": _from_place(chunk, cited),
+    }
 
 
 def _from_place(chunk: Chunk, cited: int | None) -> str:

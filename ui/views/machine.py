@@ -1,20 +1,24 @@
-"""The panel above the strip: who holds the memory, and the last minutes as lines."""
+"""The machine: the strip, one line of honest numbers, and the panel above it with their history."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from html import escape
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.hardware.thermal import HOT, throttle_text
-from rag.text.messages import Language, Text
+from rag.text.messages import Language
 from rag.text.sizes import gib, memory_size
+from rag.types.answers import Usage
 from rag.types.hardware import GpuReading, MemoryReading, Sample
-from ui.views.common import word
+from rag.types.server_address import leaving
+from ui.render import render, share
+from ui.views.chat import speed
+from ui.views.common import progress_words
+from ui.words import say
 
 if TYPE_CHECKING:
     from rag.app.app import AppState
-
 
 SPAN_S = 300
 """Seconds that the lines show."""
@@ -22,119 +26,185 @@ _POINTS = 100  # of a line; each is the highest of its share of the span
 _WIDE, _HIGH = 200, 28
 
 
+def state_word(state: AppState, language: Language) -> tuple[str, str]:
+    """Return the state as ``(kind, word)``; the kind is one of the dot's colours."""
+    progress = state.model_progress
+    if state.model_state in {"downloading", "loading", "none"}:
+        part = share(progress) if progress else None
+        percent = f" {part * 100:.0f} %" if part is not None else ""
+        checked = progress is not None and progress.stage == "verify"  # it counts from 0 again
+        key = "stage_verify" if checked else f"word_{state.model_state}"
+        return "busy", say(key, language) + percent
+    if state.model_state == "failed":
+        return "bad", say("word_failed", language)
+    if state.sync_progress:
+        return "busy", say("word_indexing", language)
+    return "good", say("word_ahead" if state.reading_ahead else "word_ready", language)
+
+
+def strip_html(state: AppState, language: Language) -> str:
+    """Return the strip's readings, left to right."""
+    kind, word = state_word(state, language)
+    progress = progress_words(state.model_progress, language) if state.model_progress else ""
+    note = state.model_note.say(language) if state.model_note else ""
+    return render(
+        "strip",
+        language,
+        kind=kind,
+        word=word,
+        hover=" ".join(filter(None, (progress, note))),
+        note=note if kind == "bad" else "",
+        memory=state.memory,
+        held=_held(state.memory),
+        server=state.server,
+        away=leaving(state.server) if state.server else None,
+        last=_last(state.last_usage, language),
+        forecast=state.forecast,
+        model=state.model_name,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MeterParts:
+    """Who holds the memory that the strip shows, in bytes; the card's where there is one."""
+
+    gpu: bool
+    total: int
+    used: int
+    ours: int
+
+    @property
+    def others(self) -> int:
+        """What is held by others."""
+        return self.used - self.ours
+
+
+def _held(memory: MemoryReading) -> MeterParts:
+    if memory.vram_total_bytes:
+        used = min(memory.vram_used_bytes or 0, memory.vram_total_bytes)
+        ours = min(memory.vram_model_bytes or 0, used)
+        return MeterParts(gpu=True, total=memory.vram_total_bytes, used=used, ours=ours)
+    total = max(memory.ram_total_bytes, 1)
+    used = min(memory.ram_used_bytes, total)
+    return MeterParts(gpu=False, total=total, used=used, ours=min(memory.process_bytes, used))
+
+
+def _last(usage: Usage | None, language: Language) -> str:
+    if not usage or not usage.completion_tokens:
+        return ""
+    first = say("first_token", language, seconds=f"{usage.first_token_s:.1f}")
+    return f"{say('speed', language, value=speed(usage))} · {first}"
+
+
 def machine_html(state: AppState, samples: Sequence[Sample], language: Language) -> str:
     """Return the panel for the machine as it is; ``samples`` are those of the last ``SPAN_S``."""
-    memory = state.memory
-    now = samples[-1].at if samples else 0.0
-    drawn = _Lines(samples, now, language)
-    body = (
-        "".join(_card(card, memory, drawn, language) for card in memory.gpus)
-        if memory.gpus
-        else _computer(memory, drawn, language)
-    )
-    return f"{body}{_lowered(state.lowered, language)}{_heat(state.heat, language)}"
-
-
-def _card(card: GpuReading, memory: MemoryReading, drawn: _Lines, language: Language) -> str:
-    first = card is memory.gpus[0]
-    name = escape(card.name or word("machine_card", language, index=card.index))
-    used, total = card.used_bytes or 0, card.total_bytes or 0
-    held = [(one.holder, one.bytes) for one in memory.held] if first else [("others", used)]
-    return (
-        f'<section class="m-card"><h3>{name}</h3>'
-        f"{_bar('machine_vram', held, used, total, language)}"
-        f"{drawn.load(card.percent, 'machine_load') if first else ''}"
-        f"{drawn.memory(used, total) if first else ''}"
-        f"{drawn.heat(card) if first else ''}{drawn.power(card) if first else ''}"
-        f"{_small(card, language)}{_throttle(card, language)}</section>"
+    panel = _Panel(state.memory, samples, language)
+    return render(
+        "machine",
+        language,
+        cards=list(panel.cards()),
+        lowered=state.lowered,
+        heat=state.heat,
+        minutes=SPAN_S // 60,
+        wide=_WIDE,
+        high=_HIGH,
     )
 
 
-def _computer(memory: MemoryReading, drawn: _Lines, language: Language) -> str:
-    total, used = max(memory.ram_total_bytes, 1), memory.ram_used_bytes
-    process = min(memory.process_bytes, used)
-    held = [("process", process), ("others", used - process)]
-    return (
-        f'<section class="m-card"><h3>{word("no_gpu", language)}</h3>'
-        f"{_bar('machine_ram', held, used, total, language)}"
-        f"{drawn.load(memory.cpu_percent, 'machine_cpu')}{drawn.memory(used, total)}</section>"
-    )
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One figure over the span; ``points`` as in an SVG polyline."""
+
+    title: str
+    kind: str
+    value: str
+    points: str
+    more: str = ""
 
 
-def _bar(
-    title: str, held: Sequence[tuple[str, int]], used: int, total: int, language: Language
-) -> str:
-    size = max(total, 1)
-    parts = "".join(
-        f'<i class="h-{holder}" style="width:{100 * count / size:.1f}%"></i>'
-        for holder, count in held
-    )
-    legend = "".join(
-        f'<li><i class="h-{holder}"></i>{word(f"holder_{holder}", language)} '
-        f"<b>{gib(count)}</b></li>"
-        for holder, count in held
-    )
-    amount = word("machine_of", language, used=gib(used), total=gib(total))
-    return (
-        f'<p class="m-row"><span>{word(title, language)}</span><b>{amount}</b></p>'
-        f'<div class="m-bar" role="img" aria-label="{amount}">{parts}</div><ul>{legend}</ul>'
-    )
+class _Panel:
+    """The parts of the panel: one for each card, or one for a computer without."""
 
-
-class _Lines:
-    """Draws what the ring keeps."""
-
-    def __init__(self, samples: Sequence[Sample], now: float, language: Language) -> None:
+    def __init__(
+        self, memory: MemoryReading, samples: Sequence[Sample], language: Language
+    ) -> None:
+        self._memory = memory
         self._samples = samples
-        self._now = now
         self._language = language
 
-    def load(self, value: float | None, title: str) -> str:
-        return self._line(title, lambda s: s.load, 100, _told(value, " %"), "load")
+    def cards(self) -> Iterator[dict[str, object]]:
+        for card in self._memory.gpus:
+            yield self._card(card)
+        if not self._memory.gpus:
+            yield self._computer()
 
-    def memory(self, used: int, total: int) -> str:
-        return self._line(
-            "machine_used", lambda s: s.used_bytes, total, memory_size(used), "memory"
-        )
+    def _card(self, card: GpuReading) -> dict[str, object]:
+        first = card is self._memory.gpus[0]
+        used, total = card.used_bytes or 0, card.total_bytes or 0
+        held: list[tuple[str, int]] = [("others", used)]
+        lines: list[Line] = []
+        if first:  # of the others nothing more is known
+            held = [(one.holder, one.bytes) for one in self._memory.held]
+            load = self._load("machine_load", card.percent)
+            lines = [load, self._used(used, total), self._heat(card), self._power(card)]
+        return {
+            "name": card.name or say("machine_card", self._language, index=card.index),
+            **self._bar("machine_vram", held, used, total),
+            "lines": lines,
+            "small": " · ".join(self._small(card)),
+            "slowed": [
+                (key in HOT, throttle_text(key).say(self._language)) for key in card.throttle
+            ],
+        }
 
-    def heat(self, card: GpuReading) -> str:
-        most = card.slowdown_c or 100
-        slows = (
-            word("machine_slows", self._language, value=f"{card.slowdown_c:.0f}")
-            if card.slowdown_c
-            else ""
-        )
-        value = _told(card.temperature_c, " °C")
-        return self._line("machine_heat", lambda s: s.temperature_c, most, value, "heat", slows)
+    def _computer(self) -> dict[str, object]:
+        memory = self._memory
+        total, used = max(memory.ram_total_bytes, 1), memory.ram_used_bytes
+        process = min(memory.process_bytes, used)
+        held = [("process", process), ("others", used - process)]
+        return {
+            "name": say("no_gpu", self._language),
+            **self._bar("machine_ram", held, used, total),
+            "lines": [self._load("machine_cpu", memory.cpu_percent), self._used(used, total)],
+            "small": "",
+            "slowed": (),
+        }
 
-    def power(self, card: GpuReading) -> str:
+    def _bar(
+        self, title: str, held: Sequence[tuple[str, int]], used: int, total: int
+    ) -> dict[str, object]:
+        amount = say("machine_of", self._language, used=gib(used), total=gib(total))
+        return {"title": title, "held": held, "amount": amount, "size": max(total, 1)}
+
+    def _small(self, card: GpuReading) -> Iterator[str]:
+        if card.clock_mhz is not None:
+            yield say("machine_clock", self._language, value=card.clock_mhz)
+        if card.fan_percent is not None:
+            yield say("machine_fan", self._language, value=f"{card.fan_percent:.0f}")
+
+    def _load(self, title: str, value: float | None) -> Line:
+        return Line(title, "load", _told(value, " %"), self._spark(lambda s: s.load, 100))
+
+    def _used(self, used: int, total: int) -> Line:
+        points = self._spark(lambda s: s.used_bytes, total)
+        return Line("machine_used", "memory", memory_size(used), points)
+
+    def _heat(self, card: GpuReading) -> Line:
+        slow = card.slowdown_c
+        more = say("machine_slows", self._language, value=f"{slow:.0f}") if slow else ""
+        points = self._spark(lambda s: s.temperature_c, slow or 100)
+        return Line("machine_heat", "heat", _told(card.temperature_c, " °C"), points, more)
+
+    def _power(self, card: GpuReading) -> Line:
         limit = card.power_limit_w
+        more = say("machine_limit", self._language, value=f"{limit:.0f}") if limit else ""
         most = limit or max((s.power_w or 0 for s in self._samples), default=1)
-        words = word("machine_limit", self._language, value=f"{limit:.0f}") if limit else ""
-        value = _told(card.power_w, " W")
-        return self._line("machine_power", lambda s: s.power_w, most, value, "power", words)
+        points = self._spark(lambda s: s.power_w, most)
+        return Line("machine_power", "power", _told(card.power_w, " W"), points, more)
 
-    def _line(
-        self,
-        title: str,
-        figure: Callable[[Sample], float | None],
-        most: float,
-        value: str,
-        kind: str,
-        more: str = "",
-    ) -> str:
-        points = spark(self._samples, figure, now=self._now, most=most)
-        if not value and not points:
-            return ""
-        words = word(title, self._language)
-        span = word("machine_span", self._language, minutes=SPAN_S // 60)
-        return (
-            f'<div class="m-line m-{kind}"><span>{words}</span>'
-            f'<svg viewBox="0 0 {_WIDE} {_HIGH}" preserveAspectRatio="none" role="img" '
-            f'aria-label="{words}, {span}"><title>{words}, {span}</title>'
-            f'<polyline points="{points}"/></svg>'
-            f"<b>{escape(value)}</b><small>{more}</small></div>"
-        )
+    def _spark(self, figure: Callable[[Sample], float | None], most: float) -> str:
+        now = self._samples[-1].at if self._samples else 0.0
+        return spark(self._samples, figure, now=now, most=most)
 
 
 def spark(
@@ -155,35 +225,6 @@ def spark(
         f"{place * _WIDE / _POINTS:.0f},{_HIGH - 1 - (_HIGH - 2) * min(1, value / (most or 1)):.1f}"
         for place, value in sorted(highest.items())
     )
-
-
-def _small(card: GpuReading, language: Language) -> str:
-    parts = []
-    if card.clock_mhz is not None:
-        parts.append(word("machine_clock", language, value=card.clock_mhz))
-    if card.fan_percent is not None:
-        parts.append(word("machine_fan", language, value=f"{card.fan_percent:.0f}"))
-    return f'<p class="m-small">{" · ".join(parts)}</p>' if parts else ""
-
-
-def _throttle(card: GpuReading, language: Language) -> str:
-    return "".join(
-        f'<p class="m-slow{" hot" if key in HOT else ""}">'
-        f"{escape(throttle_text(key).say(language))}</p>"
-        for key in card.throttle
-    )
-
-
-def _lowered(lowered: Sequence[Text], language: Language) -> str:
-    if not lowered:
-        return ""
-    items = "".join(f"<li>{escape(text.say(language))}</li>" for text in lowered)
-    title = word("machine_lowered", language)
-    return f'<section class="lowered"><h3>{title}</h3><ul>{items}</ul></section>'
-
-
-def _heat(heat: Text | None, language: Language) -> str:
-    return f'<p class="m-slow hot">{escape(heat.say(language))}</p>' if heat else ""
 
 
 def _told(value: float | None, unit: str) -> str:

@@ -17,7 +17,7 @@ from rag.text.sizes import GIB
 from rag.types.answers import Usage
 from rag.types.hardware import GpuReading, MemoryReading
 from tests.fakes import NO_GPU
-from ui.views.strip import strip_html
+from ui.views.machine import strip_html
 
 LLAMA = "Llama-2-13b-chat"
 

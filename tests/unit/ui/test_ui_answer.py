@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rag.types.answers import Sentence
 from tests.fake_script import HOSTILE
 from ui.markup import blocks, settled
-from ui.views.answer import answer_html
+from ui.views.answer import DrawnSentence, Mark, answer_html
 
 ALLOWED = {
     *("p", "h4", "ul", "ol", "li", "pre", "code", "strong", "br", "span", "sup"),
@@ -45,6 +45,18 @@ class Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+def marked(*sentences: Sentence) -> list[DrawnSentence]:
+    """Sentences with one mark each, which says the number of its sentence."""
+    return [
+        DrawnSentence(sentence, marks=(Mark(number, "why"),))
+        for number, sentence in enumerate(sentences, start=1)
+    ]
+
+
+def marks_in(html: str) -> list[str]:
+    return re.findall(r'<sup[^>]*><button[^>]* data-n="(\d+)"', html)
 
 
 def plain(html: str) -> str:
@@ -91,9 +103,11 @@ def test_what_would_be_a_link_an_image_or_a_tag_stays_text() -> None:
 
 @given(MARKUP)
 def test_no_text_makes_another_tag_or_an_attribute_of_its_own(text: str) -> None:
-    reader = Reader(answer_html(text, [Sentence(0, len(text), "weak")]))
+    reader = Reader(answer_html(text, [DrawnSentence(Sentence(0, len(text), "weak"))]))
     assert {tag for tag, _ in reader.tags} <= ALLOWED
-    assert {name for _, given in reader.tags for name in given} <= {"class", "value"}
+    assert {name for _, given in reader.tags for name in given} <= {
+        *("class", "value", "data-s", "data-evidence")
+    }
     assert not reader.open
 
 
@@ -119,8 +133,7 @@ def test_each_sentence_is_marked_once_after_its_last_word(text: str, data: st.Da
     sentences = [
         Sentence(start, end, "supported") for start, end in zip(cuts[::2], cuts[1::2], strict=False)
     ]
-    html = answer_html(text, sentences, marks=lambda index: f"<sup>{index}</sup>")
-    marks = re.findall(r"<sup>(\d+)</sup>", html)
+    marks = marks_in(answer_html(text, marked(*sentences)))
     assert len(marks) == len(set(marks))
     assert marks == sorted(marks, key=int)
 
@@ -128,23 +141,20 @@ def test_each_sentence_is_marked_once_after_its_last_word(text: str, data: st.Da
 def test_a_sentence_across_bold_and_code_is_wrapped_as_a_whole() -> None:
     text = "First **one.** Then `two` here. Rest."
     sentences = [Sentence(0, 14, "supported"), Sentence(15, 31, "weak")]
-    html = answer_html(
-        text,
-        sentences,
-        opening=lambda index: f'<span class="{sentences[index].verdict}">',
-        marks=lambda index: f"<sup>{index + 1}</sup>",
-    )
-    assert html == (
-        '<p><span class="supported">First <strong>one.</strong></span><sup>1</sup> '
-        '<span class="weak">Then <code>two</code> here.</span><sup>2</sup> Rest.</p>'
+    html = answer_html(text, marked(*sentences))
+    words = re.sub(r"<sup.*?</sup>", lambda found: f"<sup>{marks_in(found[0])[0]}</sup>", html)
+    assert re.sub(r' data-[a-z]+="[^"]*"', "", words) == (
+        '<p><span class="s supported">First <strong>one.</strong></span><sup>1</sup> '
+        '<span class="s weak">Then <code>two</code> here.</span><sup>2</sup> Rest.</p>'
     )
 
 
 def test_a_sentence_over_several_items_is_wrapped_in_each_and_marked_at_the_end() -> None:
     text = "It has:\n- one\n- two"
-    html = answer_html(text, [Sentence(0, len(text), "weak")], marks=lambda _: "<sup>1</sup>")
-    assert html.count('<span class="s">') == 3
-    assert html.endswith("two</span><sup>1</sup></li></ul>")
+    html = answer_html(text, marked(Sentence(0, len(text), "weak")))
+    assert html.count('<span class="s weak"') == 3
+    assert marks_in(html) == ["1"]
+    assert re.search(r"two</span><sup.*</sup></li></ul>$", html)
 
 
 @given(MARKUP)

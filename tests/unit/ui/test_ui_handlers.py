@@ -277,7 +277,7 @@ def test_a_finished_answer_cannot_be_left_any_more(app: FakeApp) -> None:
 def test_the_screen_is_described_without_gradio() -> None:
     code = (
         "import sys, ui, ui.handlers, ui.views.chat, ui.views.evidence, ui.views.library, "
-        "ui.views.strip, ui.words, ui.seam; "
+        "ui.views.machine, ui.words, ui.seam; "
         "sys.exit(str({'gradio', 'torch', 'pandas', 'fastapi'} & set(sys.modules) or ''))"
     )
     done = run([sys.executable, "-c", code], check=False, capture_output=True, text=True)

@@ -14,7 +14,7 @@ from rag.text.messages import LANGUAGES, Language
 from rag.types.server_address import Address
 from tests.fakes import GPU, NO_GPU
 from ui.views.library import landing_html
-from ui.views.strip import strip_html
+from ui.views.machine import strip_html
 
 HERE = Address.parse("http://127.0.0.1:8000")
 THERE = Address.parse("http://gpu-box:8000")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ui import skeleton
+from ui.skeleton import ASSETS
 
-SHEETS = sorted((Path(skeleton.__file__).parent / "assets").glob("*.css"))
+SHEETS = sorted(ASSETS.glob("*.css"))
 
 
 @pytest.mark.parametrize("sheet", SHEETS, ids=lambda sheet: sheet.name)

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from jinja2 import UndefinedError
 
 from rag.app.app import AppState
 from rag.ingestion.uploads import Added
@@ -33,6 +34,7 @@ from rag.types.index_version import Stale
 from rag.types.progress import Progress
 from tests.fake_script import HOSTILE
 from tests.fakes import GPU, NO_GPU
+from ui.render import render
 from ui.screen import Problem, Screen, Turn
 from ui.views.chat import live_html, talk_html, turn_html
 from ui.views.common import page_words, progress_words
@@ -46,7 +48,7 @@ from ui.views.library import (
     library,
     sync_html,
 )
-from ui.views.strip import state_word, strip_html
+from ui.views.machine import state_word, strip_html
 
 ID = "ab" * 32
 READY = AppState("ready", "A model", None, None, None, None, 1, NO_GPU, None)
@@ -507,6 +509,16 @@ def test_an_answer_says_how_much_was_read_or_what_reading_everything_takes() -> 
     offered = replace(answer, coverage=None, offer=Offer(2310, 2, 640, 3300))
     shown = turn_html(Turn('"Q"?', "done", "Yes.", answer=offered), 1, "en")
     assert "Everything: 2,310 passages, 640 pages · about 55 min" in shown
-    assert 'data-question="&quot;Q&quot;?"' in shown
+    assert 'data-question=""Q"?"' in unescape(shown)
     unmeasured = replace(offered, offer=Offer(2310, 2, 640, None))
     assert "min" not in turn_html(Turn("Q?", "done", "Yes.", answer=unmeasured), 1, "en")
+
+
+def test_a_value_that_nobody_gave_is_an_error_and_not_an_empty_place() -> None:
+    with pytest.raises(UndefinedError):
+        render("landing", "en", before="", after="")
+
+
+def test_what_is_filled_into_a_template_is_escaped_and_its_line_breaks_leave_no_space() -> None:
+    html = render("landing", "en", before="<b>", after="'", folder=Path("/home/me"))
+    assert html == '<p>&lt;b&gt;<b title="/home/me">me</b>&#39;</p>'

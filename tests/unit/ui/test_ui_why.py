@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def test_a_finished_answer_can_be_asked_why_not(app: FakeApp) -> None:
     turn = Turn("?", "done", "Not there.", answer=ANSWER, documents=(ID,))
     html = turn_html(turn, 1, "en")
     assert "Why not…?" in html
-    assert f'data-documents="[&quot;{ID}&quot;]"' in html
+    assert f'data-documents="["{ID}"]"' in unescape(html)
     for other in (
         turn_html(Turn("?", "writing", "Not"), 0, "en"),
         turn_html(Turn("?", "stopped", "Not", answer=CUT), 1, "en"),
@@ -59,7 +60,7 @@ def test_a_finished_answer_can_be_asked_why_not(app: FakeApp) -> None:
         assert "Why not…?" not in other
 
 
-def test_the_desk_is_asked_what_the_person_asked_before_and_where(app: FakeApp) -> None:
+def test_the_app_is_asked_what_the_person_asked_before_and_where(app: FakeApp) -> None:
     found = ask_why(app, asked=["What is it?", "And the lid?"], documents=[ID])
     assert found["note"] == ""
     (asked,) = app.doubted
