@@ -40,7 +40,7 @@ from rag.verification.wording import (
     without_pages,
 )
 from tests.factories import document, passage
-from ui import markup
+from ui.views.answer import blocks, settled
 
 _CLAIM = 100  # characters: an answer's sentences are short
 _ANALYSER = BilingualAnalyser()
@@ -69,7 +69,7 @@ def _checked(text: str) -> object:
 
 
 def _drawn(text: str) -> object:
-    return list(markup.blocks(text)), markup.settled(text)
+    return list(blocks(text)), settled(text)
 
 
 def _weighed(text: str) -> object:

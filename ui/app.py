@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import gc
+import inspect
 import logging
 import os
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
 
+import jinja2
 import uvicorn
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from rag.config import Settings
 from rag.errors import ConfigError
 from rag.text.messages import Text
-from ui.gradio_import import lean_import
 from ui.guard import HOSTS, SameOrigin, Shell
-from ui.opening import Opening
+from ui.opening import Opening, assets, head_html, skeleton_html
 from ui.seam import AppLike
-from ui.skeleton import assets, head_html, skeleton_html
-from ui.uploads import upload_folder
+from ui.sessions import upload_folder
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -205,3 +208,33 @@ def _private(settings: Settings) -> None:
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
     os.environ.pop("GRADIO_VIBE_MODE", None)  # would let any visitor edit this program
+
+
+@contextmanager
+def lean_import() -> Iterator[None]:
+    """Import Gradio 6.31 inside of this: 2.1 instead of 5.7 s of CPU, on two busy cores.
+
+    What is left out serves people who write components, not those who use them.
+
+    - Gradio parses its own sources on every start to write a type stub beside each component
+      (``component_meta.create_or_modify_pyi``: 3.0 s, and files in site-packages). It skips a
+      component whose source file cannot be found, so their sources are not found.
+    - It compiles the same few documentation templates 216 times (0.6 s); once is enough.
+    - An import makes objects, not garbage, so collecting it is put off.
+    """
+    getfile, template, collecting = inspect.getfile, jinja2.Template, gc.isenabled()
+
+    def hidden(object: Any) -> str:  # noqa: A002  # the name in the original
+        if isinstance(object, type) and object.__module__.startswith("gradio."):
+            raise OSError("no stub wanted")
+        return getfile(object)
+
+    gc.disable()
+    inspect.getfile = hidden
+    jinja2.Template = functools.cache(template)  # type: ignore[assignment,misc]
+    try:
+        yield
+    finally:
+        inspect.getfile, jinja2.Template = getfile, template  # type: ignore[misc]
+        if collecting:
+            gc.enable()

@@ -7,12 +7,15 @@ Handlers take one and give the next; the layout puts them into ``gr.State`` and 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from time import monotonic
+from typing import TypeVar
 
 from rag.errors import RagError, UnknownChat
+from rag.generation.streaming import Stopped, ticking
+from rag.protocols import never
 from rag.text.messages import Text
 from rag.types.answers import (
     Answer,
@@ -26,12 +29,12 @@ from rag.types.answers import (
     ReadingProgress,
     Retrieved,
 )
-from ui.pump import pumped
 from ui.screen import LAST, PageSizes, Problem, Screen, Turn, history_of, passage_of
 from ui.seam import AppLike
 from ui.sessions import Ticket
 from ui.words import WORDS
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.05  # how soon Stop is noticed, and the shortest time between two redraws
@@ -161,6 +164,29 @@ def _turns(
             if pace.due(turn):
                 yield turn
     yield turn if turn.stage == "done" else replace(turn, stage="stopped")
+
+
+def pumped(source: Callable[[], Iterator[T]], *, tick_s: float) -> Generator[T | None]:
+    """Yield what ``source()`` yields, and ``None`` whenever ``tick_s`` passed without anything.
+
+    It is read in another thread, so that waiting for it can be interrupted.
+
+    Closing this iterator returns at once; the thread lets go of the source at its next item.
+    What the source raises is raised here.
+    """
+
+    def produce(emit: Callable[[T], None], stopped: Stopped) -> None:
+        given = source()
+        try:
+            for item in given:
+                emit(item)
+                if stopped():
+                    break
+        finally:
+            if isinstance(given, Generator):
+                given.close()
+
+    return ticking(produce, cancelled=never, tick_s=tick_s, patience_s=0)
 
 
 def _next(app: AppLike, turn: Turn, event: Event | None, *, ticket: Ticket, pace: _Pace) -> Turn:

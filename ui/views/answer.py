@@ -1,14 +1,20 @@
-"""An answer as HTML: its little markup, and each sentence tied to what supports it."""
+"""An answer as HTML: its little markup, and each sentence tied to what supports it.
+
+The markup is paragraphs, line breaks, lists, headings, tables, ``code``, fenced code and
+**bold**; nothing else has a meaning, so that a link, an image or a tag stays the text it is.
+Every run keeps the place it came from, which is how sentences find their words again.
+"""
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, field
+from itertools import groupby, pairwise
+from typing import Literal
 
 from rag.types.answers import Sentence
-from ui.markup import Block, InlineRun, blocks
 from ui.render import render
 
 
@@ -137,3 +143,172 @@ class _Cut:
             return self._sentences[sentence].end
         following = bisect_right(self._starts, offset)
         return self._starts[following] if following < len(self._starts) else len(self._text)
+
+
+Style = Literal["plain", "bold", "code", "break"]
+Kind = Literal["paragraph", "heading", "bullet", "number", "code", "row"]
+
+BULLET = re.compile(r"\s{0,8}(?:[-*+•·▪]\s+)")
+NUMBER = re.compile(r"\s{0,8}(?P<n>\d{1,3})(?:[.)]\s+|[、．]\s*)")
+HEADING = re.compile(r"#{1,6}\s+")
+FENCE = re.compile(r"\s{0,3}```")
+ROW = re.compile(r"\s*\|(.+)\|\s*$")
+RULE = re.compile(r"\s*\|(?:\s*:?-{2,}:?\s*\|)+\s*$")
+INLINE = re.compile(r"`(?P<code>[^`\n]+)`|\*\*(?P<bold>[^*\n]+(?:\*[^*\n]+)*)\*\*")
+
+
+@dataclass(frozen=True, slots=True)
+class InlineRun:
+    """Characters ``start:end`` of the answer, shown in one style."""
+
+    start: int
+    end: int
+    style: Style = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One paragraph, list item, heading, code block or table row.
+
+    ``cells`` holds the runs; everything but a table row has exactly one cell. ``number`` is
+    that of a numbered item.
+    """
+
+    kind: Kind
+    cells: tuple[tuple[InlineRun, ...], ...]
+    number: int = 0
+
+
+@dataclass(slots=True)
+class _Open:
+    kind: Kind
+    runs: list[InlineRun] = field(default_factory=list)
+    number: int = 0
+
+    def close(self) -> Block:
+        return Block(self.kind, (tuple(self.runs),), self.number)
+
+
+def blocks(text: str) -> Iterator[Block]:
+    """Yield the blocks of ``text`` in order; no visible character is in two runs."""
+    lines = _lines(text)
+    open_block: _Open | None = None
+    index = 0
+    while index < len(lines):
+        whole = _whole(text, lines, index)
+        if whole and open_block:
+            yield open_block.close()
+            open_block = None
+        if whole:
+            made, index = whole
+            yield from made
+            continue
+        closed, open_block = _feed(open_block, text, *lines[index])
+        if closed:
+            yield closed
+        index += 1
+    if open_block:
+        yield open_block.close()
+
+
+def settled(text: str) -> str:
+    """Return ``text`` with the bold or code that is still being written closed.
+
+    >>> settled("Drop **any"), settled("Use `rag"), settled("See **")
+    ('Drop **any**', 'Use `rag`', 'See ')
+    """
+    line = text[text.rfind("\n") + 1 :]
+    for marker in ("**", "`"):
+        if line.count(marker) % 2:
+            return text.removesuffix(marker) if text.endswith(marker) else text + marker
+    return text
+
+
+def _feed(
+    before: _Open | None, text: str, start: int, end: int
+) -> tuple[Block | None, _Open | None]:
+    """Add one line; return the block it closed and the block that is open now."""
+    line = text[start:end]
+    closed = before.close() if before else None
+    if not line.strip():
+        return closed, None
+    begun = _begin(line, start)
+    if begun:
+        block, start = begun
+    elif before is None or before.kind == "heading":
+        block = _Open("paragraph")
+    else:
+        block, closed = before, None
+        block.runs.append(InlineRun(start, start, "break"))
+    start += len(text[start:end]) - len(text[start:end].lstrip())
+    block.runs += inline(text, start, end)
+    return closed, block
+
+
+def inline(text: str, start: int, end: int) -> list[InlineRun]:
+    """Return the runs of one line, markers left out."""
+    runs: list[InlineRun] = []
+    here = start
+    for match in INLINE.finditer(text, start, end):
+        style: Style = "code" if match["code"] else "bold"
+        runs += _plain(here, match.start())
+        runs.append(InlineRun(*match.span(style), style))
+        here = match.end()
+    return [*runs, *_plain(here, end)]
+
+
+def _plain(start: int, end: int) -> list[InlineRun]:
+    return [InlineRun(start, end)] if start < end else []
+
+
+def _lines(text: str) -> list[tuple[int, int]]:
+    ends = [match.start() for match in re.finditer("\n", text)]
+    return [(a + 1, b) for a, b in pairwise([-1, *ends, len(text)])]
+
+
+def _begin(line: str, start: int) -> tuple[_Open, int] | None:
+    """Return the block that ``line`` begins and where its words start; else ``None``."""
+    if match := BULLET.match(line):
+        return _Open("bullet"), start + match.end()
+    if match := NUMBER.match(line):
+        return _Open("number", number=int(match["n"])), start + match.end()
+    if match := HEADING.match(line):
+        return _Open("heading"), start + match.end()
+    return None
+
+
+def _whole(text: str, lines: list[tuple[int, int]], index: int) -> tuple[list[Block], int] | None:
+    """Return the code block or table that begins at line ``index``, and the line after it."""
+    first = text[slice(*lines[index])]
+    if FENCE.match(first):
+        return _code(text, lines, index)
+    following = text[slice(*lines[index + 1])] if index + 1 < len(lines) else ""
+    if ROW.match(first) and RULE.match(following):
+        return _table(text, lines, index)
+    return None
+
+
+def _code(text: str, lines: list[tuple[int, int]], index: int) -> tuple[list[Block], int]:
+    last = index + 1  # an answer that is still being written may lack the closing fence
+    while last < len(lines) and not FENCE.match(text[slice(*lines[last])]):
+        last += 1
+    inside = lines[index + 1 : last]
+    runs = (InlineRun(inside[0][0], inside[-1][1], "code"),) if inside else ()
+    return [Block("code", (runs,))], last + 1
+
+
+def _table(text: str, lines: list[tuple[int, int]], index: int) -> tuple[list[Block], int]:
+    rows = []
+    at = index
+    while at < len(lines) and (match := ROW.match(text[slice(*lines[at])])):
+        if at != index + 1:
+            rows.append(Block("row", tuple(_cells(text, lines[at][0] + match.start(1), match[1]))))
+        at += 1
+    return rows, at
+
+
+def _cells(text: str, start: int, inner: str) -> Iterator[tuple[InlineRun, ...]]:
+    for cell in inner.split("|"):
+        lead = len(cell) - len(cell.lstrip())
+        yield tuple(inline(text, start + lead, start + len(cell.rstrip())))
+        start += len(cell) + 1

@@ -12,10 +12,9 @@ from rag.text.messages import Language
 from rag.types.answers import Coverage, Evidence, Offer, ReadingProgress, Sentence, Usage
 from rag.types.progress import Progress
 from rag.verification.reasons import reason_words
-from ui.markup import settled
 from ui.render import render
 from ui.screen import Screen, Turn, passage_of
-from ui.views.answer import DrawnSentence, Mark, answer_values
+from ui.views.answer import DrawnSentence, Mark, answer_values, settled
 from ui.views.common import page_words, progress_words
 from ui.views.evidence import evidence_values, sentence_places
 from ui.words import say

@@ -13,7 +13,7 @@ from rag.types.answers import Answer, Finished
 from tests.factories import settings
 from tests.integration.app.test_app import until
 from tests.pdfs import write_pdf
-from ui.pump import pumped
+from ui.handlers import pumped
 
 DESCRIPTORS = Path("/proc/self/fd")
 WARM = 20  # questions before anything is counted: lazy imports, and what is opened once

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from rag.types.answers import Sentence
 from tests.fake_script import HOSTILE
-from ui.markup import blocks, settled
-from ui.views.answer import DrawnSentence, Mark, answer_html
+from ui.views.answer import DrawnSentence, Mark, answer_html, blocks, settled
 
 ALLOWED = {
     *("p", "h4", "ul", "ol", "li", "pre", "code", "strong", "br", "span", "sup"),

@@ -24,7 +24,7 @@ from tests.fakes import FakeApp
 from ui.app import PORTS_TRIED, create_app, listen
 from ui.routes import MAX_WIDTH
 from ui.seam import AppLike
-from ui.uploads import take
+from ui.sessions import take
 
 HOME = "http://127.0.0.1:7860"
 
@@ -40,7 +40,7 @@ def client(app: FakeApp) -> Iterator[TestClient]:
         yield client
 
 
-def test_the_real_desk_has_what_the_screen_needs() -> None:
+def test_the_real_app_has_what_the_screen_needs() -> None:
     if TYPE_CHECKING:  # that the signatures match, too, is for mypy to say
 
         def accepted(app: App) -> AppLike:
@@ -269,7 +269,7 @@ def test_the_list_names_the_versions_that_were_replaced(client: TestClient, app:
         ("wrong", False, False, "所给密码都无法打开该文件。"),
     ],
 )
-def test_a_password_goes_to_the_desk_and_what_became_of_it_comes_back(
+def test_a_password_goes_to_the_app_and_what_became_of_it_comes_back(
     client: TestClient, app: FakeApp, password: str, *, remember: bool, opened: bool, note: str
 ) -> None:
     document = app.files[EN].id

@@ -15,7 +15,7 @@ import pytest
 from tests.fake_pdf import typeset
 from tests.fakes import FakeApp
 from ui.app import ScreenServer, create_app, listen
-from ui.page import REFUSED
+from ui.layout import REFUSED
 
 SECRET = b"%PDF-1.4 the owner's own"
 _sessions = count()

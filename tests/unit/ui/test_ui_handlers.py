@@ -179,7 +179,7 @@ def test_one_answer_at_a_time_and_the_one_who_waits_is_told(app: FakeApp) -> Non
     assert last(list(second)).stage == "done"
 
 
-def test_an_abandoned_answer_is_cancelled_and_frees_the_desk(app: FakeApp) -> None:
+def test_an_abandoned_answer_is_cancelled_and_frees_the_app(app: FakeApp) -> None:
     app.hold_after = 4
     sessions = Sessions()
     screens = respond(app, Screen(), QUESTION, documents=(), ticket=sessions.ticket("a"))

@@ -7,7 +7,7 @@ from threading import Event, Thread
 
 import pytest
 
-from ui.pump import pumped
+from ui.handlers import pumped
 from ui.sessions import Sessions
 
 

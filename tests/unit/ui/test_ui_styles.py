@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ui.skeleton import ASSETS
+from ui.opening import ASSETS
 
 SHEETS = sorted(ASSETS.glob("*.css"))
 
