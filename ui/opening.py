@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (
     *("words.js", "assets/state.js", "assets/evidence.js", "assets/library.js"),
-    *("assets/forget.js", "assets/chat.js", "assets/ahead.js", "assets/reading.js"),
+    *("assets/forget.js", "assets/chat.js", "assets/prefetch.js", "assets/reading.js"),
     *("assets/why.js", "assets/chats.js", "assets/machine.js"),
 )
 STYLES = (

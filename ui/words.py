@@ -335,7 +335,7 @@ WORDS: dict[str, Text] = {
     "close": Text("Close", "关闭"),
     # -- the strip: what the machine is doing
     "word_ready": Text("Ready", "就绪"),
-    "word_ahead": Text("Reading ahead", "正在预读"),
+    "word_prefetch": Text("Reading ahead", "正在预读"),
     "word_downloading": Text("Downloading", "下载中"),
     "word_loading": Text("Loading", "载入中"),
     "word_failed": Text("No model", "模型不可用"),

@@ -2,17 +2,17 @@
 "use strict";
 
 (() => {
-  const desk = window.ragdesk;
+  const app = window.ragdesk;
   const NEAR = 60; // pixels from the end that still count as reading along
   let readingAlong = true;
 
-  const field = () => desk.find("#question textarea");
+  const field = () => app.find("#question textarea");
   const busy = () => Boolean(document.body.dataset.busy);
 
   const send = () => {
     if (busy() || !field().value.trim()) return;
     readingAlong = true;
-    desk.find("#send").click();
+    app.find("#send").click();
   };
 
   const fill = (text) => {
@@ -36,59 +36,59 @@
   document.addEventListener("keydown", (event) => {
     if (event.isComposing) return;
     if (event.key === "Escape") {
-      if (busy()) desk.find("#stop").click();
+      if (busy()) app.find("#stop").click();
       else document.body.classList.remove("evidence-open", "library-open");
     } else if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
-      desk.find("#new").click();
+      app.find("#new").click();
     }
   });
 
   document.addEventListener("click", (event) => {
     if (event.target.closest("#new")) field().focus();
     const example = event.target.closest(".example");
-    if (example && !busy()) desk.ask(example.textContent);
+    if (example && !busy()) app.ask(example.textContent);
   });
 
-  desk.ask = (text) => {
+  app.ask = (text) => {
     fill(text);
     requestAnimationFrame(send); // Gradio takes the new value over first
   };
 
-  desk.actions.copy = async (button) => {
+  app.actions.copy = async (button) => {
     const text = button.closest(".turn").querySelector(".a").dataset.text;
     const words = button.querySelector("span");
     try {
       await navigator.clipboard.writeText(text);
-      words.textContent = desk.say("client.copied");
+      words.textContent = app.say("client.copied");
     } catch {
-      words.textContent = desk.say("client.copy_failed");
+      words.textContent = app.say("client.copy_failed");
     }
-    setTimeout(() => (words.textContent = desk.say("copy")), 1600);
+    setTimeout(() => (words.textContent = app.say("copy")), 1600);
   };
 
   const showTitle = () => {
-    const first = desk.find("#turns .q, #live .q");
-    const title = desk.find("#title");
+    const first = app.find("#turns .q, #live .q");
+    const title = app.find("#title");
     if (!title) return;
-    title.textContent = first ? first.textContent : desk.say("new_chat");
+    title.textContent = first ? first.textContent : app.say("new_chat");
     title.title = first ? first.textContent : "";
   };
 
-  desk.onDrawn.push(() => {
-    if (desk.find("#live .turn")) document.body.dataset.busy = "1";
+  app.onDrawn.push(() => {
+    if (app.find("#live .turn")) document.body.dataset.busy = "1";
     else delete document.body.dataset.busy;
-    desk.showBusy();
+    app.showBusy();
     showTitle();
-    const talk = desk.find("#talk");
+    const talk = app.find("#talk");
     if (talk && readingAlong) talk.scrollTop = talk.scrollHeight;
   });
   const showHints = () => {
     showTitle();
-    if (desk.find("#send")) desk.find("#send").title = desk.say("send_hint");
+    if (app.find("#send")) app.find("#send").title = app.say("send_hint");
   };
-  desk.onLanguage.push(showHints);
-  desk.onFrame.push((element) => {
+  app.onLanguage.push(showHints);
+  app.onFrame.push((element) => {
     if (!element.querySelector("#title")) return;
     requestAnimationFrame(() => {
       showHints();

@@ -2,13 +2,13 @@
 "use strict";
 
 (() => {
-  const desk = window.ragdesk;
+  const app = window.ragdesk;
   let stamp = null;
   let absent = {}; // id of a document that no file has any more -> what became of it
-  desk.chatToOpen = null;
+  app.chatToOpen = null;
 
   const busy = () => Boolean(document.body.dataset.busy);
-  const current = () => desk.find("#turns [data-kept]")?.dataset.kept ?? "";
+  const current = () => app.find("#turns [data-kept]")?.dataset.kept ?? "";
   const rowOf = (button) => button.closest(".chat");
 
   const mark = () => {
@@ -18,26 +18,26 @@
 
   const load = async () => {
     try {
-      const got = await desk.fetch("chats");
-      desk.find("#chats").hidden = got.count === 0;
-      desk.find("#chat-list").innerHTML = got.html;
+      const got = await app.fetch("chats");
+      app.find("#chats").hidden = got.count === 0;
+      app.find("#chat-list").innerHTML = got.html;
       mark();
     } catch {
       stamp = null; // the next state asks again
     }
   };
 
-  desk.onState.push((now) => {
-    if (now.chats === stamp || !desk.find("#chat-list")) return;
+  app.onState.push((now) => {
+    if (now.chats === stamp || !app.find("#chat-list")) return;
     stamp = now.chats;
     load();
   });
-  desk.onLanguage.push(load);
+  app.onLanguage.push(load);
 
-  desk.actions["open-chat"] = (button) => {
+  app.actions["open-chat"] = (button) => {
     if (busy()) return;
-    desk.chatToOpen = Number(rowOf(button).dataset.chat);
-    desk.find("#open-chat").click();
+    app.chatToOpen = Number(rowOf(button).dataset.chat);
+    app.find("#open-chat").click();
     document.body.classList.remove("library-open");
   };
 
@@ -46,16 +46,16 @@
     row.querySelector(".sure").hidden = !open;
     row.querySelector(open ? '[data-do="delete-chat-now"]' : '[data-do="delete-chat"]').focus();
   };
-  desk.actions["delete-chat"] = (button) => sure(button, true);
-  desk.actions["delete-chat-not"] = (button) => sure(button, false);
+  app.actions["delete-chat"] = (button) => sure(button, true);
+  app.actions["delete-chat-not"] = (button) => sure(button, false);
 
   const remove = async (chats) => {
-    const problem = await desk.send("chats/delete", { chats });
+    const problem = await app.send("chats/delete", { chats });
     if (problem) throw new Error(problem);
-    if (chats.map(String).includes(current())) desk.find("#new").click();
-    desk.look();
+    if (chats.map(String).includes(current())) app.find("#new").click();
+    app.look();
   };
-  desk.actions["delete-chat-now"] = async (button) => {
+  app.actions["delete-chat-now"] = async (button) => {
     button.disabled = true;
     try {
       await remove([Number(rowOf(button).dataset.chat)]);
@@ -66,19 +66,19 @@
 
   // -- a forgotten document that chats still quote
 
-  desk.citedBy = (item, taken) => {
+  app.citedBy = (item, taken) => {
     if (!taken.chats?.length) return;
-    const words = desk.say("client.chats_cite", { count: taken.chats.length });
+    const words = app.say("client.chats_cite", { count: taken.chats.length });
     const button = document.createElement("button");
     button.type = "button";
     button.className = "link";
-    button.textContent = desk.say("client.chats_delete");
+    button.textContent = app.say("client.chats_delete");
     button.addEventListener("click", async () => {
       button.disabled = true;
       try {
         await remove(taken.chats);
         taken.chats = [];
-        button.replaceWith(desk.say("client.chats_deleted"));
+        button.replaceWith(app.say("client.chats_deleted"));
       } catch {
         button.disabled = false;
       }
@@ -103,7 +103,7 @@
       const answer = await fetch("/desk/absent", {
         method: "POST",
         headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ documents, language: desk.language() }),
+        body: JSON.stringify({ documents, language: app.language() }),
       });
       if (answer.ok) absent = await answer.json();
       label();
@@ -111,8 +111,8 @@
       /* the next list asks again */
     }
   };
-  desk.onList.push(check);
-  desk.onDrawn.push(() => {
+  app.onList.push(check);
+  app.onDrawn.push(() => {
     mark();
     label();
     if (!busy()) check();

@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const desk = window.ragdesk;
+  const app = window.ragdesk;
   const WIDTHS = [600, 900, 1200, 1600, 2000, 2400]; // few sizes, so that images are reused
   const ZOOMS = [1, 1.4, 2, 2.8];
   const KEPT = 24; // page images; the browser is told to keep none by itself
@@ -17,8 +17,8 @@
   let listed = ""; // what the list was made of
 
   const parse = (text) => JSON.parse(text || "[]");
-  const list = () => desk.find("#evidence-list");
-  const pageOf = () => desk.find("#viewer-page");
+  const list = () => app.find("#evidence-list");
+  const pageOf = () => app.find("#viewer-page");
 
   // -- the list
 
@@ -34,9 +34,9 @@
     const source = turn?.querySelector(".evidence");
     listed = source ? source.innerHTML : "";
     list().innerHTML = listed;
-    desk.find("#evidence-summary").textContent = source?.dataset.summary ?? "";
-    desk.find("#evidence-none").hidden = Boolean(source);
-    desk.find("#viewer").hidden = !source;
+    app.find("#evidence-summary").textContent = source?.dataset.summary ?? "";
+    app.find("#evidence-none").hidden = Boolean(source);
+    app.find("#viewer").hidden = !source;
     spots = [...list().querySelectorAll(".card")].flatMap(spotsOf);
     shown = turn;
     at = -1;
@@ -90,15 +90,15 @@
     if (!same) drawPage();
     drawBoxes(place.boxes, "");
     scrollToBox();
-    const row = desk.find(`#library-list [data-id="${CSS.escape(place.doc)}"]`);
+    const row = app.find(`#library-list [data-id="${CSS.escape(place.doc)}"]`);
     const pages = row?.dataset.pages;
-    const where = desk.say(pages ? "client.page_of" : "client.page", {
+    const where = app.say(pages ? "client.page_of" : "client.page", {
       page: place.page,
       pages,
     });
-    desk.find("#viewer-where").textContent = where;
-    desk.find("#viewer-where").title = place.boxes.length ? "" : desk.say("client.unmarked");
-    desk.find("#viewer").classList.toggle("unmarked", !place.boxes.length);
+    app.find("#viewer-where").textContent = where;
+    app.find("#viewer-where").title = place.boxes.length ? "" : app.say("client.unmarked");
+    app.find("#viewer").classList.toggle("unmarked", !place.boxes.length);
   };
 
   const drawPage = () => {
@@ -112,12 +112,12 @@
 
   const imageOf = (source) => {
     const image = images.get(source) ?? document.createElement("img");
-    image.alt = desk.say("client.image_alt", page);
+    image.alt = app.say("client.image_alt", page);
     image.draggable = false;
     image.onerror = () => {
       images.delete(source);
       pageOf().classList.add("missing");
-      pageOf().dataset.words = desk.say("client.no_image");
+      pageOf().dataset.words = app.say("client.no_image");
     };
     if (!image.src) image.src = source;
     images.delete(source);
@@ -146,7 +146,7 @@
   };
 
   const scrollToBox = () => {
-    const room = desk.find("#viewer-scroll");
+    const room = app.find("#viewer-scroll");
     const first = pageOf().querySelector(".hl");
     const from = room.getBoundingClientRect();
     const to = (first ?? pageOf()).getBoundingClientRect();
@@ -218,18 +218,18 @@
     event.target.click();
   });
 
-  desk.actions.prev = () => choose(at - 1);
-  desk.actions.next = () => choose(at + 1);
-  desk.actions["zoom-in"] = () => setZoom(zoom + 1);
-  desk.actions["zoom-out"] = () => setZoom(zoom - 1);
-  desk.actions["zoom-fit"] = () => setZoom(0);
-  desk.actions["open-evidence"] = () => document.body.classList.toggle("evidence-open");
-  desk.actions["close-evidence"] = () => document.body.classList.remove("evidence-open");
+  app.actions.prev = () => choose(at - 1);
+  app.actions.next = () => choose(at + 1);
+  app.actions["zoom-in"] = () => setZoom(zoom + 1);
+  app.actions["zoom-out"] = () => setZoom(zoom - 1);
+  app.actions["zoom-fit"] = () => setZoom(0);
+  app.actions["open-evidence"] = () => document.body.classList.toggle("evidence-open");
+  app.actions["close-evidence"] = () => document.body.classList.remove("evidence-open");
 
   // -- the conversation was redrawn
 
   const newest = () =>
-    desk.find("#live .turn") ?? [...document.querySelectorAll("#turns .turn")].at(-1);
+    app.find("#live .turn") ?? [...document.querySelectorAll("#turns .turn")].at(-1);
 
   const follow = (turn) => {
     listTurn(turn);
@@ -258,7 +258,7 @@
     if (kept >= 0) kept = at;
   };
 
-  desk.onDrawn.push(() => {
+  app.onDrawn.push(() => {
     if (!list()) return;
     const turn = newest();
     const key = turn ? turn.dataset.turn : null;

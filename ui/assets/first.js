@@ -51,7 +51,7 @@ window.ragdesk = (() => {
     onFrame: [], // called with each fixed part once it is on the page
     onDrawn: [], // called after Gradio has redrawn the conversation
     onList: [], // called after the list of documents was drawn
-    onState: [], // called with each snapshot of the desk
+    onState: [], // called with each snapshot of the app
     onLanguage: [], // called when the language has changed
     find: (selector) => document.querySelector(selector),
     say: (key, values = {}) => {

@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const desk = window.ragdesk;
+  const app = window.ragdesk;
   let taken = null; // the document that was forgotten last: {name, path}
   let back = null; // the one that is being let in again
 
@@ -10,19 +10,19 @@
     const answer = await fetch(`/desk/${address}`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ ...values, language: desk.language() }),
+      body: JSON.stringify({ ...values, language: app.language() }),
       signal: AbortSignal.timeout(8000),
     });
     if (!answer.ok) throw new Error(answer.status);
     const said = await answer.json();
     return said.note ? said.note : said.chats?.length ? { chats: said.chats } : "";
   };
-  desk.send = send;
+  app.send = send;
 
   // -- the note above the list: what was done, and its undoing
 
   const note = (text, kind, action) => {
-    const notes = desk.find("#notes");
+    const notes = app.find("#notes");
     const item = document.createElement("p");
     item.className = kind;
     item.textContent = text + " ";
@@ -30,7 +30,7 @@
       const button = document.createElement("button");
       button.type = "button";
       button.className = "link";
-      button.textContent = desk.say("client.undo");
+      button.textContent = app.say("client.undo");
       button.dataset.do = action;
       item.append(button);
     }
@@ -43,20 +43,20 @@
   });
   const showNote = () => {
     if (taken) {
-      const item = note(desk.say("client.forgotten", short(taken)), "taken", "undo-forget");
-      desk.citedBy(item, taken);
+      const item = note(app.say("client.forgotten", short(taken)), "taken", "undo-forget");
+      app.citedBy(item, taken);
       return item;
     }
-    if (back) return note(desk.say("client.let_in", short(back)), "taken");
-    desk.find("#notes .taken")?.remove();
+    if (back) return note(app.say("client.let_in", short(back)), "taken");
+    app.find("#notes .taken")?.remove();
     return null;
   };
 
-  const failed = (text) => note(text || desk.say("client.not_done"), "warn");
+  const failed = (text) => note(text || app.say("client.not_done"), "warn");
 
   // -- forget, undo, let in again
 
-  desk.actions.forget = async (button) => {
+  app.actions.forget = async (button) => {
     const row = button.closest(".row");
     const { id, name, path } = row.dataset;
     row.classList.add("going");
@@ -66,11 +66,11 @@
       const chats = problem.chats ?? [];
       if (typeof problem === "string" && problem) throw new Error(problem, { cause: "told" });
       row.remove();
-      desk.drawAnew();
-      desk.picked.delete(id);
+      app.drawAnew();
+      app.picked.delete(id);
       [taken, back] = [{ name, path, chats }, null];
       showNote().querySelector("button").focus();
-      desk.look();
+      app.look();
     } catch (error) {
       row.classList.remove("going");
       button.disabled = false;
@@ -85,28 +85,28 @@
       if (problem) throw new Error(problem, { cause: "told" });
       [taken, back] = [null, which];
       showNote();
-      desk.look();
+      app.look();
     } catch (error) {
       button.disabled = false;
       failed(error.cause === "told" ? error.message : "");
     }
   };
 
-  desk.actions["undo-forget"] = (button) => letIn(button, taken);
-  desk.actions["let-in"] = (button) => letIn(button, button.closest("li").dataset);
+  app.actions["undo-forget"] = (button) => letIn(button, taken);
+  app.actions["let-in"] = (button) => letIn(button, button.closest("li").dataset);
 
   // a note is over once the list says the same, also when somebody else did it
-  desk.onList.push(() => {
+  app.onList.push(() => {
     const names = new Set(
       [...document.querySelectorAll("#library-list .row")].map((row) => row.dataset.path),
     );
-    if (!desk.find("#find").value) {
+    if (!app.find("#find").value) {
       if (back && names.has(back.path)) back = null;
       if (taken && names.has(taken.path)) taken = null;
     }
-    if (!taken && !back) desk.find("#notes .taken")?.remove();
+    if (!taken && !back) app.find("#notes .taken")?.remove();
   });
-  desk.onLanguage.push(() => {
+  app.onLanguage.push(() => {
     if (taken || back) showNote();
   });
 
@@ -120,11 +120,11 @@
     change.setAttribute("aria-expanded", open);
     (open ? fold.querySelector('[data-do="change-index-now"]') : change).focus();
   };
-  desk.actions["change-index"] = (button) => ask(button, true);
-  desk.actions["change-index-not"] = (button) => ask(button, false);
-  desk.actions["change-index-now"] = async (button) => {
+  app.actions["change-index"] = (button) => ask(button, true);
+  app.actions["change-index-not"] = (button) => ask(button, false);
+  app.actions["change-index-now"] = async (button) => {
     button.disabled = true;
-    button.textContent = desk.say("client.changing");
+    button.textContent = app.say("client.changing");
     try {
       const answer = await fetch("/desk/roll-back", { method: "POST" });
       if (!answer.ok) throw new Error(answer.status);

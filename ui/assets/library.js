@@ -2,9 +2,9 @@
 "use strict";
 
 (() => {
-  const desk = window.ragdesk;
+  const app = window.ragdesk;
   const FIND_FROM = 10; // documents; a shorter list needs no search field
-  desk.picked = new Set();
+  app.picked = new Set();
   let revision = null;
   let loading = false;
   let older = new Set(); // documents that a newer version has taken the place of
@@ -17,11 +17,11 @@
     const { id, path, fold } = element.closest("[data-id], [data-path], [data-fold]")?.dataset ?? {};
     return [id, path, fold, element.dataset.do ?? element.className].join(" ");
   };
-  desk.drawAnew = () => drawn.clear();
+  app.drawAnew = () => drawn.clear();
   const draw = (selector, html) => {
     if (drawn.get(selector) === html) return;
     drawn.set(selector, html);
-    const list = desk.find(selector);
+    const list = app.find(selector);
     const held = list.contains(document.activeElement) ? nameOf(document.activeElement) : null;
     const opened = (one) => `.row[data-id="${one}"] .reason`;
     const reasons = [...list.querySelectorAll(".row:not(.failed) .reason:not([hidden])")];
@@ -44,20 +44,20 @@
     if (loading || document.activeElement?.closest(".unlock")) return; // keeps what is typed
     loading = true;
     try {
-      const find = desk.find("#find").value;
-      const got = await desk.fetch("library", { find });
+      const find = app.find("#find").value;
+      const got = await app.fetch("library", { find });
       revision = got.revision;
       draw("#library-list", got.html);
       draw("#library-more", got.more);
-      desk.find("#totals").textContent = got.totals;
-      desk.find("#totals").title = got.totals_title;
-      desk.find("#find").hidden = got.documents < FIND_FROM && !find;
+      app.find("#totals").textContent = got.totals;
+      app.find("#totals").title = got.totals_title;
+      app.find("#find").hidden = got.documents < FIND_FROM && !find;
       document.body.dataset.documents = got.documents;
       older = new Set(got.older);
       markOlder();
       if (rows().length === got.documents) forgetMissing();
       mark();
-      for (const listener of desk.onList) listener();
+      for (const listener of app.onList) listener();
     } catch {
       revision = null; // the next state asks again
     } finally {
@@ -70,7 +70,7 @@
     for (const card of document.querySelectorAll(".card[data-doc]")) {
       const old = older.has(card.dataset.doc);
       card.classList.toggle("older", old);
-      card.querySelector(".doc").dataset.older = old ? desk.say("client.older") : "";
+      card.querySelector(".doc").dataset.older = old ? app.say("client.older") : "";
     }
   };
 
@@ -78,42 +78,42 @@
 
   const forgetMissing = () => {
     const here = new Set(rows().map((row) => row.dataset.id));
-    for (const id of desk.picked) if (!here.has(id)) desk.picked.delete(id);
+    for (const id of app.picked) if (!here.has(id)) app.picked.delete(id);
   };
 
   const mark = () => {
     for (const row of rows()) {
-      const on = desk.picked.has(row.dataset.id);
+      const on = app.picked.has(row.dataset.id);
       row.classList.toggle("on", on);
       row.querySelector(".pick").setAttribute("aria-checked", on);
     }
-    const count = desk.picked.size;
+    const count = app.picked.size;
     const key = count ? "scope_some" : "scope_all";
-    const scope = desk.find("#scope");
+    const scope = app.find("#scope");
     scope.classList.toggle("limited", count > 0);
     scope.disabled = count === 0;
-    scope.querySelector("span").textContent = desk.say(key, { count });
-    scope.title = count ? desk.say("all_documents") : desk.say("pick_title");
+    scope.querySelector("span").textContent = app.say(key, { count });
+    scope.title = count ? app.say("all_documents") : app.say("pick_title");
   };
 
   document.addEventListener("click", (event) => {
     const row = event.target.closest("#library-list .pick")?.closest(".row");
     if (!row) return;
     const id = row.dataset.id;
-    if (!desk.picked.delete(id)) desk.picked.add(id);
+    if (!app.picked.delete(id)) app.picked.add(id);
     mark();
   });
 
-  desk.actions["all-documents"] = () => {
-    desk.picked.clear();
+  app.actions["all-documents"] = () => {
+    app.picked.clear();
     mark();
   };
-  desk.actions.why = (button) => {
+  app.actions.why = (button) => {
     const reason = button.closest(".row").querySelector(".reason");
     reason.hidden = !reason.hidden;
     button.setAttribute("aria-expanded", !reason.hidden);
   };
-  desk.actions.rebuild = async (button) => {
+  app.actions.rebuild = async (button) => {
     button.disabled = true;
     await fetch("/desk/rebuild", { method: "POST" });
   };
@@ -132,48 +132,48 @@
           document: form.closest(".row").dataset.id,
           password: form.elements.password.value,
           remember: form.elements.remember.checked,
-          language: desk.language(),
+          language: app.language(),
         }),
       });
       if (!answer.ok) throw new Error(answer.status);
       const { opened, note } = await answer.json();
-      said.textContent = note || (opened ? desk.say("client.unlocked") : "");
+      said.textContent = note || (opened ? app.say("client.unlocked") : "");
       form.elements.password.value = "";
       if (opened) document.activeElement?.blur();
     } catch {
-      said.textContent = desk.say("client.unlock_failed");
+      said.textContent = app.say("client.unlock_failed");
     } finally {
       button.disabled = false;
     }
   });
-  desk.actions.dismiss = (button) => button.closest(".added").remove();
-  desk.actions["open-library"] = () => document.body.classList.toggle("library-open");
+  app.actions.dismiss = (button) => button.closest(".added").remove();
+  app.actions["open-library"] = () => document.body.classList.toggle("library-open");
 
-  desk.onFrame.push((element) => {
+  app.onFrame.push((element) => {
     if (!element.querySelector("#library-list")) return;
     let wait;
-    desk.find("#find").addEventListener("input", () => {
+    app.find("#find").addEventListener("input", () => {
       clearTimeout(wait);
       wait = setTimeout(load, 150);
     });
     load();
   });
-  desk.onState.push((now) => {
-    const sync = desk.find("#sync");
+  app.onState.push((now) => {
+    const sync = app.find("#sync");
     if (sync.innerHTML !== now.sync) sync.innerHTML = now.sync;
     if (now.revision !== revision) load();
     markOlder();
   });
-  desk.onLanguage.push(load);
+  app.onLanguage.push(load);
 
   // -- files dropped anywhere
 
   const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
   let depth = 0;
   const over = (on) => {
-    const drop = desk.find("#drop");
+    const drop = app.find("#drop");
     drop.hidden = !on;
-    drop.querySelector("b").textContent = desk.say("client.drop");
+    drop.querySelector("b").textContent = app.say("client.drop");
     if (!on) depth = 0;
   };
 
@@ -198,22 +198,22 @@
     const item = document.createElement("p");
     item.className = kind;
     item.textContent = text;
-    desk.find("#notes").append(item);
+    app.find("#notes").append(item);
     return item;
   };
 
   const handOver = (files) => {
     const pdfs = files.filter((file) => file.name.toLowerCase().endsWith(".pdf"));
     const others = files.filter((file) => !pdfs.includes(file)).map((file) => file.name);
-    desk.find("#notes").replaceChildren();
+    app.find("#notes").replaceChildren();
     if (others.length) {
       const names = others.slice(0, 5).join(", ") + (others.length > 5 ? " …" : "");
-      note(desk.say("client.only_pdf", { names }), "warn");
+      note(app.say("client.only_pdf", { names }), "warn");
     }
     if (!pdfs.length) return;
     const transfer = new DataTransfer();
     for (const file of pdfs) transfer.items.add(file);
-    const input = desk.find('#left input[type="file"]');
+    const input = app.find('#left input[type="file"]');
     input.files = transfer.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
   };
@@ -221,9 +221,9 @@
   document.addEventListener("change", (event) => {
     const input = event.target;
     if (!input.matches('#left input[type="file"]') || !input.files.length) return;
-    note(desk.say("client.uploading", { count: input.files.length }), "uploading");
+    note(app.say("client.uploading", { count: input.files.length }), "uploading");
   }, true);
-  desk.onDrawn.push((element) => {
+  app.onDrawn.push((element) => {
     if (!element.querySelector(".added")) return;
     for (const item of document.querySelectorAll("#notes .uploading")) item.remove();
   });

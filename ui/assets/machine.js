@@ -2,18 +2,18 @@
 "use strict";
 
 (() => {
-  const desk = window.ragdesk;
+  const app = window.ragdesk;
   let asking = false;
 
-  const panel = () => desk.find("#machine");
+  const panel = () => app.find("#machine");
   const isOpen = () => panel() && !panel().hidden;
 
   const draw = async () => {
     if (!isOpen() || asking) return;
     asking = true;
     try {
-      const found = await desk.fetch("machine");
-      desk.find("#machine-body").innerHTML = found.html;
+      const found = await app.fetch("machine");
+      app.find("#machine-body").innerHTML = found.html;
     } catch {
       /* the strip says that the program is gone */
     } finally {
@@ -21,34 +21,34 @@
     }
   };
 
-  desk.onState.push(draw);
-  desk.onLanguage.push(draw);
+  app.onState.push(draw);
+  app.onLanguage.push(draw);
 
-  desk.actions.machine = () => {
+  app.actions.machine = () => {
     panel().hidden = !panel().hidden;
-    desk.find(".strip .machine").setAttribute("aria-expanded", String(isOpen()));
+    app.find(".strip .machine").setAttribute("aria-expanded", String(isOpen()));
     draw();
   };
 
-  desk.actions["close-machine"] = () => {
-    if (isOpen()) desk.actions.machine();
-    desk.find(".strip .machine").focus();
+  app.actions["close-machine"] = () => {
+    if (isOpen()) app.actions.machine();
+    app.find(".strip .machine").focus();
   };
 
   document.addEventListener("keydown", (event) => {
     // the focus is on nothing once the button it was on is disabled
     const here = event.target === document.body || event.target.closest?.("#machine");
-    if (event.key === "Escape" && here && isOpen()) desk.actions["close-machine"]();
+    if (event.key === "Escape" && here && isOpen()) app.actions["close-machine"]();
   });
 
-  desk.actions["machine-report"] = async (button) => {
-    const said = desk.find("#machine-said");
+  app.actions["machine-report"] = async (button) => {
+    const said = app.find("#machine-said");
     button.disabled = true;
     try {
       const answer = await fetch("/desk/machine/report", {
         method: "POST",
         headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ language: desk.language() }),
+        body: JSON.stringify({ language: app.language() }),
       });
       const made = await answer.json();
       said.textContent = made.note;
@@ -59,7 +59,7 @@
         said.append(link);
       }
     } catch {
-      said.textContent = desk.say("client.gone");
+      said.textContent = app.say("client.gone");
     } finally {
       button.disabled = false;
     }

@@ -2,39 +2,39 @@
 "use strict";
 
 (() => {
-  const desk = window.ragdesk;
+  const app = window.ragdesk;
   const WORDS = { auto: "mode_auto", whole: "mode_whole", passages: "mode_passages" };
   const MODES = Object.keys(WORDS);
   let mode = "auto";
   let once = null; // the mode of the next question alone
 
-  desk.mode = () => once ?? mode;
+  app.mode = () => once ?? mode;
 
   const show = () => {
-    const chip = desk.find("#mode");
+    const chip = app.find("#mode");
     if (!chip) return;
     chip.dataset.word = WORDS[mode];
-    chip.textContent = desk.say(WORDS[mode]);
-    chip.title = desk.say("mode_title");
+    chip.textContent = app.say(WORDS[mode]);
+    chip.title = app.say("mode_title");
     chip.classList.toggle("limited", mode !== "auto");
   };
 
-  desk.actions.mode = () => {
+  app.actions.mode = () => {
     mode = MODES[(MODES.indexOf(mode) + 1) % MODES.length];
     show();
   };
 
-  desk.actions["read-all"] = (button) => {
+  app.actions["read-all"] = (button) => {
     if (document.body.dataset.busy) return;
     once = "whole";
-    desk.ask(button.dataset.question);
+    app.ask(button.dataset.question);
   };
 
-  desk.onFrame.push((element) => {
+  app.onFrame.push((element) => {
     if (element.querySelector("#mode")) show();
   });
-  desk.onLanguage.push(show);
-  desk.onDrawn.push(() => {
+  app.onLanguage.push(show);
+  app.onDrawn.push(() => {
     if (document.body.dataset.busy) once = null; // the question is on its way
   });
 })();

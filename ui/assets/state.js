@@ -1,8 +1,8 @@
-// Words of the fixed parts, buttons, and the desk's state once a second.
+// Words of the fixed parts, buttons, and the app's state once a second.
 "use strict";
 
 (() => {
-  const desk = window.ragdesk;
+  const app = window.ragdesk;
   const POLL_MS = 1000;
   const TIMEOUT_MS = 8000;
   const MISSES = 3; // one lost poll is a busy machine, three are a program that ended
@@ -12,43 +12,43 @@
 
   const speak = (element) => {
     for (const node of element.querySelectorAll("[data-word]"))
-      node.textContent = desk.say(node.dataset.word);
+      node.textContent = app.say(node.dataset.word);
     for (const node of element.querySelectorAll("[data-word-title]")) {
-      node.title = desk.say(node.dataset.wordTitle);
+      node.title = app.say(node.dataset.wordTitle);
       node.setAttribute("aria-label", node.title);
     }
     for (const node of element.querySelectorAll("[data-word-placeholder]")) {
-      node.placeholder = desk.say(node.dataset.wordPlaceholder);
+      node.placeholder = app.say(node.dataset.wordPlaceholder);
       node.setAttribute("aria-label", node.placeholder);
     }
   };
 
-  desk.frame = (element) => {
+  app.frame = (element) => {
     speak(element);
-    for (const listener of desk.onFrame) listener(element);
-    if (!polling && desk.find("#strip-readings")) {
+    for (const listener of app.onFrame) listener(element);
+    if (!polling && app.find("#strip-readings")) {
       polling = true;
       poll();
     }
   };
 
-  desk.watch = (element, watch) => {
+  app.watch = (element, watch) => {
     const drawn = () => {
-      for (const listener of desk.onDrawn) listener(element);
+      for (const listener of app.onDrawn) listener(element);
     };
     watch("value", drawn);
     drawn();
   };
 
-  desk.client = () => ({
-    language: desk.language(),
-    documents: [...desk.picked],
-    mode: desk.mode(),
-    chat: desk.chatToOpen,
+  app.client = () => ({
+    language: app.language(),
+    documents: [...app.picked],
+    mode: app.mode(),
+    chat: app.chatToOpen,
   });
 
-  desk.fetch = async (address, values = {}) => {
-    const query = new URLSearchParams({ language: desk.language(), ...values });
+  app.fetch = async (address, values = {}) => {
+    const query = new URLSearchParams({ language: app.language(), ...values });
     const answer = await fetch(`/desk/${address}?${query}`, {
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
@@ -57,15 +57,15 @@
   };
 
   const banner = (key, button) => {
-    const shown = desk.find("#banner");
+    const shown = app.find("#banner");
     if (shown.dataset.key === (key ?? "")) return;
     shown.dataset.key = key ?? "";
     shown.hidden = !key;
-    shown.textContent = key ? desk.say(key) : "";
+    shown.textContent = key ? app.say(key) : "";
     if (!button) return;
     const reload = document.createElement("button");
     reload.type = "button";
-    reload.textContent = desk.say(button);
+    reload.textContent = app.say(button);
     reload.addEventListener("click", () => location.reload());
     shown.append(reload);
   };
@@ -74,32 +74,32 @@
     boot ??= now.boot;
     if (now.boot === boot) banner(null);
     else banner("client.restarted", "client.reload");
-    desk.find("#strip-readings").innerHTML = now.strip;
-    desk.showBusy();
-    for (const listener of desk.onState) listener(now);
+    app.find("#strip-readings").innerHTML = now.strip;
+    app.showBusy();
+    for (const listener of app.onState) listener(now);
   };
 
-  desk.showBusy = () => {
-    const word = desk.find("#strip-readings .word.good, #strip-readings .word.working");
+  app.showBusy = () => {
+    const word = app.find("#strip-readings .word.good, #strip-readings .word.working");
     if (!word) return;
     const busy = Boolean(document.body.dataset.busy);
     word.classList.toggle("working", busy);
     const words = word.querySelector("b");
-    words.textContent = busy ? desk.say("client.answering") : words.dataset.idle;
+    words.textContent = busy ? app.say("client.answering") : words.dataset.idle;
   };
 
   const gone = () => {
     banner("client.gone");
     document.body.classList.add("gone");
-    const word = desk.find("#strip-readings .word");
+    const word = app.find("#strip-readings .word");
     if (!word) return;
     word.className = "word bad";
-    word.querySelector("b").textContent = desk.say("client.word_gone");
+    word.querySelector("b").textContent = app.say("client.word_gone");
   };
 
   const look = async () => {
     try {
-      show(await desk.fetch("state"));
+      show(await app.fetch("state"));
       misses = 0;
       document.body.classList.remove("gone");
     } catch {
@@ -108,7 +108,7 @@
     }
   };
 
-  desk.look = look;
+  app.look = look;
 
   const poll = async () => {
     if (!document.hidden) await look();
@@ -121,22 +121,22 @@
 
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-do]");
-    if (button) desk.actions[button.dataset.do]?.(button, event);
+    if (button) app.actions[button.dataset.do]?.(button, event);
   });
 
-  desk.actions.theme = () => {
-    const theme = desk.theme() === "dark" ? "light" : "dark";
-    desk.setTheme(theme);
-    desk.store("theme", theme);
+  app.actions.theme = () => {
+    const theme = app.theme() === "dark" ? "light" : "dark";
+    app.setTheme(theme);
+    app.store("theme", theme);
   };
 
-  desk.actions.language = () => {
-    const language = desk.language() === "zh" ? "en" : "zh";
-    desk.setLanguage(language);
-    desk.store("language", language);
+  app.actions.language = () => {
+    const language = app.language() === "zh" ? "en" : "zh";
+    app.setLanguage(language);
+    app.store("language", language);
     speak(document);
-    desk.find("#switch-language").click(); // Gradio redraws the conversation and its buttons
-    for (const listener of desk.onLanguage) listener();
+    app.find("#switch-language").click(); // Gradio redraws the conversation and its buttons
+    for (const listener of app.onLanguage) listener();
     look();
   };
 })();

@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const desk = window.ragdesk;
+  const app = window.ragdesk;
   const PATIENCE_MS = 120000; // the first search may wait for the embedder to load
 
   // the questions up to this turn, since a follow-up means what was asked before
@@ -22,7 +22,7 @@
         asked: askedUpTo(form.closest(".turn")),
         sentence: form.elements.sentence.value.trim(),
         documents: JSON.parse(form.closest(".why").dataset.documents),
-        language: desk.language(),
+        language: app.language(),
       }),
       signal: AbortSignal.timeout(PATIENCE_MS),
     });
@@ -38,13 +38,13 @@
     const found = form.closest(".why").querySelector(".found");
     const button = form.querySelector("button");
     button.disabled = true;
-    found.textContent = desk.say("client.why_looking");
+    found.textContent = app.say("client.why_looking");
     try {
       const { note, html } = await look(form);
       if (note) found.textContent = note;
-      else found.innerHTML = html; // escaped by the desk
+      else found.innerHTML = html; // escaped by the app
     } catch {
-      found.textContent = desk.say("client.not_done");
+      found.textContent = app.say("client.not_done");
     } finally {
       button.disabled = false;
     }

@@ -39,7 +39,7 @@ def state_word(state: AppState, language: Language) -> tuple[str, str]:
         return "bad", say("word_failed", language)
     if state.sync_progress:
         return "busy", say("word_indexing", language)
-    return "good", say("word_ahead" if state.reading_ahead else "word_ready", language)
+    return "good", say("word_prefetch" if state.reading_ahead else "word_ready", language)
 
 
 def strip_html(state: AppState, language: Language) -> str:

@@ -34,7 +34,7 @@ def test_every_word_that_a_template_or_a_script_names_exists() -> None:
         }
     for path in HOME.glob("assets/*.js"):
         code = path.read_text("utf-8")
-        named |= set(re.findall(r'desk\.say\("([\w.]+)"', code))
+        named |= set(re.findall(r'(?:app|ragdesk)\.say\("([\w.]+)"', code))
         named |= set(re.findall(r'"(client\.\w+)"', code))
     assert named <= set(WORDS)
     assert len(named) > 100

@@ -1,14 +1,14 @@
-// Tells the desk what is being typed, so that the model can read ahead while the person thinks.
+// Tells the app what is being typed, so that the model can read ahead while the person thinks.
 "use strict";
 
 (() => {
-  const desk = window.ragdesk;
+  const app = window.ragdesk;
   const PAUSE_MS = 350; // without a key: the person reads what is written, or thinks
   let told = null;
   let timer = 0;
   let opened = false;
 
-  const field = () => desk.find("#question textarea");
+  const field = () => app.find("#question textarea");
 
   const tell = () => {
     const text = field()?.value.trim() ?? "";
@@ -16,7 +16,7 @@
     if (document.body.dataset.busy || nothing || text === told) return;
     told = text;
     opened = true;
-    desk.find("#typed").click();
+    app.find("#typed").click();
   };
 
   const soon = () => {
@@ -32,7 +32,7 @@
   });
 
   // what was typed during an answer, and what was meant before the conversation changed
-  desk.onDrawn.push(() => {
+  app.onDrawn.push(() => {
     told = null;
     soon();
   });
