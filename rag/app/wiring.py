@@ -130,7 +130,7 @@ def retriever(
         reread=container.settings.reranker.passages,
         baselines=container.baselines.setdefault(engines.space.id, {}),
         calibrations=dict if plain else partial(kept, ledger, engines.space),
-        terms=factory.terms,
+        terms=container.terms,
     )
     return built
 

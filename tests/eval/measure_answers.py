@@ -28,7 +28,6 @@ from rag.generation.prompt import build_messages
 from rag.indexing.questions.maker import Question
 from rag.protocols import never
 from rag.retrieval.query.content_words import content_terms
-from rag.storage.vectors.manager import exact_index
 from rag.text.sentences import split_prose
 from rag.types.answers import Passage
 from rag.verification.wording import is_refusal

@@ -22,8 +22,7 @@ from rag.ingestion.workers.process import Failure, Fault, Recover, WorkerJob, Wo
 from rag.ingestion.workers.tasks import FileAccess, ReadPlan
 from rag.ingestion.workers.watchdog import WorkerLimits
 from rag.protocols import Cancelled
-from rag.system.priority import READING, RECOGNITION
-from rag.protocols import Cancelled, never
+from rag.system.process import READING, RECOGNITION
 from rag.types.documents import Box, Document
 from rag.types.recognised_text import RecognisedPage
 
