@@ -26,7 +26,7 @@ class LineBreaks(Extension):
     """Lets templates be written in lines: a break beside a tag or a block leaves no space.
 
     Between words that are drawn side by side a space would be seen. The break becomes a
-    comment, so that errors name the right line.
+    comment, so that errors name the right line; a template's own comments are one line each.
     """
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:  # noqa: ARG002  # Jinja's names
