@@ -37,7 +37,6 @@ class LlamaCppGenerator:
         self.context_tokens = context_tokens
         self.loopback = opened.loopback
         self._vram_bytes = opened.vram_bytes
-        self._cores = opened.cores
         self._gate = OneAtATime()
         self._holder: list[Any] = [opened.server]
         # a server that is dropped while the interpreter ends would take threads with it
@@ -112,14 +111,8 @@ class LlamaCppGenerator:
     def _run(self, request: dict[str, Any], emit: Emit, stopped: Stopped) -> Delta:
         """Have a request computed by whoever holds the model; return the delta that ends it."""
         reply = _Reply(self.name, emit, stopped)
-
-        def heard(chunk: dict[str, Any]) -> bool:
-            self._cores.look()
-            return reply.receive(chunk)
-
         try:
-            with self._cores.answering():
-                self._holder[0].handle_chat_completions(request, heard)
+            self._holder[0].handle_chat_completions(request, reply.receive)
         except (ValueError, RuntimeError) as error:  # what C++ throws, through Cython
             raise failed(self.name, str(error)) from error
         return reply.last()

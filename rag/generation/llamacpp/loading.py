@@ -7,7 +7,6 @@ import secrets
 import threading
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
-from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +16,6 @@ import xllamacpp
 
 from rag.errors import ModelMissing
 from rag.generation.engine_errors import cannot_load, failed
-from rag.generation.llamacpp.cores import Cores, ThreadNames, cores_for, nobodys
 from rag.generation.prompt import LLAMA2_CHAT
 from rag.text.messages import Text
 from rag.types.gguf import DamagedGguf, read_gguf
@@ -145,7 +143,6 @@ llama.cpp keeps at least one prompt, however large."""
 _SENTENCEPIECE = 1  # llama.cpp's number for the kind of vocabulary that Llama 2 has
 _LLAMA2_VOCABULARY = 32_000
 _CHATML = "<|im_start|>"
-_NUMBERS = count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +153,6 @@ class Opened:
     loopback: Loopback
     window: int  # tokens; at most what the model was trained for
     vram_bytes: int | None  # by how much opening lowered the GPUs' free memory; None without one
-    cores: Cores  # where its threads run
 
 
 def open_server(
@@ -180,13 +176,9 @@ def open_server(
         params.cache_ram_mib = 0  # its memory is dear, and it reads fast; not measured
     if cards is not None:
         _divide(params, cards)
-    names = ThreadNames(next(_NUMBERS))
-    with names.given():
-        server, loopback, meta = _usable(path, params, name=name)
+    server, loopback, meta = _usable(path, params, name=name)
     taken = None if free is None else max(0, free - (_free_vram() or 0))
-    spinning = free is None and "OPENMP = 1" in xllamacpp.get_system_info()
-    cores = cores_for(names, threads=params.cpuparams.n_threads) if spinning else nobodys()
-    return Opened(server, loopback, int(meta["n_ctx"]), taken, cores)
+    return Opened(server, loopback, int(meta["n_ctx"]), taken)
 
 
 def _usable(path: Path, params: Any, *, name: str) -> tuple[Any, Loopback, dict[str, Any]]:

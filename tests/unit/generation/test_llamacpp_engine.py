@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -17,11 +18,14 @@ import pytest
 import xllamacpp
 
 from rag.errors import ModelError, ModelMissing
+from rag.generation.llamacpp import SPIN_TURNS
 from rag.generation.llamacpp.engine import LlamaCppGenerator
 from rag.generation.llamacpp.loading import BATCH_TOKENS, Loopback, _divide
 from rag.types.answers import Delta, Message
 from rag.types.hardware import OnCards
 from tests.tiny_models import llama_gguf
+
+ROOT = Path(__file__).parents[3]
 
 ASKED = [Message("user", "Why is the sky blue?")]
 
@@ -464,3 +468,13 @@ def test_nothing_is_written_to_the_terminal(gguf: Path, capfd: pytest.CaptureFix
     with pytest.raises(ModelError):
         load(gguf.with_name("none.gguf"))
     assert capfd.readouterr() == ("", "")
+
+
+def test_threads_of_the_engine_wait_a_moment_awake_unless_the_person_says_otherwise() -> None:
+    code = "import os, rag.generation.llamacpp; print(os.environ['GOMP_SPINCOUNT'])"
+    for given, expected in ({}, str(SPIN_TURNS)), ({"GOMP_SPINCOUNT": "7"}, "7"):
+        left = {key: value for key, value in os.environ.items() if key != "GOMP_SPINCOUNT"}
+        printed = subprocess.check_output(
+            [sys.executable, "-c", code], env={**left, **given, "PYTHONPATH": str(ROOT)}, text=True
+        )
+        assert printed.strip() == expected
