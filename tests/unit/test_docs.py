@@ -111,6 +111,12 @@ def test_every_file_linked_from_the_page_is_there(page: str) -> None:
     assert [link for link in linked(page) if not (folder / link).exists()] == []
 
 
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "examples/README.md", *PAGES])
+def test_every_place_in_the_code_that_a_page_names_is_there(page: str) -> None:
+    named = re.findall(r"`((?:rag|ui|tests|examples)/[\w./*]*)`", read(page))
+    assert [place for place in named if not any(ROOT.glob(place.rstrip("/")))] == []
+
+
 def test_the_readme_leads_to_every_page_of_docs() -> None:
     assert set(DOCS) <= set(linked("README.md"))
 
@@ -147,3 +153,11 @@ def test_the_contents_of_the_decisions_list_every_entry_in_order() -> None:
     assert [name for name, _ in listed] == entries[1:]
     for name, anchor in listed:
         assert anchor == re.sub(r"[^\w\- ]", "", name.lower()).replace(" ", "-")
+
+
+def test_the_map_of_the_house_names_every_room_and_no_other() -> None:
+    drawn = re.search(r"^```\n(rag/\n.*?)^```", read("docs/architecture.md"), re.M | re.DOTALL)
+    assert drawn is not None
+    shown = set(re.findall(r"^  (\w+)/ ", drawn[1], re.MULTILINE))
+    rooms = {path.parent.name for path in (ROOT / "rag").glob("*/__init__.py")}
+    assert shown == rooms
