@@ -156,7 +156,9 @@ def test_the_contents_of_the_decisions_list_every_entry_in_order() -> None:
 
 
 def test_the_map_of_the_house_names_every_room_and_no_other() -> None:
-    drawn = re.search(r"^```\n(rag/\n.*?)^```", read("docs/architecture.md"), re.M | re.DOTALL)
+    drawn = re.search(
+        r"^```\n(rag/\n.*?)^```", read("docs/architecture.md"), re.MULTILINE | re.DOTALL
+    )
     assert drawn is not None
     shown = set(re.findall(r"^  (\w+)/ ", drawn[1], re.MULTILINE))
     rooms = {path.parent.name for path in (ROOT / "rag").glob("*/__init__.py")}
