@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from rag.app.registry import ENGINES
+
 ROOT = Path(__file__).parent.parent.parent
 SOURCES = sorted([*ROOT.glob("rag/**/*.py"), *ROOT.glob("ui/**/*.py")])
 FUNCTION_LINES = 40
@@ -54,6 +56,14 @@ def test_putting_the_parts_together_imports_no_engine() -> None:
     code = "import rag.app.app, rag.app.wiring, ui, sys; print(*sys.modules)"
     loaded = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).split()
     assert heavy.isdisjoint(loaded)
+
+
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_every_engine_of_the_registry_is_where_it_says(name: str) -> None:
+    module, _, member = ENGINES[name].partition(":")
+    tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text("utf-8"))
+    defined = {node.name for node in tree.body if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
+    assert member in defined
 
 
 def test_the_project_names_no_place_of_its_makers() -> None:
