@@ -1,4 +1,7 @@
-"""The seams. An engine is any class with these methods; it inherits nothing."""
+"""The seams. An engine is any class with these methods; it inherits nothing.
+
+All of them are optional: an engine that cannot do a thing lacks the method, or says no.
+"""
 
 from __future__ import annotations
 

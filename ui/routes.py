@@ -1,4 +1,8 @@
-"""What the page asks for by itself: state, documents, pages, kept chats, the machine."""
+"""What the page asks for by itself: state, documents, pages, kept chats, the machine.
+
+The state is polled here rather than through Gradio's timer: one small request a second that
+passes no queue, stops while the tab is hidden, and notices when the program has ended.
+"""
 
 from __future__ import annotations
 

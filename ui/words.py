@@ -1,4 +1,8 @@
-"""The words of the left room: what I have, and what can be done with it."""
+"""Every word of the screen in both languages.
+
+``WORDS`` is keyed by a name; the page's own script gets the ones under ``client.`` and the
+frames name theirs in ``data-word``. Values in braces are filled in by ``say``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What one answer may use, what is added to the passages found, and the verdict on the whole."""
+"""Question in, events out: retrieve, gate, fit, generate, check; and the state of one answer.
+
+The command line, the screen, the evaluation and the tests all read this one stream.
+"""
 
 from __future__ import annotations
 

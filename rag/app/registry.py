@@ -1,4 +1,4 @@
-"""The table of engines: the only module that names concrete ones.
+"""The table of engines that settings choose between, each imported when it is asked for.
 
 An engine's module imports its heavy libraries at the top, plainly. It is imported here, by
 name, when a setting asks for it; so ``rag --help`` never loads torch.

@@ -1,4 +1,7 @@
-"""The library as commands read it, never written; and the server that answers, as they show it."""
+"""The library as commands read it, never written; and the server that answers, as they show it.
+
+Only the tables of an older version are brought up to date first (``rag.storage.database.upgrade``).
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
-"""Work that only the owner of the library may do.
+"""``rag sync``, ``rebuild`` and ``forget``, and all work that only the owner may do.
 
 This process does it if nobody else has the library; else the open app is asked, through a
 job in the ledger, and its progress is shown here.
+
+Whoever owns the library does the work: this process if nobody else has it, else the open
+app, which is asked through a job.
 """
 
 from __future__ import annotations

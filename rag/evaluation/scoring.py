@@ -1,4 +1,8 @@
-"""The arithmetic of evaluation: from rankings and answers to numbers."""
+"""The arithmetic of evaluation: from rankings and answers to numbers.
+
+All figures lie between 0 and 1, higher is better. Answers are compared after NFKC, case
+folding and dropping punctuation, so that full-width and half-width are the same.
+"""
 
 from __future__ import annotations
 

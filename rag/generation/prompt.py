@@ -1,4 +1,14 @@
-"""Builds the prompt and fits it into the window; keeps a chat template's words out of it."""
+"""Builds the prompt and fits it into the window; keeps a chat template's words out of it.
+
+A chat template marks with control tokens who is speaking. Written into a PDF, such a token
+would let the page speak in the user's or the program's voice. ``neutralise`` rewrites every
+marker of every template that an engine here can meet, so that it reads the same to a person
+but is plain text to a tokenizer.
+
+Order: rules, earlier turns, passages, question. What documents say is data: the control
+tokens of every supported chat template are taken out of everything that a person or a
+document wrote, and the rules say that passages give no orders.
+"""
 
 from __future__ import annotations
 

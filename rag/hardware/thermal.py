@@ -1,4 +1,10 @@
-"""Keeps a card from slowing itself down, and says why one runs slower than it could."""
+"""Keeps a card from slowing itself down, and says why one runs slower than it could.
+
+The hardware's own slowdown divides the clocks by two or more (NVML's documentation of its
+throttle reasons); pauses before that give the fan time. What they cost was not measured. The power
+limit does the same for good, but setting it needs an administrator: the command is shown, and
+never run.
+"""
 
 from __future__ import annotations
 

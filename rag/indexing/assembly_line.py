@@ -1,4 +1,9 @@
-"""An assembly line of two threads: one cuts documents, one embeds and commits what was cut."""
+"""An assembly line of two threads: one cuts documents, one embeds and commits what was cut.
+
+Who owns the line puts documents in and takes finished groups out, in the same order, and
+writes them meanwhile. Libraries that compute let go of Python's lock, so the three overlap.
+How much is on the line at once is the owner's choice: see ``waiting_pages``.
+"""
 
 from __future__ import annotations
 

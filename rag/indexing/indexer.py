@@ -1,4 +1,9 @@
-"""Cuts, embeds and commits documents into one index version."""
+"""Cuts, embeds and commits documents into one index version.
+
+Small documents are embedded together, so that batches are full and sorted by length across
+documents; each still commits in a transaction of its own, the moment its group is embedded.
+Cutting and embedding run in threads beside the writing.
+"""
 
 from __future__ import annotations
 

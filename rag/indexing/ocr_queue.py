@@ -1,4 +1,14 @@
-"""Text recognition of the pages that wait for it, after everything else is searchable."""
+"""Text recognition of the pages that wait for it, after everything else is searchable.
+
+Pages without text are put where they stay; a kill costs one page. Pages that an older version
+has read are put aside first: what it found, and where, stays in use until the document is
+committed with the better text.
+
+And, in a rebuild, of the pages that another version of it has read.
+
+Each page is kept in the ledger as soon as it is read; a document is committed anew once all
+its pages are done, or a good number of them.
+"""
 
 from __future__ import annotations
 

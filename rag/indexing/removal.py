@@ -1,4 +1,7 @@
-"""Documents removed from search and let in again, and those that need a password."""
+"""Documents removed from search and let in again, and those that need a password.
+
+What was derived of them is deleted; their files stay where they are and are passed over.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""The sizes of a language model, from its description alone, and the bytes it takes."""
+"""The sizes of a language model, from its description alone, and the bytes it takes.
+
+Not one weight is opened: a ``config.json``, a GGUF's header or the catalogue say enough.
+
+Arithmetic on a ``Shape``; what is an assumption is a constant with its reason.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The models folder: what is installed, and how the rest gets there."""
+"""The models folder: what is installed, and how the rest gets there.
+
+Layout: one folder per catalogue name, with the files, a note of what was verified
+(``.manifest.json``), and ``.parts`` while a download is unfinished.
+"""
 
 from __future__ import annotations
 

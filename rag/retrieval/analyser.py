@@ -1,4 +1,11 @@
-"""Words of passages and questions as index terms, and what of a passage is indexed."""
+"""Words of passages and questions as index terms, and what of a passage is indexed.
+
+One analyser serves both sides, so a question and a passage are always cut alike: Traditional
+characters become Simplified ones, and quantities get one spelling beside their own. It knows
+nothing about ranking; which words of a question carry no weight is decided elsewhere.
+
+Neither text is shown to anybody: the passage itself stays a slice of its document.
+"""
 
 from __future__ import annotations
 

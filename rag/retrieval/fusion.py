@@ -1,4 +1,12 @@
-"""Merging what the dense and the lexical retriever found into one ranking."""
+"""Merging what the dense and the lexical retriever found into one ranking.
+
+Each leg's list is put on its own scale, from 0 to 1, so that neither BM25 scores nor
+cosines of any particular model are compared with each other; then the lists are added with
+weights. Plain reciprocal rank fusion treats both legs alike and loses up to a third of the
+hits where one of them is poor; docs/decisions.md, "Fusion", has the figures.
+
+What stands there goes before what only speaks of the same thing elsewhere.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,11 @@
-"""How likely it is that the best passages hold an answer."""
+"""How likely it is that the best passages hold an answer.
+
+The same question is asked as the library is, and with its answer hidden. Where the two lie
+apart is where the gate before the model belongs: contracts that share their words answer
+unanswerable questions with far nearer passages than encyclopaedia articles do. And an embedder
+that does not find what words find at once has not learnt the language. The figures behind the
+constants are in docs/decisions.md, "A gate and a fusion for each library".
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Frozen values as JSON and back, for what has to outlive the program that wrote it."""
+"""Conversations that are kept: questions, answers, and a snapshot of what proved them.
+
+A snapshot is never changed, whatever becomes of the documents: a turn can be added and a chat
+deleted, nothing else (the tables themselves refuse it).
+"""
 
 from __future__ import annotations
 

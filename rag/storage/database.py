@@ -1,7 +1,10 @@
-"""The tables of kept chats.
+"""The ledger's tables, and how an older file becomes a newer one.
 
 What a chat shows stays as it was, also when its documents change or go: nothing here refers
 to them.
+
+``PRAGMA user_version`` counts the migrations that a file has seen. A migration is never
+edited once released; a new one is appended.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The name of what reads PDFs, without importing it. It is kept with every document."""
+"""What makes an index stale: names of what read, recognised and cut, and of what would today."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The places of a passage that can support a sentence, and what stands beside a number in them."""
+"""The places of a passage that can support a sentence, and what stands beside a number in them.
+
+Only for numbers without a unit, scale or currency of their own: a small one stands on every
+page for something.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,13 @@
-"""Recognises sentences that only say that the documents do not hold the answer."""
+"""What of a sentence is compared with its evidence: names, negations, figures; what is a refusal.
+
+List marks, citation marks, emphasis, "according to the documents", and the page it names.
+
+Told by their spelling alone, so an ordinary word in a title is taken for a name at times;
+whoever asks for a name should ask whether its words stand in the text in any spelling.
+
+That figure may well stand elsewhere in the passage: a report names five years on a page. Where the
+words around it are those of the evidence, what the evidence has in its place is what counts.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The left room: the documents, what is done with them, what was forgotten, the kept index."""
+"""The left room: the documents, what is done with them, what was forgotten, the kept index.
+
+Both are closed until they are asked for, and not there at all where there is nothing.
+"""
 
 from __future__ import annotations
 

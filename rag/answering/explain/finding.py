@@ -1,4 +1,9 @@
-"""Finds the sentence: in what was read, else in the files themselves; or says why it is nowhere."""
+"""Finds the sentence: in what was read, else in the files themselves; or says why it is nowhere.
+
+White space, line breaks, hyphens, full and half width, quotation marks and case do not
+count. A small difference is forgiven, a different number never: the same sentence about
+another year is another sentence.
+"""
 
 from __future__ import annotations
 

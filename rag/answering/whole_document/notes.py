@@ -1,4 +1,8 @@
-"""Takes notes while reading, each held against its passages; makes lists and counts of them."""
+"""Takes notes while reading, each held against its passages; makes lists and counts of them.
+
+Pure text in, pure text out, as in ``rag.generation.prompt``: what documents say is data, and
+loses every control token.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,11 @@
-"""HTTP to one server and nowhere else, with its key."""
+"""HTTP to one server and nowhere else, with its key.
+
+It is sent to that server alone, never written to the library, the settings or a log.
+
+A request goes to the address that was checked, or not at all: redirects are not followed,
+what LangChain or a library adds of its own is taken out, and names of this machine are
+connected to by number, past proxies and name servers.
+"""
 
 from __future__ import annotations
 

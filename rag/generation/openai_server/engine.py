@@ -1,4 +1,8 @@
-"""A model behind a URL: vLLM, TensorRT-LLM, SGLang, Ollama, llama-server and their like."""
+"""A model behind a URL: vLLM, TensorRT-LLM, SGLang, Ollama, llama-server and their like.
+
+Every maker of servers answers the last two in a way of its own; what is not answered in a way
+known here is left open, and never guessed.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""Turns token ids into text as they come, never showing half a character.
+"""Calls the library's ``generate``, and turns its token ids into text as they come.
 
 This module knows nothing about models: it needs a function from ids to text.
+
+This module deals in token ids; what they say is told piece by piece to a function.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ Emit = Callable[[Delta], None]
 TOP_K, TOP_P, MIN_P = 40, 0.95, 0.05
 """As the llama.cpp engine; without effect at temperature 0."""
 LOOKUP_TOKENS, LOOKUP_NGRAM = 7, 3
-"""How many tokens are copied from where the last so many stood before; tests/eval/DECISIONS.md,
+"""How many tokens are copied from where the last so many stood before; docs/decisions.md,
 "The library's own generate"."""
 
 

@@ -1,4 +1,4 @@
-"""Which part of a transformers model goes to which device, by the plan's count of layers.
+"""How weights are loaded: in which precision, onto which devices, with which attention.
 
 Said module by module, since accelerate's own division keeps room for one more layer on the first
 card, and transformers keeps a tenth of every card under bitsandbytes: layers that the plan has

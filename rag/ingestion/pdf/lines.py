@@ -1,4 +1,11 @@
-"""The lines of a page as PDFium gives them: which characters, where, in which type."""
+"""The lines of a page as PDFium gives them: which characters, where, in which type.
+
+Knows geometry only; what a line means is decided elsewhere. Two boxes a line are asked for,
+of its first and its last character, because asking costs time.
+
+Hidden text is drawn with render mode 3, in white on white, or under two points. Text over a
+scan that carries nothing else readable is its OCR layer, and stays.
+"""
 
 from __future__ import annotations
 

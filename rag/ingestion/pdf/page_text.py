@@ -1,4 +1,12 @@
-"""A page's text out of its lines, and the way back to where its characters stand."""
+"""A page's text out of its lines, and the way back to where its characters stand.
+
+PDFium ends lines with CR LF, marks a word it saw broken at a line end with U+FFFE or U+0002,
+and may return NULs. A page's text drops those, and joins such words; the recipe kept with it,
+and never a second search, leads from an offset back to PDFium's characters and their boxes.
+
+Words broken at a line end are joined. Whether the hyphen goes is asked of the document
+itself: it may spell the word elsewhere, in one piece or with its hyphen.
+"""
 
 from __future__ import annotations
 

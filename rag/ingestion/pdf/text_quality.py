@@ -1,4 +1,12 @@
-"""Does the text layer of a page say what is printed, or does it lie?"""
+"""Does the text layer of a page say what is printed, or does it lie?
+
+Knows nothing about pages. The table was counted once over the translated messages of
+free programs in twenty languages of the Latin alphabet, English weighing a third.
+
+A text layer lies when a font's way back to characters is broken: private-use characters,
+U+FFFD, ``(cid:12)``, Chinese glyphs that call themselves ASCII, letters shifted or
+exchanged. The rules are few and slow to accuse: a page called garbled loses its text.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Embedding on a CPU with torch alone: a BERT encoder, texts side by side instead of padded."""
+"""Embedding on a CPU with torch alone: a BERT encoder, texts side by side instead of padded.
+
+transformers' own pass computes padding, adds each bias in a step of its own and keeps GELU apart
+from the product before it, which costs a quarter of the time (docs/decisions.md, "A forward
+pass of our own"). The weights come straight from the safetensors, so neither transformers nor
+sentence-transformers is loaded.
+"""
 
 from __future__ import annotations
 

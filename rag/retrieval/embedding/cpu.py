@@ -1,4 +1,11 @@
-"""How a CPU embeds: which engine is faster on it, and threads that each compute a batch."""
+"""How a CPU embeds: which engine is faster on it, and threads that each compute a batch.
+
+A rule and no race: docs/decisions.md, "Embedding engines on a CPU, counted again". It asks
+neither torch nor onnxruntime, because the engine that is not used must not be loaded.
+
+Cores that share a batch wait for each other at the end of every operation, and the slowest sets
+the pace; with a batch each they do not (docs/decisions.md has the figures).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,13 @@
-"""Writes a BERT encoder as an int8 ONNX graph, checks it, and keeps it."""
+"""Writes a BERT encoder as an int8 ONNX graph, checks it, and keeps it.
+
+The products of weights and activations run in int8, but for the last of each layer. Weights
+have a scale per output, activations one per text and product, found at run time. The graph
+is written by hand because exporters leave attention unfused, which costs more than int8 gains.
+
+Its name holds the hash of the weights it was made of, so other weights never meet an old
+graph. A machine or a model on which int8 does not give the vectors of float32 is
+remembered too, and keeps the other engine.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Embedding with a sentence-transformers model, on a card or a CPU."""
+"""Embedding with a sentence-transformers model, on a card or a CPU.
+
+It can leave the card when memory runs out, and come back; a batch that runs is waited for.
+
+The engine for CUDA, and on a CPU for models that ``bert_embedder`` cannot read.
+"""
 
 from __future__ import annotations
 

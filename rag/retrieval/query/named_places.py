@@ -1,4 +1,7 @@
-"""Which documents and pages a question names."""
+"""Which documents and pages a question names.
+
+What stands there goes before what only speaks of the same thing elsewhere.
+"""
 
 from __future__ import annotations
 

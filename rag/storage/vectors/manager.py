@@ -1,4 +1,14 @@
-"""Keeps the vector index equal to the ledger, for threads that read and one that writes."""
+"""Keeps the vector index equal to the ledger, for threads that read and one that writes.
+
+A stamp in the ledger says how the last process that wrote to Chroma left its files. If it
+did not close them, or if they are not as it left them, or of another version, Chroma is
+probed in a child process, brought up to date, or set aside and filled again from the
+ledger's vectors, without embedding anything.
+
+The keeper is imported when it is first needed: a sync that changes nothing loads no numpy.
+Reading never waits for Chroma: until it is open, and whenever it fails, the exact index over
+the ledger's vectors answers. Writing opens Chroma, mended if need be, at the first change.
+"""
 
 from __future__ import annotations
 

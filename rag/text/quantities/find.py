@@ -1,4 +1,4 @@
-"""Finds the quantities of a text, each with its value, its unit and its place."""
+"""Finds the quantities of a text, each with its value, unit and place; and as index terms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is found in a text: a number with its unit, or a date."""
+"""Units and currencies, every spelling and what one amounts to; the values found in a text."""
 
 from __future__ import annotations
 
