@@ -51,8 +51,8 @@ def test_layers_point_downwards_and_heavy_libraries_have_one_home() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_putting_the_parts_together_imports_no_engine() -> None:
-    heavy = {"torch", "transformers", "chromadb", "gradio", "langchain_core", "pypdfium2"}
+def test_putting_the_parts_together_imports_no_engine_and_no_numpy() -> None:
+    heavy = {"torch", "transformers", "chromadb", "gradio", "langchain_core", "pypdfium2", "numpy"}
     code = "import rag.app.app, rag.app.wiring, ui, sys; print(*sys.modules)"
     loaded = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).split()
     assert heavy.isdisjoint(loaded)

@@ -20,10 +20,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from rag.retrieval.embedding.bert_shape import WEIGHTS, BertShape
-from rag.retrieval.embedding.cpu import CpuStreams
+from rag.retrieval.embedding.cpu_streams import CpuStreams
 from rag.retrieval.embedding.token_embedder import ITEM_TOKENS, TokenEmbedder, embed_by_length
 from rag.retrieval.embedding.tokens import load_token_ids, unloadable
-from rag.system.process import cpu_dtype
+from rag.system.cpu_precision import cpu_dtype
 
 if TYPE_CHECKING:
     from rag.protocols import Vectors

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class OnnxEmbedder(TokenEmbedder):
-    """Embeds with a graph that ``rag.retrieval.embedding.onnx_graph`` wrote.
+    """Embeds with a graph that ``rag.retrieval.embedding.onnx_cache`` wrote.
 
     One text a run, as many at once as there are cores: nothing is padded, no thread waits for
     another in the middle of a layer, and a text's vector never depends on its neighbours.

@@ -19,10 +19,10 @@ from sentence_transformers import SentenceTransformer
 from transformers.utils import logging as transformers_logging
 
 from rag.errors import ModelMissing, OutOfMemory
-from rag.retrieval.embedding.cpu import CpuStreams
+from rag.retrieval.embedding.cpu_streams import CpuStreams
 from rag.retrieval.embedding.token_embedder import ITEM_TOKENS, Run, TokenEmbedder, embed_by_length
 from rag.retrieval.embedding.tokens import Plain, broken_file, unloadable
-from rag.system.process import cpu_dtype
+from rag.system.cpu_precision import cpu_dtype
 from rag.text.messages import Text
 
 if TYPE_CHECKING:

@@ -22,14 +22,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from rag.storage.passages import LedgerPassages
-from rag.storage.vectors.exact import ExactIndex
 from rag.types.documents import IndexVersion
 from rag.types.index_version import chunking_tokens, model_name
 
 if TYPE_CHECKING:
     from rag.protocols import Vector, VectorIndex, Vectors
     from rag.storage.ledger import Ledger
+    from rag.storage.passages import LedgerPassages
+    from rag.storage.vectors.exact import ExactIndex
 
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,10 @@ def collection_name(space: IndexVersion) -> str:
 
 def exact_index(ledger: Ledger, space: IndexVersion) -> ExactIndex:
     """Return the reference index over the ledger's vectors. For readers, and as a stand-in."""
+    # here and below: a sync that changes nothing loads no numpy
+    from rag.storage.passages import LedgerPassages
+    from rag.storage.vectors.exact import ExactIndex
+
     return ExactIndex.filled(LedgerPassages(ledger, space).all_vectors(), dim=space.dim)
 
 
@@ -83,6 +87,8 @@ def open_chroma(ledger: Ledger, space: IndexVersion, folder: Path) -> VectorInde
     if not clean and folder.exists():
         delete_collections(folder, keep={collection_name(s) for s in ledger.spaces().values()})
     index = ChromaIndex(folder, collection=name)
+    from rag.storage.passages import LedgerPassages
+
     _reconcile(index, LedgerPassages(ledger, space))
     return index
 

@@ -10,8 +10,8 @@ import pytest
 
 from rag.app.container import Container
 from rag.config import load_settings
-from rag.retrieval.embedding import cpu as cpu_engine
-from rag.retrieval.embedding.cpu import int8_is_fast
+from rag.retrieval.embedding import cpu_engine
+from rag.retrieval.embedding.cpu_engine import int8_is_fast
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from rag.retrieval.embedding.cpu import CpuStreams
+from rag.retrieval.embedding.cpu_streams import CpuStreams
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ import torch
 from transformers import BertModel
 
 from rag.errors import ModelError
-from rag.retrieval.embedding import onnx_graph as onnx_cache
+from rag.retrieval.embedding import onnx_cache
 from rag.retrieval.embedding.bert_shape import BertShape
-from rag.retrieval.embedding.onnx_graph import bert_graph, int8_graph
+from rag.retrieval.embedding.onnx_cache import int8_graph
+from rag.retrieval.embedding.onnx_graph import bert_graph
 from rag.retrieval.embedding.onnxruntime import OnnxEmbedder, open_session, run_graph
 from rag.types.progress import Progress
 from tests.tiny_encoder import write_tiny_encoder

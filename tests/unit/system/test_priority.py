@@ -12,7 +12,7 @@ import pytest
 from rag.ingestion.workers.pool import WorkerPool
 from rag.ingestion.workers.process import WorkerProcesses
 from rag.ingestion.workers.watchdog import WorkerLimits
-from rag.retrieval.embedding.cpu import CpuStreams
+from rag.retrieval.embedding.cpu_streams import CpuStreams
 from rag.system.process import COMPUTING, READING, RECOGNITION, lower_thread
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities on Linux")

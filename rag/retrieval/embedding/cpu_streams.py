@@ -1,7 +1,4 @@
-"""How a CPU embeds: which engine is faster on it, and threads that each compute a batch.
-
-A rule and no race: docs/decisions.md, "Embedding engines on a CPU, counted again". It asks
-neither torch nor onnxruntime, because the engine that is not used must not be loaded.
+"""How torch is fastest on a CPU: threads that each compute a batch of their own.
 
 Cores that share a batch wait for each other at the end of every operation, and the slowest sets
 the pace; with a batch each they do not (docs/decisions.md has the figures).
@@ -9,39 +6,15 @@ the pace; with a batch each they do not (docs/decisions.md has the figures).
 
 from __future__ import annotations
 
-import platform
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TypeVar
 
 import torch
 from threadpoolctl import threadpool_limits
 
 from rag.system.process import lower_thread
-
-_X86 = frozenset({"x86_64", "amd64"})
-_TORCH_IS_AT_LEAST_LEVEL = frozenset({"amx_bf16", "avx512_bf16"})
-"""With AMX int8 takes about 1.4 times as long as torch in bfloat16. With AVX-512 BF16 both are
-level, and torch's vectors are closer to those of float32."""
-_CPUINFO = Path("/proc/cpuinfo")
-
-
-def int8_is_fast(*, machine: str = "", cpuinfo: Path | None = None) -> bool:
-    """Say whether int8 is faster than torch: on x86 CPUs that do not compute in bfloat16.
-
-    Elsewhere than on x86 it was never measured, so torch stays. Systems without ``cpuinfo`` do
-    not tell of such units; int8 works there as well.
-    """
-    if (machine or platform.machine()).lower() not in _X86:
-        return False
-    try:
-        told = (cpuinfo or _CPUINFO).read_text("utf-8")
-    except OSError:
-        return True
-    return _TORCH_IS_AT_LEAST_LEVEL.isdisjoint(told.split())
-
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
