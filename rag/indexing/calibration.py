@@ -17,7 +17,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import ModelError, SpaceMismatch
-from rag.indexing.questions.maker import questions_apart
 from rag.retrieval.relevance import Calibrations, Trial, as_rows, calibrate, log_odds, of_rows
 from rag.text.language import detect_language
 from rag.text.parse_errors import attempt
@@ -103,6 +102,9 @@ def ask_all(
     cancelled: Cancelled,
 ) -> Calibrations | None:
     """Return what the questions tell, by language; ``None`` if it was cancelled."""
+    # loaded late: a sync that asks nothing does not wait for it
+    from rag.indexing.questions.maker import questions_apart
+
     began = monotonic()
     documents = _documents(ledger)
     trials: list[Trial] = []
