@@ -1,1 +1,4 @@
-"""What the machine is doing: memory, load, heat."""
+"""What the machine is doing: memory, load, heat.
+
+Reads and reports; only ``thermal`` acts, by pausing between tokens.
+"""

@@ -1,1 +1,4 @@
-"""RAG Desk inside other frameworks."""
+"""RAG Desk inside other frameworks.
+
+They may import the framework plainly; nothing else of the project imports them.
+"""

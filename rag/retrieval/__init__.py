@@ -1,1 +1,4 @@
-"""From a question to ranked passages."""
+"""From a question to ranked passages.
+
+Two searches, by words and by meaning, are fused into one ranking; no language model is asked.
+"""

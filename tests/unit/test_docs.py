@@ -19,6 +19,7 @@ from rag.models.planning.subjects import CPU_GENERATOR, GPU_GENERATOR, SMALL_GEN
 ROOT = Path(__file__).parents[2]
 DOCS = tuple(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))
 NOT_FOR_USERS = {"docs/decisions.md"}  # old entries name what is gone
+WITHOUT_COMMANDS = {"docs/glossary.md", "docs/langchain.md"}
 PAGES = (
     "README.md",
     "CHANGELOG.md",
@@ -70,7 +71,9 @@ def problem(command: str) -> str | None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_and_option_on_the_page_exists(page: str) -> None:
-    assert [(line, wrong) for line in commands(page) if (wrong := problem(line))] == []
+    found = commands(page)
+    assert found or page in WITHOUT_COMMANDS
+    assert [(line, wrong) for line in found if (wrong := problem(line))] == []
 
 
 def test_a_command_or_option_that_does_not_exist_is_noticed() -> None:

@@ -1,1 +1,4 @@
-"""Any LangChain chat model as the one that answers."""
+"""Any LangChain chat model as the one that answers.
+
+Needs ``langchain_core`` only; which model it is, the caller decides.
+"""

@@ -1,4 +1,7 @@
-"""GGUF models through llama.cpp, inside this process."""
+"""GGUF models through llama.cpp, inside this process.
+
+Its server answers through a loopback door with a key; nothing listens for others.
+"""
 
 import os
 
