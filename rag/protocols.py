@@ -171,6 +171,15 @@ class PassageStore(Protocol):
         """Return ids of what stands on these pages, by number or printed label; -1: the last."""
         ...
 
+    def on_places(
+        self, places: Sequence[tuple[str, str]], documents: Collection[str] | None
+    ) -> dict[str, list[int]]:
+        """Return by document the ids of what begins a place of such a kind and number.
+
+        See ``rag.text.anchors``; ``None`` looks in all documents.
+        """
+        ...
+
     def match(
         self, terms: Sequence[str], *, k: int, documents: Collection[str] | None
     ) -> list[tuple[int, float]]:

@@ -12,6 +12,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from rag.answering.direct.draft import events
 from rag.answering.oom_fallback import SEARCHING, Attempts, Budget, Lowering, OutOfMemoryFallback
 from rag.answering.prompt_reuse import PromptReuse
 from rag.answering.sentence_check import BackgroundThread, SentenceChecker, wait_for
@@ -200,6 +201,11 @@ NOTHING_LEFT = Text(
 )
 
 
+def no_answer(_: str) -> Answer | None:
+    """Answer nothing."""
+    return None
+
+
 class RagPipeline:
     """Answers questions from an index. Of one question the next knows what memory allows."""
 
@@ -215,9 +221,11 @@ class RagPipeline:
         complete: Complete = tuple,
         fallback: OutOfMemoryFallback | None = None,
         continuing: PromptReuse | None = None,
+        instead: Callable[[str], Answer | None] = no_answer,
     ) -> None:
         """``generator(cancelled)`` waits until a model is loaded; ``None`` = cancelled.
 
+        ``instead`` answers what the documents hold no answer to, if it is not about them.
         ``complete`` adds to the passages found what belongs to them before the model reads
         them. ``ladder`` and ``continuing`` outlive the pipeline; ``None`` makes one for it alone.
         """
@@ -230,6 +238,7 @@ class RagPipeline:
         self._complete = complete
         self._fallback = fallback or OutOfMemoryFallback()
         self._continuing = continuing or PromptReuse()
+        self._instead = instead
 
     @property
     def settings(self) -> AskSettings:
@@ -277,6 +286,9 @@ class RagPipeline:
         )
         found = self.made_whole((yield from self._sparing(search, notices)))
         clock.retrieved()
+        if self.refuses(found) and (answer := self._instead(question)):
+            yield from events(answer)
+            return
         with BackgroundThread() as beside:
             run = AnswerState(found, language, clock, "", notices=notices, beside=beside)
             run.places = (

@@ -121,12 +121,16 @@ class App:
     def _wire_questions(self) -> None:
         settings = self.settings
         self._last_usage: Usage | None = None
+        self._direct = wiring.direct_answerer(
+            self._container, self._ledger, model=lambda: self._model.name
+        )
         self._questions = Questions(
             self._ledger,
             self._index,
             self._model,
             wire=self._question_parts,
             forecaster=Forecaster(settings, self._container.plans),
+            direct=self._direct,
         )
         self._ahead = self._questions.read_ahead(
             stopping=self._stopping,
@@ -296,7 +300,7 @@ class App:
         """
         with self._scheduler.question():
             self._ahead.asked()
-            events = self._questions.asker().ask(
+            events = self._questions.ask(
                 question,
                 history=history,
                 documents=documents,
@@ -304,7 +308,7 @@ class App:
                 cancelled=self.machine.heat.watched(cancelled),
             )
             for event in self.machine.told(events):
-                if isinstance(event, Finished):
+                if isinstance(event, Finished) and event.answer.usage.prompt_tokens:
                     self._last_usage = event.answer.usage
                 yield event
 
@@ -336,7 +340,12 @@ class App:
 
     def _question_parts(self, index: VectorIndex, pace: ReadingPace) -> QuestionParts:
         return wiring.question_parts(
-            self._container, self._ledger, generator=self._model.wait, index=index, pace=pace
+            self._container,
+            self._ledger,
+            generator=self._model.wait,
+            index=index,
+            pace=pace,
+            instead=self._direct.instead,
         )
 
     def _open_index(self) -> None:

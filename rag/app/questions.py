@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rag.answering.direct.draft import events
 from rag.answering.whole_document.scope import ReadingPace
 from rag.errors import RagError, StoreError
 from rag.generation.prompt import build_messages
@@ -22,6 +23,7 @@ from rag.text.messages import Language, Text
 from rag.types.answers import TypedDraft
 
 if TYPE_CHECKING:
+    from rag.answering.direct.answerer import DirectAnswerer
     from rag.answering.explain.explainer import Explainer
     from rag.answering.whole_document.asker import WholeDocumentAsker
     from rag.app.model_loader import ModelLoader
@@ -29,10 +31,10 @@ if TYPE_CHECKING:
     from rag.app.wiring import QuestionParts
     from rag.config import Settings
     from rag.models.planning.plan import Plan
-    from rag.protocols import TextGenerator, VectorIndex
+    from rag.protocols import Cancelled, TextGenerator, VectorIndex
     from rag.storage.ledger import Ledger
     from rag.storage.vectors.manager import VectorIndexManager
-    from rag.types.answers import Message, Usage
+    from rag.types.answers import AskMode, Event, Message, Usage
     from rag.types.hardware import MemoryReading
 
 
@@ -198,7 +200,9 @@ class Questions:
         *,
         wire: Wire,
         forecaster: Forecaster,
+        direct: DirectAnswerer,
     ) -> None:
+        self._direct = direct
         self._ledger = ledger
         self._index = index
         self._model = model
@@ -207,6 +211,28 @@ class Questions:
         self._pace = ReadingPace()
         self._parts: QuestionParts | None = None
         self._guard = threading.Lock()
+
+    def ask(
+        self,
+        question: str,
+        *,
+        history: Sequence[Message],
+        documents: Collection[str] | None,
+        mode: AskMode,
+        cancelled: Cancelled,
+    ) -> Iterator[Event]:
+        """Yield the events of one answer: by code where no model is needed, else by the asker.
+
+        Raises:
+            StoreError: the documents are asked, and nothing has been indexed yet.
+        """
+        answer = self._direct.answer(question, documents) if mode == "auto" else None
+        if answer is not None:
+            yield from events(answer)
+            return
+        yield from self.asker().ask(
+            question, history=history, documents=documents, mode=mode, cancelled=cancelled
+        )
 
     def asker(self) -> WholeDocumentAsker:
         """Return question answering, which waits for the model if it must.

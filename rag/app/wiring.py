@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from rag.types.documents import IndexVersion
 from rag.types.index_version import WantedVersion, chunking_name, model_name, ocr_name, reader_name
 
 if TYPE_CHECKING:
+    from rag.answering.direct.answerer import DirectAnswerer
     from rag.answering.explain.explainer import Explainer
     from rag.answering.highlights import Highlighter
     from rag.answering.pipeline import AskSettings, RagPipeline
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from rag.retrieval.retriever import HybridRetriever
     from rag.storage.ledger import Ledger
     from rag.storage.vectors.manager import VectorIndexManager
+    from rag.types.answers import Answer
+
+
+_BOXED = 8  # sentences that code has quoted whose boxes are found: each opens a file
 
 
 def index_engines(container: Container, ledger: Ledger, space: IndexVersion | None) -> IndexEngines:
@@ -143,6 +148,40 @@ def _highlighter(container: Container, ledger: Ledger, version: IndexVersion) ->
     return Highlighter(container.settings.knowledge, store, container.pool())
 
 
+def direct_answerer(
+    container: Container, ledger: Ledger, *, model: Callable[[], str]
+) -> DirectAnswerer:
+    """Put together what answers by code; ``model`` names the one that writes the other answers."""
+    from rag.answering.direct.answerer import HERE, AppFacts, DirectAnswerer
+    from rag.answering.direct.library import LibraryAnswers
+    from rag.answering.direct.places import PlaceQuotes
+    from rag.retrieval.query.content_words import content_terms
+    from rag.storage.anchors import StoredPlaces
+    from rag.storage.listing import LibraryList
+    from rag.types.server_address import leaving
+
+    server = container.settings.generator.asked_server()
+    away = leaving(server) if server else None
+
+    def proven(answer: Answer) -> Answer:
+        found = _highlighter(container, ledger, _active(ledger))
+        sentences = found.proven(answer.sentences[:_BOXED], answer.passages)
+        return replace(answer, sentences=(*sentences, *answer.sentences[_BOXED:]))
+
+    listed, analyser = LibraryList(ledger), container.analyser
+    return DirectAnswerer(
+        AppFacts(model, str(container.settings.knowledge), away or HERE),
+        LibraryAnswers(
+            listed.documents,
+            beginnings=listed.beginnings,
+            about=lambda topic: listed.holding(content_terms(topic, analyser)),
+        ),
+        PlaceQuotes(StoredPlaces(ledger)),
+        listed.documents,
+        proven=proven,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class QuestionParts:
     """What answers questions over one index version: put together once, used by every question."""
@@ -163,16 +202,17 @@ def question_parts(
     generator: Callable[[Callable[[], bool]], TextGenerator | None],
     index: VectorIndex | None = None,
     pace: ReadingPace | None = None,
+    instead: Callable[[str], Answer | None] | None = None,
 ) -> QuestionParts:
     """Put together what answers questions over the active index version.
 
     ``index`` is the vector index that is open; ``None`` searches exactly. ``pace`` outlives
-    index versions.
+    index versions. ``instead`` answers what is not about the documents.
 
     Raises:
         StoreError: nothing has been indexed yet.
     """
-    from rag.answering.pipeline import RagPipeline
+    from rag.answering.pipeline import RagPipeline, no_answer
     from rag.answering.whole_document.asker import WholeDocumentAsker
     from rag.answering.whole_document.notes import NoteEngines
     from rag.answering.whole_document.scope import ReadingPace, ReadingPlanner
@@ -195,7 +235,11 @@ def question_parts(
     }
     complete = partial(with_whole_tables, store=LedgerPassages(ledger, version))
     pipeline = RagPipeline(
-        retriever=found, complete=complete, continuing=container.continuing, **common
+        retriever=found,
+        complete=complete,
+        continuing=container.continuing,
+        instead=instead or no_answer,
+        **common,
     )
     whole: dict[str, Any] = {"shelf": LedgerDocuments(ledger, version), "pace": pace}
     planner = ReadingPlanner(retriever=found, limit=settings.retrieve.whole_passages, **whole)

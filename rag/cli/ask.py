@@ -14,7 +14,9 @@ from rag.cli.open_library import only, opened
 from rag.text.messages import Text, undrawn
 
 if TYPE_CHECKING:
-    from rag.types.answers import Answer, AskMode, Passage
+    from collections.abc import Collection, Iterator, Sequence
+
+    from rag.types.answers import Answer, AskMode, Event, Message, Passage
 
 
 Question = Annotated[str, typer.Argument(help="in English or Chinese")]
@@ -44,6 +46,7 @@ def ask(
     as_json: JsonOption = False,
 ) -> None:
     """Answer one question, streamed, with sources."""
+    from rag.answering.direct.draft import events
     from rag.cli.chats import history_of, keep_answer
     from rag.cli.context import print_coverage, shown_progress
     from rag.cli.json_output import answer_json
@@ -52,15 +55,19 @@ def ask(
     context: Context = ctx.obj
     answer: Answer | None = None
     mode: AskMode = "auto" if whole is None else "whole" if whole else "passages"
-    with opened(context, with_model=True) as library:
+    with opened(context, with_model=False) as library:
         documents = only(library.ledger, document)
         history = history_of(library.ledger, chat)
-        events = library.ask(question, history=history, documents=documents, mode=mode)
-        for event in shown_progress(context, events):
-            if isinstance(event, Delta) and not as_json:
-                typer.echo(event.text, nl=False)
-            if isinstance(event, Finished):
-                answer = event.answer
+        direct = library.direct(question, documents) if mode == "auto" else None
+    if direct is not None:
+        found: Iterator[Event] = events(direct)
+    else:
+        found = _by_model(context, question, history, documents, mode)
+    for event in shown_progress(context, found):
+        if isinstance(event, Delta) and not as_json:
+            typer.echo(event.text, nl=False)
+        if isinstance(event, Finished):
+            answer = event.answer
     assert answer is not None, "a stream of events ends with Finished"
     if chat:
         keep_answer(context, chat, answer, documents or ())
@@ -70,6 +77,17 @@ def ask(
     typer.echo("\n")
     _print_sources(context, answer)
     print_coverage(context, answer)
+
+
+def _by_model(
+    context: Context,
+    question: str,
+    history: Sequence[Message],
+    documents: Collection[str] | None,
+    mode: AskMode,
+) -> Iterator[Event]:
+    with opened(context, with_model=True) as library:
+        yield from library.ask(question, history=history, documents=documents, mode=mode)
 
 
 def search(

@@ -69,6 +69,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "answer": answer.text,
         "language": answer.language,
         "mode": "whole_document" if answer.coverage else "passages",
+        "source": answer.source,
         "coverage": asdict(answer.coverage) if answer.coverage else None,
         "offer": asdict(answer.offer) if answer.offer else None,
         "verdict": answer.verdict,

@@ -20,12 +20,13 @@ from rag.text.messages import Text
 from rag.types.server_address import leaving
 
 if TYPE_CHECKING:
+    from rag.answering.direct.answerer import DirectAnswerer
     from rag.app.container import Container
     from rag.app.wiring import QuestionParts
     from rag.config import Settings
     from rag.protocols import TextGenerator
     from rag.storage.ledger import Ledger
-    from rag.types.answers import AskMode, Event, Message
+    from rag.types.answers import Answer, AskMode, Event, Message
     from rag.types.server_address import Address
 
 
@@ -113,7 +114,26 @@ class CommandLibrary:
         from rag.app import wiring
 
         return wiring.question_parts(
-            self.container, self.ledger, generator=lambda _: self.generator
+            self.container,
+            self.ledger,
+            generator=lambda _: self.generator,
+            instead=self.direct_answerer.instead,
+        )
+
+    def direct(self, question: str, documents: Collection[str] | None) -> Answer | None:
+        """Return the answer of a question that needs no model; ``None`` for any other."""
+        return self.direct_answerer.answer(question, documents)
+
+    @cached_property
+    def direct_answerer(self) -> DirectAnswerer:
+        """What answers without a model."""
+        from rag.app import wiring
+
+        wanted = self.container.settings.generator.model
+        return wiring.direct_answerer(
+            self.container,
+            self.ledger,
+            model=lambda: self.generator.name if self.generator else wanted,
         )
 
     def ask(

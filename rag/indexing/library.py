@@ -32,6 +32,7 @@ from rag.indexing.sync_plan import SyncPlan, make_plan, same_stat, surely_delete
 from rag.indexing.writer import IndexWriter, WriteContext, compare_new
 from rag.ingestion.scan import FoundFile, content_id, look_again, scan
 from rag.protocols import Cancelled, never
+from rag.storage.anchors import keep_anchors
 from rag.storage.rows import FileRow
 from rag.storage.vectors.manager import kept_space
 from rag.text.messages import Text
@@ -105,6 +106,7 @@ class Library:
         if ocr != "off":
             self._recognition.run(run, pause=never, failed_too=ocr == "again")
             self._calibrate(run.report, run.cancelled)
+        keep_anchors(self._ledger)
         return run.result.finish(self._ledger, seconds=perf_counter() - began)
 
     def recognise(
@@ -123,6 +125,7 @@ class Library:
         run = WriteContext(SyncReport(times=StageTimes()), report, cancelled)
         (self._recognition.renew if anew else self._recognition.run)(run, pause=pause)
         self._calibrate(run.report, run.cancelled)
+        keep_anchors(self._ledger)
         return run.result.finish(self._ledger, seconds=perf_counter() - began)
 
     def _sync(self, run: WriteContext, *, spare: IndexEngines | None = None) -> None:
@@ -244,6 +247,7 @@ class Library:
             self._read_again(run)
             self._calibrate(run.report, run.cancelled)
             self._recognition.renew(run, pause=pause)
+        keep_anchors(self._ledger)
         return run.result.finish(self._ledger, seconds=perf_counter() - began)
 
     def _read_again(self, run: WriteContext) -> None:

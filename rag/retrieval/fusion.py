@@ -16,6 +16,7 @@ from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING
 
 from rag.retrieval.query.named_places import named_pages
+from rag.retrieval.query.numbered_places import numbered_places
 from rag.types.answers import AlsoSearched, Ranks, SearchTimes
 
 if TYPE_CHECKING:
@@ -197,25 +198,20 @@ def _both(first: SearchTimes, second: SearchTimes) -> SearchTimes:
 # Measured: docs/decisions.md, "Pages that a question names".
 _IN_ONE = 0.6  # of the score: being on the page, where one document is asked; it always leads
 _AMONG_MANY = 0.3  # where the page of any document may be meant
+_A_FEW = 3  # documents that have the numbered place
 _THERE = 0.5  # probability that a page which is named, and exists, is what is asked for
 
 
-def pages_first(
+def places_first(
     question: str, ranking: Ranking, store: PassageStore, documents: Collection[str] | None
 ) -> Ranking:
-    """Return the ranking with passages of pages that the question names before the others.
+    """Return the ranking with what stands at a place that the question names before the rest.
 
-    Where one document is asked, all of what stands on the page is in the ranking; else what
-    either retriever has found of it.
+    A place is a page, or a numbered clause, figure and so on. Where one document is asked, or a
+    few have that clause, all of what stands there is in the ranking; else what either retriever
+    has found of it.
     """
-    pages = named_pages(question)
-    if not pages:
-        return ranking
-    asked = {place[0] for place in ranking.places.values()} if documents is None else documents
-    one = len(asked) == 1
-    there = store.on_pages(pages, asked)
-    if not one:
-        there = [chunk_id for chunk_id in there if chunk_id in ranking.places]
+    one, there = _named(question, ranking, store, documents)
     if not there:
         return ranking
     weight = _IN_ONE if one else _AMONG_MANY
@@ -226,6 +222,25 @@ def pages_first(
         places={**ranking.places, **store.places(there)},
         relevance=max(ranking.relevance, _THERE) if one else ranking.relevance,
     )
+
+
+def _named(
+    question: str, ranking: Ranking, store: PassageStore, documents: Collection[str] | None
+) -> tuple[bool, list[int]]:
+    """Return the passages that stand where the question says, and whether nobody doubts where."""
+    if places := numbered_places(question).places:
+        holding = store.on_places([(place.kind, place.number) for place in places], documents)
+        there = [chunk_id for ids in holding.values() for chunk_id in ids]
+        if there and len(holding) <= _A_FEW:
+            return True, there
+        return False, [chunk_id for chunk_id in there if chunk_id in ranking.places]
+    if not (pages := named_pages(question)):
+        return False, []
+    asked = {place[0] for place in ranking.places.values()} if documents is None else documents
+    there = store.on_pages(pages, asked)
+    if len(asked) == 1:
+        return True, there
+    return False, [chunk_id for chunk_id in there if chunk_id in ranking.places]
 
 
 def _ordered(items: Sequence[Fused], there: Sequence[int], weight: float) -> list[Fused]:

@@ -19,7 +19,7 @@ from rag.retrieval.fusion import (
     Ranking,
     fuse,
     lexical_weight,
-    pages_first,
+    places_first,
     spread,
     together,
     with_second_reading,
@@ -188,9 +188,9 @@ class HybridRetriever:
         """Rank a question by itself, by its second reading and by the pages it names."""
         ranking = self._with_second_reading(question, k=k, documents=documents)
         return attempt(
-            lambda: pages_first(question, ranking, self._store, documents),
+            lambda: places_first(question, ranking, self._store, documents),
             instead=ranking,
-            what="the pages that a question names",
+            what="the places that a question names",
         )
 
     def _with_second_reading(

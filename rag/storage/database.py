@@ -230,7 +230,25 @@ CREATE TABLE evaluation_questions (          -- made from documents: they go wit
 CREATE INDEX evaluation_questions_of ON evaluation_questions (evaluation_id);
 """
 
-MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, CHAT_TABLES)
+# Numbered places: clauses, figures and so on; see rag.storage.anchors.
+_V9 = """
+CREATE TABLE anchored (                      -- a row = the document was looked through
+  document_id TEXT PRIMARY KEY REFERENCES documents (id) ON DELETE CASCADE,
+  version     INTEGER NOT NULL               -- rag.text.anchors.VERSION
+) STRICT, WITHOUT ROWID;
+CREATE TABLE anchors (
+  document_id TEXT NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+  kind        TEXT NOT NULL,
+  word        TEXT NOT NULL,                 -- what it is called there; '' for a bare number
+  number      TEXT NOT NULL,
+  start       INTEGER NOT NULL,
+  end         INTEGER NOT NULL CHECK (end > start)
+) STRICT;
+CREATE INDEX anchors_number ON anchors (kind, number);
+CREATE INDEX anchors_document ON anchors (document_id);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, CHAT_TABLES, _V9)
 
 # Any ASCII punctuation may stand inside a term ("4-bit", "3.2%"); the analyser alone decides
 # where terms end, so that passages and questions are cut alike.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _REMEMBERED = 20_000  # terms whose frequency is kept
+_BEGINS = 1500  # characters of a numbered place that count as its beginning
 _ROWS = 2000  # of vectors read at once
 _VARIABLES = 500  # bound variables a statement; SQLite allowed 999 before 3.32
 
@@ -86,6 +87,23 @@ class LedgerPassages:
             )
             found.update({int(row[0]): None for row in rows})
         return list(found)
+
+    def on_places(
+        self, places: Sequence[tuple[str, str]], documents: Collection[str] | None
+    ) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for kind, number in places:
+            rows = self._connection.execute(
+                "SELECT a.document_id, c.id FROM anchors a JOIN chunks c"
+                " ON c.document_id = a.document_id AND c.space_id = ?"
+                " AND c.end > a.start AND c.start < min(a.end, a.start + ?)"
+                " WHERE a.kind = ? AND a.number = ? ORDER BY c.start",
+                (self._space.id, _BEGINS, kind, number),
+            )
+            for document, chunk_id in rows:
+                if documents is None or document in documents:
+                    found.setdefault(str(document), []).append(int(chunk_id))
+        return found
 
     def _passage(
         self, row: tuple[int, str, int, int, int, int, str, int, str, str, str, int]

@@ -98,6 +98,9 @@ class Readable:
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "cancelled"]
+AnswerSource = Literal["documents", "place", "library", "app"]
+"""What an answer is made from: passages by a model; a numbered place, quoted by code; the list of
+documents; what the app says of itself."""
 Verdict = Literal["supported", "weak", "unsupported", "not_in_documents"]
 
 
@@ -245,6 +248,7 @@ class Answer:
     offer: Offer | None = None  # to read them, where that would take long
     notices: tuple[AnswerMessage, ...] = ()
     relevance: float | None = None  # 0 to 1: how likely the passages hold the answer
+    source: AnswerSource = "documents"
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,11 @@ def _shown(turn: Turn, number: int, language: Language) -> dict[str, object]:
         **_body(turn, language),
         **evidence_values(turn, language),
         # nothing was searched where documents were read whole
-        "explained": number and answer and answer.finish != "cancelled" and not answer.coverage,
+        "explained": number
+        and answer
+        and answer.finish != "cancelled"
+        and not answer.coverage
+        and answer.source == "documents",
     }
     if not number:
         values["doing"] = _doing(turn, language)

@@ -71,6 +71,65 @@ def named_documents(question: str, names: Mapping[str, Iterable[str]]) -> Named:
     return Named(ids, _without(question, asked, {(start, end) for start, end, _ in widest}))
 
 
+def loosely_named(question: str, names: Mapping[str, Iterable[str]]) -> Named:
+    """Find documents by a word of their names that few others have: "the Kelp report".
+
+    A word of four letters or more may be the beginning of a word of the name. Ids come by how
+    much of the name was said.
+
+    >>> names = {"1": ["kelp_paper-final.pdf"], "2": ["TideTables.pdf"], "3": ["paper mill.pdf"]}
+    >>> loosely_named("What is in table 2 of the kelp paper?", names)
+    Named(ids=('1',), question='What is in table 2 of the document?')
+    """
+    words = {
+        i: {part for name in given for part in _parts(_stem(name))} for i, given in names.items()
+    }
+    asked = {match[0].casefold(): match for match in _ASKED.finditer(question)}
+    weights: dict[str, float] = {}
+    said: set[str] = set()
+    for word in asked:
+        holding = [i for i, parts in words.items() if any(_same(word, part) for part in parts)]
+        if word not in _COMMON and 0 < len(holding) <= max(1, len(names) // 5):
+            said.add(word)
+            for i in holding:
+                weights[i] = weights.get(i, 0.0) + 1 / len(holding)
+    if not weights:
+        return Named((), question)
+    best = max(weights.values())
+    ids = tuple(i for i, weight in weights.items() if weight == best)
+    marked = _ASKED.sub(lambda match: "\0" if match[0].casefold() in said else match[0], question)
+    return Named(ids, " ".join(_NAME_RUN.sub("the document", marked).split()))
+
+
+def _parts(name: str) -> list[str]:
+    """Return the words of a file name or title: cut at signs, and where capitals begin a word."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
+    return [match[0].casefold() for match in _ASKED.finditer(spaced.replace("_", " "))]
+
+
+def _same(word: str, part: str) -> bool:
+    return part == word or (len(word) >= _PREFIX and part.startswith(word))
+
+
+_PREFIX = 4
+_ASKED = re.compile(r"[A-Za-z][A-Za-z0-9&]{2,}|\d{4}|[\u3400-\u9fff]{2,}")
+_NOUNS = (
+    "agreement contract report paper document file pdf manual guide letter form policy act law plan"
+)
+_COMMON = frozenset(
+    f"{_NOUNS} terms summary table figure section clause article chapter page appendix schedule "
+    "exhibit annex part footnote the and with for what does say says show which where how".split()
+)
+"""What a document is, and what stands in it: no name by itself, though part of one."""
+_PART_OF_NAME = rf"(?:\0|(?:{_NOUNS.replace(' ', '|')}|with|and|&|'s)(?![A-Za-z]))"
+_NAME_RUN = re.compile(
+    r"(?:\b(?:the|a|an|my|our|this)\s+)?"
+    rf"(?:(?:{_NOUNS.replace(' ', '|')})\s+(?:with|of|from|by)\s+)?"
+    rf"\0(?:[\s_-]*{_PART_OF_NAME})*(?:\.pdf)?",
+    re.IGNORECASE,
+)
+
+
 def _without(question: str, asked: _Squeezed, places: Iterable[tuple[int, int]]) -> str:
     put = _ANY[detect_language(question)]
     for start, end in sorted(places, reverse=True):

@@ -1,0 +1,1 @@
+"""Questions that code answers, without a model: the library, the app, numbered places."""

@@ -1,0 +1,130 @@
+"""Questions about the library, the app and numbered places are answered by code, at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rag.app.app import App
+from rag.types.answers import Answer, Finished
+from tests.factories import settings
+from tests.integration.app.test_app import until
+from tests.pdfs import write_pdf
+
+LEASE = (
+    "LEASE\n1. Term\nThe lease runs for ten years.\n7. Notice\n7.1 Form. In writing only.\n"
+    "7.2 Period. Thirty days before the end of a month.\n7.3 Costs. None."
+)
+KELP = ["Kelp grows along the coast.\nTable 2: Growth by month\nMay 12 June 14\n", "Discussion."]
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    folder = tmp_path_factory.mktemp("library") / "knowledge"
+    write_pdf(folder / "lease.pdf", [LEASE, "Signed by both parties."])
+    write_pdf(folder / "kelp paper.pdf", KELP)
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.4 nothing")
+    made = App.open(settings(folder))
+    made.start()
+    until(lambda: made.state().model_state == "ready" and len(made.documents()) == 3)
+    until(lambda: made.state().sync_progress is None)
+    yield made
+    made.close()
+
+
+def ask(app: App, question: str, **options: object) -> Answer:
+    *_, last = app.ask(question, cancelled=lambda: False, **options)  # type: ignore[arg-type]
+    assert isinstance(last, Finished)
+    return last.answer
+
+
+def test_documents_are_counted_and_gaps_named(app: App) -> None:
+    answer = ask(app, "How many documents do I have?")
+    assert answer.source == "library"
+    assert answer.text.startswith("You have 3 documents with 4 pages. 1 document could not be read")
+    assert "broken.pdf" in ask(app, "哪些文件读不了，为什么？").text
+
+
+def test_a_list_leads_to_the_documents(app: App) -> None:
+    answer = ask(app, "我有哪些文档？")
+    assert {passage.document for passage in answer.passages} == {"lease.pdf", "kelp paper.pdf"}
+    linked = [answer.text[s.start : s.end] for s in answer.sentences]
+    assert sorted(linked) == ["kelp paper.pdf", "lease.pdf"]
+
+
+def test_documents_about_something_lead_to_the_place(app: App) -> None:
+    answer = ask(app, "Which documents are about kelp?")
+    assert [p.document for p in answer.passages] == ["kelp paper.pdf"]
+
+
+def test_pages_of_one_document(app: App) -> None:
+    assert (
+        ask(app, "How many pages does the kelp paper have?").text == "kelp paper.pdf has 2 pages."
+    )
+    # no document is called so: that is a question for the documents
+    assert ask(app, "How many pages may the offer have?").source == "documents"
+
+
+def test_picked_documents_are_the_ones_that_count(app: App) -> None:
+    lease = next(one.id for one in app.documents() if one.paths == ("lease.pdf",))
+    assert ask(app, "How many documents are there?", documents=[lease]).text.startswith(
+        "You have 1"
+    )
+
+
+def test_a_clause_is_quoted_where_it_stands(app: App) -> None:
+    answer = ask(app, "What does clause 7.2 say?")
+    assert answer.source == "place"
+    assert "7.2 Period. Thirty days before the end of a month." in answer.text
+    assert "7.3" not in answer.text
+    (sentence,) = answer.sentences
+    (evidence,) = sentence.evidence
+    assert (evidence.document, evidence.page) == ("lease.pdf", 1)
+    assert evidence.quote == "7.2 Period. Thirty days before the end of a month."
+    assert evidence.boxes
+
+
+def test_a_place_that_is_not_there_is_said_not_to_be(app: App) -> None:
+    answer = ask(app, "clause 9.9")
+    assert answer.verdict == "not_in_documents"
+    assert "clause 9.9" in answer.text
+    assert "there" not in ask(app, "第九十九条").text
+
+
+def test_a_question_about_a_clause_is_answered_from_it(app: App) -> None:
+    answer = ask(app, "What period is meant in section 7.2?")
+    assert answer.source == "documents"
+    assert "Thirty days" in answer.passages[0].chunk.text
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("hello", "Hello"),
+        ("谢谢", "不客气"),
+        ("What can you do?", "your own documents"),
+        ("我的文件会上传吗", "这台电脑"),
+    ],
+)
+def test_the_app_answers_for_itself_in_the_language_of_the_question(
+    app: App, question: str, words: str
+) -> None:
+    answer = ask(app, question)
+    assert (answer.source, answer.verdict) == ("app", "supported")
+    assert words in answer.text
+
+
+def test_what_the_documents_do_not_hold_may_be_about_the_app(app: App) -> None:
+    answer = ask(app, "Is whatever I type into your window going to some cloud?")
+    assert answer.source == "app"
+
+
+def test_an_empty_library_says_how_to_begin(tmp_path: Path) -> None:
+    made = App.open(settings(tmp_path / "knowledge"))
+    try:
+        assert ask(made, "Hi!").source == "app"
+        assert "no documents yet" in ask(made, "How many documents do I have?").text
+    finally:
+        made.close()
