@@ -20,7 +20,13 @@ VERSION = 1
 """Counted up when the rules find other places; documents are then looked through anew."""
 _CLAUSE_END, _CAPTION_END = 6_000, 900  # characters that a place has at most
 _ROMAN = r"[IVXLC]+|[ivxlc]+"
-_NUMBER = rf"\d{{1,4}}[A-Za-z]?(?:[.-]\d{{1,3}}){{0,4}}|(?:{_ROMAN})(?![A-Za-z])|[A-Z](?:[.-]?\d{{1,3}}){{0,3}}"
+_NUMBER = "|".join(
+    (
+        r"\d{1,4}[A-Za-z]?(?:[.-]\d{1,3}){0,4}",
+        rf"(?:{_ROMAN})(?![A-Za-z])",
+        r"[A-Z](?:[.-]?\d{1,3}){0,3}",
+    )
+)
 # what may follow the number of a heading or caption: its title, or nothing
 _REST = r"(?=[ \t]*(?:[.:：。|—–-][ \t]*)?(?:$|[\"“‘'(（【《A-Z0-9\u3400-\u9fff]))"
 _WORDS: dict[str, tuple[AnchorKind, str]] = {
