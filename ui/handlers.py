@@ -26,6 +26,7 @@ from rag.types.answers import (
     Event,
     Finished,
     Passage,
+    Quoted,
     ReadingProgress,
     Retrieved,
 )
@@ -240,8 +241,8 @@ def _after(app: AppLike, turn: Turn, event: Event) -> Turn:
             return _noticed(turn, event)
         case Delta():
             return _grown(turn, event)
-        case Checked(sentence=sentence):
-            return replace(turn, checked=(*turn.checked, sentence))
+        case Quoted() | Checked():
+            return _proved(turn, event)
         case Finished(answer=answer):
             sizes = _page_sizes(app, (*answer.passages, *answer.dropped), answer)
             return replace(
@@ -266,6 +267,12 @@ def _found(app: AppLike, turn: Turn, event: Retrieved) -> Turn:
     if event.placed:  # comes at any time, and is no step of the answer
         return turn
     return replace(turn, stage="reading", searched=event.searched, also=event.also)
+
+
+def _proved(turn: Turn, event: Quoted | Checked) -> Turn:
+    if isinstance(event, Quoted):
+        return replace(turn, early=event.sentence)
+    return replace(turn, checked=(*turn.checked, event.sentence))
 
 
 def _grown(turn: Turn, delta: Delta) -> Turn:

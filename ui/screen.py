@@ -47,6 +47,7 @@ class Turn:
     passages: tuple[Passage, ...] = ()
     dropped: tuple[Passage, ...] = ()
     checked: tuple[Sentence, ...] = ()  # judged while the rest is being written
+    early: Sentence | None = None  # what was quoted before the answer, until that is there
     answer: Answer | None = None
     problem: Problem | None = None
     progress: Progress | None = None  # of the model, while the question waits for it
@@ -69,6 +70,11 @@ class Turn:
     def notices(self) -> tuple[AnswerMessage, ...]:
         """What the machine made different."""
         return self.answer.notices if self.answer else self.noticed
+
+    @property
+    def quotation(self) -> Sentence | None:
+        """The place that was quoted before the answer."""
+        return self.answer.quotation if self.answer else self.early
 
     @property
     def sentences(self) -> tuple[Sentence, ...]:

@@ -257,6 +257,17 @@ WORDS: dict[str, Text] = {
         "Your question waits: the model is being loaded", "问题已排队：正在载入模型"
     ),
     "not_in_documents": Text("Not in your documents", "你的文档里没有答案"),
+    "quoted_title": Text(
+        "Quoted from your documents as the likeliest place; the model's answer follows.",
+        "从你的文档中引用的最可能的位置；模型的回答在下面。",
+    ),
+    "unproven": Text("Your documents do not support this", "你的文档不支持这个回答"),
+    "unproven_hint": Text(
+        "No sentence that the model wrote stands in the passages that were found. The nearest "
+        "passages are shown beside it.",
+        "模型写出的每一句话都没有在找到的段落中得到印证。旁边列出了最接近的段落。",
+    ),
+    "unproven_text": Text("What the model wrote", "模型写出的内容"),
     "not_in_documents_scope": Text(
         "Only {count} of your documents were searched.", "本次只检索了 {count} 份文档。"
     ),

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 from rag.answering.direct.draft import events
 from rag.answering.oom_fallback import SEARCHING, Attempts, Budget, Lowering, OutOfMemoryFallback
 from rag.answering.prompt_reuse import PromptReuse
+from rag.answering.quotation import Quoter
 from rag.answering.sentence_check import BackgroundThread, SentenceChecker, wait_for
 from rag.errors import OutOfMemory, PromptTooLong
 from rag.protocols import Cancelled, never
+from rag.retrieval.query.content_words import content_terms
 from rag.text.language import detect_language
 from rag.text.messages import Language, Text
 from rag.types.answers import (
@@ -31,6 +33,7 @@ from rag.types.answers import (
     FinishReason,
     Message,
     Passage,
+    Quoted,
     Retrieved,
     SearchResult,
     Sentence,
@@ -140,6 +143,8 @@ class AnswerState:
     notices: list[AnswerMessage] = field(default_factory=list)
     places: Future[tuple[Passage, ...]] | None = None
     """The passages with their boxes, until those are taken."""
+    quotation: tuple[Sentence, Future[Sentence]] | None = None
+    """The place that was quoted, and what it becomes with its boxes."""
 
     @property
     def shown(self) -> tuple[Passage, ...]:
@@ -170,6 +175,13 @@ class AnswerState:
         self.kept = None if self.kept is None else placed(self.kept)
         self.dropped = placed(self.dropped)
         return True
+
+    def quoted(self, cancelled: Cancelled) -> Sentence | None:
+        """Return the quotation, with its boxes unless it is ``cancelled`` before they are found."""
+        if self.quotation is None:
+            return None
+        known, placed = self.quotation
+        return placed.result() if wait_for(placed, cancelled) else known
 
     def take(self, delta: Delta) -> None:
         """Count a piece of the answer."""
@@ -239,6 +251,12 @@ class RagPipeline:
         self._fallback = fallback or OutOfMemoryFallback()
         self._continuing = continuing or PromptReuse()
         self._instead = instead
+        self._quoter = Quoter(
+            lambda question: content_terms(question, analyser),
+            analyser.terms,
+            embed_query=embedder.embed_query,
+            embed=embedder.embed_passages,
+        )
 
     @property
     def settings(self) -> AskSettings:
@@ -298,10 +316,17 @@ class RagPipeline:
             if self.refuses(found):
                 yield from self._refuse(run)
             else:
+                yield from self._quote(run)
                 yield from self._ask_model(run, history, cancelled)
             if run.place(cancelled):
                 yield run.retrieved(placed=True)
-            yield Finished(self._answer(run, run.sentences))
+            yield Finished(self._answer(run, run.quoted(cancelled)))
+
+    def _quote(self, run: AnswerState) -> Iterator[Event]:
+        found = self._quoter.best(run.found.question, run.found.passages)
+        if found is not None:
+            run.quotation = self._highlighter.proven_beside(found, run.found.passages, run.beside)
+            yield Quoted(run.quotation[0])
 
     def _ask_model(
         self, run: AnswerState, history: Sequence[Message], cancelled: Cancelled
@@ -447,7 +472,8 @@ class RagPipeline:
         located = partial(self._highlighter.proven_beside, passages=run.shown, beside=run.beside)
         return SentenceChecker(linker.judge, located, drop=self._settings.drop_unsupported)
 
-    def _answer(self, run: AnswerState, sentences: tuple[Sentence, ...]) -> Answer:
+    def _answer(self, run: AnswerState, quotation: Sentence | None) -> Answer:
+        sentences = run.sentences
         return Answer(
             question=run.found.question,
             text=run.text,
@@ -462,4 +488,5 @@ class RagPipeline:
             finish=run.finish,
             notices=tuple(run.notices),
             relevance=run.found.relevance,
+            quotation=quotation,
         )

@@ -16,7 +16,7 @@ from rag.text.messages import Text, undrawn
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from rag.types.answers import Answer, AskMode, Event, Message, Passage
+    from rag.types.answers import Answer, AskMode, Event, Message, Passage, Quoted
 
 
 Question = Annotated[str, typer.Argument(help="in English or Chinese")]
@@ -33,6 +33,10 @@ ReadWhole = Annotated[
 InChat = Annotated[
     str, typer.Option("--chat", help="keep it in a chat of `rag chats list`, or in a `new` one")
 ]
+_UNPROVEN = Text(
+    "Your documents do not support this answer: no sentence of it stands in the passages found.",
+    "你的文档不支持这个回答：其中没有一句话在找到的段落中得到印证。",
+)
 _SHOWN = 300  # characters of a passage printed to a terminal
 
 
@@ -50,7 +54,7 @@ def ask(
     from rag.cli.chats import history_of, keep_answer
     from rag.cli.context import print_coverage, shown_progress
     from rag.cli.json_output import answer_json
-    from rag.types.answers import Delta, Finished
+    from rag.types.answers import Delta, Finished, Quoted
 
     context: Context = ctx.obj
     answer: Answer | None = None
@@ -64,6 +68,8 @@ def ask(
     else:
         found = _by_model(context, question, history, documents, mode)
     for event in shown_progress(context, found):
+        if isinstance(event, Quoted) and not as_json:
+            _print_quotation(event)
         if isinstance(event, Delta) and not as_json:
             typer.echo(event.text, nl=False)
         if isinstance(event, Finished):
@@ -75,8 +81,17 @@ def ask(
         print_json(answer_json(answer))
         return
     typer.echo("\n")
+    if answer.unproven:
+        typer.secho(context.say(_UNPROVEN), bold=True)
     _print_sources(context, answer)
     print_coverage(context, answer)
+
+
+def _print_quotation(quoted: Quoted) -> None:
+    """Show the likeliest place on stderr, while the model reads."""
+    (found,) = quoted.sentence.evidence
+    typer.secho(f"“{found.quote[:_SHOWN]}”", err=True, italic=True)
+    typer.secho(f"  {found.document}, {found.page}\n", err=True, dim=True)
 
 
 def _by_model(

@@ -49,16 +49,20 @@ def _sentence_json(answer: Answer, sentence: Sentence) -> dict[str, Any]:
         "text": answer.text[sentence.start : sentence.end],
         "verdict": sentence.verdict,
         "reason": sentence.reason,
-        "evidence": [
-            {
-                "document": evidence.document,
-                "page": evidence.page,
-                "quote": evidence.quote,
-                "boxes": [box_json(box) for box in evidence.boxes],
-            }
-            for evidence in sentence.evidence
-        ],
+        "evidence": _evidence_json(sentence),
     }
+
+
+def _evidence_json(sentence: Sentence) -> list[dict[str, Any]]:
+    return [
+        {
+            "document": evidence.document,
+            "page": evidence.page,
+            "quote": evidence.quote,
+            "boxes": [box_json(box) for box in evidence.boxes],
+        }
+        for evidence in sentence.evidence
+    ]
 
 
 def answer_json(answer: Answer) -> dict[str, Any]:
@@ -75,6 +79,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "verdict": answer.verdict,
         "relevance": answer.relevance,
         "finish": answer.finish,
+        "quotation": _evidence_json(answer.quotation)[0] if answer.quotation else None,
         "sentences": [_sentence_json(answer, sentence) for sentence in answer.sentences],
         "left_out": answer.left_out,
         "notices": [

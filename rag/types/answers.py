@@ -249,6 +249,12 @@ class Answer:
     notices: tuple[AnswerMessage, ...] = ()
     relevance: float | None = None  # 0 to 1: how likely the passages hold the answer
     source: AnswerSource = "documents"
+    quotation: Sentence | None = None  # the place that was shown before the answer
+
+    @property
+    def unproven(self) -> bool:
+        """Whether it was written to its end and no sentence of it stands in the documents."""
+        return bool(self.sentences) and self.verdict == "unsupported" and self.finish == "stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +266,13 @@ class Retrieved:
     searched: str = ""  # a follow-up's question as completed from the turns before
     also: AlsoSearched | None = None
     placed: bool = False  # the same once more, with the boxes that were found meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """The place that best answers the question, before the model has read anything."""
+
+    sentence: Sentence  # of no text of the answer: its evidence is the quotation
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +289,7 @@ class Finished:
     answer: Answer
 
 
-Event = Retrieved | ReadingProgress | AnswerMessage | Delta | Checked | Finished
+Event = Retrieved | Quoted | ReadingProgress | AnswerMessage | Delta | Checked | Finished
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,8 @@ def _shown(turn: Turn, number: int, language: Language) -> dict[str, object]:
         and answer.finish != "cancelled"
         and not answer.coverage
         and answer.source == "documents",
+        "quoted": _quoted(turn, language),
+        "unproven": answer is not None and answer.unproven,
     }
     if not number:
         values["doing"] = _doing(turn, language)
@@ -85,6 +87,21 @@ def _shown(turn: Turn, number: int, language: Language) -> dict[str, object]:
     else:
         values["counts"] = ()
     return values
+
+
+def _quoted(turn: Turn, language: Language) -> dict[str, object] | None:
+    """Return the place that was quoted before the answer; nothing where it stands by itself."""
+    shown = turn.quotation
+    passage = passage_of(turn.passages, shown.evidence[0]) if shown and shown.evidence else None
+    if shown is None or passage is None:
+        return None
+    found = shown.evidence[0]
+    return {
+        "words": found.quote,
+        "places": sentence_places(turn, shown),
+        "document": passage.document,
+        "page": say("pdf_page", language, number=found.page),
+    }
 
 
 def _body(turn: Turn, language: Language) -> dict[str, object]:

@@ -16,7 +16,16 @@ from rag.generation.echo import EchoGenerator
 from rag.protocols import Cancelled, PageViewer, never
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.storage.passages import LedgerPassages
-from rag.types.answers import UNSURE, AnswerMessage, Checked, Delta, Event, Finished, Retrieved
+from rag.types.answers import (
+    UNSURE,
+    AnswerMessage,
+    Checked,
+    Delta,
+    Event,
+    Finished,
+    Quoted,
+    Retrieved,
+)
 from rag.types.documents import Box
 from tests.fake_reader import locator_over
 from tests.libraries import PageLibrary
@@ -168,7 +177,7 @@ def test_neither_passages_nor_text_wait_for_boxes_which_come_later(
     text = ""
     while not text.startswith(RIGHT):
         event = next(events)
-        assert isinstance(event, Delta | AnswerMessage)
+        assert isinstance(event, Delta | AnswerMessage | Quoted)
         text += event.text if isinstance(event, Delta) else ""
     viewer.go.set()
     (places,) = threads()
@@ -198,8 +207,9 @@ class Reader(Speaker):
 def test_boxes_are_told_once_while_the_model_reads(tmp_path: Path, viewer: Waiting) -> None:
     model = Reader(RIGHT)
     events = asking(tmp_path, RIGHT, viewer=viewer, model=model)
-    found, begun = next(events), next(events)
+    found, quoted, begun = next(events), next(events), next(events)
     assert isinstance(found, Retrieved)
+    assert isinstance(quoted, Quoted)
     assert isinstance(begun, Delta)
     viewer.go.set()
     placed = next(filter(is_placed, events))
