@@ -79,7 +79,9 @@ def _shown(turn: Turn, number: int, language: Language) -> dict[str, object]:
     if not number:
         values["doing"] = _doing(turn, language)
     if answer:
-        values |= {"counts": _counts(turn, language), **_costs(answer.usage, language)}
+        values |= {"counts": _counts(turn, language)}
+        if answer.source == "documents":
+            values |= _costs(answer.usage, language)
         if answer.coverage:
             values["read_from"] = _documents(answer.coverage, language)
         elif answer.offer:
@@ -217,8 +219,11 @@ def _notes(turn: Turn, language: Language) -> list[str]:
 
 
 def _counts(turn: Turn, language: Language) -> list[tuple[str, str]]:
-    verdicts = [sentence.verdict for sentence in turn.answer.sentences] if turn.answer else []
-    if not verdicts or (turn.answer and turn.answer.verdict == "not_in_documents"):
+    answer = turn.answer
+    if answer is None or answer.verdict == "not_in_documents" or answer.source == "library":
+        return []  # a list of documents makes no claim that passages could support
+    verdicts = [sentence.verdict for sentence in answer.sentences]
+    if not verdicts:
         return []
     supported = verdicts.count("supported")
     words = say("sentences_supported", language, done=supported, total=len(verdicts))
