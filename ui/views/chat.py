@@ -63,6 +63,8 @@ def _shown(turn: Turn, number: int, language: Language) -> dict[str, object]:
     answer = turn.answer
     values: dict[str, object] = {
         "turn": turn,
+        "costs": "",
+        "usage_title": "",
         "number": number,
         "notes": _notes(turn, language),
         **_body(turn, language),
