@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors
 
 _READ = 3  # best passages that are looked through
-_EMBEDDED = 24  # places of them, the best by their words, whose meaning is compared
+_EMBEDDED = 5  # places of them, the best by the rest, whose meaning is compared
 _LEAST_WORDS = 0.5  # share of the question's words, by rarity, that is worth a quotation
 _MEANING, _LATER, _NUMBER, _LONG = 2.0, 0.2, 0.4, 0.0005
 """Weights beside that share: of the cosine, off for each passage before, for a number that is
@@ -64,32 +64,24 @@ class Quoter:
         )
         spans = candidate_spans(passages[:_READ], self._terms)
         rarity = Rarity(spans)
-        shares = {i: rarity.share(asked & span.terms, asked) for i, span in enumerate(spans)}
-        likely = sorted(shares, key=lambda i: (-shares[i], i))[:_EMBEDDED]
-        if not likely or shares[likely[0]] < _LEAST_WORDS:
-            return None
-        numbered = bool(_ASKS_A_NUMBER.search(question))
-        known = _values(question)
-        query = self._embed_query(question)
-        rows = self._embed([spans[i].text for i in likely])  # (places, dim)
+        numbered, known = bool(_ASKS_A_NUMBER.search(question)), _values(question)
 
-        def score(place: int) -> float:
-            span = spans[likely[place]]
-            meaning = float(rows[place] @ query)
-            told = numbered and bool(_values(span.text) - known)
+        def told(span: Span) -> float:
+            """Return what its words say for a place; nothing where too few of them stand there."""
+            share = rarity.share(asked & span.terms, asked)
+            if share < _LEAST_WORDS:
+                return 0.0
             long = max(0, len(span.text) - _SHORT)
-            return (
-                shares[likely[place]]
-                + _MEANING * meaning
-                - _LATER * span.passage
-                + _NUMBER * told
-                - _LONG * long
-            )
+            number = numbered and bool(_values(span.text) - known)
+            return share - _LATER * span.passage + _NUMBER * number - _LONG * long
 
-        best = likely[max(range(len(likely)), key=score)]
-        if shares[best] < _LEAST_WORDS:
+        scores = {span: told(span) for span in spans}
+        likely = sorted((s for s in scores if scores[s]), key=lambda s: -scores[s])[:_EMBEDDED]
+        if not likely:
             return None
-        return _quoted(spans[best], passages)
+        cosines = self._embed([span.text for span in likely]) @ self._embed_query(question)
+        best = max(range(len(likely)), key=lambda i: scores[likely[i]] + _MEANING * cosines[i])
+        return _quoted(likely[best], passages)
 
 
 def _values(text: str) -> set[object]:
