@@ -116,7 +116,7 @@ def model_path(models_folder: Path) -> Callable[[str], Path]:
 
 
 def _converted(gguf: Path, folder: Path) -> Path:
-    from rag.models.convert import gguf_to_folder
+    from tests.gguf_to_folder import gguf_to_folder
 
     if not (folder / "model.safetensors").is_file():
         draft = folder.with_name(f"{folder.name}.draft")
