@@ -160,7 +160,7 @@ def outlooks(
     Raises:
         RagError: there is no such card or model.
     """
-    entries = [e for e in store.entries() if e.kind == "generator"]
+    entries = [e for e in store.catalogue if e.kind == "generator"]
     cards: Sequence[Gpu] = guide.gpus
     if name is None:
         subjects = [subject_of_entry(e) for e in entries if e.engine == "transformers"]

@@ -127,7 +127,7 @@ def fitted(row: Row, machine: MemoryReading, *, context_tokens: int) -> Row:
 def _installed(store: ModelStore) -> list[str]:
     return [
         entry.name
-        for entry in store.entries()
+        for entry in store.catalogue
         if entry.kind == "generator" and store.installation(entry.name) is not None
     ]
 

@@ -149,7 +149,7 @@ def list_models(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
     store = _store(context.settings)
     machine = load("readings")().read()
     server = server_json(context.settings)
-    rows = [model_values(entry, store, context.settings, machine) for entry in store.entries()]
+    rows = [model_values(entry, store, context.settings, machine) for entry in store.catalogue]
     if as_json:
         print_json({"folder": str(store.folder), "server": server, "models": rows})
         return

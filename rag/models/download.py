@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from filelock import FileLock, Timeout
 
@@ -36,22 +36,18 @@ class SourceUnavailable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class SourcePlace:
-    """Folders of one model."""
-
-    folder: Path  # of all models
-    home: Path  # of this model
-    parts: Path  # of what is not finished
-
-
-@dataclass(frozen=True, slots=True)
 class Delivered:
     """One file as it arrived."""
 
     file: File  # ``file.sha256`` is what the bytes must have; "" = nobody knows yet
     at: Path
     sha256: str  # what they have
-    trust: Trust = "catalogue"
+    told_by: Trust = "catalogue"
+
+    @property
+    def trust(self) -> Trust:
+        """Whom we believe the hash."""
+        return self.told_by if self.file.sha256 else "first use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +61,9 @@ class Delivery:
     unpack: Literal["", "e5"] = ""
 
 
-class Source(Protocol):
-    """One way to come by a model's files."""
-
-    name: SourceName
-
-    def deliver(self, entry: Entry, place: SourcePlace, job: Download) -> Delivery:
-        """Bring all files of the model to ``place.parts``, or find them on this machine.
-
-        Unfinished files stay in ``place.parts``, and the next call goes on from there.
-
-        Raises:
-            SourceUnavailable: ask the next one.
-            DownloadFailed: no source can help (disk space, stopped by the person).
-        """
-        ...
-
-
 BLOCK_BYTES = 1 << 20
 REPORT_EVERY_S = 0.2
+PARTS = ".parts"
 SPARE_BYTES = 64 << 20
 """Disk space that a download leaves to others."""
 
@@ -94,13 +74,25 @@ class DownloadCancelled(DownloadFailed):
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """One pull, as its sources see it."""
+    """One pull of one model, as its sources see it."""
 
+    entry: Entry
+    folder: Path  # of all models
     progress: Callable[[Progress], None]
     cancelled: Callable[[], bool]
     notify: Callable[[Text], None]  # what a person should know though nothing failed
     free_bytes: Callable[[Path], int]
     offline: bool = False
+
+    @property
+    def home(self) -> Path:
+        """The model's own folder."""
+        return self.folder / self.entry.name
+
+    @property
+    def parts(self) -> Path:
+        """Folder of what is not finished; the next pull goes on from there."""
+        return self.home / PARTS
 
     def check(self) -> None:
         """Raise ``DownloadCancelled`` once the person asked to stop."""
@@ -113,9 +105,9 @@ class Download:
                 ),
             )
 
-    def need(self, count: int, folder: Path, *, name: str) -> None:
-        """Raise ``DownloadFailed`` if ``folder`` cannot take ``count`` more bytes of a model."""
-        free = self.free_bytes(folder)
+    def need(self, count: int) -> None:
+        """Raise ``DownloadFailed`` if the disk cannot take ``count`` more bytes of the model."""
+        folder, name, free = self.folder, self.entry.name, self.free_bytes(self.folder)
         if count + SPARE_BYTES <= free:
             return
         raise DownloadFailed(
@@ -129,6 +121,12 @@ class Download:
                 f"请腾出 {size(count + SPARE_BYTES - free)}，或把 models.folder 设到更大的磁盘。",
             ),
         )
+
+
+Source = Callable[[Download], Delivery]
+"""Brings all files of a model to the job's ``parts``, or finds them on this machine.
+
+Raises ``SourceUnavailable``: ask the next one; ``DownloadFailed``: no source can help."""
 
 
 class DownloadMeter:
@@ -200,20 +198,20 @@ WAIT_S = 0.5
 
 
 @contextmanager
-def locked(entry: Entry, place: SourcePlace, job: Download) -> Iterator[None]:
+def locked(job: Download) -> Iterator[None]:
     """Hold the model's lock; while another process has it, report that one's progress.
 
     Raises:
         DownloadCancelled: the person did not want to wait.
     """
-    lock = FileLock(place.home / ".lock")
+    entry, lock = job.entry, FileLock(job.home / ".lock")
     while True:
         job.check()
         try:
             lock.acquire(timeout=WAIT_S)
             break
         except Timeout:
-            done = min(_bytes_in(place.parts), entry.download_bytes)
+            done = min(_bytes_in(job.parts), entry.download_bytes)
             job.progress(Progress("download", done, entry.download_bytes, "bytes", entry.name))
     try:
         yield
@@ -245,20 +243,21 @@ def source_says(source: SourceName, reason: Text) -> Text:
 
 
 def nothing_delivered(
-    entry: Entry, tried: Sequence[tuple[SourceName, SourceUnavailable]], folder: Path
+    job: Download, tried: Sequence[tuple[SourceName, SourceUnavailable]]
 ) -> DownloadFailed:
     """Return the failure of all sources: each with its reason, and the best hint of them."""
+    entry = job.entry
     reasons = [source_says(source, error.reason) for source, error in tried]
     en = "; ".join(reason.en for reason in reasons) or "no source is allowed"
     zh = "；".join(reason.zh for reason in reasons) or "没有启用任何来源"
     hints = [error.hint for _, error in tried if error.hint]
-    files = ", ".join(file.path for file in entry.files) if len(entry.files) == 1 else ""
+    files = entry.files[0].path if len(entry.files) == 1 else ""
     what = files or "the files"
     by_hand = Text(
         f"Check the network and pull again, or copy {what} ({size(entry.bytes)}) from another"
-        f" computer into {folder / entry.name}.",
+        f" computer into {job.home}.",
         f"请检查网络后重试，或从另一台电脑把 {files or '模型文件'}（{size(entry.bytes)}）复制到"
-        f" {folder / entry.name}。",
+        f" {job.home}。",
     )
     return DownloadFailed(
         Text(f"{entry.name} could not be fetched. {en}.", f"无法获取 {entry.name}。{zh}。"),

@@ -7,72 +7,48 @@ from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
-from rag.models.catalogue import Entry, File
-from rag.models.download import (
-    Delivered,
-    Delivery,
-    Download,
-    SourceName,
-    SourcePlace,
-    SourceUnavailable,
-    sha256_of,
-)
+from rag.models.catalogue import File
+from rag.models.download import Delivered, Delivery, Download, SourceUnavailable, sha256_of
 from rag.text.messages import Text
 
 WEIGHTS_INDEX = "model.safetensors.index.json"
 
 
-class FolderSource:
-    """Looks into the models folder, and into the model's own folder inside it."""
-
-    name: SourceName = "folder"
-
-    def deliver(self, entry: Entry, place: SourcePlace, job: Download) -> Delivery:
-        """Return the files where they stand, hashed."""
-        listed = entry.hub is None or not entry.hub.patterns
-        if listed and (root := _stand(place, entry.files)):
-            return _delivery(root, entry.files, entry.revision(entry.files), job)
-        if entry.wheels and entry.wheels.unpack and (root := _stand(place, entry.wheels.files)):
-            files = entry.wheels.files
-            delivery = _delivery(root, files, entry.revision(files), job)
-            return replace(delivery, unpack=entry.wheels.unpack)
-        if entry.hub and not listed and whole_model(place.home):
-            files = matching(place.home, entry.hub.patterns, entry.files)
-            return _delivery(place.home, files, "copied by hand", job)
-        raise SourceUnavailable(
-            Text(f"nothing suitable in {place.folder}", f"{place.folder} 中没有合适的文件")
-        )
+def from_folder(job: Download) -> Delivery:
+    """Return files of the models folder, or of the model's own inside it, where they stand."""
+    entry, wheels = job.entry, job.entry.wheels
+    listed = entry.hub is None or not entry.hub.patterns
+    if listed and (root := _stand(job, entry.files)):
+        return _delivery(root, entry.files, entry.revision(entry.files), job)
+    if wheels and wheels.unpack and (root := _stand(job, wheels.files)):
+        delivery = _delivery(root, wheels.files, entry.revision(wheels.files), job)
+        return replace(delivery, unpack=wheels.unpack)
+    if entry.hub and not listed and whole_model(job.home):
+        files = matching(job.home, entry.hub.patterns, entry.files)
+        return _delivery(job.home, files, "copied by hand", job)
+    raise SourceUnavailable(
+        Text(f"nothing suitable in {job.folder}", f"{job.folder} 中没有合适的文件")
+    )
 
 
-def _stand(place: SourcePlace, files: tuple[File, ...]) -> Path | None:
+def _stand(job: Download, files: tuple[File, ...]) -> Path | None:
     """Return the folder in which all ``files`` stand with the right size, or ``None``.
 
     A single file may also lie loose in the models folder.
     """
     if not files:
         return None
-    roots = [place.home, place.folder] if len(files) == 1 else [place.home]
-    for root in roots:
-        if all(_bytes(root / file.path) == file.bytes for file in files):
+    for root in [job.home, job.folder][: 2 if len(files) == 1 else 1]:
+        paths = [(root / file.path, file.bytes) for file in files]
+        if all(path.is_file() and path.stat().st_size == size for path, size in paths):
             return root
     return None
 
 
-def _bytes(path: Path) -> int | None:
-    return path.stat().st_size if path.is_file() else None
-
-
 def _delivery(root: Path, files: tuple[File, ...], revision: str, job: Download) -> Delivery:
-    delivered = tuple(
-        Delivered(
-            file,
-            root / file.path,
-            sha256_of(root / file.path, job),
-            "catalogue" if file.sha256 else "first use",
-        )
-        for file in files
-    )
-    return Delivery("folder", revision, delivered, root)
+    paths = [(file, root / file.path) for file in files]
+    found = tuple(Delivered(file, path, sha256_of(path, job)) for file, path in paths)
+    return Delivery("folder", revision, found, root)
 
 
 def whole_model(folder: Path) -> bool:
