@@ -114,8 +114,7 @@ class MachineMonitor:
 
     def look(self) -> MemoryReading:
         """Read the machine, and keep what is found."""
-        parts = self._parts()
-        reading = self._readings.read(model_bytes=parts.get("weights"), parts=parts)
+        reading = self._readings.read(parts=self._parts())
         self._latest, self._read_at = reading, self._now()
         self._ring.add(reading, at=self._read_at)
         self.heat.see(reading)
