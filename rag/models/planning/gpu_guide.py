@@ -23,7 +23,7 @@ from rag.text.messages import Text
 from rag.text.sizes import GIB
 
 _BUILT_IN = Path(__file__).with_name("gpus.toml")
-_STRICT = ConfigDict(extra="forbid", strict=False)
+_STRICT = ConfigDict(extra="forbid")
 GUIDE_RAM_BYTES = 32 * GIB
 """Main memory beside a card that is only looked at."""
 
@@ -31,8 +31,6 @@ GUIDE_RAM_BYTES = 32 * GIB
 @dataclass(frozen=True, slots=True)
 class Gpu:
     """One card as its maker sells it."""
-
-    __pydantic_config__ = _STRICT
 
     name: str
     series: str
@@ -142,7 +140,7 @@ class Outlook:
 def load_guide(path: Path = _BUILT_IN) -> Guide:
     """Read a guide; the built-in one by default."""
     data = tomllib.loads(path.read_text("utf-8"))
-    gpus = TypeAdapter(tuple[Gpu, ...]).validate_python(data["gpu"])
+    gpus = TypeAdapter(tuple[Gpu, ...], config=_STRICT).validate_python(data["gpu"])
     return Guide(gpus, TypeAdapter(Formats).validate_python(data["precision"]))
 
 
