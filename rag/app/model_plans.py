@@ -335,7 +335,7 @@ class ModelPlans:
 
 def too_large(settings: Settings, found: Plan, room: Room) -> OutOfMemory:
     """Return the failure of a model for which there is no room, with those that fit."""
-    names = ", ".join(fitting(settings, room, but=found.model)[:2])
+    names = ", ".join(fitting(settings, room, but=found.subject.name)[:2])
     why = found.reasons[-1]
     return OutOfMemory(
         why,

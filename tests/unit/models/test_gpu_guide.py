@@ -18,8 +18,8 @@ from rag.errors import ConfigError
 from rag.models.catalogue import load_catalogue
 from rag.models.planning.gpu_guide import Gpu, Outlook, load_guide, outlook
 from rag.models.planning.plan import Wishes
-from rag.models.planning.report import better
 from rag.models.planning.subjects import helpers_of, subject_of_entry
+from rag.models.tables import better
 from rag.text.messages import Language
 from rag.text.sizes import GIB
 from rag.types.hardware import MemoryReading

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,18 @@ import pytest
 
 from rag.errors import ModelError
 from rag.models.catalogue import load_catalogue
-from rag.models.planning.plan import Card, Helpers, Layout, Plan, Room, Subject, Wishes, memory_uses
+from rag.models.planning.plan import (
+    PRECISIONS,
+    Card,
+    Helpers,
+    Layout,
+    Plan,
+    Room,
+    Subject,
+    Wishes,
+    memory_uses,
+)
 from rag.models.planning.planner import LEAST_CONTEXT, plan
-from rag.models.planning.report import as_markdown
 from rag.models.planning.subjects import helpers_of, subject_of_entry, subject_of_path
 from rag.models.shape import (
     FAMILIES,
@@ -23,7 +33,7 @@ from rag.models.shape import (
     shape_of_config,
     weights_of,
 )
-from rag.text.sizes import GIB
+from rag.text.sizes import GIB, memory_size
 from tests.tiny_models import llama_folder, llama_gguf, weightless
 
 ROOT = Path(__file__).parents[3]
@@ -246,6 +256,37 @@ def test_every_reason_is_said_in_both_languages() -> None:
         for reason in chosen(*sizes).reasons:
             assert reason.en
             assert re.search(r"[\u4e00-\u9fff]", reason.zh)
+
+
+def as_markdown(plans: Sequence[tuple[str, Plan]]) -> str:
+    """Return one row for each named machine: what is chosen there, and why."""
+    lines = [
+        "| cards | precision | window | layers on cards | embedder | held on cards | why |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, found in plans:
+        layout = found.layout
+        held = (
+            " + ".join(memory_size(shelf.bytes) for shelf in found.memory_uses if shelf.name) or "–"
+        )
+        beside = "–" if layout.helpers_card is None else f"card {layout.helpers_card + 1}"
+        cells = (
+            name,
+            PRECISIONS[layout.precision].en if found.fits else "does not fit",
+            f"{layout.context_tokens:,}",
+            f"{found.layers_on_cards} of {found.subject.shape.layers}",
+            "processor" if beside == "–" else beside,
+            held,
+            _why(found),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _why(found: Plan) -> str:
+    """Return the reasons without those that the other columns give."""
+    said = [reason.en for reason in found.reasons]
+    return " ".join(text for text in said if " = " not in text and not text.endswith(": yes."))
 
 
 def test_the_table_of_the_docs_is_what_the_planner_chooses() -> None:
