@@ -97,7 +97,7 @@ def chosen_generator(settings: Settings, store: ModelStore, reading: Reading) ->
         return ChosenGenerator(f"{generator.model} @ {address.shown}", URL)
     name = generator.model
     if name == "auto":
-        name = _default_generator(reading())
+        name = default_generator(reading())
     entry = store.catalogue.find(name)
     if entry is not None:
         engine = entry.engine if generator.engine == "auto" else generator.engine
@@ -105,13 +105,6 @@ def chosen_generator(settings: Settings, store: ModelStore, reading: Reading) ->
     path = store.resolve(name)
     engine = "llamacpp" if path.is_file() else "transformers"
     return ChosenGenerator(path.name, engine, path)
-
-
-def _default_generator(now: MemoryReading) -> str:
-    free = None
-    if now.vram_total_bytes is not None:
-        free = now.vram_total_bytes - (now.vram_used_bytes or 0)
-    return default_generator(free_vram_bytes=free, total_ram_bytes=now.ram_total_bytes)
 
 
 def free_room(reading: MemoryReading) -> Room:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from rag.config import ModelSettings
-from rag.models.catalogue import Catalogue, load_catalogue
+from rag.errors import ConfigError, DownloadFailed, ModelMissing, WrongChecksum
+from rag.models.catalogue import Catalogue, Entry, load_catalogue
 from rag.models.download import (
     Delivered,
     Delivery,
@@ -26,14 +27,8 @@ from rag.models.download import (
     SourceName,
     SourceUnavailable,
     locked,
-    missing,
-    nothing_delivered,
     sha256_of,
-    source_says,
-    unlike_reference,
-    unusable,
-    unwritable,
-    wrong_checksum,
+    size,
 )
 from rag.models.sources.folder import from_folder, whole_model
 from rag.text.messages import Text
@@ -124,7 +119,7 @@ def install(delivery: Delivery, job: Download) -> Manifest:
     for arrived in delivery.files:
         expected = arrived.file.sha256 or (seen.get(arrived.file.path, "") if same else "")
         if expected and arrived.sha256 != expected:
-            raise wrong_checksum(
+            raise _wrong_checksum(
                 entry.name, _aside(arrived, job), expected=expected, found=arrived.sha256
             )
     if delivery.unpack:
@@ -167,7 +162,7 @@ def _unpack(delivery: Delivery, job: Download) -> tuple[Recorded, ...]:
     job.check()
     cosine = cosine_with_reference(built)
     if cosine < LEAST_COSINE:
-        raise unlike_reference(job.entry, cosine)
+        raise _unlike_reference(job.entry, cosine)
     paths = [(p, p.relative_to(built).as_posix()) for p in sorted(built.rglob("*")) if p.is_file()]
     files = tuple(
         Recorded(name, path.stat().st_size, sha256_of(path, job), "unpacked")
@@ -269,7 +264,7 @@ class ModelStore:
             return _usable(path)
         if found := self.installed(entry.name):
             return found
-        raise missing(entry, self.folder)
+        raise _missing(entry, self.folder)
 
     def pull(
         self,
@@ -303,7 +298,7 @@ class ModelStore:
                     return found
                 manifest = install(self._fetch(job), job)
         except OSError as error:
-            raise unwritable(job.home, error) from error
+            raise _unwritable(job.home, error) from error
         logger.info("installed %s from %s", entry.name, manifest.revision)
         return manifest.path(job.home)
 
@@ -316,9 +311,9 @@ class ModelStore:
             except SourceUnavailable as error:
                 logger.info("%s: %s cannot deliver: %s", job.entry.name, name, error.reason.en)
                 if name != "folder":
-                    job.notify(source_says(name, error.reason))
+                    job.notify(_source_says(name, error.reason))
                 tried.append((name, error))
-        raise nothing_delivered(job, tried)
+        raise _nothing_delivered(job, tried)
 
 
 def _usable(path: Path) -> Path:
@@ -328,4 +323,113 @@ def _usable(path: Path) -> Path:
         with path.open("rb") as stream:
             if stream.read(len(GGUF_MAGIC)) == GGUF_MAGIC:
                 return path
-    raise unusable(path)
+    raise _unusable(path)
+
+
+# -- what is said when it fails ---------------------------------------------------------------
+
+_SOURCES: dict[SourceName, Text] = {
+    "folder": Text("models folder", "模型文件夹"),
+    "hub": Text("model hub", "模型库"),
+    "wheels": Text("package index", "软件包索引"),
+}
+
+
+def _source_says(source: SourceName, reason: Text) -> Text:
+    """Return what a source answered, with its name before it."""
+    word = _SOURCES[source]
+    return Text(f"{word.en}: {reason.en}", f"{word.zh}：{reason.zh}")
+
+
+def _nothing_delivered(
+    job: Download, tried: Sequence[tuple[SourceName, SourceUnavailable]]
+) -> DownloadFailed:
+    """Return the failure of all sources: each with its reason, and the best hint of them."""
+    entry = job.entry
+    reasons = [_source_says(source, error.reason) for source, error in tried]
+    en = "; ".join(reason.en for reason in reasons) or "no source is allowed"
+    zh = "；".join(reason.zh for reason in reasons) or "没有启用任何来源"
+    hints = [error.hint for _, error in tried if error.hint]
+    files = entry.files[0].path if len(entry.files) == 1 else ""
+    what = files or "the files"
+    by_hand = Text(
+        f"Check the network and pull again, or copy {what} ({size(entry.bytes)}) from another"
+        f" computer into {job.home}.",
+        f"请检查网络后重试，或从另一台电脑把 {files or '模型文件'}（{size(entry.bytes)}）复制到"
+        f" {job.home}。",
+    )
+    return DownloadFailed(
+        Text(f"{entry.name} could not be fetched. {en}.", f"无法获取 {entry.name}。{zh}。"),
+        hint=hints[0] if hints else by_hand,
+    )
+
+
+def _wrong_checksum(name: str, path: Path, *, expected: str, found: str) -> WrongChecksum:
+    """Return the failure for bytes that are not the publisher's; ``path`` is where they are."""
+    return WrongChecksum(
+        Text(
+            f"{path.name} of {name} has the wrong content: sha256 should be {expected} but is"
+            f" {found}. It was set aside and is not used.",
+            f"{name} 的文件 {path.name} 内容不对：sha256 应为 {expected}，实际为 {found}。"
+            "该文件已移到一旁，不会使用。",
+        ),
+        hint=Text(
+            f"Pull again; it is fetched anew. You may delete {path}. If it happens again, the"
+            " source is not to be trusted: change models.sources.",
+            f"请重新下载。{path} 可以删除。如果再次发生，说明该来源不可信：请修改 models.sources。",
+        ),
+    )
+
+
+def _missing(entry: Entry, folder: Path) -> ModelMissing:
+    """Return the failure for a model that is known but not on this machine."""
+    return ModelMissing(
+        Text(
+            f"{entry.name} is not on this computer yet (looked in {folder}).",
+            f"本机还没有 {entry.name}（已查看 {folder}）。",
+        ),
+        hint=Text(
+            f"Run `rag models pull {entry.name}` ({size(entry.download_bytes)}).",
+            f"请运行 `rag models pull {entry.name}`（{size(entry.download_bytes)}）。",
+        ),
+    )
+
+
+def _unusable(path: Path) -> ConfigError:
+    """Return the failure for a path that holds no model."""
+    return ConfigError(
+        Text(f"{path} holds no model that can be used.", f"{path} 中没有可用的模型。"),
+        hint=Text(
+            "Name a .gguf file, or a folder with config.json and *.safetensors. Other formats"
+            " (.bin, .pt) can run code when they are opened and are not read.",
+            "请指定 .gguf 文件，或含有 config.json 和 *.safetensors 的文件夹。"
+            "其他格式（.bin、.pt）打开时可能执行代码，因此不读取。",
+        ),
+    )
+
+
+def _unwritable(folder: Path, error: OSError) -> DownloadFailed:
+    """Return the failure of the disk itself."""
+    return DownloadFailed(
+        Text(f"{folder} cannot be written: {error}.", f"无法写入 {folder}：{error}。"),
+        hint=Text(
+            "Check the folder's permissions and the disk, or set models.folder to another place.",
+            "请检查文件夹权限和磁盘，或把 models.folder 设到其他位置。",
+        ),
+    )
+
+
+def _unlike_reference(entry: Entry, cosine: float) -> WrongChecksum:
+    """Return the failure of a model that was built here and gives other vectors than it must."""
+    return WrongChecksum(
+        Text(
+            f"{entry.name} was unpacked but gives wrong vectors (cosine {cosine:.3f}, at least"
+            " 0.99 expected). It is not used.",
+            f"{entry.name} 已解包，但向量不正确（余弦 {cosine:.3f}，应不低于 0.99），不会使用。",
+        ),
+        hint=Text(
+            "This is a fault of the program or of an installed library's version: report it,"
+            " and choose another embedder meanwhile (`rag models list`).",
+            "这是程序或所装库版本的问题：请反馈，并暂时换用其他嵌入模型（`rag models list`）。",
+        ),
+    )

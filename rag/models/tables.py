@@ -12,11 +12,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text as Styled
 
-from rag.models.planning.gpu_guide import Gpu, Guide, Outlook
-from rag.models.planning.plan import PARTS, PRECISIONS, Plan, Room, place_words
+from rag.models.planning.plan import PARTS, PRECISIONS, place_words
 from rag.models.planning.subjects import default_generator, fits, needs_bytes, needs_gpu
 from rag.models.shape import kv_bytes_per_token
-from rag.system import charts
 from rag.text.messages import Language, Text
 from rag.text.sizes import file_size, memory_size
 
@@ -25,6 +23,8 @@ if TYPE_CHECKING:
 
     from rag.config import Settings
     from rag.models.catalogue import Entry
+    from rag.models.planning.gpu_guide import Gpu, Guide, Outlook
+    from rag.models.planning.plan import Plan, Room
     from rag.models.store import ModelStore
     from rag.types.hardware import MemoryReading
 
@@ -62,12 +62,10 @@ def model_values(
         "embedder": settings.embedder.model,
         "reranker": settings.reranker.model,
     }[entry.kind]
-    ram, vram = machine.ram_total_bytes, machine.vram_total_bytes
     if entry.kind == "generator" and settings.generator.server() is not None:
         chosen = ""  # the server answers
     if chosen == "auto":
-        free = None if vram is None else vram - (machine.vram_used_bytes or 0)
-        chosen = default_generator(free_vram_bytes=free, total_ram_bytes=ram)
+        chosen = default_generator(machine)
     return {
         "name": entry.name,
         "kind": entry.kind,
@@ -84,8 +82,8 @@ def model_values(
         "revision": here.revision if here else None,
         "needs_bytes": needs_bytes(entry),
         "needs": "vram" if needs_gpu(entry) else "ram",
-        "no_card": needs_gpu(entry) and vram is None,
-        "fits": fits(entry, ram_bytes=ram, vram_bytes=vram),
+        "no_card": needs_gpu(entry) and machine.vram_total_bytes is None,
+        "fits": fits(entry, machine),
         "in_use": entry.name.lower() == chosen.lower(),
         "description": {"en": entry.description.en, "zh": entry.description.zh},
     }
@@ -421,10 +419,13 @@ def _of(outlook: Outlook) -> dict[str, Any]:
 
 def draw_guide(file: Path, rows: Sequence[Sequence[Outlook]], mine: Gpu | None) -> None:
     """Write a PNG: a panel a model, a bar for each card that holds all of it; or one card's."""
+    from rag.system import charts
+
     panels = _panels(rows)
     figure, axes = charts.panels([len(bars) + 2 for _, bars in panels], width=_WIDE, row=_ROW)
     for each, (title, bars) in zip(axes, panels, strict=False):
         _draw_panel(each, title, bars, mine)
+        charts.as_rows(each, len(bars), fontsize=6)
     figure.suptitle("tokens/s that memory bandwidth allows at most (computed)", fontsize=9)
     charts.save(figure, file)
 
@@ -459,6 +460,5 @@ def _draw_panel(
         axes.text(speed, row, f" {speed:.0f}  {words}", va="center", fontsize=6)
     names = [f"{name} ◀" if mine and outlook.gpu == mine else name for name, outlook in bars]
     axes.set_yticks(range(len(bars)), names, fontsize=6)
-    charts.as_rows(axes, len(bars), fontsize=6)
     axes.margins(x=0.15)
     axes.set_title(title, loc="left", fontsize=8)
