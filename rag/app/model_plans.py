@@ -220,7 +220,7 @@ def fitting(settings: Settings, room: Room, *, but: str = "") -> list[str]:
         if entry.kind == "generator" and entry.name != but:
             subject = subject_of_entry(entry)
             planned = plan_for(settings, subject, room)
-            if planned.fits and planned.layers_on_cards in {0, subject.shape.layers}:
+            if planned.fits and planned.layout.on_cards in {0, subject.shape.layers}:
                 found.append((subject.shape.weights, entry.name))
     return [name for _, name in sorted(found, reverse=True)]
 

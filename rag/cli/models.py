@@ -75,7 +75,7 @@ def fit(
         print_json(plan_values(found, room))
         return
     print_lines([plan_table(found, room, language=context.language)])
-    if found.layers_on_cards not in {0, found.subject.shape.layers} or not found.fits:
+    if found.layout.on_cards not in {0, found.subject.shape.layers} or not found.fits:
         names = ", ".join(fitting(context.settings, room, but=found.subject.name)[:2])
         if names:
             typer.echo(context.say(Text(f"These fit: {names}.", f"可以放下的模型：{names}。")))

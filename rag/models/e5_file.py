@@ -210,7 +210,7 @@ def _read_shape(reader: BinaryReader) -> E5Shape:
     if bytes(reader.take(4)) != MAGIC:
         raise Malformed("the file does not begin with E5S1")
     version, *sizes, epsilon, block = reader.numbers("I7ifi")
-    shape = E5Shape(*sizes, layer_norm_eps=round(epsilon, 15))
+    shape = E5Shape(*[*sizes, round(epsilon, 15)])
     hidden, layers, heads, wide = sizes[:4]
     if version != 1 or block != BLOCK:
         raise Malformed(f"version {version} with blocks of {block} is not known here")

@@ -320,12 +320,12 @@ def _short(gpu: Gpu) -> str:
 
 def _result(outlook: Outlook, language: Language) -> tuple[str, str, str, str]:
     plan = outlook.plan
-    if not plan.fits or not plan.layers_on_cards:
+    if not plan.fits or not plan.layout.on_cards:
         return _NOT.say(language), "", "", ""
     precision = PRECISIONS[plan.layout.precision] if plan.layout.precision else Text("GGUF", "GGUF")
     window = f"{plan.layout.context_tokens:,}"
     if not outlook.whole:
-        layers = f"{plan.layers_on_cards}/{plan.subject.shape.layers}"
+        layers = f"{plan.layout.on_cards}/{plan.subject.shape.layers}"
         return f"{_PART.say(language)} ({layers})", window, "", ""
     speed, energy = outlook.tokens_per_second, outlook.wh_per_1000_tokens
     return (
@@ -410,7 +410,7 @@ def _of(outlook: Outlook) -> dict[str, Any]:
         "context_tokens": plan.layout.context_tokens,
         "longest_context": plan.longest_context,
         "kv_bits": plan.layout.kv_bits,
-        "layers_on_gpu": plan.layers_on_cards,
+        "layers_on_gpu": plan.layout.on_cards,
         "layers": plan.subject.shape.layers,
         "tokens_per_second_limit": outlook.tokens_per_second,
         "wh_per_1000_tokens": outlook.wh_per_1000_tokens,

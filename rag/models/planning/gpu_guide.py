@@ -122,7 +122,7 @@ class Outlook:
     @property
     def whole(self) -> bool:
         """Whether all of the model fits on the card."""
-        return self.plan.fits and self.plan.layers_on_cards == self.plan.subject.shape.layers
+        return self.plan.fits and self.plan.layout.on_cards == self.plan.subject.shape.layers
 
     @property
     def tokens_per_second(self) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rag.models.shape import (
@@ -118,6 +118,11 @@ class Layout:
     layers: tuple[int, ...] = ()
     helpers_card: int | None = None  # the card that holds embedder and reranker; None = RAM
 
+    @property
+    def on_cards(self) -> int:
+        """How many layers do not wait in main memory."""
+        return sum(self.layers)
+
 
 @dataclass(frozen=True, slots=True)
 class MemoryUse:
@@ -190,7 +195,7 @@ def _outside(subject: Subject, layout: Layout, weights: Weights, place: int) -> 
 
     llama.cpp leaves both in main memory unless every layer is on a card.
     """
-    if subject.engine == "llamacpp" and sum(layout.layers) < subject.shape.layers:
+    if subject.engine == "llamacpp" and layout.on_cards < subject.shape.layers:
         return 0
     used = [i for i, count in enumerate(layout.layers) if count]
     if subject.shape.tied:
@@ -208,9 +213,8 @@ def _kv_share(subject: Subject, layout: Layout, layers: int) -> float:
 
     With transformers, layers that wait in main memory are computed on the card all the same.
     """
-    total = subject.shape.layers
-    on_cards = sum(layout.layers)
-    return layers / (on_cards if subject.engine == "transformers" else total)
+    whole = layout.on_cards if subject.engine == "transformers" else subject.shape.layers
+    return layers / whole
 
 
 def offloaded_bytes(subject: Subject, layout: Layout) -> int:
@@ -218,13 +222,13 @@ def offloaded_bytes(subject: Subject, layout: Layout) -> int:
 
     bitsandbytes quantises nothing there: a layer of transformers waits in 16 bits.
     """
-    left = subject.shape.layers - sum(layout.layers)
+    left = subject.shape.layers - layout.on_cards
     weights = subject.weights("none")
     return weights.per_layer * left + (weights.outside if subject.engine == "llamacpp" else 0)
 
 
 def _in_ram(subject: Subject, layout: Layout, helpers: Helpers) -> Iterator[tuple[Part, int]]:
-    on_cards = sum(layout.layers)
+    on_cards = layout.on_cards
     if not on_cards:
         yield "weights", subject.weights(layout.precision).total
         yield "kv", _kv(subject, layout)
@@ -264,37 +268,16 @@ class Plan:
     longest_context: int  # tokens that would fit in this layout, at most the model's own window
     tokens_per_second: float | None = None  # what the memory's bandwidth allows; None = unknown
 
-    @property
-    def model(self) -> str:
-        """The model's name."""
-        return self.subject.name
-
-    @property
-    def engine(self) -> Engine:
-        """What runs it."""
-        return self.subject.engine
-
-    @property
-    def layers_on_cards(self) -> int:
-        """How many layers do not wait in main memory."""
-        return sum(self.layout.layers)
-
-    @property
-    def bytes(self) -> int:
-        """Everything, wherever it lies."""
-        return sum(shelf.bytes for shelf in self.memory_uses)
-
     def question_bytes(self, tokens: int) -> int:
         """Return what a question of ``tokens``, its answer included, adds to a loaded model.
 
         llama.cpp has taken room for the whole window when it was loaded.
         """
-        if self.engine == "llamacpp":
+        if self.subject.engine == "llamacpp":
             return 0
-        kept = kv_bytes_per_token(self.subject.shape, bits=self.layout.kv_bits) * tokens
-        on_card = bool(self.layers_on_cards)
-        room = Layout(self.layout.precision, tokens, self.layout.kv_bits, self.layout.layers)
-        return kept + working_bytes(self.subject, room, on_card=on_card)
+        asked = replace(self.layout, context_tokens=tokens)
+        computing = working_bytes(self.subject, asked, on_card=bool(asked.on_cards))
+        return _kv(self.subject, asked) + computing
 
 
 PRECISIONS: dict[Precision | None, Text] = {
@@ -323,15 +306,12 @@ def place_words(shelf: MemoryUse) -> Text:
 
 def misfit(subject: Subject, layout: Layout, found: tuple[MemoryUse, ...], wanted: int) -> Text:
     """Say what did not fit."""
+    what = _arrangement(subject, layout, wanted)
     worst = max(found, key=lambda shelf: shelf.bytes - shelf.limit_bytes)
-    what, need, there = (
-        _arrangement(subject, layout, wanted),
-        memory_size(worst.bytes),
-        worst.limit_bytes,
-    )
+    need, there = memory_size(worst.bytes), memory_size(worst.limit_bytes)
     return Text(
-        f"{what.en}: no, {need} needed, {memory_size(there)} there.",
-        f"{what.zh}：不行，需要 {need}，可用 {memory_size(there)}。",
+        f"{what.en}: no, {need} needed, {there} there.",
+        f"{what.zh}：不行，需要 {need}，可用 {there}。",
     )
 
 
@@ -363,7 +343,7 @@ def chosen_words(
                 "放不下更多键值缓存。",
             )
         )
-    left = subject.shape.layers - sum(layout.layers)
+    left = subject.shape.layers - layout.on_cards
     if layout.layers and left:
         words.append(_slow(subject, layout, left))
     elif cards and layout.helpers_card is None:
@@ -386,7 +366,7 @@ def speed_words(tokens_per_second: float) -> Text:
 
 def _arrangement(subject: Subject, layout: Layout, wanted: int) -> Text:
     precision = PRECISIONS[layout.precision]
-    on_cards, total = sum(layout.layers), subject.shape.layers
+    on_cards, total = layout.on_cards, subject.shape.layers
     used = [count for count in layout.layers if count]
     if not used:
         where = Text("on the processor", "在处理器上")

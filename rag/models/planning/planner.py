@@ -6,7 +6,7 @@ and the first that fits is taken. What did not fit is said.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from rag.models.planning.plan import (
@@ -39,79 +39,68 @@ AUTOMATIC: tuple[Precision, ...] = ("none", "nf4")
 with double quantisation does 39 (Qwen2.5-14B, RTX 4090, its release 0.45), in twice the memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Try:
-    """A layout, and whether it is worth saying that it did not fit."""
-
-    layout: Layout
-    tell: bool = False
+Attempt = tuple[Layout, bool]
+"""A layout, and whether it is worth saying that it did not fit."""
 
 
 def plan(
     subject: Subject, room: Room, *, helpers: Helpers | None = None, wishes: Wishes | None = None
 ) -> Plan:
     """Return how to load a model; nothing is loaded and no weight is read."""
-    wishes = wishes or Wishes()
-    cards = room.cards if wishes.on_card else ()
-    chooser = _Chooser(subject, cards, room, helpers or Helpers(), wishes)
+    chooser = _Chooser(subject, room, helpers or Helpers(), wishes or Wishes())
     reasons: list[Text] = []
     last: Layout | None = None
-    for attempt in chooser.attempts():
-        found = chooser.memory_uses(attempt.layout)
-        last = attempt.layout
+    for layout, tell in chooser.attempts():
+        found = chooser.memory_uses(layout)
+        last = layout
         if all(shelf.fits for shelf in found):
-            return chooser.plan(attempt.layout, found, reasons, fits=True)
-        if attempt.tell:
-            reasons.append(misfit(subject, attempt.layout, found, chooser.context))
+            return chooser.plan(layout, found, reasons, fits=True)
+        if tell:
+            reasons.append(misfit(subject, layout, found, chooser.context))
     assert last is not None
     return chooser.plan(last, chooser.memory_uses(last), reasons, fits=False)
 
 
+@dataclass(frozen=True)
 class _Chooser:
     """Walks from the best layout to the least."""
 
-    def __init__(
-        self,
-        subject: Subject,
-        cards: Sequence[Card],
-        room: Room,
-        helpers: Helpers,
-        wishes: Wishes,
-    ) -> None:
-        self._subject = subject
-        self._cards = cards
-        self._ram = room.ram_free_bytes
-        self._helpers = helpers
-        self._wishes = wishes
-        wanted = wishes.context_tokens or WANTED_CONTEXT
-        self.context = min(wanted, subject.shape.window)
+    subject: Subject
+    room: Room
+    helpers: Helpers
+    wishes: Wishes
+
+    @property
+    def cards(self) -> tuple[Card, ...]:
+        return self.room.cards if self.wishes.on_card else ()
+
+    @property
+    def context(self) -> int:
+        return min(self.wishes.context_tokens or WANTED_CONTEXT, self.subject.shape.window)
 
     def memory_uses(self, layout: Layout) -> tuple[MemoryUse, ...]:
-        return memory_uses(self._subject, layout, self._helpers, self._cards, self._ram)
+        return memory_uses(self.subject, layout, self.helpers, self.cards, self.room.ram_free_bytes)
 
     def plan(
         self, layout: Layout, found: tuple[MemoryUse, ...], reasons: list[Text], *, fits: bool
     ) -> Plan:
+        said = (self.subject, layout, found, self.context)
+        words = chosen_words(*said, len(self.cards)) if fits else [nothing_fits(*said)]
         speed = self._speed(layout) if fits else None
-        words = chosen_words(self._subject, layout, found, self.context, len(self._cards))
         return Plan(
-            subject=self._subject,
+            subject=self.subject,
             layout=layout,
             memory_uses=found,
             fits=fits,
-            reasons=(
-                *reasons,
-                *(words if fits else [nothing_fits(self._subject, layout, found, self.context)]),
-                *([speed_words(speed)] if speed else []),
-            ),
+            reasons=(*reasons, *words, *([speed_words(speed)] if speed else [])),
             longest_context=self._longest(layout) if fits else 0,
             tokens_per_second=speed,
         )
 
     # -- from best to least ------------------------------------------------------------------
 
-    def attempts(self) -> Iterator[_Try]:
-        if not self._cards:
+    def attempts(self) -> Iterator[Attempt]:
+        if not self.cards:
             yield from self._without_cards()
             return
         precisions = self._precisions()
@@ -120,64 +109,63 @@ class _Chooser:
         least = precisions[-1]
         yield from self._whole(least, helpers=True)
         yield from self._whole(least, helpers=False)
-        if self._subject.engine == "llamacpp":
+        if self.subject.engine == "llamacpp":
             yield from self._partly(least, self.context)
             yield from self._without_cards()
             return
-        if self._wishes.kv_8bit:
+        if self.wishes.kv_8bit:
             yield from self._whole(least, helpers=False, kv_bits=8)
         yield from self._shorter(least)
         yield from self._partly(least, min(self.context, LEAST_CONTEXT))
 
     def _precisions(self) -> tuple[Precision | None, ...]:
-        if self._subject.engine == "llamacpp":
+        if self.subject.engine == "llamacpp":
             return (None,)
-        return (self._wishes.precision,) if self._wishes.precision else AUTOMATIC
+        return (self.wishes.precision,) if self.wishes.precision else AUTOMATIC
 
-    def _without_cards(self) -> Iterator[_Try]:
+    def _without_cards(self) -> Iterator[Attempt]:
         """On a processor the precision stays what it is by default: 4 bits."""
-        own: Precision | None = self._wishes.precision or "nf4"
-        precision = None if self._subject.engine == "llamacpp" else own
+        own: Precision | None = self.wishes.precision or "nf4"
+        precision = None if self.subject.engine == "llamacpp" else own
         for context in self._contexts():
-            yield _Try(Layout(precision, context), tell=context == self.context)
+            yield Layout(precision, context), context == self.context
 
     def _whole(
         self, precision: Precision | None, *, helpers: bool, kv_bits: KvBits = 16
-    ) -> Iterator[_Try]:
+    ) -> Iterator[Attempt]:
         """All layers on one card, else on several; the helpers on a card or in main memory."""
         if helpers and not self._helpers_may:
             return
         for spread in self._spreads(precision, kv_bits):
             base = Layout(precision, self.context, kv_bits, spread)
             places = self._helper_places(spread) if helpers else [None]
-            for number, place in enumerate(places):
-                last = number == len(places) - 1
-                yield _Try(replace(base, helpers_card=place), tell=last)
+            for place in places:
+                yield replace(base, helpers_card=place), place == places[-1]
 
     @property
     def _helpers_may(self) -> bool:
-        return self._helpers.embedder_card > 0 and self._wishes.helpers_on_card is not False
+        return self.helpers.embedder_card > 0 and self.wishes.helpers_on_card is not False
 
     def _helper_places(self, spread: tuple[int, ...]) -> list[int]:
         """Beside a model a helper is nearest; then on whichever card has the most room."""
-        free = sorted(range(len(self._cards)), key=lambda i: -self._cards[i].free_bytes)
+        free = sorted(range(len(self.cards)), key=lambda i: -self.cards[i].free_bytes)
         empty = [i for i in free if i >= len(spread) or not spread[i]]
         return empty + [i for i in free if i not in empty]
 
     def _spreads(self, precision: Precision | None, kv_bits: KvBits) -> Iterator[tuple[int, ...]]:
         """Every card alone, the one with the most free memory first; then all together."""
-        total = self._subject.shape.layers
-        best = max(range(len(self._cards)), key=lambda i: self._cards[i].free_bytes)
-        yield tuple(total if i == best else 0 for i in range(len(self._cards)))
-        if len(self._cards) > 1:
+        total = self.subject.shape.layers
+        best = max(range(len(self.cards)), key=lambda i: self.cards[i].free_bytes)
+        yield tuple(total if i == best else 0 for i in range(len(self.cards)))
+        if len(self.cards) > 1:
             yield self._filled(Layout(precision, self.context, kv_bits), total)
 
     def _filled(self, layout: Layout, wanted: int) -> tuple[int, ...]:
         """Deal layers out one by one, each to the card with the most room left."""
-        weights = self._subject.weights(layout.precision)
-        kept = kv_bytes_per_token(self._subject.shape, bits=layout.kv_bits) * layout.context_tokens
-        each = weights.per_layer + kept // self._subject.shape.layers
-        left = [card.free_bytes for card in self._cards]
+        weights = self.subject.weights(layout.precision)
+        kept = kv_bytes_per_token(self.subject.shape, bits=layout.kv_bits) * layout.context_tokens
+        each = weights.per_layer + kept // self.subject.shape.layers
+        left = [card.free_bytes for card in self.cards]
         counts = [0] * len(left)
         for _ in range(wanted):
             most = max(range(len(left)), key=lambda i: left[i])
@@ -189,23 +177,23 @@ class _Chooser:
         least = min(self.context, LEAST_CONTEXT)
         return [self.context, *range(self.context // STEP * STEP - STEP, least - 1, -STEP)]
 
-    def _shorter(self, precision: Precision | None) -> Iterator[_Try]:
-        bits: KvBits = 8 if self._wishes.kv_8bit else 16
+    def _shorter(self, precision: Precision | None) -> Iterator[Attempt]:
+        bits: KvBits = 8 if self.wishes.kv_8bit else 16
         for context in self._contexts()[1:]:
             for spread in self._spreads(precision, bits):
-                yield _Try(Layout(precision, context, bits, spread))
+                yield Layout(precision, context, bits, spread), False
 
-    def _partly(self, precision: Precision | None, context: int) -> Iterator[_Try]:
+    def _partly(self, precision: Precision | None, context: int) -> Iterator[Attempt]:
         """As many layers on the cards as fit, the rest in main memory."""
-        for layers in range(self._subject.shape.layers - 1, 0, -1):
+        for layers in range(self.subject.shape.layers - 1, 0, -1):
             base = Layout(precision, context)
-            yield _Try(replace(base, layers=self._filled(base, layers)), tell=layers == 1)
+            yield replace(base, layers=self._filled(base, layers)), layers == 1
 
     # -- what becomes of a choice ------------------------------------------------------------
 
     def _longest(self, layout: Layout) -> int:
         """Return the longest context with which this layout still fits."""
-        low, high = layout.context_tokens, self._subject.shape.window
+        low, high = layout.context_tokens, self.subject.shape.window
         while low + STEP <= high:
             middle = (low + high + STEP) // 2 // STEP * STEP
             longer = replace(layout, context_tokens=middle)
@@ -220,19 +208,10 @@ class _Chooser:
 
         Only where all is on cards whose bandwidth is known; the cards take turns.
         """
-        used = [(c, n) for c, n in zip(self._cards, layout.layers, strict=False) if n]
-        if (
-            not used
-            or offloaded_layers(self._subject, layout)
-            or not all(card.bandwidth for card, _ in used)
-        ):
+        used = [(c, n) for c, n in zip(self.cards, layout.layers, strict=False) if n]
+        whole = layout.on_cards == self.subject.shape.layers
+        if not whole or not all(card.bandwidth for card, _ in used):
             return None
-        total = self._subject.weights(layout.precision).read_per_token
-        share = total / self._subject.shape.layers
+        total = self.subject.weights(layout.precision).read_per_token
+        share = total / self.subject.shape.layers
         return 1 / sum(share * count / card.bandwidth for card, count in used)
-
-
-def offloaded_layers(subject: Subject, layout: Layout) -> int:
-    """Return how many layers wait in main memory beside a card."""
-    on_cards = sum(layout.layers)
-    return subject.shape.layers - on_cards if on_cards else 0

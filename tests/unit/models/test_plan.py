@@ -166,7 +166,7 @@ def test_a_larger_card_never_gets_less() -> None:
             (
                 found.fits,
                 order[str(layout.precision)],
-                found.layers_on_cards,
+                found.layout.on_cards,
                 layout.context_tokens,
                 layout.kv_bits,
                 layout.helpers_card is not None,
@@ -222,9 +222,9 @@ def test_a_gguf_that_is_too_large_for_the_card_is_split() -> None:
     file = replace(LLAMA, engine="llamacpp", file_bytes=7_870_000_000)
     found = chosen(8, subject=file)
     assert found.fits
-    assert 20 < found.layers_on_cards < 40
+    assert 20 < found.layout.on_cards < 40
     assert found.layout.context_tokens == 4096
-    assert chosen(12, subject=file).layers_on_cards == 40
+    assert chosen(12, subject=file).layout.on_cards == 40
     assert chosen(subject=file).layout.layers == ()
 
 
@@ -274,7 +274,7 @@ def as_markdown(plans: Sequence[tuple[str, Plan]]) -> str:
             name,
             PRECISIONS[layout.precision].en if found.fits else "does not fit",
             f"{layout.context_tokens:,}",
-            f"{found.layers_on_cards} of {found.subject.shape.layers}",
+            f"{found.layout.on_cards} of {found.subject.shape.layers}",
             "processor" if beside == "–" else beside,
             held,
             _why(found),
