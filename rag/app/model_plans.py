@@ -202,7 +202,6 @@ def wishes(settings: Settings) -> Wishes:
         context_tokens=None if context == "auto" else context,
         on_card=chosen.device != "cpu",
         helpers_on_card=False if embedder.device == "cpu" or embedder.engine == "onnx" else None,
-        kv_8bit=True,
     )
 
 

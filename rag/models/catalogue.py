@@ -164,11 +164,11 @@ class Catalogue:
 
 
 @cache
-def load_catalogue(path: Path = _BUILT_IN) -> Catalogue:
-    """Read a catalogue; the built-in one by default.
+def load_catalogue() -> Catalogue:
+    """Read the catalogue.
 
     Raises:
         pydantic.ValidationError: a key is unknown or missing; a bug, not a user's mistake.
     """
-    models = tomllib.loads(path.read_text("utf-8"))["model"]
+    models = tomllib.loads(_BUILT_IN.read_text("utf-8"))["model"]
     return Catalogue(TypeAdapter(tuple[Entry, ...], config=_STRICT).validate_python(models))

@@ -137,9 +137,9 @@ class Outlook:
 
 
 @cache
-def load_guide(path: Path = _BUILT_IN) -> Guide:
-    """Read a guide; the built-in one by default."""
-    data = tomllib.loads(path.read_text("utf-8"))
+def load_guide() -> Guide:
+    """Read the guide."""
+    data = tomllib.loads(_BUILT_IN.read_text("utf-8"))
     gpus = TypeAdapter(tuple[Gpu, ...], config=_STRICT).validate_python(data["gpu"])
     return Guide(gpus, TypeAdapter(Formats).validate_python(data["precision"]))
 

@@ -128,11 +128,10 @@ class Layout:
 class MemoryUse:
     """One memory and what it holds."""
 
-    name: str
+    name: str  # of a card; "" = main memory
     parts: tuple[tuple[Part, int], ...]
     free_bytes: int
     limit_bytes: int  # what may be used of it
-    place: int | None = None  # of a card, as CUDA counts; None = main memory
 
     @property
     def bytes(self) -> int:
@@ -154,7 +153,7 @@ def memory_uses(
         parts = tuple(_on_card(subject, layout, helpers, place))
         if parts:
             limit = max(0, card.free_bytes - reserve(card.total_bytes))
-            found.append(MemoryUse(card.name, parts, card.free_bytes, limit, place))
+            found.append(MemoryUse(card.name, parts, card.free_bytes, limit))
     parts = tuple(_in_ram(subject, layout, helpers))
     return (*found, MemoryUse("", parts, ram_free, ram_free))
 
@@ -253,7 +252,6 @@ class Wishes:
     context_tokens: int | None = None
     on_card: bool = True  # False: the settings say that the processor shall do it
     helpers_on_card: bool | None = None  # the embedder's own setting
-    kv_8bit: bool = False  # whether the engine can keep keys and values in 8 bits
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,8 +113,7 @@ class _Chooser:
             yield from self._partly(least, self.context)
             yield from self._without_cards()
             return
-        if self.wishes.kv_8bit:
-            yield from self._whole(least, helpers=False, kv_bits=8)
+        yield from self._whole(least, helpers=False, kv_bits=8)
         yield from self._shorter(least)
         yield from self._partly(least, min(self.context, LEAST_CONTEXT))
 
@@ -178,10 +177,9 @@ class _Chooser:
         return [self.context, *range(self.context // STEP * STEP - STEP, least - 1, -STEP)]
 
     def _shorter(self, precision: Precision | None) -> Iterator[Attempt]:
-        bits: KvBits = 8 if self.wishes.kv_8bit else 16
         for context in self._contexts()[1:]:
-            for spread in self._spreads(precision, bits):
-                yield Layout(precision, context, bits, spread), False
+            for spread in self._spreads(precision, 8):
+                yield Layout(precision, context, 8, spread), False
 
     def _partly(self, precision: Precision | None, context: int) -> Iterator[Attempt]:
         """As many layers on the cards as fit, the rest in main memory."""

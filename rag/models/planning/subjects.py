@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rag.errors import ConfigError
 from rag.models.catalogue import Entry
 from rag.models.planning.plan import Card, Helpers, Layout, Subject, memory_uses
+from rag.models.planning.planner import WANTED_CONTEXT
 from rag.models.shape import Shape, config_of, header_of, shape_of_config, shape_of_gguf
 from rag.system.environment import set_in, variable_of
 from rag.text.messages import Text
@@ -119,8 +120,8 @@ BUFFER_BYTES = 512 << 20
 """For models that write nothing: an allowance for activations and the runtime."""
 
 
-def needs_bytes(entry: Entry, *, context_tokens: int = 4096) -> int:
-    """Return the memory for weights in 4 bits, a context of that length, and room to compute.
+def needs_bytes(entry: Entry) -> int:
+    """Return the memory for weights in 4 bits, a usual context, and room to compute.
 
     On a graphics card if the engine is transformers, else in main memory. ``rag models fit``
     plans with what is free.
@@ -128,7 +129,7 @@ def needs_bytes(entry: Entry, *, context_tokens: int = 4096) -> int:
     if entry.kind != "generator" or entry.shape is None:
         return entry.loaded_bytes + BUFFER_BYTES
     subject = subject_of_entry(entry)
-    tokens = min(context_tokens, entry.context_tokens)
+    tokens = min(WANTED_CONTEXT, entry.context_tokens)
     if not needs_gpu(entry):
         found = memory_uses(subject, Layout(None, tokens), Helpers(), (), 0)
         return sum(shelf.bytes for shelf in found)

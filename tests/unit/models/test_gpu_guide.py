@@ -17,7 +17,6 @@ from rag.config import GeneratorSettings, ModelSettings, Settings
 from rag.errors import ConfigError
 from rag.models.catalogue import load_catalogue
 from rag.models.planning.gpu_guide import Gpu, Outlook, load_guide, outlook
-from rag.models.planning.plan import Wishes
 from rag.models.planning.subjects import helpers_of, subject_of_entry
 from rag.models.tables import better
 from rag.text.messages import Language
@@ -41,7 +40,7 @@ def looks(card: str, model: str = LLAMA) -> Outlook:
     catalogue = load_catalogue()
     helpers = helpers_of(catalogue.get("multilingual-e5-small"))
     subject = subject_of_entry(catalogue.get(model))
-    return outlook(GUIDE.get(card), subject, helpers, Wishes(kv_8bit=True))
+    return outlook(GUIDE.get(card), subject, helpers)
 
 
 # ---- the data -----------------------------------------------------------------------------

@@ -52,9 +52,3 @@ def test_a_13b_model_in_4_bit_fits_a_24_gb_card_but_no_computer_without_one() ->
     assert fits(llama, machine(16 * GB, vram=24 * GB))
     assert not fits(llama, machine(16 * GB, vram=8 * GB))
     assert not fits(llama, machine(1024 * GB))
-
-
-def test_a_longer_context_needs_more_memory_but_never_more_than_the_model_can_use() -> None:
-    llama = load_catalogue().get("Llama-2-13b-chat")
-    assert needs_bytes(llama, context_tokens=2048) < needs_bytes(llama, context_tokens=4096)
-    assert needs_bytes(llama, context_tokens=9999) == needs_bytes(llama, context_tokens=4096)

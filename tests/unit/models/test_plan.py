@@ -56,7 +56,7 @@ def room(*sizes: float, ram: float = 32) -> Room:
 
 
 def chosen(*sizes: float, subject: Subject = LLAMA, ram: float = 32, **wishes: object) -> Plan:
-    wanted = Wishes(**{"kv_8bit": True, **wishes})  # type: ignore[arg-type]
+    wanted = Wishes(**wishes)  # type: ignore[arg-type]
     return plan(subject, room(*sizes, ram=ram), helpers=HELPERS, wishes=wanted)
 
 
@@ -178,16 +178,15 @@ def test_a_larger_card_never_gets_less() -> None:
 def test_less_free_memory_on_the_same_card_changes_the_plan() -> None:
     card = room(16).cards[0]
     busy = Room(32 * GIB, 32 * GIB, (replace(card, free_bytes=card.free_bytes - 5 * GIB),))
-    wished = Wishes(kv_8bit=True)
-    free = plan(LLAMA, room(16), helpers=HELPERS, wishes=wished).layout
-    less = plan(LLAMA, busy, helpers=HELPERS, wishes=wished).layout
+    free = plan(LLAMA, room(16), helpers=HELPERS).layout
+    less = plan(LLAMA, busy, helpers=HELPERS).layout
     assert (free.kv_bits, free.helpers_card) == (16, 0)
     assert (less.kv_bits, less.helpers_card) == (8, None)
 
 
-def test_an_engine_without_8_bit_keys_gets_a_shorter_window_instead() -> None:
-    layout = chosen(10.5, kv_8bit=False).layout
-    assert layout.kv_bits == 16
+def test_where_8_bit_keys_do_not_fit_either_the_window_is_shorter() -> None:
+    layout = chosen(9.5).layout
+    assert layout.kv_bits == 8
     assert LEAST_CONTEXT <= layout.context_tokens < 4096
 
 
