@@ -327,7 +327,7 @@ def _result(outlook: Outlook, language: Language) -> tuple[str, str, str, str]:
     if not outlook.whole:
         layers = f"{plan.layout.on_cards}/{plan.subject.shape.layers}"
         return f"{_PART.say(language)} ({layers})", window, "", ""
-    speed, energy = outlook.tokens_per_second, outlook.wh_per_1000_tokens
+    speed, energy = outlook.plan.tokens_per_second, outlook.wh_per_1000_tokens
     return (
         precision.say(language),
         window,
@@ -342,7 +342,7 @@ def _in_brief(outlook: Outlook, language: Language) -> str:
 
 
 def _ratio(outlook: Outlook, own: Outlook) -> str:
-    ours, theirs = own.tokens_per_second, outlook.tokens_per_second
+    ours, theirs = own.plan.tokens_per_second, outlook.plan.tokens_per_second
     return f"{theirs / ours:.1f} ×" if ours and theirs else ""
 
 
@@ -376,7 +376,7 @@ def _gains(outlook: Outlook, own: Outlook) -> list[tuple[str, Text]]:
         window = f"{theirs.context_tokens:,}"
         text = Text(f"a window of {window} tokens", f"上下文 {window} 个 token")
         gains.append(("window", text))
-    ours, speed = own.tokens_per_second, outlook.tokens_per_second
+    ours, speed = own.plan.tokens_per_second, outlook.plan.tokens_per_second
     same = mine.precision == theirs.precision
     if same and ours and speed and speed >= WORTH * ours:
         times = f"{speed / ours:.1f}"
@@ -412,7 +412,7 @@ def _of(outlook: Outlook) -> dict[str, Any]:
         "kv_bits": plan.layout.kv_bits,
         "layers_on_gpu": plan.layout.on_cards,
         "layers": plan.subject.shape.layers,
-        "tokens_per_second_limit": outlook.tokens_per_second,
+        "tokens_per_second_limit": outlook.plan.tokens_per_second,
         "wh_per_1000_tokens": outlook.wh_per_1000_tokens,
     }
 
@@ -434,26 +434,28 @@ def _panels(rows: Sequence[Sequence[Outlook]]) -> list[tuple[str, list[tuple[str
     """Return titles with their bars, fastest first; what does not fit whole has no bar."""
     if len(rows) == 1:
         bars = [
-            (outlook.plan.subject.name, outlook) for outlook in rows[0] if outlook.tokens_per_second
+            (outlook.plan.subject.name, outlook)
+            for outlook in rows[0]
+            if outlook.plan.tokens_per_second
         ]
         return [(rows[0][0].gpu.name, _sorted(bars))]
     panels = []
     for column in zip(*rows, strict=True):
-        bars = [(outlook.gpu.name, outlook) for outlook in column if outlook.tokens_per_second]
+        bars = [(outlook.gpu.name, outlook) for outlook in column if outlook.plan.tokens_per_second]
         if bars:
             panels.append((column[0].plan.subject.name, _sorted(bars)))
     return panels
 
 
 def _sorted(bars: list[tuple[str, Outlook]]) -> list[tuple[str, Outlook]]:
-    return sorted(bars, key=lambda bar: -(bar[1].tokens_per_second or 0))
+    return sorted(bars, key=lambda bar: -(bar[1].plan.tokens_per_second or 0))
 
 
 def _draw_panel(
     axes: Axes, title: str, bars: Sequence[tuple[str, Outlook]], mine: Gpu | None
 ) -> None:
     for row, (_, outlook) in enumerate(bars):
-        speed = outlook.tokens_per_second or 0
+        speed = outlook.plan.tokens_per_second or 0
         precision = outlook.plan.layout.precision
         axes.barh(row, speed, height=0.7, color=_COLOURS[precision])
         words = PRECISIONS[precision].en if precision else "GGUF"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
@@ -64,9 +63,6 @@ class Guide:
 
     gpus: tuple[Gpu, ...]
     formats: Formats
-
-    def __iter__(self) -> Iterator[Gpu]:
-        return iter(self.gpus)
 
     def formats_of(self, gpu: Gpu) -> tuple[str, ...]:
         """Return the formats of 16 and 8 bits that a card calculates with at full speed."""
@@ -125,14 +121,9 @@ class Outlook:
         return self.plan.fits and self.plan.layout.on_cards == self.plan.subject.shape.layers
 
     @property
-    def tokens_per_second(self) -> float | None:
-        """What the bandwidth allows at most; ``None`` where part waits in main memory."""
-        return self.plan.tokens_per_second
-
-    @property
     def wh_per_1000_tokens(self) -> float | None:
         """Energy of 1,000 tokens at that speed and full power, in watt-hours."""
-        speed = self.tokens_per_second
+        speed = self.plan.tokens_per_second
         return None if not speed else self.gpu.power_w * 1000 / speed / 3600
 
 
