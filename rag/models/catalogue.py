@@ -18,7 +18,6 @@ from rag.text.messages import Text
 
 Kind = Literal["generator", "embedder", "reranker"]
 EngineName = Literal["llamacpp", "transformers", "sentence-transformers", "cross-encoder"]
-Pooling = Literal["mean", "cls", "lasttoken"]
 
 _BUILT_IN = Path(__file__).with_name("catalogue.toml")
 _STRICT = ConfigDict(extra="forbid")
@@ -71,7 +70,6 @@ class Embedding:
 
     dim: int
     max_tokens: int  # prefix and special tokens included; what is longer is cut off
-    pooling: Pooling
     query_prefix: str = ""
     passage_prefix: str = ""
 

@@ -26,11 +26,12 @@ from rag.models.download import (
     Source,
     SourceName,
     SourceUnavailable,
+    from_folder,
     locked,
     sha256_of,
     size,
+    whole_model,
 )
-from rag.models.sources.folder import from_folder, whole_model
 from rag.text.messages import Text
 from rag.types.progress import Progress
 

@@ -39,9 +39,11 @@ from rag.models.download import (
     SourceUnavailable,
     Trust,
     hash_into,
+    matching,
     sha256_of,
+    takes,
+    whole_model,
 )
-from rag.models.sources.folder import matching, takes, whole_model
 from rag.text.messages import Text
 
 REACH_TIMEOUT_S = 5.0

@@ -23,8 +23,8 @@ from rag.models.download import (
     Source,
     SourceName,
     SourceUnavailable,
+    from_folder,
 )
-from rag.models.sources.folder import from_folder
 from rag.models.sources.wheels import from_wheels
 from rag.models.store import NOTE, WRONG, ModelStore
 from rag.text.messages import Text
