@@ -290,9 +290,27 @@ def _names(shape: E5Shape) -> Iterator[tuple[str, tuple[str, tuple[int, ...]]]]:
             yield f"l{layer}.{short}.b", (f"{target}.bias", dims[:1])
 
 
+_MODULE = "sentence_transformers.models."
+_FIXED: dict[str, object] = {
+    "modules.json": [
+        {"idx": 0, "name": "0", "path": "", "type": _MODULE + "Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Pooling", "type": _MODULE + "Pooling"},
+        {"idx": 2, "name": "2", "path": "2_Normalize", "type": _MODULE + "Normalize"},
+    ],
+    "sentence_bert_config.json": {"max_seq_length": MAX_TOKENS, "do_lower_case": False},
+    "2_Normalize/config.json": {},
+    "config_sentence_transformers.json": {
+        # encode_document() takes "document", and it is "" where nobody says otherwise
+        "prompts": {"query": QUERY_PREFIX, "document": PASSAGE_PREFIX, "passage": PASSAGE_PREFIX},
+        "default_prompt_name": None,
+        "similarity_fn_name": "cosine",
+    },
+}
+"""JSON files that are the same whatever the file holds."""
+
+
 def _configuration(shape: E5Shape, pieces: E5Pieces) -> dict[str, object]:
     """Return the folder's JSON files by name."""
-    module = "sentence_transformers.models."
     special = {
         key: pieces.pieces[id_][0]
         for key, id_ in {
@@ -301,6 +319,7 @@ def _configuration(shape: E5Shape, pieces: E5Pieces) -> dict[str, object]:
         }.items()
     }  # fmt: skip
     return {
+        **_FIXED,
         "config.json": {
             "architectures": ["BertModel"],
             "model_type": "bert",
@@ -315,26 +334,9 @@ def _configuration(shape: E5Shape, pieces: E5Pieces) -> dict[str, object]:
             "mask_token": "<mask>",
             **special,
         },
-        "modules.json": [
-            {"idx": 0, "name": "0", "path": "", "type": module + "Transformer"},
-            {"idx": 1, "name": "1", "path": "1_Pooling", "type": module + "Pooling"},
-            {"idx": 2, "name": "2", "path": "2_Normalize", "type": module + "Normalize"},
-        ],
-        "sentence_bert_config.json": {"max_seq_length": MAX_TOKENS, "do_lower_case": False},
         "1_Pooling/config.json": {
             "word_embedding_dimension": shape.hidden_size,
             "pooling_mode_mean_tokens": True,
-        },
-        "2_Normalize/config.json": {},
-        "config_sentence_transformers.json": {
-            # encode_document() takes "document", and it is "" where nobody says otherwise
-            "prompts": {
-                "query": QUERY_PREFIX,
-                "document": PASSAGE_PREFIX,
-                "passage": PASSAGE_PREFIX,
-            },
-            "default_prompt_name": None,
-            "similarity_fn_name": "cosine",
         },
     }
 
