@@ -241,13 +241,14 @@ def from_folder(job: Download) -> Delivery:
     entry, wheels = job.entry, job.entry.wheels
     listed = entry.hub is None or not entry.hub.patterns
     if listed and (root := _stand(job, entry.files)):
-        return _delivery(root, entry.files, entry.revision(entry.files), job)
+        return as_it_stands("folder", root, entry.files, entry.revision(entry.files), job)
     if wheels and wheels.unpack and (root := _stand(job, wheels.files)):
-        delivery = _delivery(root, wheels.files, entry.revision(wheels.files), job)
+        revision = entry.revision(wheels.files)
+        delivery = as_it_stands("folder", root, wheels.files, revision, job)
         return replace(delivery, unpack=wheels.unpack)
     if entry.hub and not listed and whole_model(job.home):
         files = matching(job.home, entry.hub.patterns, entry.files)
-        return _delivery(job.home, files, "copied by hand", job)
+        return as_it_stands("folder", job.home, files, "copied by hand", job)
     raise SourceUnavailable(
         Text(f"nothing suitable in {job.folder}", f"{job.folder} 中没有合适的文件")
     )
@@ -267,10 +268,13 @@ def _stand(job: Download, files: tuple[File, ...]) -> Path | None:
     return None
 
 
-def _delivery(root: Path, files: tuple[File, ...], revision: str, job: Download) -> Delivery:
+def as_it_stands(
+    source: SourceName, root: Path, files: tuple[File, ...], revision: str, job: Download
+) -> Delivery:
+    """Return files of this machine, hashed, to be used below ``root``."""
     paths = [(file, root / file.path) for file in files]
     found = tuple(Delivered(file, path, sha256_of(path, job)) for file, path in paths)
-    return Delivery("folder", revision, found, root)
+    return Delivery(source, revision, found, root)
 
 
 def whole_model(folder: Path) -> bool:

@@ -106,10 +106,9 @@ class _Chooser:
             yield from self._without_cards()
             return
         precisions = self._precisions()
-        for precision in precisions[:-1]:
+        for precision in precisions:
             yield from self._whole(precision, helpers=True)
         least = precisions[-1]
-        yield from self._whole(least, helpers=True)
         yield from self._whole(least, helpers=False)
         if self.subject.engine == "llamacpp":
             yield from self._partly(least, self.context)
@@ -154,7 +153,7 @@ class _Chooser:
         return empty + [i for i in free if i not in empty]
 
     def _spreads(self, precision: Precision | None, kv_bits: KvBits) -> Iterator[tuple[int, ...]]:
-        """Every card alone, the one with the most free memory first; then all together."""
+        """The card with the most free memory alone; then all together."""
         total = self.subject.shape.layers
         best = max(range(len(self.cards)), key=lambda i: self.cards[i].free_bytes)
         yield tuple(total if i == best else 0 for i in range(len(self.cards)))

@@ -38,9 +38,9 @@ from rag.models.download import (
     DownloadMeter,
     SourceUnavailable,
     Trust,
+    as_it_stands,
     hash_into,
     matching,
-    sha256_of,
     takes,
     whole_model,
 )
@@ -83,10 +83,9 @@ def from_hub(
         raise SourceUnavailable(Text("not on the hub", "模型库中没有"))
     revision = entry.revision(entry.files)
     if cached := _cached(hub, entry):
-        root, files = cached
-        found = tuple(Delivered(f, p, sha256_of(p, job)) for f, p in files)
-        if all(d.file.sha256 in {"", d.sha256} for d in found):
-            return Delivery("hub", revision, found, root)
+        found = as_it_stands("hub", *cached, revision, job)
+        if all(d.file.sha256 in {"", d.sha256} for d in found.files):
+            return found
     if job.offline:
         raise _switched_off(job.home)
     if hub.gated and not get_token():
@@ -181,7 +180,7 @@ def _expected(sibling: Any, pinned: File | None) -> tuple[File, Trust]:
     return File(sibling.rfilename, sibling.size or 0, told), "hub"
 
 
-def _cached(hub: Hub, entry: Entry) -> tuple[Path, list[tuple[File, Path]]] | None:
+def _cached(hub: Hub, entry: Entry) -> tuple[Path, tuple[File, ...]] | None:
     """Return what another program has put into the hub library's cache, if it is all there."""
     try:
         root = Path(snapshot_download(hub.repository, revision=hub.revision, local_files_only=True))
@@ -190,8 +189,7 @@ def _cached(hub: Hub, entry: Entry) -> tuple[Path, list[tuple[File, Path]]] | No
     files = matching(root, hub.patterns, entry.files) if hub.patterns else entry.files
     if hub.patterns and not whole_model(root):
         return None
-    paths = [(file, root / file.path) for file in files]
-    return (root, paths) if all(path.is_file() for _, path in paths) else None
+    return (root, files) if all((root / file.path).is_file() for file in files) else None
 
 
 @contextmanager
