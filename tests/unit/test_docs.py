@@ -29,6 +29,8 @@ PAGES = (
     "tests/guide/guide_zh.md",
 )
 
+FOR_DEVELOPERS = ("CONTRIBUTING.md", "examples/README.md", "tests/bench/README.md")
+
 
 def read(page: str) -> str:
     return (ROOT / page).read_text("utf-8")
@@ -108,13 +110,13 @@ def test_every_setting_named_on_the_page_exists(page: str) -> None:
     assert named <= known
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*FOR_DEVELOPERS, *PAGES, *NOT_FOR_USERS])
 def test_every_file_linked_from_the_page_is_there(page: str) -> None:
     folder = (ROOT / page).parent
     assert [link for link in linked(page) if not (folder / link).exists()] == []
 
 
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "examples/README.md", *PAGES])
+@pytest.mark.parametrize("page", [*FOR_DEVELOPERS, *PAGES])
 def test_every_place_in_the_code_that_a_page_names_is_there(page: str) -> None:
     named = re.findall(r"`((?:rag|ui|tests|examples)/[\w./*]*)`", read(page))
     assert [place for place in named if not any(ROOT.glob(place.rstrip("/")))] == []

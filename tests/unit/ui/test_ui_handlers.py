@@ -141,7 +141,10 @@ def test_a_stopped_answer_keeps_what_was_written(app: FakeApp) -> None:
     assert turn.text
 
 
-def test_an_engine_that_does_not_hear_stop_is_not_waited_for(app: FakeApp) -> None:
+def test_an_engine_that_does_not_hear_stop_is_not_waited_for(
+    app: FakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.handlers.STOP_GRACE_S", 0.1)
     app.hold_after, app.deaf = 4, True
     sessions = Sessions()
     ticket = sessions.ticket("tab")
