@@ -177,8 +177,7 @@ def question_parts(
     from rag.answering.whole_document.notes import NoteEngines
     from rag.answering.whole_document.scope import ReadingPace, ReadingPlanner
     from rag.retrieval.table_expansion import with_whole_tables
-    from rag.storage.documents import LedgerDocuments
-    from rag.storage.passages import LedgerPassages
+    from rag.storage.passages import LedgerDocuments, LedgerPassages
     from rag.storage.vectors.manager import exact_index
 
     version, settings = _active(ledger), container.settings
@@ -241,8 +240,7 @@ def _explainer(
     from rag.answering.explain.explainer import Explainer
     from rag.answering.explain.finding import Finder, Outside
     from rag.retrieval.trace import Tracer
-    from rag.storage.documents import StoredTexts
-    from rag.storage.passages import LedgerPassages
+    from rag.storage.passages import LedgerPassages, StoredTexts
 
     store, texts = LedgerPassages(ledger, version), StoredTexts(ledger, version)
     folder, raw = container.settings.knowledge, container.pool().letters

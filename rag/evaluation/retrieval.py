@@ -18,7 +18,7 @@ from rag.indexing.assembly_line import Pending, StageTimes
 from rag.indexing.incoming import document_row
 from rag.indexing.indexer import Indexer
 from rag.indexing.questions.maker import Question
-from rag.storage.rows import FileRow
+from rag.storage.ledger import FileRow
 from rag.types.answers import Passage
 from rag.types.documents import Document, Page
 from rag.types.progress import Progress

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rag.protocols import Analyser, Chunker, Embedder, Vectors
-    from rag.storage.rows import DocumentRow
+    from rag.storage.ledger import DocumentRow
     from rag.types.documents import Chunk, Document, IndexVersion
 
 

@@ -12,7 +12,7 @@ from rag.errors import ConfigError, UnreadableDocument
 from rag.indexing.assembly_line import Pending
 from rag.indexing.sync_plan import GROWING, SyncPlan
 from rag.ingestion.scan import FoundFile, look_again
-from rag.storage.rows import DocumentRow, FileRow
+from rag.storage.ledger import DocumentRow, FileRow
 from rag.text.language import detect_language
 from rag.text.messages import Text
 from rag.types.documents import FORGOTTEN, NOTHING_TO_READ, SEARCHABLE, Document, DocumentState

@@ -26,8 +26,8 @@ from rag.indexing.assembly_line import (
     failed,
 )
 from rag.retrieval.analyser import embedding_text, lexical_text, text_digest
+from rag.storage.ledger import IndexedChunks
 from rag.storage.passages import known_vectors
-from rag.storage.rows import IndexedChunks
 from rag.system.process import give_back
 from rag.text.parse_errors import TEXT_ERRORS
 

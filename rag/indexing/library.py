@@ -32,7 +32,7 @@ from rag.indexing.sync_plan import SyncPlan, make_plan, same_stat, surely_delete
 from rag.indexing.writer import IndexWriter, WriteContext, compare_new
 from rag.ingestion.scan import FoundFile, content_id, look_again, scan
 from rag.protocols import Cancelled, never
-from rag.storage.rows import FileRow
+from rag.storage.ledger import FileRow
 from rag.storage.vectors.manager import kept_space
 from rag.text.messages import Text
 from rag.types.documents import IndexVersion

@@ -45,8 +45,7 @@ if TYPE_CHECKING:
 
     from rag.ingestion.workers.pool import WorkerPool
     from rag.ingestion.workers.process import WorkerJob
-    from rag.storage.ledger import Ledger
-    from rag.storage.rows import FileRow
+    from rag.storage.ledger import FileRow, Ledger
     from rag.types.recognised_text import RecognisedPage
 
 

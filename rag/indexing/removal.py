@@ -19,8 +19,7 @@ from rag.types.documents import FORGOTTEN
 if TYPE_CHECKING:
     from rag.ingestion.scan import FoundFile
     from rag.ingestion.workers.pool import WorkerPool
-    from rag.storage.ledger import Ledger
-    from rag.storage.rows import FileRow
+    from rag.storage.ledger import FileRow, Ledger
 
 
 _SHOWN = 3  # paths named when a name is not enough

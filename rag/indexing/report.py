@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rag.indexing.sync_plan import SyncPlan
-    from rag.storage.ledger import Ledger
-    from rag.storage.rows import DocumentRow
+    from rag.storage.ledger import DocumentRow, Ledger
 
 
 KINDS = ("added", "updated", "moved", "removed", "unchanged", "duplicate")

@@ -73,8 +73,8 @@ def _stamp(space: IndexVersion, folder: Path) -> str:
 
 def open_chroma(ledger: Ledger, space: IndexVersion, folder: Path) -> VectorIndex:
     """Open the space's collection, mending or refilling it as needed. Only for the owner."""
-    from rag.storage.vectors.chroma import ChromaIndex, delete_collections
-    from rag.storage.vectors.probe import is_sound
+    from rag.storage.passages import LedgerPassages
+    from rag.storage.vectors.chroma import ChromaIndex, delete_collections, is_sound
 
     name = collection_name(space)
     clean = is_clean(ledger, space, folder)
@@ -87,8 +87,6 @@ def open_chroma(ledger: Ledger, space: IndexVersion, folder: Path) -> VectorInde
     if not clean and folder.exists():
         delete_collections(folder, keep={collection_name(s) for s in ledger.spaces().values()})
     index = ChromaIndex(folder, collection=name)
-    from rag.storage.passages import LedgerPassages
-
     _reconcile(index, LedgerPassages(ledger, space))
     return index
 
