@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rag.indexing.assembly_line import Pending, StageTimes
+from rag.indexing.incoming import Pending, StageTimes
 from rag.text.reasons import reason_text
 from rag.types.documents import NOTHING_TO_READ, PAGE_STATES, SEARCHABLE, Page, PageState
 
