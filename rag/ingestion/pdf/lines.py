@@ -19,8 +19,8 @@ from typing import Any
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from rag.ingestion.pdf import pdfium_calls as fast
-from rag.ingestion.pdf.pdfium_calls import char_index, loose_box
+from rag.ingestion.pdf import pdfium as fast
+from rag.ingestion.pdf.pdfium import char_index, loose_box
 
 # PDFium puts a mark for a hyphen that it takes for a break, and no line end after it
 _LINE = re.compile("[^\r\n\ufffe\x02]*[\ufffe\x02]|[^\r\n\ufffe\x02]+")

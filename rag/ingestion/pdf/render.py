@@ -16,7 +16,7 @@ from typing import Any
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from rag.ingestion.pdf import pdfium_calls as fast
+from rag.ingestion.pdf import pdfium as fast
 from rag.ingestion.pdf.lines import CharIndex
 from rag.ingestion.pdf.offset_map import read_recipe, stretches
 from rag.types.documents import Box

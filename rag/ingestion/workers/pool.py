@@ -19,8 +19,7 @@ from rag.errors import UnreadableDocument, unreadable
 from rag.ingestion.passwords import LOCKED, Passwords
 from rag.ingestion.workers import tasks
 from rag.ingestion.workers.process import Failure, Fault, Recover, WorkerJob, WorkerProcesses
-from rag.ingestion.workers.tasks import FileAccess, ReadPlan
-from rag.ingestion.workers.watchdog import WorkerLimits
+from rag.ingestion.workers.tasks import FileAccess, ReadPlan, WorkerLimits
 from rag.protocols import Cancelled
 from rag.system.process import READING, RECOGNITION
 from rag.types.documents import Box, Document

@@ -16,7 +16,7 @@ from rag.app.container import Container
 from rag.indexing.library import Library
 from rag.indexing.report import SyncReport
 from rag.ingestion.workers.pool import WorkerPool
-from rag.ingestion.workers.watchdog import WorkerLimits
+from rag.ingestion.workers.tasks import WorkerLimits
 from rag.storage.ocr_pages import recognised_lines, recognised_pages, waiting_pages
 from rag.storage.passages import LedgerPassages
 from rag.storage.status import broken_invariants, document_statuses, find_stale

@@ -13,7 +13,7 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from rag.ingestion.chunking import RecursiveChunker
-from rag.ingestion.pdf.open import opened
+from rag.ingestion.pdf.pdfium import opened
 from rag.ingestion.pdf.reader import PdfReader
 from rag.ingestion.pdf.render import boxes
 from rag.storage.ledger import DocumentRow, FileRow, IndexedChunks, Ledger
