@@ -37,7 +37,6 @@ from rag.ingestion.scan import FoundFile, look_again, scan
 from rag.protocols import Cancelled, never
 from rag.storage.ledger import FileRow
 from rag.storage.status import READING, remember_speed
-from rag.storage.vectors.manager import kept_space
 from rag.text.messages import Text
 from rag.types.documents import IndexVersion
 from rag.types.index_version import reader_name
@@ -301,7 +300,7 @@ class Library:
             SpaceMismatch: it was made with another version of its embedder than is here.
             ModelError: its embedder cannot be loaded.
         """
-        space = kept_space(self._ledger)
+        space = self._ledger.previous_space()
         if space is None:
             raise ConfigError(
                 Text("There is no earlier index to go back to.", "没有可以回退的旧索引。"),

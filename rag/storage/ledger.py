@@ -301,8 +301,19 @@ class Ledger:
 
     def active_space(self) -> IndexVersion | None:
         """Return the space that answers questions."""
-        active = self.meta("active_space")
-        return self.spaces().get(int(active)) if active else None
+        return self._space("active_space")
+
+    def previous_space(self) -> IndexVersion | None:
+        """Return the space to go back to, or forth again."""
+        return self._space("previous_space")
+
+    def _space(self, key: str) -> IndexVersion | None:
+        row = self.connection.execute(
+            "SELECT id, embedder, dim, chunking, analyser FROM spaces"
+            " WHERE id = (SELECT CAST(value AS INTEGER) FROM meta WHERE key = ?)",
+            (key,),
+        ).fetchone()
+        return IndexVersion(*row) if row else None
 
     def create_space(
         self, *, embedder: str, dim: int, chunking: str, analyser: str
@@ -341,11 +352,8 @@ class Ledger:
 
     def chunk_count(self, space: IndexVersion) -> int:
         """Return how many passages a space has."""
-        return int(
-            self.connection.execute(
-                "SELECT count(*) FROM chunks WHERE space_id = ?", (space.id,)
-            ).fetchone()[0]
-        )
+        query = "SELECT count(*) FROM chunks WHERE space_id = ?"
+        return int(self.connection.execute(query, (space.id,)).fetchone()[0])
 
     def put_chunks(
         self, space: IndexVersion, document_id: str, indexed: IndexedChunks

@@ -22,6 +22,8 @@ import numpy as np
 from chromadb.config import Settings as ChromaSettings
 
 if TYPE_CHECKING:
+    from chromadb.api import ClientAPI
+
     from rag.protocols import Vector, Vectors
 
 
@@ -35,14 +37,17 @@ HNSW: dict[str, Any] = {
 }
 
 
+def _client(folder: Path) -> ClientAPI:
+    settings = ChromaSettings(anonymized_telemetry=False)
+    return chromadb.PersistentClient(path=str(folder), settings=settings)
+
+
 class ChromaIndex:
     """One collection in a folder that only this process has open."""
 
     def __init__(self, folder: Path, *, collection: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._client = chromadb.PersistentClient(
-            path=str(folder), settings=ChromaSettings(anonymized_telemetry=False)
-        )
+        self._client = _client(folder)
         self._collection = self._client.get_or_create_collection(
             collection, embedding_function=None, configuration={"hnsw": HNSW}
         )
@@ -87,9 +92,7 @@ class ChromaIndex:
 
 def delete_collections(folder: Path, *, keep: Collection[str]) -> None:
     """Delete the collections of spaces that are gone."""
-    client = chromadb.PersistentClient(
-        path=str(folder), settings=ChromaSettings(anonymized_telemetry=False)
-    )
+    client = _client(folder)
     for collection in client.list_collections():
         if collection.name not in keep:
             client.delete_collection(collection.name)

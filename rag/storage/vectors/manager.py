@@ -115,15 +115,9 @@ class PreviousIndex:
     newer: bool  # made after the one that answers: a rebuild was rolled back
 
 
-def kept_space(ledger: Ledger) -> IndexVersion | None:
-    """Return the space to go back to, or forth again."""
-    kept = ledger.meta("previous_space")
-    return ledger.spaces().get(int(kept)) if kept else None
-
-
 def kept_index(ledger: Ledger) -> PreviousIndex | None:
     """Describe the index to go back to; ``None`` where there is none."""
-    space, active = kept_space(ledger), ledger.active_space()
+    space, active = ledger.previous_space(), ledger.active_space()
     if space is None or active is None:
         return None
     made_at = ledger.connection.execute(
