@@ -8,7 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from rag.errors import ConfigError, UnknownDocument, UnreadableDocument
 from rag.ingestion.passwords import LOCKED, keep
@@ -86,18 +86,6 @@ def _unknown(wanted: str) -> UnknownDocument:
     )
 
 
-class Unlock(Protocol):
-    """What the screen calls with a password."""
-
-    def __call__(self, document_id: str, password: str, *, remember: bool) -> Text | None:
-        """Open a document; return why the password could not be kept, if it could not.
-
-        Raises:
-            UnknownDocument: there is no such document.
-            UnreadableDocument: the password does not open it.
-        """
-
-
 class Unlocking:
     """Stands between the passwords that were given and the documents that wait for one."""
 
@@ -151,26 +139,37 @@ class Unlocking:
         if remember and fits is not None:
             keep(document_id, fits)
 
-    def unlocker(self, folder: Path, sync_soon: Callable[[], None]) -> Unlock:
-        """Return what takes a password from the screen and has the document read."""
+    def unlock(
+        self,
+        folder: Path,
+        sync_soon: Callable[[], None],
+        document_id: str,
+        password: str,
+        *,
+        remember: bool,
+    ) -> Text | None:
+        """Take a password from the screen; return why it could not be kept, if it could not.
 
-        def unlock(document_id: str, password: str, *, remember: bool) -> Text | None:
-            rows = self._ledger.files().values()
-            path = next((row.path for row in rows if row.document_id == document_id), None)
-            if path is None:
-                raise UnknownDocument(
-                    Text("This document is not there any more.", "该文档已不存在。"),
-                    hint=Text("Look at the list again.", "请重新查看列表。"),
-                )
-            try:
-                self.give(document_id, real_path(folder, path), password, remember=remember)
-            except ConfigError as error:
-                sync_soon()
-                return Text(error.say("en"), error.say("zh"))
-            sync_soon()
-            return None
+        The document is read at the sync that ``sync_soon`` asks for.
 
-        return unlock
+        Raises:
+            UnknownDocument: there is no such document.
+            UnreadableDocument: the password does not open it.
+        """
+        rows = self._ledger.files().values()
+        path = next((row.path for row in rows if row.document_id == document_id), None)
+        if path is None:
+            raise UnknownDocument(
+                Text("This document is not there any more.", "该文档已不存在。"),
+                hint=Text("Look at the list again.", "请重新查看列表。"),
+            )
+        note = None
+        try:
+            self.give(document_id, real_path(folder, path), password, remember=remember)
+        except ConfigError as error:
+            note = Text(error.say("en"), error.say("zh"))
+        sync_soon()
+        return note
 
     def keep_all(self, folder: Path) -> None:
         """Keep the password of each document that was opened with one of those given.

@@ -77,6 +77,13 @@ class Frame:
     height: float
     turns: int  # quarter turns clockwise
 
+    @classmethod
+    def of(cls, page: pypdfium2.PdfPage) -> Frame:
+        """Return the frame of an open page."""
+        left, bottom, _, _ = page.get_bbox()
+        width, height = page.get_size()
+        return cls(left, bottom, width, height, page.get_rotation() // 90)
+
     def seen(self, x: float, y: float) -> tuple[float, float]:
         """Return the point in points from the top left of the page as seen."""
         x, y = x - self.left, y - self.bottom

@@ -68,7 +68,7 @@ def read_page(page: pypdfium2.PdfPage, number: int, *, label: str) -> DraftPage:
 def _with_text(
     page: pypdfium2.PdfPage, text_page: pypdfium2.PdfTextPage, raw: str, number: int, label: str
 ) -> DraftPage:
-    frame = _frame(page)
+    frame = Frame.of(page)
     handle = fast.handle(text_page)
     index = CharIndex(handle, raw, count=text_page.count_chars())
     lines = find_lines(handle, raw, index, frame)
@@ -82,12 +82,6 @@ def _with_text(
         number, label, frame.width, frame.height, state, reason,
         raw, lines, reading_order(lines), hidden, _bold(lines, pieces),
     )  # fmt: skip
-
-
-def _frame(page: pypdfium2.PdfPage) -> Frame:
-    width, height = page.get_size()
-    left, bottom, _, _ = page.get_bbox()
-    return Frame(left, bottom, width, height, page.get_rotation() // 90)
 
 
 def _judge(

@@ -22,7 +22,14 @@ from pypdf.errors import (
 )
 
 from rag.errors import unreadable
-from rag.ingestion.pdf.metadata import Metadata, given_title, in_order, plain_labels, read_metadata
+from rag.ingestion.pdf.metadata import (
+    Metadata,
+    either,
+    given_title,
+    in_order,
+    plain_labels,
+    read_metadata,
+)
 from rag.ingestion.pdf.page import DraftPage, read_page
 from rag.ingestion.pdf.page_text import assemble
 from rag.ingestion.pdf.pdfium import load, reason_of
@@ -130,10 +137,7 @@ class SecondReader:
         if self._left_out:
             return ()
         reader = self._opened[0]
-        try:
-            count = len(reader.pages) if reader else 0
-        except PYPDF_ERRORS:
-            return ()
+        count = either(lambda: len(reader.pages) if reader else 0, 0, PYPDF_ERRORS)
         labels = self._labels(count)
         return tuple(self._entered(index, label=labels[index]) for index in range(count))
 
@@ -142,15 +146,19 @@ class SecondReader:
         reader = None if self._left_out else self._opened[0]
         if reader is None:
             return Metadata(())
-        try:
-            headings = in_order(self._walk(reader, reader.outline), pages=len(reader.pages))
-        except PYPDF_ERRORS:
-            headings = ()
-        try:
-            title = given_title(str(reader.metadata.title or "") if reader.metadata else "")
-        except PYPDF_ERRORS:
-            title = ""
-        return Metadata((), headings, title)
+        return Metadata(
+            (),
+            either(
+                lambda: in_order(self._walk(reader, reader.outline), pages=len(reader.pages)),
+                (),
+                PYPDF_ERRORS,
+            ),
+            either(
+                lambda: given_title(str(reader.metadata.title or "") if reader.metadata else ""),
+                "",
+                PYPDF_ERRORS,
+            ),
+        )
 
     def _walk(
         self, reader: pypdf.PdfReader, items: list[Any], *, level: int = 0
@@ -200,11 +208,10 @@ class SecondReader:
 
     def _labels(self, count: int) -> list[str]:
         reader = self._opened[0]
-        found: list[str] = []
-        try:
+
+        def found() -> list[str]:
             # asked first: without labels pypdf walks through all pages to count them
-            if reader is not None and "/PageLabels" in reader.root_object:
-                found = reader.page_labels
-        except PYPDF_ERRORS:
-            pass
-        return plain_labels(found, count)
+            labelled = reader is not None and "/PageLabels" in reader.root_object
+            return reader.page_labels if reader is not None and labelled else []
+
+        return plain_labels(either(found, [], PYPDF_ERRORS), count)

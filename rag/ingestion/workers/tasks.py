@@ -16,7 +16,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -28,12 +28,10 @@ import psutil
 
 from rag.errors import UnreadableDocument
 from rag.system.process import lower_process
-from rag.types.documents import Box, Document
+from rag.types.documents import Document
 from rag.types.recognised_text import RecognisedPage
 
 if TYPE_CHECKING:
-    from pypdfium2 import PdfDocument
-
     from rag.protocols import PageReader, Recogniser
 
 
@@ -201,20 +199,13 @@ def _named(dotted: str) -> Any:
     return getattr(import_module(module), name)
 
 
-@contextmanager
-def _opened(journal: Path, file: FileAccess) -> Iterator[PdfDocument]:
+def view(journal: Path, file: FileAccess, what: str, *arguments: object) -> Any:
+    """Return what a function of ``rag.ingestion.pdf.render`` returns, called with the PDF."""
+    from rag.ingestion.pdf import render
     from rag.ingestion.pdf.pdfium import opened
 
     with guarded(journal, file.limits), opened(file.path, file.passwords) as pdf:
-        yield pdf
-
-
-def render(journal: Path, file: FileAccess, page: int, width: int) -> bytes:
-    """Return the page as PNG."""
-    from rag.ingestion.pdf import render as drawing
-
-    with _opened(journal, file) as pdf:
-        return drawing.render(pdf, page, width)
+        return getattr(render, what)(pdf, *arguments)
 
 
 def fitting(journal: Path, file: FileAccess) -> str | None:
@@ -246,24 +237,3 @@ def recognise(
     """Return what stands on the drawn page; ``engine`` is a dotted name and its threads."""
     with guarded(journal, file.limits):
         return _recogniser(*engine).read(file.path, page=page, passwords=file.passwords)
-
-
-def boxes(
-    journal: Path,
-    file: FileAccess,
-    spans: Sequence[tuple[int, int, int]],
-    recipes: Mapping[int, str],
-) -> list[tuple[Box, ...]]:
-    """Return each span's boxes."""
-    from rag.ingestion.pdf import render as drawing
-
-    with _opened(journal, file) as pdf:
-        return drawing.boxes(pdf, spans, recipes)
-
-
-def letters(journal: Path, file: FileAccess, pages: Sequence[int]) -> dict[int, str]:
-    """Return all letters of these pages, with those that are kept out of their text."""
-    from rag.ingestion.pdf import render as drawing
-
-    with _opened(journal, file) as pdf:
-        return drawing.letters(pdf, pages)
