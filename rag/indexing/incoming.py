@@ -136,6 +136,8 @@ def path_rows(plan: SyncPlan, ledger: Ledger) -> list[FileRow]:
     Moves, second names and new time stamps; and files that cannot be taken, or not yet: what
     their last version said stays findable meanwhile, except behind a link that leads out.
     """
+    if not (plan.moved or plan.touched or plan.duplicate or plan.forgotten or plan.held_back):
+        return []
     files, documents = ledger.files(), ledger.document_ids()
     rows = [file_row(file, plan.ids[file.path]) for file in (*plan.moved, *plan.touched)]
     rows += [file_row(f, plan.ids[f.path]) for f in plan.duplicate if plan.ids[f.path] in documents]
@@ -145,7 +147,7 @@ def path_rows(plan: SyncPlan, ledger: Ledger) -> list[FileRow]:
         for f in plan.forgotten
         if plan.ids[f.path] in still
     ]
-    for file in (*plan.growing, *plan.refused):
+    for file in plan.held_back:
         before = files.get(file.path)
         kept = before.document_id if before and file.reason in _STAYS else None
         rows.append(FileRow(file.path, file.size, file.mtime_ns, kept, file.reason or GROWING))

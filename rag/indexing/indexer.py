@@ -107,18 +107,15 @@ class IndexWriter:
         space = self._ledger.active_space()
         if space is None:
             return
-        missing = self._missing(space)
+        missing = self._ledger.missing_documents(space)
         if missing and self._live(spare) is not spare:
             self.write(from_ledger(self._ledger, missing), len(missing), run)
 
     def complete(self, engines: IndexEngines, run: WriteContext, *, anew: bool) -> None:
         """Index what a space beside the live one lacks; ``anew`` embeds everything again."""
-        missing = self._missing(engines.space)
+        missing = self._ledger.missing_documents(engines.space)
         documents = from_ledger(self._ledger, missing)
         self._index_all(documents, len(missing), run, engines, beside=True, anew=anew)
-
-    def _missing(self, space: IndexVersion) -> list[str]:
-        return sorted(self._ledger.document_ids() - self._ledger.complete_documents(space))
 
     def _index_all(
         self,

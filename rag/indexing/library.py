@@ -146,10 +146,10 @@ class Library:
             known = {path: row for path, row in known.items() if path in paths}
             self._bring_in(again, known, run, spare)
         self._writer.complete_live(run, spare=spare)
-        if self._ledger.unsketched():
+        if new := self._ledger.unsketched():
             from rag.storage.near_duplicates import refresh  # numpy: not for an unchanged sync
 
-            refresh(self._ledger)
+            refresh(self._ledger, new)
 
     def _bring_in(
         self,
@@ -191,7 +191,7 @@ class Library:
         if ready:
             self._unindex(self._ledger.put_files(ready))
         new = {identity: files for identity, files in names.items() if identity not in known}
-        new |= self.unlocking.locked(plan.unchanged, self._ledger.files())
+        new |= self.unlocking.locked(plan.unchanged)
         if new:
             began = perf_counter()
             documents = self._reading(new, run)

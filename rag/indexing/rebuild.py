@@ -77,7 +77,7 @@ def problems_of(ledger: Ledger, engines: IndexEngines, *, before: IndexVersion) 
     """Return why a new space should not answer; an empty list means that it may."""
     space = engines.space
     problems = broken_invariants(ledger)
-    if missing := ledger.document_ids() - ledger.complete_documents(space):
+    if missing := ledger.missing_documents(space):
         problems.append(f"{len(missing)} documents are missing")
     had, has = _with_passages(ledger, before), _with_passages(ledger, space)
     lost = had - has

@@ -103,9 +103,7 @@ class Unlocking:
         self._pool().passwords.add_file(file)
         self._fresh = True
 
-    def locked(
-        self, files: Iterable[FoundFile], known: dict[str, FileRow]
-    ) -> dict[str, list[FoundFile]]:
+    def locked(self, files: Iterable[FoundFile]) -> dict[str, list[FoundFile]]:
         """Return the locked documents among these files, if new passwords came in."""
         found: dict[str, list[FoundFile]] = {}
         fresh, self._fresh = self._fresh, False
@@ -114,7 +112,7 @@ class Unlocking:
         rows = self._ledger.connection.execute(
             "SELECT id FROM documents WHERE reason IN (?, ?)", tuple(sorted(LOCKED))
         )
-        locked = {row[0] for row in rows}
+        locked, known = {row[0] for row in rows}, self._ledger.files()
         for file in files:
             row = known.get(file.path)
             if row is not None and row.document_id is not None and row.document_id in locked:

@@ -32,6 +32,11 @@ class SyncPlan:
     gone: int = 0  # of ``removed``, those that named a document
     ids: dict[str, str] = field(default_factory=dict)  # path -> content id, where it was hashed
 
+    @property
+    def held_back(self) -> list[FoundFile]:
+        """What cannot be read, or not yet."""
+        return [*self.growing, *self.refused]
+
 
 def same_stat(found: FoundFile, known: FileRow) -> bool:
     """Tell whether a file looks as it did."""

@@ -350,6 +350,15 @@ class Ledger:
         )
         return {row[0] for row in found}
 
+    def missing_documents(self, space: IndexVersion) -> list[str]:
+        """Return the ids of documents that are not complete in ``space``, sorted."""
+        found = self.connection.execute(
+            "SELECT id FROM documents WHERE id NOT IN"
+            " (SELECT document_id FROM space_documents WHERE space_id = ?) ORDER BY id",
+            (space.id,),
+        )
+        return [row[0] for row in found]
+
     def chunk_count(self, space: IndexVersion) -> int:
         """Return how many passages a space has."""
         query = "SELECT count(*) FROM chunks WHERE space_id = ?"

@@ -20,7 +20,7 @@ from rag.text.language import CJK_RANGES
 from rag.text.parse_errors import attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from rag.storage.ledger import Ledger
 
@@ -40,9 +40,8 @@ _WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+")
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
-def refresh(ledger: Ledger) -> None:
-    """Sketch the documents that have no sketch yet and note what each is like."""
-    new = ledger.unsketched()
+def refresh(ledger: Ledger, new: Sequence[str]) -> None:
+    """Sketch these documents and note what each is like."""
     for start in range(0, len(new), _BATCH):
         made = [(_sketched(ledger, i).tobytes(), i) for i in new[start : start + _BATCH]]
         with ledger.transaction() as connection:

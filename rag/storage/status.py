@@ -111,7 +111,7 @@ def find_stale(ledger: Ledger, fingerprint: WantedVersion) -> Stale:
     )
     everything = ledger.document_ids()
     if fingerprint.matches(space):
-        return replace(stale, embed=len(everything - ledger.complete_documents(space)))
+        return replace(stale, embed=len(ledger.missing_documents(space)))
     if fingerprint.embeds_like(space) and fingerprint.chunking == space.chunking:
         return replace(stale, terms=len(everything))
     left = everything - _done_beside(ledger, space, fingerprint)
