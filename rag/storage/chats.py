@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import time
+import types
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal
-
-from pydantic import TypeAdapter
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from rag.errors import UnknownChat
 from rag.text.messages import Text
@@ -25,12 +24,26 @@ if TYPE_CHECKING:
 
 
 @cache
-def _answers() -> TypeAdapter[Answer]:
-    """Return what reads answers; made once, as that takes a moment.
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    return get_type_hints(kind)
 
-    Fields that are not known any more are left out; missing ones take their defaults.
+
+def _revive(kind: Any, value: Any) -> Any:
+    """Return a dataclass of what its ``asdict`` gave, as JSON.
+
+    Fields that are not known any more are left out; missing ones take their defaults. Nothing
+    is refused: what an older or newer version kept is shown as it stands.
     """
-    return TypeAdapter(Answer)
+    if isinstance(kind, type) and is_dataclass(kind):
+        hints = _hints(kind)
+        known = {field.name for field in fields(kind)}
+        return kind(**{k: _revive(hints[k], v) for k, v in value.items() if k in known})
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is tuple:
+        return tuple(_revive(inner[0], one) for one in value)
+    if origin in {Union, types.UnionType} and value is not None:
+        return _revive(next(one for one in inner if one is not type(None)), value)
+    return value
 
 
 Absence = Literal["older", "forgotten", "gone"]
@@ -121,7 +134,7 @@ class Chats:
             (value,),
         )
         return [
-            KeptTurn(question, _answers().validate_json(answer), tuple(json.loads(picked)), at)
+            KeptTurn(question, _revive(Answer, json.loads(answer)), tuple(json.loads(picked)), at)
             for question, answer, picked, at in rows
         ]
 
