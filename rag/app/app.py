@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,7 +116,7 @@ class App:
             done=self._worker.quick_done,
             stopping=self._stopping,
         )
-        self._unlock = library.unlocking.unlocker(settings.knowledge, self._worker.sync_soon)
+        self._unlock = partial(library.unlocking.unlock, settings.knowledge, self._worker.sync_soon)
         self._wire_questions()
 
     def _wire_questions(self) -> None:
@@ -271,7 +272,7 @@ class App:
         self._tasks.ask("remember", path)
 
     def unlock(self, document_id: str, password: str, *, remember: bool) -> Text | None:
-        """Take a person's password for a document; see ``rag.indexing.removal.Unlock``."""
+        """Take a person's password for a document; see ``rag.indexing.removal.Unlocking``."""
         return self._unlock(document_id, password, remember=remember)
 
     def sync_soon(self) -> None:

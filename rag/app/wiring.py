@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rag.answering.whole_document.scope import ReadingPace
     from rag.app.container import Container
     from rag.config import Settings
-    from rag.indexing.assembly_line import IndexEngines
+    from rag.indexing.incoming import IndexEngines
     from rag.indexing.library import Library
     from rag.protocols import TextGenerator, VectorIndex
     from rag.retrieval.retriever import HybridRetriever
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def index_engines(container: Container, ledger: Ledger, space: IndexVersion | None) -> IndexEngines:
     """Load what a space names; ``None`` makes a new space from the settings."""
-    from rag.indexing.assembly_line import IndexEngines
+    from rag.indexing.incoming import IndexEngines
 
     name = model_name(space.embedder) if space else None
     embedder = container.embedder(name or container.settings.embedder.model)
@@ -76,7 +76,7 @@ def is_wanted(container: Container, space: IndexVersion) -> bool:
 
 def stale_words(container: Container, ledger: Ledger) -> Text | None:
     """Return what a rebuild would mend and what it costs; ``None`` if nothing is stale."""
-    from rag.indexing.staleness import find_stale
+    from rag.storage.status import find_stale
 
     return find_stale(ledger, wanted_version(container)).say()
 
@@ -177,8 +177,7 @@ def question_parts(
     from rag.answering.whole_document.notes import NoteEngines
     from rag.answering.whole_document.scope import ReadingPace, ReadingPlanner
     from rag.retrieval.table_expansion import with_whole_tables
-    from rag.storage.documents import LedgerDocuments
-    from rag.storage.passages import LedgerPassages
+    from rag.storage.passages import LedgerDocuments, LedgerPassages
     from rag.storage.vectors.manager import exact_index
 
     version, settings = _active(ledger), container.settings
@@ -241,8 +240,7 @@ def _explainer(
     from rag.answering.explain.explainer import Explainer
     from rag.answering.explain.finding import Finder, Outside
     from rag.retrieval.trace import Tracer
-    from rag.storage.documents import StoredTexts
-    from rag.storage.passages import LedgerPassages
+    from rag.storage.passages import LedgerPassages, StoredTexts
 
     store, texts = LedgerPassages(ledger, version), StoredTexts(ledger, version)
     folder, raw = container.settings.knowledge, container.pool().letters

@@ -179,7 +179,7 @@ def only(ledger: Ledger, document: str | None) -> list[str] | None:
     Raises:
         UnknownDocument: there is none.
     """
-    from rag.storage.documents import files_named
+    from rag.storage.ledger import files_named
 
     if document is None:
         return None

@@ -29,8 +29,7 @@ def status(
     from rag.app import wiring
     from rag.app.container import Container
     from rag.indexing.report import count_gaps
-    from rag.indexing.staleness import find_stale
-    from rag.storage.status import document_statuses
+    from rag.storage.status import document_statuses, find_stale
 
     container = Container(context.settings)
     ledger = container.ledger(read_only=True)
@@ -53,8 +52,8 @@ def _status_json(
     container: Container, ledger: Ledger, documents: list[DocumentStatus], *, with_pages: bool
 ) -> dict[str, Any]:
     from rag.app import wiring
-    from rag.indexing.staleness import find_stale
     from rag.storage.ocr_pages import waiting_pages
+    from rag.storage.status import find_stale
     from rag.types.documents import PAGE_STATES
 
     stale = find_stale(ledger, wiring.wanted_version(container))
@@ -118,12 +117,13 @@ def _total_s(stale: Stale) -> float | None:
 
 
 def _print_waiting(context: Context, ledger: Ledger) -> None:
-    from rag.storage.ocr_pages import seconds_for, waiting_pages
+    from rag.storage.ocr_pages import waiting_pages
+    from rag.storage.status import RECOGNISING, seconds_for
 
     count = sum(len(pages) for pages in waiting_pages(ledger).values())
     if not count:
         return
-    seconds = seconds_for(ledger, count)
+    seconds = seconds_for(ledger, RECOGNISING, count)
     minutes = max(1, round(seconds / 60)) if seconds else None
     en = f" (about {minutes} min)" if minutes else ""
     zh = f"（约 {minutes} 分钟）" if minutes else ""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rag.app.container import Container
     from rag.config import Settings
     from rag.evaluation.retrieval import Searching
-    from rag.indexing.assembly_line import IndexEngines
+    from rag.indexing.incoming import IndexEngines
     from rag.storage.ledger import Ledger
 
 Report = Callable[[Progress], None]

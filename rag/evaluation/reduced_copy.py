@@ -14,10 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rag.storage import rows
 from rag.storage.database import fts_table
 from rag.storage.errors import store_failure, writable
-from rag.storage.ledger import Ledger
+from rag.storage.ledger import Ledger, delete_document
 
 _PREFIX = "measure-"
 _LEFT_BEHIND_S = 24 * 3600
@@ -72,7 +71,7 @@ def _take_out(copy: Ledger, parts: Iterable[Part]) -> None:
         for part in parts:
             if part.pages is None:
                 connection.execute("DELETE FROM files WHERE document_id = ?", (part.document_id,))
-                rows.delete_document(connection, part.document_id)
+                delete_document(connection, part.document_id)
                 continue
             for page in part.pages:
                 _take_out_page(connection, part.document_id, page)

@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING, Literal
 from rag.evaluation import datasets as collections
 from rag.evaluation.datasets import QuestionSet
 from rag.evaluation.scoring import first_hit, ndcg_at, recall_at
-from rag.indexing.assembly_line import Pending, StageTimes
-from rag.indexing.incoming import document_row
+from rag.indexing.incoming import Pending, StageTimes, document_row
 from rag.indexing.indexer import Indexer
 from rag.indexing.questions.maker import Question
-from rag.storage.rows import FileRow
+from rag.storage.ledger import FileRow
 from rag.types.answers import Passage
 from rag.types.documents import Document, Page
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
-    from rag.indexing.assembly_line import IndexEngines
+    from rag.indexing.incoming import IndexEngines
     from rag.protocols import Retriever
     from rag.storage.ledger import Ledger
 

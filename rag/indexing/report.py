@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rag.indexing.assembly_line import Pending, StageTimes
+from rag.indexing.incoming import Pending, StageTimes
 from rag.text.reasons import reason_text
 from rag.types.documents import NOTHING_TO_READ, PAGE_STATES, SEARCHABLE, Page, PageState
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rag.indexing.sync_plan import SyncPlan
-    from rag.storage.ledger import Ledger
-    from rag.storage.rows import DocumentRow
+    from rag.storage.ledger import DocumentRow, Ledger
 
 
 KINDS = ("added", "updated", "moved", "removed", "unchanged", "duplicate")

@@ -13,7 +13,7 @@ from rag.app import wiring
 from rag.app.container import Container
 from rag.errors import UnreadableDocument
 from rag.ingestion.workers.pool import WorkerPool
-from rag.ingestion.workers.watchdog import WorkerLimits
+from rag.ingestion.workers.tasks import WorkerLimits
 from rag.storage.status import broken_invariants, document_statuses
 from rag.storage.vectors.manager import VectorIndexManager
 from rag.text.reasons import REASONS

@@ -11,7 +11,7 @@ import pytest
 
 from rag.ingestion.workers.pool import WorkerPool
 from rag.ingestion.workers.process import WorkerProcesses
-from rag.ingestion.workers.watchdog import WorkerLimits
+from rag.ingestion.workers.tasks import WorkerLimits
 from rag.retrieval.embedding.cpu_streams import CpuStreams
 from rag.system.process import COMPUTING, READING, RECOGNITION, lower_thread
 
