@@ -14,7 +14,7 @@ from rag.types.answers import Passage, Sentence
 from rag.types.documents import Box, Chunk
 from ui.render import render
 from ui.screen import PageSizes, Turn, passage_of
-from ui.views.common import page_words
+from ui.words import page_words
 
 EXCERPT_CHARS = 420
 _TAIL = 0.25  # of a passage on its first page, or less: it is opened where most of it stands

@@ -17,8 +17,7 @@ from rag.text.reasons import reason_text
 from rag.types.documents import PAGE_STATES, SEARCHABLE, DocumentStatus
 from rag.types.server_address import leaving
 from ui.render import render
-from ui.views.common import progress_words, stage_words
-from ui.words import say
+from ui.words import progress_words, say, stage_words
 
 if TYPE_CHECKING:
     from rag.app.app import AppState
@@ -89,9 +88,8 @@ def kept_html(kept: PreviousIndex | None, language: Language) -> str:
 
 def sync_html(state: AppState, language: Language) -> str:
     """Return what a running sync does and how far it is; what failed says why."""
-    progress = state.sync_progress
-    stage = stage_words(progress, language) if progress else ""
-    amount = progress_words(progress, language) if progress else ""
+    stage = stage_words(state.sync_progress, language)
+    amount = progress_words(state.sync_progress, language)
     return render("sync", language, state=state, stage=stage, amount=amount)
 
 

@@ -12,10 +12,8 @@ from rag.text.sizes import gib, memory_size
 from rag.types.answers import Usage
 from rag.types.hardware import GpuReading, MemoryReading, Sample
 from rag.types.server_address import leaving
-from ui.render import render, share
-from ui.views.chat import speed
-from ui.views.common import progress_words
-from ui.words import say
+from ui.render import render
+from ui.words import first_token, progress_words, say, share, speed
 
 if TYPE_CHECKING:
     from rag.app.app import AppState
@@ -45,7 +43,7 @@ def state_word(state: AppState, language: Language) -> tuple[str, str]:
 def strip_html(state: AppState, language: Language) -> str:
     """Return the strip's readings, left to right."""
     kind, word = state_word(state, language)
-    progress = progress_words(state.model_progress, language) if state.model_progress else ""
+    progress = progress_words(state.model_progress, language)
     note = state.model_note.say(language) if state.model_note else ""
     return render(
         "strip",
@@ -92,8 +90,7 @@ def _held(memory: MemoryReading) -> MeterParts:
 def _last(usage: Usage | None, language: Language) -> str:
     if not usage or not usage.completion_tokens:
         return ""
-    first = say("first_token", language, seconds=f"{usage.first_token_s:.1f}")
-    return f"{say('speed', language, value=speed(usage))} · {first}"
+    return f"{speed(usage, language)} · {first_token(usage, language)}"
 
 
 def machine_html(state: AppState, samples: Sequence[Sample], language: Language) -> str:

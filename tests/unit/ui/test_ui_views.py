@@ -37,7 +37,6 @@ from tests.fakes import GPU, NO_GPU
 from ui.render import render
 from ui.screen import Problem, Screen, Turn
 from ui.views.chat import live_html, talk_html, turn_html
-from ui.views.common import page_words, progress_words
 from ui.views.evidence import evidence_html, main_page, places
 from ui.views.library import (
     SHOWN,
@@ -49,6 +48,7 @@ from ui.views.library import (
     sync_html,
 )
 from ui.views.machine import state_word, strip_html
+from ui.words import page_words, progress_words
 
 ID = "ab" * 32
 READY = AppState("ready", "A model", None, None, None, None, 1, NO_GPU, None)
@@ -321,6 +321,7 @@ def test_pages_that_cannot_be_searched_are_counted_by_reason() -> None:
     failed = library([status(pages={}, state="failed", reason="damaged")], language="zh").html
     assert "文件已损坏" in failed
     assert 'class="reason">' in failed
+    assert 'title="原因 ' in failed
 
 
 def test_dropped_files_are_told_one_by_one() -> None:
