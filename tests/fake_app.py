@@ -1,4 +1,4 @@
-"""A desk without models: the same seam, real PDFs, and answers from a script."""
+"""A desk without models: real PDFs, and answers from a script."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import pypdfium2
 
 from rag.answering.explain.outcomes import outcome
 from rag.answering.explain.values import Explanation, SentencePlace, SentenceQuestion, Step
-from rag.app.app import AppState
-from rag.app.machine_monitor import RecentReadings
+from rag.app.app import App, AppState
+from rag.app.machine_monitor import MachineMonitor, RecentReadings
 from rag.config import Settings
 from rag.errors import RagError, UnknownDocument, UnreadableDocument
 from rag.ingestion.uploads import Added
@@ -104,7 +104,7 @@ class FakeChats(Chats):
         return {document: "forgotten" for document in documents if document not in here}
 
 
-class FakeMachine:
+class FakeMachine(MachineMonitor):
     """Ten minutes of a machine that works in waves, with or without a card."""
 
     def __init__(self, memory: MemoryReading) -> None:
@@ -140,8 +140,8 @@ class FakeMachine:
 
 
 @dataclass
-class FakeApp:
-    """The desk's seam over real small PDFs. Everything a test wants to see can be set."""
+class FakeApp(App):
+    """The app over real small PDFs. Everything a test wants to see can be set."""
 
     folder: Path
     scripts: dict[str, Script] = field(default_factory=lambda: dict(SCRIPTS))
@@ -168,7 +168,7 @@ class FakeApp:
         self.go, self.was_cancelled = Flag(), Flag()
         self._ledger = Ledger(self.folder / ".rag" / "library.db")
         self.chats: Chats = FakeChats(self._ledger, self)
-        self.machine = FakeMachine(self.memory)
+        self.machine: FakeMachine = FakeMachine(self.memory)
         self.cancelled_after = -1
         self.asked: list[tuple[str, tuple[Message, ...], frozenset[str]]] = []
         self.now = AppState("ready", MODEL, None, None, None, None, 1, self.memory, None)

@@ -24,12 +24,13 @@ from rag.errors import ConfigError
 from rag.text.messages import Text
 from ui.guard import HOSTS, SameOrigin, Shell
 from ui.opening import Opening, assets, head_html, skeleton_html
-from ui.seam import AppLike
-from ui.sessions import upload_folder
+from ui.tabs import upload_folder
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import ASGIApp
+
+    from rag.app.app import App
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ SCREEN_S = 4  # the longest that slow work waits for a browser to draw the scree
 SHUTDOWN_S = 2  # an answer under way is not waited for
 
 
-def create_app(app: AppLike, *, language: Literal["auto", "en", "zh"]) -> FastAPI:
+def create_app(app: App, *, language: Literal["auto", "en", "zh"]) -> FastAPI:
     """Return the application; ``auto`` is the language of the browser.
 
     FastAPI and Gradio are imported here, which takes a second or two, so that ``serve`` can
@@ -61,7 +62,7 @@ def create_app(app: AppLike, *, language: Literal["auto", "en", "zh"]) -> FastAP
     return web
 
 
-def _mount(web: FastAPI, app: AppLike) -> None:
+def _mount(web: FastAPI, app: App) -> None:
     with lean_import():
         import gradio as gr
 
@@ -101,7 +102,7 @@ def _in_a_loop(make: Callable[[], None]) -> None:
 
 
 def serve(
-    app: AppLike,
+    app: App,
     *,
     port: int,
     open_browser: bool,

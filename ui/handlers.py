@@ -10,8 +10,9 @@ import logging
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from time import monotonic
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rag.errors import RagError, UnknownChat
 from rag.generation.streaming import Stopped, ticking
@@ -29,10 +30,12 @@ from rag.types.answers import (
     ReadingProgress,
     Retrieved,
 )
-from ui.screen import LAST, PageSizes, Problem, Screen, Turn, history_of, passage_of
-from ui.seam import AppLike
-from ui.sessions import Ticket
+from ui.tabs import LAST, PageSizes, Problem, Screen, Ticket, Turn, history_of, passage_of
 from ui.words import WORDS
+
+if TYPE_CHECKING:
+    from rag.app.app import App
+
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -43,7 +46,7 @@ STOP_GRACE_S = 1.5  # after Stop, the engine may still hand over the checked par
 
 
 def respond(
-    app: AppLike,
+    app: App,
     screen: Screen,
     question: str,
     *,
@@ -67,7 +70,14 @@ def respond(
             if turn.stage != "queued":
                 turn = replace(turn, stage="queued")
                 yield replace(screen, live=turn)
-        ask = _asking(app, screen, question, documents=documents, mode=mode, ticket=ticket)
+        ask = partial(
+            app.ask,
+            question,
+            history=history_of(screen.turns),
+            documents=documents or None,
+            mode=mode,
+            cancelled=ticket.stopped,
+        )
         for grown in _turns(app, turn, ask, ticket=ticket):
             turn = grown
             if turn.stage not in LAST:
@@ -85,7 +95,7 @@ def respond(
         yield Screen(turns=(*screen.turns, turn), chat=_kept(app, screen.chat, turn))
 
 
-def opened(app: AppLike, chat: int) -> Screen:
+def opened(app: App, chat: int) -> Screen:
     """Return a kept chat as it was shown.
 
     Raises:
@@ -107,7 +117,7 @@ def opened(app: AppLike, chat: int) -> Screen:
     return Screen(turns, chat=chat)
 
 
-def _kept(app: AppLike, chat: int | None, turn: Turn) -> int | None:
+def _kept(app: App, chat: int | None, turn: Turn) -> int | None:
     """Keep an answer; a chat that was deleted meanwhile begins anew."""
     if turn.answer is None or not turn.text:
         return chat
@@ -129,26 +139,8 @@ def _inside(error: Exception) -> Problem:
     )
 
 
-def _asking(
-    app: AppLike,
-    screen: Screen,
-    question: str,
-    *,
-    documents: Collection[str],
-    mode: AskMode,
-    ticket: Ticket,
-) -> Callable[[], Iterator[Event]]:
-    return lambda: app.ask(
-        question,
-        history=history_of(screen.turns),
-        documents=documents or None,
-        mode=mode,
-        cancelled=ticket.stopped,
-    )
-
-
 def _turns(
-    app: AppLike, turn: Turn, ask: Callable[[], Iterator[Event]], *, ticket: Ticket
+    app: App, turn: Turn, ask: Callable[[], Iterator[Event]], *, ticket: Ticket
 ) -> Iterator[Turn]:
     """Yield the live turn as it grows; the last one is ``done`` or ``stopped``."""
     if ticket.stopped():
@@ -189,7 +181,7 @@ def pumped(source: Callable[[], Iterator[T]], *, tick_s: float) -> Generator[T |
     return ticking(produce, cancelled=never, tick_s=tick_s, patience_s=0)
 
 
-def _next(app: AppLike, turn: Turn, event: Event | None, *, ticket: Ticket, pace: _Pace) -> Turn:
+def _next(app: App, turn: Turn, event: Event | None, *, ticket: Ticket, pace: _Pace) -> Turn:
     """Return the turn after ``event``, or after a moment without one (``None``)."""
     if ticket.stopped() and not isinstance(event, Finished):
         return replace(turn, stage="stopping")  # what still comes in is not shown any more
@@ -230,7 +222,7 @@ class _Pace:
         return monotonic() - self._stopped_at
 
 
-def _after(app: AppLike, turn: Turn, event: Event) -> Turn:
+def _after(app: App, turn: Turn, event: Event) -> Turn:
     match event:
         case Retrieved():
             return _found(app, turn, event)
@@ -255,7 +247,7 @@ def _after(app: AppLike, turn: Turn, event: Event) -> Turn:
             )
 
 
-def _found(app: AppLike, turn: Turn, event: Retrieved) -> Turn:
+def _found(app: App, turn: Turn, event: Retrieved) -> Turn:
     found = (*event.passages, *event.dropped)
     turn = replace(
         turn,
@@ -279,7 +271,7 @@ def _noticed(turn: Turn, notice: AnswerMessage) -> Turn:
     return replace(turn, stage="reading", text="", checked=()) if notice.anew else turn
 
 
-def _while_waiting(app: AppLike, turn: Turn, pace: _Pace) -> Turn:
+def _while_waiting(app: App, turn: Turn, pace: _Pace) -> Turn:
     """Say that the model is being fetched or loaded where that is why nothing happens."""
     if turn.stage not in {"searching", "model", "reading"} or not pace.look():
         return turn
@@ -292,9 +284,7 @@ def _while_waiting(app: AppLike, turn: Turn, pace: _Pace) -> Turn:
     return turn
 
 
-def _page_sizes(
-    app: AppLike, passages: Iterable[Passage], answer: Answer | None = None
-) -> PageSizes:
+def _page_sizes(app: App, passages: Iterable[Passage], answer: Answer | None = None) -> PageSizes:
     """Return the size of every page that something may be marked on.
 
     A page whose size cannot be had is left out; the viewer then says that its place is not

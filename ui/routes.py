@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Body, HTTPException, Path, Query, Response
 from fastapi.responses import FileResponse
@@ -22,18 +22,21 @@ from rag.answering.explain.values import SentenceQuestion
 from rag.errors import IngestError, RagError, UnknownDocument
 from rag.text.messages import Language
 from rag.types.answers import Message
-from ui.seam import AppLike
 from ui.views.chat import MAX_SENTENCE, chats_html, why_html
 from ui.views.library import forgotten_html, kept_html, library, sync_html, totals_words
 from ui.views.machine import SPAN_S, machine_html, strip_html
 from ui.words import for_page, say
+
+if TYPE_CHECKING:
+    from rag.app.app import App
+
 
 _IDS = 5000  # documents asked about at once
 
 Ids = Annotated[list[Annotated[str, Body(pattern=r"^[0-9a-f]{8,64}$")]], Body(max_length=_IDS)]
 
 
-def add_chats(router: APIRouter, app: AppLike) -> None:
+def add_chats(router: APIRouter, app: App) -> None:
     """Add the routes. A chat is opened through Gradio, which holds the conversation."""
 
     @router.get("/chats")
@@ -60,7 +63,7 @@ def add_chats(router: APIRouter, app: AppLike) -> None:
 _NAME = re.compile(r"\d{8}-\d{6}")
 
 
-def add_machine(router: APIRouter, app: AppLike) -> None:
+def add_machine(router: APIRouter, app: App) -> None:
     """Add the routes. The panel is asked for once a second, and only while it is open."""
     folder = app.settings.data / "reports"
 
@@ -98,7 +101,7 @@ Find = Annotated[str, Query(max_length=200)]
 Width = Annotated[int, Query(ge=64, le=MAX_WIDTH)]
 
 
-def app_router(app: AppLike) -> APIRouter:
+def app_router(app: App) -> APIRouter:
     """Return the routes below ``/desk``; none of them waits for the model."""
     router = APIRouter(prefix="/desk")
     _add_assets(router)
@@ -124,7 +127,7 @@ def _add_assets(router: APIRouter) -> None:
         return Response(status_code=204)  # a page that was opened too early may load anew
 
 
-def _add_pages(router: APIRouter, app: AppLike) -> None:
+def _add_pages(router: APIRouter, app: App) -> None:
     @router.get("/page/{document_id}/{page}.png")
     def page_image(document_id: DocumentId, page: Page, width: Width = 900) -> Response:
         try:
@@ -134,7 +137,7 @@ def _add_pages(router: APIRouter, app: AppLike) -> None:
         return Response(image, media_type="image/png", headers={"Cache-Control": UNKEPT})
 
 
-def _add_state(router: APIRouter, app: AppLike) -> None:
+def _add_state(router: APIRouter, app: App) -> None:
     boot = secrets.token_hex(8)  # tells a page that the program was restarted
 
     @router.get("/state")
@@ -169,7 +172,7 @@ def _add_state(router: APIRouter, app: AppLike) -> None:
         }
 
 
-def _add_unlock(router: APIRouter, app: AppLike) -> None:
+def _add_unlock(router: APIRouter, app: App) -> None:
     @router.post("/unlock")
     def unlock(
         document: Annotated[str, Body(pattern=r"^[0-9a-f]{8,64}$")],
@@ -184,7 +187,7 @@ def _add_unlock(router: APIRouter, app: AppLike) -> None:
         return {"opened": True, "note": note.say(language) if note else ""}
 
 
-def _add_changes(router: APIRouter, app: AppLike) -> None:
+def _add_changes(router: APIRouter, app: App) -> None:
     """Add what changes the library. The page sees what came of it when it next looks."""
 
     @router.post("/rebuild", status_code=204)
@@ -211,7 +214,7 @@ def _add_changes(router: APIRouter, app: AppLike) -> None:
         return _note(lambda: app.remember(path), language)
 
 
-def _add_why(router: APIRouter, app: AppLike) -> None:
+def _add_why(router: APIRouter, app: App) -> None:
     @router.post("/why")
     def why(
         asked: Annotated[list[Question], Body(min_length=1, max_length=200)],

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rag.app import wiring
 from rag.app.container import Container
@@ -68,6 +68,16 @@ class AppState:
     heat: Text | None = None  # why answers come with pauses
     forecast: Forecast | None = None  # of the next question, where a model is loaded here
     failures: tuple[Text, ...] = ()  # background parts that do not work now, why, and a remedy
+
+    @property
+    def doing(self) -> ModelState | Literal["verify", "indexing", "prefetch"]:
+        """The app in one word: the model first, for without it nothing is answered."""
+        if self.model_state != "ready":
+            verified = self.model_progress is not None and self.model_progress.stage == "verify"
+            return "verify" if verified and self.model_state != "failed" else self.model_state
+        if self.sync_progress:
+            return "indexing"
+        return "prefetch" if self.reading_ahead else "ready"
 
 
 _MODEL = Text("Loading the model", "加载模型")
@@ -271,7 +281,12 @@ class App:
         self._tasks.ask("remember", path)
 
     def unlock(self, document_id: str, password: str, *, remember: bool) -> Text | None:
-        """Take a person's password for a document; see ``rag.indexing.removal.Unlock``."""
+        """Open a locked document; return why the password could not be kept, if so.
+
+        Raises:
+            UnknownDocument: there is no such document.
+            UnreadableDocument: the password does not open it.
+        """
         return self._unlock(document_id, password, remember=remember)
 
     def sync_soon(self) -> None:
@@ -287,9 +302,10 @@ class App:
         mode: AskMode = "auto",
         cancelled: Callable[[], bool],
     ) -> Iterator[Event]:
-        """Yield the events of one answer. Waits for the model if it is still loading.
+        """Yield Retrieved, then Deltas, then Finished; waits for the model if it is still loading.
 
-        ``mode`` says whether documents are read whole; see ``rag.answering.whole_document.asker``.
+        The passages' boxes come with one more Retrieved, among the Deltas or after them. Where
+        documents are read whole, ReadingProgress comes in place of Retrieved. ``mode`` says whether documents are read whole; see ``rag.answering.whole_document.asker``.
 
         Raises:
             RagError: nothing is indexed, or the model cannot be loaded or run.

@@ -15,7 +15,6 @@ from itertools import groupby, pairwise
 from typing import Literal
 
 from rag.types.answers import Sentence
-from ui.render import render
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +53,6 @@ class DrawnBlock:
 
 Groups = list[tuple[str, list[DrawnBlock]]]
 """Blocks in order, those of one kind together."""
-
-
-def answer_html(text: str, sentences: Sequence[DrawnSentence] = ()) -> str:
-    """Return ``text`` as HTML, all of it escaped, its sentences wrapped and marked."""
-    return render("answer", "en", **answer_values(text, sentences))
 
 
 def answer_values(text: str, sentences: Sequence[DrawnSentence] = ()) -> dict[str, object]:

@@ -13,7 +13,7 @@ from rag.types.answers import Coverage, Evidence, Offer, ReadingProgress, Senten
 from rag.types.progress import Progress
 from rag.verification.reasons import reason_words
 from ui.render import render
-from ui.screen import Screen, Turn, passage_of
+from ui.tabs import Screen, Turn, passage_of
 from ui.views.answer import DrawnSentence, Mark, answer_values, settled
 from ui.views.evidence import evidence_values, sentence_places
 from ui.words import first_token, page_words, progress_words, say, speed
@@ -66,8 +66,7 @@ def _shown(turn: Turn, number: int, language: Language) -> dict[str, object]:
         "notes": _notes(turn, language),
         **_body(turn, language),
         **evidence_values(turn, language),
-        # nothing was searched where documents were read whole
-        "explained": number and answer and answer.finish != "cancelled" and not answer.coverage,
+        "explained": number and answer and answer.explainable,
     }
     if not number:
         values["doing"] = _doing(turn, language)

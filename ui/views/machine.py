@@ -24,20 +24,16 @@ _POINTS = 100  # of a line; each is the highest of its share of the span
 _WIDE, _HIGH = 200, 28
 
 
+_KINDS = {"failed": "bad", "ready": "good", "prefetch": "good"}
+
+
 def state_word(state: AppState, language: Language) -> tuple[str, str]:
     """Return the state as ``(kind, word)``; the kind is one of the dot's colours."""
-    progress = state.model_progress
-    if state.model_state in {"downloading", "loading", "none"}:
-        part = share(progress) if progress else None
-        percent = f" {part * 100:.0f} %" if part is not None else ""
-        checked = progress is not None and progress.stage == "verify"  # it counts from 0 again
-        key = "stage_verify" if checked else f"word_{state.model_state}"
-        return "busy", say(key, language) + percent
-    if state.model_state == "failed":
-        return "bad", say("word_failed", language)
-    if state.sync_progress:
-        return "busy", say("word_indexing", language)
-    return "good", say("word_prefetch" if state.reading_ahead else "word_ready", language)
+    doing = state.doing
+    kind, progress = _KINDS.get(doing, "busy"), state.model_progress
+    part = share(progress) if progress and kind == "busy" and doing != "indexing" else None
+    percent = f" {part * 100:.0f} %" if part is not None else ""
+    return kind, say("stage_verify" if doing == "verify" else f"word_{doing}", language) + percent
 
 
 def strip_html(state: AppState, language: Language) -> str:
