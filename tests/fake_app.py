@@ -18,6 +18,7 @@ from rag.answering.explain.outcomes import outcome
 from rag.answering.explain.values import Explanation, SentencePlace, SentenceQuestion, Step
 from rag.app.app import App, AppState
 from rag.app.machine_monitor import MachineMonitor, RecentReadings
+from rag.app.supervisor import Supervisor
 from rag.config import Settings
 from rag.errors import RagError, UnknownDocument, UnreadableDocument
 from rag.ingestion.uploads import Added
@@ -166,6 +167,7 @@ class FakeApp(App):
         self.settings = Settings(knowledge=self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.go, self.was_cancelled = Flag(), Flag()
+        self.supervisor = Supervisor(Flag())
         self._ledger = Ledger(self.folder / ".rag" / "library.db")
         self.chats: Chats = FakeChats(self._ledger, self)
         self.machine: FakeMachine = FakeMachine(self.memory)

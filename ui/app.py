@@ -19,6 +19,7 @@ import jinja2
 import uvicorn
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from rag.app.supervisor import Part
 from rag.config import Settings
 from rag.errors import ConfigError
 from rag.text.messages import Text
@@ -37,6 +38,7 @@ logger = logging.getLogger(__name__)
 ADDRESS = "127.0.0.1"
 PORTS_TRIED = 20
 SCREEN_S = 4  # the longest that slow work waits for a browser to draw the screen
+_BEGINNING = Text("Beginning the work in the background", "启动后台工作")
 SHUTDOWN_S = 2  # an answer under way is not waited for
 
 
@@ -107,14 +109,12 @@ def serve(
     port: int,
     open_browser: bool,
     ready: Callable[[str], None],
-    work: Callable[[], None],
 ) -> None:
     """Serve until interrupted; ``ready`` gets the address as soon as the screen is there.
 
     A taken ``port`` is replaced by the next free one; 0 takes any. The browser is opened at
-    once and shows an empty screen until then. ``work`` starts what is slow, once a browser
-    shows the screen or has had time to: earlier, it would delay the screen (by about a second
-    on two cores). Both run in a thread of their own.
+    once and shows an empty screen until then. The app's work begins once a browser shows the
+    screen or has had time to: earlier, it would delay the screen (by about a second on two cores).
 
     Raises:
         ConfigError: no free port was found.
@@ -122,16 +122,15 @@ def serve(
     listener = listen(port)
     address = f"http://{ADDRESS}:{listener.getsockname()[1]}"
 
-    def begin() -> None:
+    def told() -> None:
         ready(address)
         opening.shown.wait(SCREEN_S)
-        work()
 
     def made() -> None:
         if opening.failure:
             server.should_exit = True
         else:
-            threading.Thread(target=begin, name="begin", daemon=True).start()
+            app.supervisor.start(beginning(app, told, ended=lambda: server.should_exit))
 
     language = app.settings.ui.language
     opening = Opening(lambda: create_app(app, language=language), language=language, made=made)
@@ -142,6 +141,19 @@ def serve(
         server.run(sockets=[listener])
     if opening.failure:
         raise opening.failure
+
+
+def beginning(app: App, told: Callable[[], None], *, ended: Callable[[], bool]) -> Part:
+    """Return what begins the app's work after ``told``, whatever becomes of that."""
+
+    def begin() -> None:
+        try:
+            told()
+        finally:
+            if not ended():
+                app.start()
+
+    return Part("begin", _BEGINNING, begin, again=False)
 
 
 class ScreenServer(uvicorn.Server):

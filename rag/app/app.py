@@ -17,8 +17,7 @@ from rag.app.container import Container
 from rag.app.machine_monitor import MachineMonitor
 from rag.app.model_loader import ModelLoader, ModelState
 from rag.app.questions import Forecast, Forecaster, Questions
-from rag.app.scheduler import Scheduler
-from rag.app.supervisor import Part, Supervisor
+from rag.app.supervisor import Part, Scheduler, Supervisor
 from rag.app.sync_worker import SyncWorker, WorkerHooks
 from rag.app.tasks import Tasks
 from rag.errors import no_page
@@ -85,7 +84,6 @@ _LIBRARY = Text("Reading the folder", "读取文件夹")
 _ERRANDS = Text("Removing and re-admitting documents", "移除或恢复文档")
 _WATCH = Text("Watching the folder", "监视文件夹")
 _AHEAD = Text("Reading ahead", "提前读取")
-_MACHINE = Text("Watching the machine", "监视本机状态")
 
 
 class App:
@@ -107,7 +105,7 @@ class App:
             self._ledger, settings.data / "chroma", engine=settings.retrieve.index
         )
         self._scheduler = Scheduler(idle=lambda: tidy(self._container.allocator))
-        self._supervisor = Supervisor(self._stopping)
+        self.supervisor = Supervisor(self._stopping)
         library = wiring.library(self._container, self._ledger, index=self._index)
         self._jobs = Jobs(self._ledger)
         self._worker = SyncWorker(
@@ -168,15 +166,15 @@ class App:
             Part("errands", _ERRANDS, self._tasks.run),
             Part("watch", _WATCH, self._worker.watch),
             Part("ahead", _AHEAD, self._ahead.run),
-            Part("machine", _MACHINE, lambda: self.machine.run(self._stopping)),
+            self.machine.part(self._stopping),
         ):
-            self._supervisor.start(part)
+            self.supervisor.start(part)
 
     def close(self) -> None:
         """Stop the background work and let go of everything."""
         self._stopping.set()
         self._worker.wake()
-        self._supervisor.join(timeout_s=30)
+        self.supervisor.join(timeout_s=30)
         self._index.close()
         self._model.close()
         self._container.close()
@@ -204,7 +202,7 @@ class App:
             lowered=self._container.fallback.lowered,
             heat=self.machine.heat.note,
             forecast=self._questions.forecast(now, self._last_usage),
-            failures=self._supervisor.failures,
+            failures=self.supervisor.failures,
         )
 
     def documents(self) -> list[DocumentStatus]:
@@ -305,7 +303,8 @@ class App:
         """Yield Retrieved, then Deltas, then Finished; waits for the model if it is still loading.
 
         The passages' boxes come with one more Retrieved, among the Deltas or after them. Where
-        documents are read whole, ReadingProgress comes in place of Retrieved. ``mode`` says whether documents are read whole; see ``rag.answering.whole_document.asker``.
+        documents are read whole, ReadingProgress comes in place of Retrieved; ``mode`` forces or
+        forbids that.
 
         Raises:
             RagError: nothing is indexed, or the model cannot be loaded or run.

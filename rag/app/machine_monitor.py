@@ -11,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag.app.supervisor import LONGEST_PAUSE_S, Part, Supervisor
 from rag.hardware.thermal import HeatGuard
+from rag.text.messages import Text
 from rag.types.answers import AnswerMessage, Event, Finished
 from rag.types.hardware import MemoryReading, Sample
 
@@ -67,6 +69,7 @@ def _sample(reading: MemoryReading, at: float) -> Sample:
     )
 
 
+_TITLE = Text("Watching the machine", "监视本机状态")
 EVERY_S = 1.0
 _FRESH_S = 2 * EVERY_S
 Parts = Callable[[], "Mapping[Holder, int]"]
@@ -94,23 +97,27 @@ class MachineMonitor:
         self._read_at = 0.0
         self.heat = heat or HeatGuard()
 
-    def run(self, stopping: threading.Event) -> None:
-        """Look until told to stop."""
-        while not stopping.wait(EVERY_S):
-            self.look()
+    def part(self, stopping: threading.Event) -> Part:
+        """Return what looks once a second until told to stop."""
+
+        def work() -> None:
+            while not stopping.wait(EVERY_S):
+                self.look()
+
+        return Part("machine", _TITLE, work)
 
     @contextmanager
     def looking(self) -> Iterator[None]:
         """Look now, and once a second in a thread of its own until the block ends."""
         self.look()
         stopping = threading.Event()
-        thread = threading.Thread(target=self.run, args=(stopping,), name="watch", daemon=True)
-        thread.start()
+        watch = Supervisor(stopping)
+        watch.start(self.part(stopping))
         try:
             yield
         finally:
             stopping.set()
-            thread.join()
+            watch.join(timeout_s=LONGEST_PAUSE_S)
 
     def look(self) -> MemoryReading:
         """Read the machine, and keep what is found."""

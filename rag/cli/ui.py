@@ -45,7 +45,6 @@ def ui(
             port=wanted,
             open_browser=browser and not window,
             ready=ready,
-            work=app.start,
         )
     finally:
         app.close()

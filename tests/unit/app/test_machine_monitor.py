@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from rag.app.container import Container
 from rag.app.machine_monitor import MachineMonitor, RecentReadings
-from rag.app.scheduler import Scheduler
+from rag.app.supervisor import Scheduler
 from rag.cli import app
 from rag.hardware.memory import tidy
 from rag.hardware.readings import MachineReadings
@@ -27,7 +27,7 @@ from rag.hardware.thermal import (
 )
 from rag.protocols import HoldsParts, Share, parts_of
 from rag.types.answers import Answer, AnswerMessage, Delta, Event, Finished
-from rag.types.hardware import GpuReading, MemoryReading
+from rag.types.hardware import GpuReading, Holder, MemoryReading
 from tests.fake_nvml import Card, ScriptedDriver
 from tests.pdfs import write_pdf
 
@@ -318,6 +318,24 @@ def test_pauses_are_told_once_in_an_answer_and_stay_with_it() -> None:
     assert [notice.kind for notice in last.answer.notices] == ["heat"]
     assert last.answer.memory is not None
     assert last.answer.memory.temperature_c == 88.0
+
+
+def test_a_look_that_fails_beside_a_command_is_not_the_last(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    again, looks = threading.Event(), list[int]()
+
+    def parts() -> dict[Holder, int]:
+        looks.append(len(looks))
+        if len(looks) == 2:
+            raise RuntimeError("the driver was unloaded")
+        if len(looks) == 3:
+            again.set()
+        return {}
+
+    with MachineMonitor(MachineReadings(ScriptedDriver(cards=[])), parts).looking():
+        assert again.wait(20)
+    assert "the driver was unloaded" in caplog.text
 
 
 def test_rag_ask_says_that_it_pauses_for_heat(

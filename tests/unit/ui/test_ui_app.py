@@ -20,7 +20,7 @@ from rag.types.answers import Finished
 from rag.types.documents import DocumentStatus
 from tests.fake_script import EN, HOSTILE
 from tests.fakes import FakeApp
-from ui.app import PORTS_TRIED, create_app, listen
+from ui.app import PORTS_TRIED, beginning, create_app, listen
 from ui.routes import MAX_WIDTH
 from ui.tabs import take
 
@@ -42,6 +42,49 @@ def test_the_fake_answers_for_all_that_the_screen_may_ask() -> None:
     asked = {name for name, kind in vars(App).items() if callable(kind) and name[0] != "_"}
     assert {"ask", "page_image", "state"} <= asked
     assert asked - {"open", "start"} <= set(vars(FakeApp))
+
+
+class Started(FakeApp):
+    begun = False
+
+    def start(self) -> None:
+        self.begun = True
+
+
+class Unready(FakeApp):
+    """An app whose work cannot begin."""
+
+    def start(self) -> None:
+        raise RuntimeError("can't start new thread")
+
+
+def test_work_that_cannot_begin_is_said_on_the_screen(tmp_path: Path) -> None:
+    app = Unready(tmp_path / "knowledge")
+    app.supervisor.start(beginning(app, lambda: None, ended=lambda: False))
+    app.supervisor.join(timeout_s=10)
+    (failure,) = app.supervisor.failures
+    assert "can't start new thread" in failure.en
+    app.close()
+
+
+def test_the_work_begins_though_the_address_could_not_be_told(tmp_path: Path) -> None:
+    def told() -> None:
+        raise BrokenPipeError
+
+    app = Started(tmp_path / "knowledge")
+    app.supervisor.start(beginning(app, told, ended=lambda: False))
+    app.supervisor.join(timeout_s=10)
+    assert app.begun
+    assert len(app.supervisor.failures) == 1
+    app.close()
+
+
+def test_the_work_does_not_begin_once_the_server_ends(tmp_path: Path) -> None:
+    app = Started(tmp_path / "knowledge")
+    app.supervisor.start(beginning(app, lambda: None, ended=lambda: True))
+    app.supervisor.join(timeout_s=10)
+    assert not app.begun
+    app.close()
 
 
 def test_the_page_comes_with_our_own_head_before_everything_else(client: TestClient) -> None:
