@@ -43,6 +43,11 @@ class RagError(Exception):
         """Return ``message``, then ``→ hint``."""
         return f"{self.message.say(language)}\n  → {self.hint.say(language)}"
 
+    @property
+    def text(self) -> Text:
+        """Message and hint as ``say`` gives them."""
+        return Text(self.say("en"), self.say("zh"))
+
     def __str__(self) -> str:
         return self.say("en")
 

@@ -242,7 +242,7 @@ def _take(app: App, name: str, path: Path) -> list[Added]:
     try:
         return app.add_files([(name, path)])
     except RagError as error:
-        return [Added(name, None, Text(error.say("en"), error.say("zh")))]
+        return [Added(name, None, error.text)]
     except OSError as error:
         reason = error.strerror or type(error).__name__
         return [

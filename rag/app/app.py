@@ -19,7 +19,6 @@ from rag.app.model_loader import ModelLoader, ModelState
 from rag.app.questions import Forecast, Forecaster, Questions
 from rag.app.supervisor import Part, Scheduler, Supervisor
 from rag.app.sync_worker import SyncWorker, WorkerHooks
-from rag.app.tasks import Tasks
 from rag.errors import no_page
 from rag.hardware.memory import tidy
 from rag.ingestion.scan import real_path
@@ -115,14 +114,6 @@ class App:
             hooks=self._hooks(),
             stopping=self._stopping,
         )
-        self._tasks = Tasks(
-            library,
-            self._jobs,
-            progress=lambda: self._worker.progress,
-            report=self.machine.report,
-            done=self._worker.quick_done,
-            stopping=self._stopping,
-        )
         self._unlock = library.unlocking.unlocker(settings.knowledge, self._worker.sync_soon)
         self._wire_questions()
 
@@ -163,7 +154,7 @@ class App:
         for part in (
             Part("model", _MODEL, lambda: self._model.load(self._container), again=False),
             Part("library", _LIBRARY, self._worker.run),
-            Part("errands", _ERRANDS, self._tasks.run),
+            Part("errands", _ERRANDS, self._worker.run_quick),
             Part("watch", _WATCH, self._worker.watch),
             Part("ahead", _AHEAD, self._ahead.run),
             self.machine.part(self._stopping),
@@ -268,7 +259,7 @@ class App:
         Raises:
             RagError: there is no such document, or it cannot be removed.
         """
-        self._tasks.ask("forget", document_id)
+        self._worker.ask("forget", document_id)
 
     def remember(self, path: str) -> None:
         """Let a forgotten document in again, and read it soon.
@@ -276,7 +267,7 @@ class App:
         Raises:
             RagError: no forgotten document has this path.
         """
-        self._tasks.ask("remember", path)
+        self._worker.ask("remember", path)
 
     def unlock(self, document_id: str, password: str, *, remember: bool) -> Text | None:
         """Open a locked document; return why the password could not be kept, if so.
@@ -345,6 +336,7 @@ class App:
             wanted=lambda space: wiring.is_wanted(self._container, space),
             prepare=self._open_index,
             give_way=lambda: self._scheduler.give_way(self._stopping.is_set),
+            report=self.machine.report,
             stale=lambda: wiring.stale_words(self._container, self._ledger),
             ocr=self.settings.ingest.ocr == "auto",
         )

@@ -83,7 +83,7 @@ class ModelLoader:
 
     def _fail(self, error: RagError) -> None:
         self._error = error
-        self.note = Text(error.say("en"), error.say("zh"))
+        self.note = error.text
         self.state = "failed"
 
     def wait(self, cancelled: Callable[[], bool]) -> TextGenerator | None:

@@ -83,37 +83,6 @@ class ChosenGenerator:
         return str(self.path or self.model)
 
 
-def chosen_generator(settings: Settings, store: ModelStore, reading: Reading) -> ChosenGenerator:
-    """Return which model answers, by the settings and by what this machine is.
-
-    Raises:
-        UnknownModel: the settings name no model and no path.
-        ConfigError: the settings name a server that may not be asked.
-    """
-    generator = settings.generator
-    if ECHO in {generator.engine, generator.model}:
-        return ChosenGenerator(ECHO, ECHO)
-    if (address := generator.server()) is not None:
-        return ChosenGenerator(f"{generator.model} @ {address.shown}", URL)
-    name = generator.model
-    if name == "auto":
-        name = _default_generator(reading())
-    entry = store.catalogue.find(name)
-    if entry is not None:
-        engine = entry.engine if generator.engine == "auto" else generator.engine
-        return ChosenGenerator(entry.name, engine)
-    path = store.resolve(name)
-    engine = "llamacpp" if path.is_file() else "transformers"
-    return ChosenGenerator(path.name, engine, path)
-
-
-def _default_generator(now: MemoryReading) -> str:
-    free = None
-    if now.vram_total_bytes is not None:
-        free = now.vram_total_bytes - (now.vram_used_bytes or 0)
-    return default_generator(free_vram_bytes=free, total_ram_bytes=now.ram_total_bytes)
-
-
 def free_room(reading: MemoryReading) -> Room:
     """Return the memory that is free now, with what is known of this machine's cards."""
     return with_bandwidth(room_of(reading))
@@ -302,8 +271,31 @@ class ModelPlans:
         }
 
     def chosen(self) -> ChosenGenerator:
-        """Return which model answers; see ``chosen_generator``."""
-        return chosen_generator(self._settings, self._store(), self._reading)
+        """Return which model answers, by the settings and by what this machine is.
+
+        Raises:
+            UnknownModel: the settings name no model and no path.
+            ConfigError: the settings name a server that may not be asked.
+        """
+        generator, store = self._settings.generator, self._store()
+        if ECHO in {generator.engine, generator.model}:
+            return ChosenGenerator(ECHO, ECHO)
+        if (address := generator.server()) is not None:
+            return ChosenGenerator(f"{generator.model} @ {address.shown}", URL)
+        name = generator.model
+        if name == "auto":
+            now = self._reading()
+            total, used = now.vram_total_bytes, now.vram_used_bytes or 0
+            name = default_generator(
+                free_vram_bytes=None if total is None else total - used,
+                total_ram_bytes=now.ram_total_bytes,
+            )
+        entry = store.catalogue.find(name)
+        if entry is not None:
+            engine = entry.engine if generator.engine == "auto" else generator.engine
+            return ChosenGenerator(entry.name, engine)
+        path = store.resolve(name)
+        return ChosenGenerator(path.name, "llamacpp" if path.is_file() else "transformers", path)
 
     def helper_device(self, wanted: str) -> str:
         """Return where embedder or reranker works: where its setting says, else by the plan."""

@@ -19,7 +19,7 @@ import typer
 
 from rag.cli.chats import chats_quoting, print_quoting
 from rag.cli.context import GAPS, Context, JsonOption, print_json, progress_bar
-from rag.errors import LibraryBusy, StoreError
+from rag.errors import LibraryBusy
 from rag.text.messages import Text, shown
 from rag.text.reasons import reason_text
 from rag.types.index_version import model_name
@@ -93,7 +93,7 @@ def _ask_owner(
         jobs = Jobs(ledger)
         job_id = jobs.file(kind, argument)
         try:
-            while (job := jobs.get(job_id)).state in {"queued", "running"}:
+            while not (job := jobs.get(job_id)).ended:
                 if job.stale:
                     return None
                 if job.progress is not None:
@@ -103,12 +103,7 @@ def _ask_owner(
             jobs.withdraw(job_id)
     finally:
         ledger.close()
-    if job.error is not None:
-        raise StoreError(
-            Text(job.error["en"], job.error["zh"]),
-            hint=Text(job.error["hint_en"], job.error["hint_zh"]),
-        )
-    return job.result or {}
+    return job.outcome()
 
 
 def sync(
