@@ -6,12 +6,12 @@ import platform
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
 from rag.cli.context import Context, JsonOption, print_json
-from rag.errors import RagError
+from rag.errors import ConfigError, RagError
 from rag.text.messages import Text
 from rag.text.sizes import file_size, memory_size
 
@@ -137,10 +137,51 @@ def _models(context: Context) -> Iterator[Finding]:
 
 
 def _server(context: Context) -> Iterator[Finding]:
-    from rag.cli.open_library import look
+    """Ask the server what it serves, where one answers."""
+    from rag.app.container import Container
+    from rag.types.server_address import leaving
 
-    for state, what, remedy in look(context.settings):
-        yield Finding(state, what, remedy)
+    try:
+        server = context.settings.generator.server()
+    except ConfigError:
+        return  # told where the model is looked at
+    if server is None:
+        return
+    if away := leaving(server):
+        remedy = Text(
+            "Unset generator.url to answer on this machine.",
+            "清除 generator.url 即可改为在本机回答。",
+        )
+        yield Finding("warning", away, remedy)
+    else:
+        here = Text(
+            f"Answers come from {server.shown} on this machine.", f"回答来自本机的 {server.shown}。"
+        )
+        yield Finding("ok", here)
+    try:
+        generator = Container(context.settings).generator()
+    except RagError as error:
+        yield Finding("error", error.message, error.hint)
+        return
+    try:
+        yield Finding("ok", _served(generator))
+    finally:
+        generator.close()
+
+
+def _served(generator: Any) -> Text:
+    window = generator.context_tokens
+    known = generator.window_known
+    exact = generator.counts_exactly
+    return Text(
+        f"{generator.name} answers; window {window} tokens"
+        f"{'' if known else ' (as set: the server does not say)'}, prompts are "
+        f"{'counted by the server' if exact else 'estimated, upwards'}; its memory is not known "
+        "here.",
+        f"{generator.name} 可以回答；窗口 {window} 个 token"
+        f"{'' if known else '（按设置，服务器未说明）'}，提示长度"
+        f"{'由服务器计数' if exact else '按上限估算'}；其内存占用未知。",
+    )
 
 
 def _terms(context: Context) -> Iterator[Finding]:

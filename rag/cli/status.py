@@ -128,12 +128,10 @@ def _print_waiting(context: Context, ledger: Ledger) -> None:
     en = f" (about {minutes} min)" if minutes else ""
     zh = f"（约 {minutes} 分钟）" if minutes else ""
     pages = "page waits" if count == 1 else "pages wait"
-    typer.echo(
-        context.say(
-            Text(
-                f"{count} {pages} for text recognition{en}; `rag sync --ocr` runs it.",
-                f"{count} 页等待文字识别{zh}；可用 `rag sync --ocr` 运行。",
-            )
+    context.tell(
+        Text(
+            f"{count} {pages} for text recognition{en}; `rag sync --ocr` runs it.",
+            f"{count} 页等待文字识别{zh}；可用 `rag sync --ocr` 运行。",
         )
     )
 
@@ -142,7 +140,7 @@ def _print_stale(context: Context, stale: Stale) -> None:
     words = stale.say()
     if words is not None:
         advice = Text(f"{words.en} Run `rag rebuild`.", f"{words.zh}请运行 `rag rebuild`。")
-        typer.echo(context.say(advice))
+        context.tell(advice)
 
 
 def _document_json(document: DocumentStatus, *, with_pages: bool) -> dict[str, Any]:
@@ -202,11 +200,9 @@ def _print_status(context: Context, documents: list[DocumentStatus]) -> None:
     some = "1 document" if kept == 1 else f"{kept} documents"
     en = f" {forgotten} forgotten." if forgotten else ""
     zh = f"已忘记 {forgotten} 个。" if forgotten else ""
-    typer.echo(
-        context.say(
-            Text(
-                f"{some}, {searchable} of {total} pages can be searched.{en}",
-                f"{kept} 个文档，{total} 页中有 {searchable} 页可检索。{zh}",
-            )
+    context.tell(
+        Text(
+            f"{some}, {searchable} of {total} pages can be searched.{en}",
+            f"{kept} 个文档，{total} 页中有 {searchable} 页可检索。{zh}",
         )
     )
