@@ -31,9 +31,14 @@ if TYPE_CHECKING:
     from rag.app.app import App
 
 
-_IDS = 5000  # documents asked about at once
-
-Ids = Annotated[list[Annotated[str, Body(pattern=r"^[0-9a-f]{8,64}$")]], Body(max_length=_IDS)]
+_ID = r"^[0-9a-f]{8,64}$"
+Ids = Annotated[list[Annotated[str, Body(pattern=_ID)]], Body(max_length=5000)]
+Spoken = Annotated[Language, Body()]
+PostedId = Annotated[str, Body(pattern=_ID)]
+PickedId = Annotated[str, StringConstraints(pattern=_ID)]
+DocumentId = Annotated[str, Path(pattern=_ID)]
+Page = Annotated[int, Path(ge=1, le=1_000_000)]
+Question = Annotated[str, StringConstraints(max_length=100_000)]
 
 
 def add_chats(router: APIRouter, app: App) -> None:
@@ -45,17 +50,11 @@ def add_chats(router: APIRouter, app: App) -> None:
         return {"html": chats_html(chats, language, now=time.time()), "count": len(chats)}
 
     @router.post("/chats/delete")
-    def delete(
-        chats: Annotated[list[int], Body()], language: Annotated[Language, Body()]
-    ) -> dict[str, str]:
-        try:
-            app.chats.delete(chats)
-        except RagError as error:
-            return {"note": error.say(language)}
-        return {"note": ""}
+    def delete(chats: Annotated[list[int], Body()], language: Spoken) -> dict[str, str]:
+        return _note(lambda: app.chats.delete(chats), language)
 
     @router.post("/absent")
-    def absent(documents: Ids, language: Annotated[Language, Body()]) -> dict[str, str]:
+    def absent(documents: Ids, language: Spoken) -> dict[str, str]:
         found = app.chats.absent(documents)
         return {document: say(f"absent_{how}", language) for document, how in found.items()}
 
@@ -93,10 +92,6 @@ def add_machine(router: APIRouter, app: App) -> None:
 MAX_WIDTH = 2400  # pixels; a page at three times its size on a large screen
 UNKEPT = "private, no-store"  # no page of a document stays behind in the browser's cache
 
-Question = Annotated[str, StringConstraints(max_length=100_000)]
-PickedId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,64}$")]
-DocumentId = Annotated[str, Path(pattern=r"^[0-9a-f]{8,64}$")]
-Page = Annotated[int, Path(ge=1, le=1_000_000)]
 Find = Annotated[str, Query(max_length=200)]
 Width = Annotated[int, Query(ge=64, le=MAX_WIDTH)]
 
@@ -107,7 +102,6 @@ def app_router(app: App) -> APIRouter:
     _add_assets(router)
     _add_pages(router, app)
     _add_state(router, app)
-    _add_unlock(router, app)
     _add_changes(router, app)
     _add_why(router, app)
     add_chats(router, app)
@@ -172,21 +166,6 @@ def _add_state(router: APIRouter, app: App) -> None:
         }
 
 
-def _add_unlock(router: APIRouter, app: App) -> None:
-    @router.post("/unlock")
-    def unlock(
-        document: Annotated[str, Body(pattern=r"^[0-9a-f]{8,64}$")],
-        password: Annotated[str, Body(max_length=500)],
-        remember: Annotated[bool, Body()],
-        language: Annotated[Language, Body()],
-    ) -> dict[str, object]:
-        try:
-            note = app.unlock(document, password, remember=remember)
-        except RagError as error:
-            return {"opened": False, "note": error.message.say(language)}
-        return {"opened": True, "note": note.say(language) if note else ""}
-
-
 def _add_changes(router: APIRouter, app: App) -> None:
     """Add what changes the library. The page sees what came of it when it next looks."""
 
@@ -200,8 +179,8 @@ def _add_changes(router: APIRouter, app: App) -> None:
 
     @router.post("/forget")
     def forget(
-        document: Annotated[str, Body(pattern=r"^[0-9a-f]{8,64}$")],
-        language: Annotated[Language, Body()],
+        document: PostedId,
+        language: Spoken,
     ) -> dict[str, object]:
         note = _note(lambda: app.forget(document), language)
         return {**note, "chats": [] if note["note"] else app.chats.citing(document)}
@@ -209,9 +188,22 @@ def _add_changes(router: APIRouter, app: App) -> None:
     @router.post("/remember")
     def remember(
         path: Annotated[str, Body(min_length=1, max_length=4096)],
-        language: Annotated[Language, Body()],
+        language: Spoken,
     ) -> dict[str, str]:
         return _note(lambda: app.remember(path), language)
+
+    @router.post("/unlock")
+    def unlock(
+        document: PostedId,
+        password: Annotated[str, Body(max_length=500)],
+        remember: Annotated[bool, Body()],
+        language: Spoken,
+    ) -> dict[str, object]:
+        try:
+            note = app.unlock(document, password, remember=remember)
+        except RagError as error:
+            return {"opened": False, "note": error.message.say(language)}
+        return {"opened": True, "note": note.say(language) if note else ""}
 
 
 def _add_why(router: APIRouter, app: App) -> None:
@@ -220,7 +212,7 @@ def _add_why(router: APIRouter, app: App) -> None:
         asked: Annotated[list[Question], Body(min_length=1, max_length=200)],
         sentence: Annotated[str, Body(min_length=1, max_length=MAX_SENTENCE)],
         documents: Annotated[list[PickedId], Body(max_length=100_000)],
-        language: Annotated[Language, Body()],
+        language: Spoken,
     ) -> dict[str, str]:
         """Take what was asked, the question meant last; say what became of the sentence."""
         *before, question = asked

@@ -125,8 +125,8 @@ class App:
             self._index,
             self._model,
             wire=self._question_parts,
-            forecaster=Forecaster(settings, self._container.plans),
         )
+        self._forecaster = Forecaster(settings, self._container.plans)
         self._ahead = self._questions.read_ahead(
             stopping=self._stopping,
             syncing=lambda: self._worker.progress is not None,
@@ -192,7 +192,7 @@ class App:
             server=self.settings.generator.asked_server(),
             lowered=self._container.fallback.lowered,
             heat=self.machine.heat.note,
-            forecast=self._questions.forecast(now, self._last_usage),
+            forecast=self._forecaster.next_question(model.loaded, now, self._last_usage),
             failures=self.supervisor.failures,
         )
 

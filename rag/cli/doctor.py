@@ -91,12 +91,9 @@ def _machine(context: Context) -> Iterator[Finding]:
 
     reading = Container(context.settings).readings().read()
     total = memory_size(reading.ram_total_bytes)
-    yield Finding("ok", Text(f"memory: {total}", f"内存：{total}"))
+    yield _ok(f"memory: {total}", f"内存：{total}")
     if reading.gpu_name is None:
-        yield Finding(
-            "ok",
-            Text("no NVIDIA GPU; the CPU does the work", "没有 NVIDIA GPU，由 CPU 运行"),
-        )
+        yield _ok("no NVIDIA GPU; the CPU does the work", "没有 NVIDIA GPU，由 CPU 运行")
     else:
         vram = f"{memory_size(reading.vram_used_bytes or 0)} / "
         vram += memory_size(reading.vram_total_bytes or 0)
@@ -122,7 +119,7 @@ def _models(context: Context) -> Iterator[Finding]:
             if store.catalogue.find(name) is None:
                 continue
             if store.installed(name) is not None:
-                yield Finding("ok", Text(f"model {name} is installed", f"模型 {name} 已安装"))
+                yield _ok(f"model {name} is installed", f"模型 {name} 已安装")
             else:
                 yield Finding(
                     "warning",
@@ -195,12 +192,9 @@ def _terms(context: Context) -> Iterator[Finding]:
         shipped = Text(" (comes with RAG Desk)", "（随 RAG Desk 提供）")
         from_where = shipped if file.shipped else Text("", "")
         shown = file.path.name if file.shipped else file.path
-        yield Finding(
-            "ok",
-            Text(
-                f"term file {shown}{from_where.en}: {count} term{'' if count == 1 else 's'}",
-                f"术语文件 {shown}{from_where.zh}：{count} 个术语",
-            ),
+        yield _ok(
+            f"term file {shown}{from_where.en}: {count} term{'' if count == 1 else 's'}",
+            f"术语文件 {shown}{from_where.zh}：{count} 个术语",
         )
     for error in files.left_out:
         yield Finding("warning", error.message, error.hint)
@@ -240,7 +234,7 @@ def _library(context: Context) -> Iterator[Finding]:
                 Text("Run `rag rebuild --all`.", "请运行 `rag rebuild --all`。"),
             )
         if not broken:
-            yield Finding("ok", Text("the library holds together", "资料库完整无误"))
+            yield _ok("the library holds together", "资料库完整无误")
         yield from _index(context, ledger)
         yield from _own_questions(ledger)
     finally:
@@ -255,21 +249,15 @@ def _index(context: Context, ledger: Ledger) -> Iterator[Finding]:
     if space is None or not chroma.exists():
         return
     if is_clean(ledger, space, chroma):
-        yield Finding(
-            "ok",
-            Text(
-                f"vector index {collection_name(space)} was closed in order",
-                f"向量索引 {collection_name(space)} 已正常关闭",
-            ),
+        yield _ok(
+            f"vector index {collection_name(space)} was closed in order",
+            f"向量索引 {collection_name(space)} 已正常关闭",
         )
     else:
-        yield Finding(
-            "ok",
-            Text(
-                "the vector index is open, or was not closed in order; it mends itself at the "
-                "next start",
-                "向量索引正在使用，或上次未正常关闭；下次启动时会自动修复",
-            ),
+        yield _ok(
+            "the vector index is open, or was not closed in order; it mends itself at the "
+            "next start",
+            "向量索引正在使用，或上次未正常关闭；下次启动时会自动修复",
         )
 
 
@@ -288,13 +276,10 @@ def _own_questions(ledger: Ledger) -> Iterator[Finding]:
     embedder = model_name(space.embedder)
     for language, known in kept(ledger, space).items():
         name = _LANGUAGES[language]
-        yield Finding(
-            "ok",
-            Text(
-                f"{known.questions} questions of its own in {name.en} say what counts as not in"
-                " your documents",
-                f"已用资料库自身内容生成的 {known.questions} 个{name.zh}问题校准“文档中没有”的判断",
-            ),
+        yield _ok(
+            f"{known.questions} questions of its own in {name.en} say what counts as not in"
+            " your documents",
+            f"已用资料库自身内容生成的 {known.questions} 个{name.zh}问题校准“文档中没有”的判断",
         )
         if not known.knows_the_language:
             yield Finding(
@@ -312,5 +297,5 @@ def _own_questions(ledger: Ledger) -> Iterator[Finding]:
             )
 
 
-def _ok(words: str) -> Finding:
-    return Finding("ok", Text(words, words))
+def _ok(en: str, zh: str = "") -> Finding:
+    return Finding("ok", Text(en, zh or en))
