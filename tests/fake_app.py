@@ -17,7 +17,7 @@ import pypdfium2
 from rag.answering.explain.outcomes import outcome
 from rag.answering.explain.values import Explanation, SentencePlace, SentenceQuestion, Step
 from rag.app.app import App, AppState
-from rag.app.machine_monitor import MachineMonitor, RecentReadings
+from rag.app.machine_monitor import MachineMonitor, sample_of
 from rag.app.supervisor import Supervisor
 from rag.config import Settings
 from rag.errors import RagError, UnknownDocument, UnreadableDocument
@@ -114,7 +114,7 @@ class FakeMachine(MachineMonitor):
         self.error: RagError | None = None
 
     def history(self, seconds: float) -> tuple[Sample, ...]:
-        ring = RecentReadings()
+        samples = []
         for second in range(600):
             wave = 0.5 + 0.5 * math.sin(second / 23) * math.sin(second / 7)
             cards = tuple(
@@ -128,8 +128,8 @@ class FakeMachine(MachineMonitor):
                 for card in self.memory.gpus
             )
             at = replace(self.memory, cpu_percent=100 * wave, gpus=cards)
-            ring.add(at, at=1_800_000_000.0 + second)
-        return ring.since(1_800_000_600.0 - seconds)
+            samples.append(sample_of(at, 1_800_000_000.0 + second))
+        return tuple(one for one in samples if one.at >= 1_800_000_600.0 - seconds)
 
     def report(self, folder: Path) -> dict[str, Any]:
         if self.error:

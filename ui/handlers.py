@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from rag.errors import RagError, UnknownChat
 from rag.generation.streaming import Stopped, ticking
 from rag.protocols import never
-from rag.text.messages import Text
+from rag.text.messages import LANGUAGES, Text
 from rag.types.answers import (
     Answer,
     AnswerMessage,
@@ -31,7 +31,7 @@ from rag.types.answers import (
     Retrieved,
 )
 from ui.tabs import LAST, PageSizes, Problem, Screen, Ticket, Turn, history_of, passage_of
-from ui.words import WORDS
+from ui.words import WORDS, say
 
 if TYPE_CHECKING:
     from rag.app.app import App
@@ -59,9 +59,8 @@ def respond(
     The last one is empty if the conversation was left meanwhile.
 
     ``documents`` limits the search; empty searches all. ``mode`` says whether documents are
-    read whole. ``ticket`` is the right to ask: it
-    says when the app is free and when the person pressed Stop. While text streams, at most
-    one screen per ``TICK_S`` is drawn.
+    read whole. ``ticket`` is the right to ask: it says when the app is free and when the person
+    pressed Stop. While text streams, at most one screen per ``TICK_S`` is drawn.
     """
     turn = Turn(question, documents=tuple(sorted(documents)))
     yield replace(screen, live=turn)
@@ -102,16 +101,7 @@ def opened(app: App, chat: int) -> Screen:
         RagError: there is no such chat, or it cannot be read.
     """
     turns = tuple(
-        Turn(
-            kept.question,
-            "done",
-            kept.answer.text,
-            passages=kept.answer.passages,
-            dropped=kept.answer.dropped,
-            answer=kept.answer,
-            documents=kept.documents,
-            page_sizes=_page_sizes(app, (*kept.answer.passages, *kept.answer.dropped), kept.answer),
-        )
+        _answered(app, Turn(kept.question, documents=kept.documents), kept.answer)
         for kept in app.chats.turns(chat)
     )
     return Screen(turns, chat=chat)
@@ -133,10 +123,8 @@ def _kept(app: App, chat: int | None, turn: Turn) -> int | None:
 
 def _inside(error: Exception) -> Problem:
     kind = type(error).__name__
-    words = WORDS["error_inside"]
-    return Problem(
-        Text(words.en.format(kind=kind), words.zh.format(kind=kind)), WORDS["error_inside_hint"]
-    )
+    words = Text(*(say("error_inside", language, kind=kind) for language in LANGUAGES))
+    return Problem(words, WORDS["error_inside_hint"])
 
 
 def _turns(
@@ -235,16 +223,19 @@ def _after(app: App, turn: Turn, event: Event) -> Turn:
         case Checked(sentence=sentence):
             return replace(turn, checked=(*turn.checked, sentence))
         case Finished(answer=answer):
-            sizes = _page_sizes(app, (*answer.passages, *answer.dropped), answer)
-            return replace(
-                turn,
-                stage="done",
-                text=answer.text,
-                answer=answer,
-                passages=answer.passages,
-                dropped=answer.dropped,
-                page_sizes=sizes,
-            )
+            return _answered(app, turn, answer)
+
+
+def _answered(app: App, turn: Turn, answer: Answer) -> Turn:
+    return replace(
+        turn,
+        stage="done",
+        text=answer.text,
+        answer=answer,
+        passages=answer.passages,
+        dropped=answer.dropped,
+        page_sizes=_page_sizes(app, (*answer.passages, *answer.dropped), answer),
+    )
 
 
 def _found(app: App, turn: Turn, event: Retrieved) -> Turn:

@@ -27,25 +27,8 @@ HOUR = 3600
 """Samples that are kept, one a second: about a megabyte."""
 
 
-class RecentReadings:
-    """Forgets the oldest sample for each new one. Safe to use from several threads."""
-
-    def __init__(self, size: int = HOUR) -> None:
-        self._samples: deque[Sample] = deque(maxlen=size)
-        self._guard = threading.Lock()
-
-    def add(self, reading: MemoryReading, *, at: float) -> None:
-        """Keep what a chart shows of a reading."""
-        with self._guard:
-            self._samples.append(_sample(reading, at))
-
-    def since(self, at: float) -> tuple[Sample, ...]:
-        """Return the samples from that moment on, oldest first."""
-        with self._guard:
-            return tuple(sample for sample in self._samples if sample.at >= at)
-
-
-def _sample(reading: MemoryReading, at: float) -> Sample:
+def sample_of(reading: MemoryReading, at: float) -> Sample:
+    """Return what a chart shows of a reading."""
     if not reading.gpus:
         return Sample(
             at=at,
@@ -92,7 +75,8 @@ class MachineMonitor:
         self._parts = parts
         self._now = now
         self._answers = answers
-        self._ring = RecentReadings()
+        self._samples: deque[Sample] = deque(maxlen=HOUR)  # the oldest goes for each new one
+        self._guard = threading.Lock()  # of the samples
         self._latest: MemoryReading | None = None
         self._read_at = 0.0
         self.heat = heat or HeatGuard()
@@ -124,7 +108,8 @@ class MachineMonitor:
         parts = self._parts()
         reading = self._readings.read(model_bytes=parts.get("weights"), parts=parts)
         self._latest, self._read_at = reading, self._now()
-        self._ring.add(reading, at=self._read_at)
+        with self._guard:
+            self._samples.append(sample_of(reading, self._read_at))
         self.heat.see(reading)
         return reading
 
@@ -150,7 +135,9 @@ class MachineMonitor:
 
     def history(self, seconds: float) -> tuple[Sample, ...]:
         """Return the samples of the last seconds, oldest first."""
-        return self._ring.since(self._now() - seconds)
+        since = self._now() - seconds
+        with self._guard:
+            return tuple(sample for sample in self._samples if sample.at >= since)
 
     def report(self, folder: Path) -> dict[str, Any]:
         """Write what the machine did in the last hour; return what was written, and its sums.

@@ -47,16 +47,6 @@ SAVED = "prepared"
 _PRECISIONS: dict[str, Precision] = {"none": "auto", "int8": "int8", "nf4": "nf4"}
 """What the planner calls 16 bit is whatever 16-bit format the card computes best."""
 
-_WISHES: dict[str, Wished] = {
-    "none": "none",
-    "fp32": "none",
-    "fp16": "none",
-    "bf16": "none",
-    "int8": "int8",
-    "nf4": "nf4",
-}
-"""What the planner makes of the setting: its 16 bit for every format that is not quantized."""
-
 
 def subject_named(store: ModelStore, name: str) -> Subject:
     """Return a model by its name in the catalogue or by its path.
@@ -174,12 +164,19 @@ def wishes(settings: Settings) -> Wishes:
     chosen, embedder = settings.generator, settings.embedder
     context = chosen.context_tokens
     return Wishes(
-        precision=_WISHES.get(chosen.quantization),
+        precision=_wished(chosen.quantization),
         context_tokens=None if context == "auto" else context,
         on_card=chosen.device != "cpu",
         helpers_on_card=False if embedder.device == "cpu" or embedder.engine == "onnx" else None,
         kv_8bit=True,
     )
+
+
+def _wished(quantization: str) -> Wished | None:
+    """Return what the planner makes of the setting: 16 bit for all that is not quantized."""
+    if quantization == "auto":
+        return None
+    return "int8" if quantization == "int8" else "nf4" if quantization == "nf4" else "none"
 
 
 def plan_for(settings: Settings, subject: Subject, room: Room) -> Plan:
