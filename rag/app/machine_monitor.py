@@ -67,7 +67,6 @@ class MachineMonitor:
         parts: Parts = dict,
         *,
         answers: Callable[[float], Iterable[KeptTurn]] = lambda _: (),
-        heat: HeatGuard | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         """``parts`` is what the engines hold on cards; ``answers`` those kept since a moment."""
@@ -79,7 +78,7 @@ class MachineMonitor:
         self._guard = threading.Lock()  # of the samples
         self._latest: MemoryReading | None = None
         self._read_at = 0.0
-        self.heat = heat or HeatGuard()
+        self.heat = HeatGuard()
 
     def part(self, stopping: threading.Event) -> Part:
         """Return what looks once a second until told to stop."""

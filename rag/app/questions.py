@@ -1,8 +1,8 @@
 """What the running app asks its questions of, what it reads ahead, and what the next one costs.
 
-Only spare time goes into it. It does not begin while an answer, a sync or a download is under
-way, gives way to whoever wants the model, and what it has computed by then stays. It changes
-no answer.
+Only spare time goes into reading ahead. It does not begin while an answer, a sync or a download
+is under way, gives way to whoever wants the model, and what it has computed by then stays. It
+changes no answer.
 """
 
 from __future__ import annotations

@@ -190,10 +190,7 @@ class SyncWorker:
         if unsettled != self._unsettled or any(files[kind] for kind in _CHANGES):
             self.revision += 1
         self._unsettled = unsettled
-        if found["waiting"]:  # files that grow: look again soon
-            self._rescan_s = _GROWING_S
-        else:
-            self._rescan_s = RESCAN_S
+        self._rescan_s = _GROWING_S if found["waiting"] else RESCAN_S  # files that grow
         return found
 
     def _report(self, progress: Progress) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -46,18 +47,11 @@ def doctor(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
         *_library(context),
     ]
     if as_json:
-        print_json(
-            {
-                "findings": [
-                    {
-                        "state": finding.state,
-                        "what": finding.what.en,
-                        "remedy": finding.remedy.en if finding.remedy else None,
-                    }
-                    for finding in findings
-                ]
-            }
-        )
+        rows = [
+            {"state": one.state, "what": one.what.en, "remedy": one.remedy and one.remedy.en}
+            for one in findings
+        ]
+        print_json({"findings": rows})
     else:
         marks = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
         for finding in findings:
@@ -160,10 +154,8 @@ def _server(context: Context) -> Iterator[Finding]:
     except RagError as error:
         yield Finding("error", error.message, error.hint)
         return
-    try:
+    with closing(generator):
         yield Finding("ok", _served(generator))
-    finally:
-        generator.close()
 
 
 def _served(generator: Any) -> Text:
@@ -225,7 +217,7 @@ def _library(context: Context) -> Iterator[Finding]:
     except RagError as error:
         yield Finding("warning", error.message, error.hint)
         return
-    try:
+    with closing(ledger):
         broken = broken_invariants(ledger)
         for problem in broken:
             yield Finding(
@@ -237,8 +229,6 @@ def _library(context: Context) -> Iterator[Finding]:
             yield _ok("the library holds together", "资料库完整无误")
         yield from _index(context, ledger)
         yield from _own_questions(ledger)
-    finally:
-        ledger.close()
 
 
 def _index(context: Context, ledger: Ledger) -> Iterator[Finding]:

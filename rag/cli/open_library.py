@@ -6,7 +6,7 @@ Only the tables of an older version are brought up to date first (``rag.storage.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -88,17 +88,15 @@ def opened(context: Context, *, with_model: bool) -> Iterator[CommandLibrary]:
         tell_leaving(context)
     if not (context.settings.data / "library.db").is_file():
         run_sync(context, ocr="off")  # a question does not wait for scans to be read
-    with progress_bar(context) as report:
-        container = Container(context.settings, report=report)
-        ledger = container.ledger(read_only=True)
-        generator = container.generator() if with_model else None
-    try:
-        yield CommandLibrary(container, ledger, generator)
-    finally:
+    with ExitStack() as stack:
+        with progress_bar(context) as report:
+            container = Container(context.settings, report=report)
+            ledger = stack.enter_context(closing(container.ledger(read_only=True)))
+            stack.callback(container.close)
+            generator = container.generator() if with_model else None
         if generator is not None:
-            generator.close()
-        container.close()
-        ledger.close()
+            stack.callback(generator.close)
+        yield CommandLibrary(container, ledger, generator)
 
 
 def tell_leaving(context: Context) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -32,8 +33,7 @@ def status(
     from rag.storage.status import document_statuses
 
     container = Container(context.settings)
-    ledger = container.ledger(read_only=True)
-    try:
+    with closing(container.ledger(read_only=True)) as ledger:
         documents = document_statuses(ledger, with_pages=pages)
         gaps = count_gaps(ledger)
         stale = find_stale(ledger, wiring.wanted_version(container))
@@ -46,8 +46,6 @@ def status(
             if words := stale.say():
                 advice = Text(f"{words.en} Run `rag rebuild`.", f"{words.zh}请运行 `rag rebuild`。")
                 context.tell(advice)
-    finally:
-        ledger.close()
     raise typer.Exit(GAPS if gaps else 0)
 
 

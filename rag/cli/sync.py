@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,41 +38,27 @@ def owned(context: Context, kind: JobKind, argument: dict[str, Any], work: Work)
     Raises:
         RagError: what the work raised, here or there.
     """
+    from rag.app import wiring
     from rag.app.container import Container
     from rag.storage.lock import LibraryLock
+    from rag.storage.vectors.manager import VectorIndexManager
 
-    with progress_bar(context) as report:
+    settings = context.settings
+    with ExitStack() as opened:
+        report = opened.enter_context(progress_bar(context))
         try:
-            owner = LibraryLock(context.settings.data)
+            owner = LibraryLock(settings.data)
         except LibraryBusy:
             done = _ask_owner(context, kind, argument, report)
             if done is not None:
                 return done
-            owner = LibraryLock(context.settings.data)  # it may have ended meanwhile
-        container = Container(context.settings, report=report)
-        try:
-            return _do(context, container, work, report)
-        finally:
-            container.close()
-            owner.release()
-
-
-def _do(
-    context: Context, container: Container, work: Work, report: Callable[[Progress], None]
-) -> dict[str, Any]:
-    from rag.app import wiring
-    from rag.storage.vectors.manager import VectorIndexManager
-
-    ledger = container.ledger()
-    index = VectorIndexManager(
-        ledger, context.settings.data / "chroma", engine=context.settings.retrieve.index
-    )
-    try:
-        library = wiring.library(container, ledger, index=index)
-        return work(library, container, report)
-    finally:
-        index.close()
-        ledger.close()
+            owner = LibraryLock(settings.data)  # it may have ended meanwhile
+        opened.callback(owner.release)
+        container = opened.enter_context(closing(Container(settings, report=report)))
+        ledger = opened.enter_context(closing(container.ledger()))
+        index = VectorIndexManager(ledger, settings.data / "chroma", engine=settings.retrieve.index)
+        opened.callback(index.close)
+        return work(wiring.library(container, ledger, index=index), container, report)
 
 
 def _ask_owner(

@@ -1,14 +1,7 @@
 """Questions, searches and answers, and the events that tell of an answer while it is made.
 
-Scores: higher is better.
-
-Pages are physical and 1-based. Offsets are half-open, in characters of
-``Document.text``. Boxes are in PDF points from the top left of the page as shown.
-Scores: higher is better.
-
-Only spare time goes into it. It does not begin while an answer, a sync or a download is under
-way, gives way to whoever wants the model, and what it has computed by then stays. It changes
-no answer.
+Pages are physical and 1-based. Offsets are half-open, in characters of ``Document.text``. Boxes
+are in PDF points from the top left of the page as shown. Scores: higher is better.
 """
 
 from __future__ import annotations

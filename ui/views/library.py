@@ -66,11 +66,6 @@ def totals_words(shown: DocumentList, language: Language) -> tuple[str, str]:
     )
 
 
-def name_of(document: DocumentStatus) -> str:
-    """Return the file's name; a document without a path is named by its title."""
-    return _file_name(document.paths[0]) if document.paths else document.title
-
-
 def forgotten_html(documents: Sequence[DocumentStatus], language: Language) -> str:
     """Return the forgotten files, each with a button that lets it in again."""
     paths = [document.paths[0] for document in documents if document.forgotten]
@@ -116,7 +111,7 @@ def _names(document: DocumentStatus) -> str:
 
 
 def _row(document: DocumentStatus, language: Language) -> dict[str, object]:
-    name = name_of(document)
+    name = _file_name(document.paths[0]) if document.paths else document.title
     cut = len(name) - TAIL if len(name) > LONG else len(name)  # volumes differ at their end
     failed = document.state == "failed"
     lacking = document.searchable_pages < document.total_pages

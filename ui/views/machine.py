@@ -58,29 +58,16 @@ def strip_html(state: AppState, language: Language) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class MeterParts:
-    """Who holds the memory that the strip shows, in bytes; the card's where there is one."""
-
-    gpu: bool
-    total: int
-    used: int
-    ours: int
-
-    @property
-    def others(self) -> int:
-        """What is held by others."""
-        return self.used - self.ours
-
-
-def _held(memory: MemoryReading) -> MeterParts:
+def _held(memory: MemoryReading) -> dict[str, int]:
+    """Return who holds the memory that the strip shows, in bytes; the card's where there is one."""
     if memory.vram_total_bytes:
-        used = min(memory.vram_used_bytes or 0, memory.vram_total_bytes)
-        ours = min(memory.vram_model_bytes or 0, used)
-        return MeterParts(gpu=True, total=memory.vram_total_bytes, used=used, ours=ours)
-    total = max(memory.ram_total_bytes, 1)
-    used = min(memory.ram_used_bytes, total)
-    return MeterParts(gpu=False, total=total, used=used, ours=min(memory.process_bytes, used))
+        total, ours = memory.vram_total_bytes, memory.vram_model_bytes or 0
+        used = min(memory.vram_used_bytes or 0, total)
+    else:
+        total, ours = max(memory.ram_total_bytes, 1), memory.process_bytes
+        used = min(memory.ram_used_bytes, total)
+    ours = min(ours, used)
+    return {"total": total, "used": used, "ours": ours, "others": used - ours}
 
 
 def _last(usage: Usage | None, language: Language) -> str:
@@ -183,17 +170,18 @@ class _Panel:
         return Line("machine_used", "memory", memory_size(used), points)
 
     def _heat(self, card: GpuReading) -> Line:
-        slow = card.slowdown_c
-        more = say("machine_slows", self._language, value=f"{slow:.0f}") if slow else ""
-        points = self._spark(lambda s: s.temperature_c, slow or 100)
+        points = self._spark(lambda s: s.temperature_c, card.slowdown_c or 100)
+        more = self._limit("machine_slows", card.slowdown_c)
         return Line("machine_heat", "heat", _told(card.temperature_c, " °C"), points, more)
 
     def _power(self, card: GpuReading) -> Line:
-        limit = card.power_limit_w
-        more = say("machine_limit", self._language, value=f"{limit:.0f}") if limit else ""
-        most = limit or max((s.power_w or 0 for s in self._samples), default=1)
+        most = card.power_limit_w or max((s.power_w or 0 for s in self._samples), default=1)
         points = self._spark(lambda s: s.power_w, most)
+        more = self._limit("machine_limit", card.power_limit_w)
         return Line("machine_power", "power", _told(card.power_w, " W"), points, more)
+
+    def _limit(self, key: str, value: float | None) -> str:
+        return say(key, self._language, value=f"{value:.0f}") if value else ""
 
     def _spark(self, figure: Callable[[Sample], float | None], most: float) -> str:
         now = self._samples[-1].at if self._samples else 0.0
