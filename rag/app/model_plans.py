@@ -47,16 +47,6 @@ SAVED = "prepared"
 _PRECISIONS: dict[str, Precision] = {"none": "auto", "int8": "int8", "nf4": "nf4"}
 """What the planner calls 16 bit is whatever 16-bit format the card computes best."""
 
-_WISHES: dict[str, Wished] = {
-    "none": "none",
-    "fp32": "none",
-    "fp16": "none",
-    "bf16": "none",
-    "int8": "int8",
-    "nf4": "nf4",
-}
-"""What the planner makes of the setting: its 16 bit for every format that is not quantized."""
-
 
 def subject_named(store: ModelStore, name: str) -> Subject:
     """Return a model by its name in the catalogue or by its path.
@@ -81,30 +71,6 @@ class ChosenGenerator:
     def named(self) -> str:
         """The path if there is one, else the name in the catalogue."""
         return str(self.path or self.model)
-
-
-def chosen_generator(settings: Settings, store: ModelStore, reading: Reading) -> ChosenGenerator:
-    """Return which model answers, by the settings and by what this machine is.
-
-    Raises:
-        UnknownModel: the settings name no model and no path.
-        ConfigError: the settings name a server that may not be asked.
-    """
-    generator = settings.generator
-    if ECHO in {generator.engine, generator.model}:
-        return ChosenGenerator(ECHO, ECHO)
-    if (address := generator.server()) is not None:
-        return ChosenGenerator(f"{generator.model} @ {address.shown}", URL)
-    name = generator.model
-    if name == "auto":
-        name = default_generator(reading())
-    entry = store.catalogue.find(name)
-    if entry is not None:
-        engine = entry.engine if generator.engine == "auto" else generator.engine
-        return ChosenGenerator(entry.name, engine)
-    path = store.resolve(name)
-    engine = "llamacpp" if path.is_file() else "transformers"
-    return ChosenGenerator(path.name, engine, path)
 
 
 def free_room(reading: MemoryReading) -> Room:
@@ -198,11 +164,18 @@ def wishes(settings: Settings) -> Wishes:
     chosen, embedder = settings.generator, settings.embedder
     context = chosen.context_tokens
     return Wishes(
-        precision=_WISHES.get(chosen.quantization),
+        precision=_wished(chosen.quantization),
         context_tokens=None if context == "auto" else context,
         on_card=chosen.device != "cpu",
         helpers_on_card=False if embedder.device == "cpu" or embedder.engine == "onnx" else None,
     )
+
+
+def _wished(quantization: str) -> Wished | None:
+    """Return what the planner makes of the setting: 16 bit for all that is not quantized."""
+    if quantization == "auto":
+        return None
+    return "int8" if quantization == "int8" else "nf4" if quantization == "nf4" else "none"
 
 
 def plan_for(settings: Settings, subject: Subject, room: Room) -> Plan:
@@ -294,8 +267,26 @@ class ModelPlans:
         }
 
     def chosen(self) -> ChosenGenerator:
-        """Return which model answers; see ``chosen_generator``."""
-        return chosen_generator(self._settings, self._store(), self._reading)
+        """Return which model answers, by the settings and by what this machine is.
+
+        Raises:
+            UnknownModel: the settings name no model and no path.
+            ConfigError: the settings name a server that may not be asked.
+        """
+        generator, store = self._settings.generator, self._store()
+        if ECHO in {generator.engine, generator.model}:
+            return ChosenGenerator(ECHO, ECHO)
+        if (address := generator.server()) is not None:
+            return ChosenGenerator(f"{generator.model} @ {address.shown}", URL)
+        name = generator.model
+        if name == "auto":
+            name = default_generator(self._reading())
+        entry = store.catalogue.find(name)
+        if entry is not None:
+            engine = entry.engine if generator.engine == "auto" else generator.engine
+            return ChosenGenerator(entry.name, engine)
+        path = store.resolve(name)
+        return ChosenGenerator(path.name, "llamacpp" if path.is_file() else "transformers", path)
 
     def helper_device(self, wanted: str) -> str:
         """Return where embedder or reranker works: where its setting says, else by the plan."""

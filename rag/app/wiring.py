@@ -15,7 +15,6 @@ from rag.types.index_version import WantedVersion, chunking_name, model_name, oc
 
 if TYPE_CHECKING:
     from rag.answering.explain.explainer import Explainer
-    from rag.answering.highlights import Highlighter
     from rag.answering.pipeline import AskSettings, RagPipeline
     from rag.answering.whole_document.asker import WholeDocumentAsker
     from rag.answering.whole_document.scope import ReadingPace
@@ -135,14 +134,6 @@ def retriever(
     return built
 
 
-def _highlighter(container: Container, ledger: Ledger, version: IndexVersion) -> Highlighter:
-    from rag.answering.highlights import Highlighter
-    from rag.storage.passages import LedgerPassages
-
-    store = LedgerPassages(ledger, version)
-    return Highlighter(container.settings.knowledge, store, container.pool())
-
-
 @dataclass(frozen=True, slots=True)
 class QuestionParts:
     """What answers questions over one index version: put together once, used by every question."""
@@ -172,6 +163,7 @@ def question_parts(
     Raises:
         StoreError: nothing has been indexed yet.
     """
+    from rag.answering.highlights import Highlighter
     from rag.answering.pipeline import RagPipeline
     from rag.answering.whole_document.asker import WholeDocumentAsker
     from rag.answering.whole_document.notes import NoteEngines
@@ -183,16 +175,17 @@ def question_parts(
     version, settings = _active(ledger), container.settings
     engines = index_engines(container, ledger, version)
     index, pace = index or exact_index(ledger, version), pace or ReadingPace()
+    store = LedgerPassages(ledger, version)
     found = retriever(container, ledger, engines, index)
     common: dict[str, Any] = {
         "generator": generator,
-        "highlighter": _highlighter(container, ledger, version),
+        "highlighter": Highlighter(settings.knowledge, store, container.pool()),
         "embedder": engines.embedder,
         "analyser": container.analyser,
         "settings": _ask_settings(settings),
         "fallback": container.fallback,
     }
-    complete = partial(with_whole_tables, store=LedgerPassages(ledger, version))
+    complete = partial(with_whole_tables, store=store)
     pipeline = RagPipeline(
         retriever=found, complete=complete, continuing=container.continuing, **common
     )

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from rag.cli import app
-from rag.cli.settings_table import list_settings, settings_markdown
+from rag.cli.settings import list_settings, settings_markdown
 from rag.config import Settings
 from rag.models.catalogue import load_catalogue
 from rag.models.planning.subjects import CPU_GENERATOR, GPU_GENERATOR, SMALL_GENERATOR
