@@ -83,11 +83,11 @@ def prompts_of_set(
     Raises:
         ConfigError: the folder holds no question with a short answer.
     """
-    from rag.evaluation.library import brought, opened, searching
+    from rag.evaluation.library import brought, opened
 
     chosen = _short(folder, limit)
     with opened(settings, folder, report=report) as (container, ledger):
-        search = searching(brought(folder, container, ledger, report))
+        search = brought(folder, container, ledger, report).searching()
         return [
             Prompt(
                 question.text,
@@ -100,14 +100,14 @@ def prompts_of_set(
 
 def _short(folder: Path, limit: int) -> list[Question]:
     """Return answerable questions with a short answer, spread over all sets."""
-    from rag.evaluation.datasets import load_sets
-    from rag.evaluation.scoring import SHORT, evenly, tokens
+    from rag.evaluation.datasets import evenly, load_sets
+    from rag.evaluation.scoring import short_answers
 
     known = [
         question
         for found in load_sets(folder)
         for question in found.questions
-        if question.answerable and any(0 < len(tokens(a)) <= SHORT for a in question.answers)
+        if question.answerable and short_answers(question.answers)
     ]
     if not known:
         raise ConfigError(

@@ -6,10 +6,10 @@ import csv
 import gzip
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rag.errors import ConfigError
 from rag.indexing.questions.maker import Question, question_of
@@ -18,8 +18,6 @@ from rag.text.messages import Text
 MIN_EVIDENCE_OVERLAP = 0.8
 """Share of the evidence's words that must stand on the named page for the row to count."""
 
-LeftOut = Literal["needs_vision", "no_text_layer", "evidence_not_on_page"]
-
 
 @dataclass(frozen=True, slots=True)
 class QuestionSet:
@@ -27,7 +25,7 @@ class QuestionSet:
 
     name: str
     questions: tuple[Question, ...]
-    left_out: Mapping[LeftOut, int]
+    left_out: Mapping[str, int]
 
     def with_pages(self) -> tuple[Question, ...]:
         """Return the rows that page retrieval can be judged by."""
@@ -65,7 +63,7 @@ def load_set(file: Path, *, read_by_ocr: Collection[str] = ()) -> QuestionSet:
     """
     kept: list[Question] = []
     seen: Counter[str] = Counter()
-    left_out: Counter[LeftOut] = Counter()
+    left_out: Counter[str] = Counter()
     for number, row in _rows(file):
         try:
             question = question_of(row, name=file.stem)
@@ -82,6 +80,31 @@ def load_set(file: Path, *, read_by_ocr: Collection[str] = ()) -> QuestionSet:
     return QuestionSet(file.stem, tuple(kept), dict(left_out))
 
 
+def evenly(questions: Sequence[Question], limit: int) -> list[Question]:
+    """Return at most ``limit`` questions from all over the set, the same ones every time.
+
+    Those without an answer keep their share. 0 means all.
+
+    >>> evenly([], 3)
+    []
+    """
+    if not limit or len(questions) <= limit:
+        return list(questions)
+    groups = [[q for q in questions if q.answerable is kind] for kind in (True, False)]
+    share = round(limit * len(groups[1]) / len(questions))
+    kept_without = max(share, 1) if groups[1] else 0
+    chosen = [
+        *_spread(groups[0], limit - kept_without),
+        *_spread(groups[1], kept_without),
+    ]
+    return sorted(chosen, key=questions.index)
+
+
+def _spread(questions: Sequence[Question], count: int) -> list[Question]:
+    count = min(count, len(questions))
+    return [questions[i * len(questions) // count] for i in range(count)]
+
+
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
         if line.strip():
@@ -91,7 +114,7 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise _bad_line(file, number, error) from error
 
 
-def _why_left_out(row: Mapping[str, Any], *, read_by_ocr: Collection[str]) -> LeftOut | None:
+def _why_left_out(row: Mapping[str, Any], *, read_by_ocr: Collection[str]) -> str | None:
     if row.get("needs_vision"):
         return "needs_vision"
     if row.get("doc_has_no_text_layer") and not set(row["docs"][:1]) <= set(read_by_ocr):

@@ -10,25 +10,32 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rag.errors import ConfigError, StoreError
-from rag.evaluation import figures, library, runs
-from rag.evaluation.datasets import QuestionSet, load_set, load_sets
-from rag.evaluation.figures import QuestionOutcome
-from rag.evaluation.library import MeasuredLibrary, Report, searching
-from rag.evaluation.runs import EvaluationRun, RunComparison
-from rag.evaluation.scoring import AnswerFigures, Ask, evenly, measure_answers
+from rag.evaluation import asking, library, runs
+from rag.evaluation.asking import Answered, Ask
+from rag.evaluation.datasets import (
+    QuestionSet,
+    evenly,
+    load_beir,
+    load_set,
+    load_sets,
+    load_squad,
+)
+from rag.evaluation.library import MeasuredLibrary, Report
+from rag.evaluation.runs import EvaluationRun, QuestionOutcome, RunComparison
 from rag.indexing.questions.maker import OWN, Question, make_questions
+from rag.protocols import never
+from rag.storage.evaluations import EvaluationRow, list_evaluations
+from rag.storage.ledger import Ledger
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.config import Settings
     from rag.protocols import TextGenerator
-    from rag.storage.evaluations import EvaluationRow
-    from rag.storage.ledger import Ledger
     from rag.types.answers import Answer
 
 
@@ -84,10 +91,9 @@ class Found:
     """What became of the questions."""
 
     outcomes: Sequence[QuestionOutcome]
-    left_out: Mapping[str, Mapping[str, int]] | None = None
-    answered: Sequence[AnswerFigures] = ()
+    left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    answered: Sequence[Answered] = ()
     model: str | None = None
-    questions: Sequence[Question] = ()  # made for this run
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +103,10 @@ class Measured:
     run: EvaluationRun
     space: Mapping[str, Any]
     model: str | None
-    comparison: RunComparison | None = None
-    answered: Sequence[AnswerFigures] = ()
-    number: int = 0  # of the run in the ledger
-    unkept: Text | None = None  # why it could not be written there
+    comparison: RunComparison | None
+    answered: Sequence[Answered]
+    number: int  # of the run in the ledger
+    unkept: Text | None  # why it could not be written there
 
 
 def measure(
@@ -121,9 +127,6 @@ def measure(
 
 def list_runs(settings: Settings, options: Options) -> list[EvaluationRow]:
     """Return the runs over a source, the latest first."""
-    from rag.storage.evaluations import list_evaluations
-    from rag.storage.ledger import Ledger
-
     folder = settings.knowledge if options.own else library.folder_for(options.source)
     file = settings.model_copy(update={"knowledge": folder}).data / "library.db"
     if not file.is_file():
@@ -137,10 +140,6 @@ def list_runs(settings: Settings, options: Options) -> list[EvaluationRow]:
 
 def _measure_collection(settings: Settings, options: Options, report: Report) -> Measured:
     """Measure retrieval of short texts."""
-    from rag.evaluation.datasets import load_beir, load_squad
-    from rag.evaluation.retrieval import index_texts, measure_texts
-    from rag.protocols import never
-
     source = options.source
     collection = (
         load_squad(source, questions=options.questions) if options.squad else load_beir(source)
@@ -148,12 +147,12 @@ def _measure_collection(settings: Settings, options: Options, report: Report) ->
     with library.opened(settings, source, report=report) as (container, ledger):
         before = _earlier(ledger, options, [collection.name])
         texts = library.for_texts(container, ledger, report)
-        item_of = index_texts(
+        item_of = asking.index_texts(
             ledger, texts.engines, collection.items, report=report, cancelled=never
         )
         told = texts.told(collection.name)
-        found = measure_texts(collection, searching(texts), item_of=item_of, told=told)
-        return _finished(texts, Found(figures.of_texts(found)), before, options)
+        found = asking.measure_texts(collection, texts.searching(), item_of=item_of, told=told)
+        return _finished(texts, Found(found), before, options)
 
 
 def _measure_folder(settings: Settings, options: Options, report: Report) -> Measured:
@@ -175,7 +174,7 @@ def _measure_own(own: MeasuredLibrary, options: Options) -> Measured:
         lines = (json.dumps(one.row(), ensure_ascii=False) for one in questions)
         options.write.write_text("".join(f"{line}\n" for line in lines), "utf-8")
     found = _measure_sets(own, [QuestionSet(OWN, tuple(questions), {})], options)
-    return _finished(own, replace(found, questions=questions), before, options)
+    return _finished(own, found, before, options, questions)
 
 
 def _chosen(sets: Sequence[QuestionSet], options: Options) -> list[QuestionSet]:
@@ -201,28 +200,24 @@ def _read_by_ocr(ledger: Ledger) -> set[str]:
 
 def _measure_sets(whole: MeasuredLibrary, sets: Sequence[QuestionSet], options: Options) -> Found:
     """Search for every question; ask a model some of them, if that is wanted."""
-    from rag.evaluation.retrieval import measure_pages
-
-    documents, search = whole.documents(), searching(whole)
+    documents, search = whole.documents(), whole.searching()
+    left_out = {found.name: found.left_out for found in sets}
     outcomes: list[QuestionOutcome] = []
     with _without_what_is_taken_out(whole, sets, documents) as other:
-        hidden = searching(other)
+        hidden = other.searching()
         for found in sets:
             told = whole.told(found.name)
-            pages = measure_pages(found, search, documents=documents, told=told)
-            gated = [
-                (q, (hidden if q.taken_out else search).refuses(q.text)) for q in found.questions
-            ]
-            outcomes += figures.merged(figures.of_pages(pages), figures.of_gate(found.name, gated))
-        left_out = {
-            found.name: {str(reason): count for reason, count in found.left_out.items()}
-            for found in sets
-        }
+            pages = asking.measure_pages(found, search, documents=documents, told=told)
+            gated = []
+            for q in found.questions:
+                refused = (hidden if q.taken_out else search).refuses(q.text)
+                gated.append(asking.outcome(q, asking.refusal("gate", q, refused=refused)))
+            outcomes += runs.merged(pages, gated)
         if not options.answers:
             return Found(outcomes, left_out)
         answered, model = _answers(whole, other, sets, options)
-    shares = [one for each in answered for one in figures.of_answers(each)]
-    return Found(figures.merged(outcomes, shares), left_out, answered, model)
+    outcomes = runs.merged(outcomes, map(asking.of_answer, answered))
+    return Found(outcomes, left_out, answered, model)
 
 
 @contextmanager
@@ -230,10 +225,8 @@ def _without_what_is_taken_out(
     whole: MeasuredLibrary, sets: Sequence[QuestionSet], documents: Mapping[str, str]
 ) -> Iterator[MeasuredLibrary]:
     """Give a copy of the library without what questions say is taken out; itself if nothing."""
-    from rag.evaluation.reduced_copy import Part, reduced
-
     parts = [
-        Part(documents[q.documents[0]], q.pages if q.taken_out == "pages" else None)
+        (documents[q.documents[0]], q.pages if q.taken_out == "pages" else None)
         for found in sets
         for q in found.questions
         if q.taken_out and q.documents and q.documents[0] in documents
@@ -241,7 +234,7 @@ def _without_what_is_taken_out(
     if not parts:
         yield whole
         return
-    with reduced(whole.ledger, parts) as ledger:
+    with library.reduced(whole.ledger, parts) as ledger:
         yield replace(whole, ledger=ledger)
 
 
@@ -250,7 +243,7 @@ def _answers(
     other: MeasuredLibrary,
     sets: Sequence[QuestionSet],
     options: Options,
-) -> tuple[list[AnswerFigures], str]:
+) -> tuple[list[Answered], str]:
     generator = whole.container.generator()
     of_whole = _asker(whole, generator, single=options.single)
     of_rest = of_whole if other is whole else _asker(other, generator, single=options.single)
@@ -260,10 +253,11 @@ def _answers(
 
     try:
         found = [
-            measure_answers(
-                s.name, evenly(s.questions, options.limit), ask, told=whole.told(s.name)
+            answered
+            for one in sets
+            for answered in asking.measure_answers(
+                evenly(one.questions, options.limit), ask, told=whole.told(one.name)
             )
-            for s in sets
         ]
     finally:
         generator.close()
@@ -356,34 +350,33 @@ def _earlier(ledger: Ledger, options: Options, sets: Sequence[str]) -> Evaluatio
 
 
 def _finished(
-    measured: MeasuredLibrary, found: Found, before: EvaluationRow | None, options: Options
+    measured: MeasuredLibrary,
+    found: Found,
+    before: EvaluationRow | None,
+    options: Options,
+    questions: Sequence[Question] = (),
 ) -> Measured:
-    """Compare what was found with the run before, and keep it.
+    """Compare what was found with the run before, and keep it with the ``questions`` made for it.
 
     What was measured is shown even if it cannot be kept.
     """
-    run = EvaluationRun(
-        options.source_name,
-        runs.settings_of(measured, model=found.model, single=options.single),
-        list(found.outcomes),
-        found.left_out or {},
-        tuple(found.questions),
-        name=options.name,
-    )
-    comparison = runs.compare(runs.load(measured.ledger, before), before, run) if before else None
+    settings = measured.settings(model=found.model, single=options.single)
+    # those without a single question too
+    sets = tuple(dict.fromkeys([*found.left_out, *(one.set for one in found.outcomes)]))
+    row = EvaluationRow(0, 0.0, options.name, options.source_name, settings, sets)
+    run = EvaluationRun(row, found.outcomes, found.left_out, questions)
+    comparison = runs.compare(runs.load(measured.ledger, before), run) if before else None
     unkept, number = None, 0
     try:
         number = _keep(measured, run)
     except StoreError as error:
         unkept = error.message
-    space = runs.space_values(measured)
+    space = measured.space()
     return Measured(run, space, found.model, comparison, found.answered, number, unkept)
 
 
 def _keep(measured: MeasuredLibrary, run: EvaluationRun) -> int:
     """Write the run, also into a library that another process owns and this one only reads."""
-    from rag.storage.ledger import Ledger
-
     ledger = Ledger(measured.ledger.path)
     try:
         return runs.keep(ledger, run, documents=measured.documents())
