@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -120,17 +120,10 @@ def opened(
     from rag.storage.lock import LibraryLock
 
     settings = settings.model_copy(update={"knowledge": folder_for(source)})
-    owner = LibraryLock(settings.data)
-    try:
-        container = Container(settings, report=report)
-        ledger = container.ledger()
-        try:
-            yield container, ledger
-        finally:
-            ledger.close()
-            container.close()
-    finally:
-        owner.release()
+    with ExitStack() as stack:
+        stack.callback(LibraryLock(settings.data).release)
+        container = stack.enter_context(closing(Container(settings, report=report)))
+        yield container, stack.enter_context(closing(container.ledger()))
 
 
 @contextmanager
@@ -145,9 +138,10 @@ def opened_own(
     from rag.app import wiring
     from rag.app.container import Container
 
-    container = Container(settings, report=report)
-    ledger = container.ledger(read_only=True)
-    try:
+    with (
+        closing(Container(settings, report=report)) as container,
+        closing(container.ledger(read_only=True)) as ledger,
+    ):
         space = ledger.active_space()
         if space is None:
             raise StoreError(
@@ -158,9 +152,6 @@ def opened_own(
             notify(_OTHER_SETTINGS)
         engines = wiring.index_engines(container, ledger, space)
         yield MeasuredLibrary(container, ledger, engines, report)
-    finally:
-        container.close()
-        ledger.close()
 
 
 def brought(source: Path, container: Container, ledger: Ledger, report: Report) -> MeasuredLibrary:
@@ -239,24 +230,14 @@ def reduced(ledger: Ledger, parts: Iterable[Part]) -> Iterator[Ledger]:
         _tidy(beside)
     with tempfile.TemporaryDirectory(prefix=_COPY, dir=beside) as folder:
         file = Path(folder) / ledger.path.name
-        _copy(ledger, file)
-        copy = Ledger(file)
         try:
+            with closing(sqlite3.connect(file)) as target:
+                ledger.connection.backup(target)
+        except sqlite3.Error as error:
+            raise store_failure(file, error) from error
+        with closing(Ledger(file)) as copy:
             _take_out(copy, parts)
             yield copy
-        finally:
-            copy.close()
-
-
-def _copy(ledger: Ledger, file: Path) -> None:
-    try:
-        target = sqlite3.connect(file)
-        try:
-            ledger.connection.backup(target)
-        finally:
-            target.close()
-    except sqlite3.Error as error:
-        raise store_failure(file, error) from error
 
 
 def _take_out(copy: Ledger, parts: Iterable[Part]) -> None:

@@ -8,8 +8,9 @@ that is wanted. What came of it is compared with an earlier run, and kept in the
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -27,16 +28,31 @@ from rag.evaluation.datasets import (
 )
 from rag.evaluation.library import MeasuredLibrary, Report
 from rag.evaluation.runs import EvaluationRun, QuestionOutcome, RunComparison
+from rag.evaluation.scoring import contains
+from rag.generation.prompt import build_messages
 from rag.indexing.questions.maker import OWN, Question, make_questions
 from rag.protocols import never
 from rag.storage.evaluations import EvaluationRow, list_evaluations
 from rag.storage.ledger import Ledger
+from rag.text.language import detect_language
 from rag.text.messages import Text
+from rag.types.answers import Message, Passage
+from rag.types.documents import Chunk
 
 if TYPE_CHECKING:
     from rag.config import Settings
     from rag.protocols import TextGenerator
     from rag.types.answers import Answer
+
+
+_OTHER_WORDS = Text(
+    "Say this question in other words. Keep every name and number. Answer with one question"
+    " and nothing else.\n\n{}",
+    "把下面的问题换一种说法。保留所有名称和数字。只回答一个问题，不要写别的。\n\n{}",
+)
+_LONGEST = 2.5  # times the question that it was made of
+_TOKENS = 80
+_AROUND = 600  # characters on each side of what the question was made of
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +147,8 @@ def list_runs(settings: Settings, options: Options) -> list[EvaluationRow]:
     file = settings.model_copy(update={"knowledge": folder}).data / "library.db"
     if not file.is_file():
         return []
-    ledger = Ledger(file, read_only=True)
-    try:
+    with closing(Ledger(file, read_only=True)) as ledger:
         return list_evaluations(ledger, options.source_name)
-    finally:
-        ledger.close()
 
 
 def _measure_collection(settings: Settings, options: Options, report: Report) -> Measured:
@@ -239,19 +252,16 @@ def _without_what_is_taken_out(
 
 
 def _answers(
-    whole: MeasuredLibrary,
-    other: MeasuredLibrary,
-    sets: Sequence[QuestionSet],
-    options: Options,
+    whole: MeasuredLibrary, other: MeasuredLibrary, sets: Sequence[QuestionSet], options: Options
 ) -> tuple[list[Answered], str]:
-    generator = whole.container.generator()
-    of_whole = _asker(whole, generator, single=options.single)
-    of_rest = of_whole if other is whole else _asker(other, generator, single=options.single)
+    """Ask a model some questions of each set; also return its name."""
+    with closing(whole.container.generator()) as generator:
+        of_whole = _asker(whole, generator, single=options.single)
+        of_rest = of_whole if other is whole else _asker(other, generator, single=options.single)
 
-    def ask(question: Question) -> Answer:
-        return (of_rest if question.taken_out else of_whole)(question)
+        def ask(question: Question) -> Answer:
+            return (of_rest if question.taken_out else of_whole)(question)
 
-    try:
         found = [
             answered
             for one in sets
@@ -259,9 +269,7 @@ def _answers(
                 evenly(one.questions, options.limit), ask, told=whole.told(one.name)
             )
         ]
-    finally:
-        generator.close()
-    return found, generator.name
+        return found, generator.name
 
 
 def _asker(asked: MeasuredLibrary, generator: TextGenerator, *, single: bool) -> Ask:
@@ -318,8 +326,6 @@ def _nothing_to_ask(words: Text) -> NoReturn:
 
 
 def _rephrased(own: MeasuredLibrary, questions: Sequence[Question]) -> list[Question]:
-    from rag.evaluation.rephrase import rephrased
-
     documents = own.documents()
 
     def page_text(file: str, page: int) -> str:
@@ -328,14 +334,80 @@ def _rephrased(own: MeasuredLibrary, questions: Sequence[Question]) -> list[Ques
         ).fetchone()
         return str(row[0]) if row else ""
 
-    generator, told = own.container.generator(), own.told("other words")
-    try:
+    with closing(own.container.generator()) as generator:
+        told = own.told("other words")
         return list(rephrased(questions, generator, page_text=page_text, told=told))
-    finally:
-        generator.close()
 
 
-# ---- earlier runs -------------------------------------------------------------------------
+def rephrased(
+    questions: Sequence[Question],
+    generator: TextGenerator,
+    *,
+    page_text: Callable[[str, int], str],
+    told: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Iterator[Question]:
+    """Yield each question, in the model's words where those are good.
+
+    The rules' own wording stays wherever the model's is no question, loses a number, gives the
+    answer away, or cannot be answered from the passage by the same model. ``page_text`` gives the
+    text of a page, by the file's name and the page's number.
+    """
+    for number, question in enumerate(questions, start=1):
+        prompt = _OTHER_WORDS.say(detect_language(question.text)).format(question.text)
+        said = _said(generator, [Message("user", prompt)])
+        other = said.strip().split("\n")[0].strip(' "“”')
+        good = keeps(question, other) and _answerable(question, other, generator, page_text)
+        yield replace(question, text=other) if good else question
+        told(number, len(questions))
+
+
+def keeps(question: Question, other: str) -> bool:
+    """Say whether another wording asks the same, as far as rules can tell.
+
+    >>> asked = "What were sales in 2018?"
+    >>> asked = Question("1", "own", "en", ("a.pdf",), asked, ("5",), (1,), answerable=True)
+    >>> keeps(asked, "How much was sold in 2018?"), keeps(asked, "How much was sold?")
+    (True, False)
+    """
+    given_away = any(answer and contains(other, answer) for answer in question.answers)
+    same_numbers = set(re.findall(r"\d+", question.text)) <= set(re.findall(r"\d+", other))
+    term = question.evidence[0] if question.kind == "definition" else ""
+    return (
+        other.endswith(("?", "？"))
+        and other != question.text
+        and len(other) <= _LONGEST * len(question.text)
+        and detect_language(other) == question.language
+        and same_numbers
+        and not given_away
+        and term.lower() in other.lower()
+    )
+
+
+def _answerable(
+    question: Question, other: str, generator: TextGenerator, page_text: Callable[[str, int], str]
+) -> bool:
+    if question.kind not in {"sentence", "table"}:
+        return True  # there is no short answer to compare with
+    passage = _passage(question, page_text)
+    answer = _said(generator, build_messages(other, [passage]))
+    return any(contains(answer, gold) for gold in question.answers)
+
+
+def _passage(question: Question, page_text: Callable[[str, int], str]) -> Passage:
+    page, file = question.pages[0], question.documents[0]
+    text = page_text(file, page)
+    at = max(0, text.find(question.evidence[0][:12]) if question.evidence else 0)
+    start, end = max(0, at - _AROUND), at + _AROUND
+    chunk = Chunk("", start, end, page, page, text[start:end])
+    return Passage(0, chunk, file, file)
+
+
+def _said(generator: TextGenerator, messages: Sequence[Message]) -> str:
+    pieces = generator.stream(messages, max_tokens=_TOKENS, temperature=0.0, cancelled=never)
+    return "".join(piece.text for piece in pieces)
+
+
+# ---- the run and the one before -----------------------------------------------------------
 
 
 def _earlier(ledger: Ledger, options: Options, sets: Sequence[str]) -> EvaluationRow | None:
@@ -368,17 +440,10 @@ def _finished(
     comparison = runs.compare(runs.load(measured.ledger, before), run) if before else None
     unkept, number = None, 0
     try:
-        number = _keep(measured, run)
+        # also in a library that another process owns and this one only reads
+        with closing(Ledger(measured.ledger.path)) as ledger:
+            number = runs.keep(ledger, run, documents=measured.documents())
     except StoreError as error:
         unkept = error.message
     space = measured.space()
     return Measured(run, space, found.model, comparison, found.answered, number, unkept)
-
-
-def _keep(measured: MeasuredLibrary, run: EvaluationRun) -> int:
-    """Write the run, also into a library that another process owns and this one only reads."""
-    ledger = Ledger(measured.ledger.path)
-    try:
-        return runs.keep(ledger, run, documents=measured.documents())
-    finally:
-        ledger.close()

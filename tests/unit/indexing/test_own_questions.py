@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rag.evaluation.library import reduced
-from rag.evaluation.rephrase import keeps, rephrased
+from rag.evaluation.measure import keeps, rephrased
 from rag.indexing.questions.facts import facts_of
 from rag.indexing.questions.maker import Question, make_questions
 from rag.indexing.questions.wording import worded
