@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from rag.benchmark.run import MARK
 from rag.errors import RagError
 from rag.evaluation.scoring import score_answer
 from rag.protocols import TextGenerator, never
+from rag.system.process import peak_bytes
 from rag.types.answers import Message
 
 if TYPE_CHECKING:
@@ -92,28 +92,10 @@ def _memory(generator: TextGenerator, engine: str) -> None:
         return
     tell(
         "memory",
-        peak_bytes=_peak_bytes(),
+        peak_bytes=peak_bytes(),
         held_bytes=psutil.Process().memory_info().rss,
         device_bytes=generator.memory_bytes(),
     )
-
-
-def _peak_bytes() -> int | None:
-    """Return the most main memory that this process has held; ``None`` if nobody says.
-
-    ``getrusage`` would, on Linux, count what the parent held when it started this process.
-    """
-    try:
-        for line in Path("/proc/self/status").read_text("ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    if sys.platform == "win32":
-        return int(getattr(psutil.Process().memory_info(), "peak_wset", 0)) or None
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
 
 
 @dataclass(frozen=True, slots=True)
