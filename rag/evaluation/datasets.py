@@ -7,6 +7,7 @@ import gzip
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -64,14 +65,17 @@ def load_set(file: Path, *, read_by_ocr: Collection[str] = ()) -> QuestionSet:
     kept: list[Question] = []
     seen: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
-    for number, row in _rows(file):
+    for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
         try:
+            row = json.loads(line)
             question = question_of(row, name=file.stem)
-            seen[question.id] += 1
-            if seen[question.id] > 1:
-                question = replace(question, id=f"{question.id}#{seen[question.id]}")
         except (KeyError, TypeError, ValueError) as error:
             raise _bad_line(file, number, error) from error
+        seen[question.id] += 1
+        if seen[question.id] > 1:
+            question = replace(question, id=f"{question.id}#{seen[question.id]}")
         reason = _why_left_out(row, read_by_ocr=read_by_ocr)
         if reason is None:
             kept.append(question)
@@ -90,28 +94,16 @@ def evenly(questions: Sequence[Question], limit: int) -> list[Question]:
     """
     if not limit or len(questions) <= limit:
         return list(questions)
-    groups = [[q for q in questions if q.answerable is kind] for kind in (True, False)]
-    share = round(limit * len(groups[1]) / len(questions))
-    kept_without = max(share, 1) if groups[1] else 0
-    chosen = [
-        *_spread(groups[0], limit - kept_without),
-        *_spread(groups[1], kept_without),
-    ]
+    answerable, others = ([q for q in questions if q.answerable is kind] for kind in (True, False))
+    share = round(limit * len(others) / len(questions))
+    without = max(share, 1) if others else 0
+    chosen = [*_spread(answerable, limit - without), *_spread(others, without)]
     return sorted(chosen, key=questions.index)
 
 
 def _spread(questions: Sequence[Question], count: int) -> list[Question]:
     count = min(count, len(questions))
     return [questions[i * len(questions) // count] for i in range(count)]
-
-
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
-        if line.strip():
-            try:
-                yield number, json.loads(line)
-            except json.JSONDecodeError as error:
-                raise _bad_line(file, number, error) from error
 
 
 def _why_left_out(row: Mapping[str, Any], *, read_by_ocr: Collection[str]) -> str | None:
@@ -228,12 +220,10 @@ def load_squad(file: Path, *, questions: Path | None = None) -> TextCollection:
 
 
 def _paragraphs(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    try:
+    with _read(file, "it is not in SQuAD's layout", "不是 SQuAD 格式"):
         for article in json.loads(_text(file))["data"]:
             for paragraph in article["paragraphs"]:
                 yield str(article.get("title") or ""), paragraph
-    except (KeyError, TypeError, ValueError) as error:
-        raise _wrong(file, f"it is not in SQuAD's layout ({error!r})", "不是 SQuAD 格式") from error
 
 
 def _judgements(folder: Path) -> Iterator[tuple[str, str, float]]:
@@ -241,11 +231,9 @@ def _judgements(folder: Path) -> Iterator[tuple[str, str, float]]:
     file = next((f for f in found if f.is_file()), None)
     if file is None:
         raise _wrong(folder, "it has no qrels/test.tsv", "缺少 qrels/test.tsv")
-    try:
+    with _read(file, "it cannot be read", "无法读取"):
         for row in csv.reader(file.read_text("utf-8").splitlines()[1:], delimiter="\t"):
             yield row[0], row[1], float(row[2])
-    except (IndexError, ValueError) as error:
-        raise _wrong(file, f"it cannot be read ({error!r})", "无法读取") from error
 
 
 def _text_rows(folder: Path, name: str) -> Iterator[dict[str, Any]]:
@@ -253,13 +241,9 @@ def _text_rows(folder: Path, name: str) -> Iterator[dict[str, Any]]:
     if not file.is_file():
         file = folder / f"{name}.gz"
     for number, line in enumerate(_text(file).splitlines(), start=1):
-        try:
+        with _read(file, f"line {number} cannot be read", f"第 {number} 行无法读取"):
             row = json.loads(line)
             yield {"_id": row["_id"], "text": row["text"], "title": row.get("title")}
-        except (KeyError, TypeError, ValueError) as error:
-            raise _wrong(
-                file, f"line {number} cannot be read ({error!r})", f"第 {number} 行无法读取"
-            ) from error
 
 
 def _text(file: Path) -> str:
@@ -268,6 +252,15 @@ def _text(file: Path) -> str:
         return (gzip.decompress(raw) if file.suffix == ".gz" else raw).decode()
     except (OSError, EOFError, ValueError) as error:
         raise _wrong(file, f"it cannot be read ({error})", f"无法读取（{error}）") from error
+
+
+@contextmanager
+def _read(path: Path, en: str, zh: str) -> Iterator[None]:
+    """Say what is wrong with a file that is laid out otherwise."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError) as error:
+        raise _wrong(path, f"{en} ({error!r})", zh) from error
 
 
 def _wrong(path: Path, en: str, zh: str) -> ConfigError:
