@@ -139,18 +139,13 @@ def _spread(row: Mapping[str, Any], figure: str) -> float:
 def _machines(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Return what is different about the machines, packages one by one."""
     old, new = (_flat(run["machine"]) for run in (before, after))
-    keys: Sequence[str] = [key for key in new if key in old and old[key] != new[key]]
-    return {key: (old[key], new[key]) for key in keys}
+    return {key: (old[key], new[key]) for key in new if key in old and old[key] != new[key]}
 
 
 def _flat(machine: Mapping[str, Any]) -> dict[str, Any]:
-    found = {}
-    for key, value in machine.items():
-        if key == "packages":
-            found.update(value)
-        elif key not in {"limits", "date", "load_average"}:
-            found[key] = value
-    return found
+    passing = {"packages", "limits", "date", "load_average"}
+    lasting = {key: value for key, value in machine.items() if key not in passing}
+    return {**lasting, **machine.get("packages", {})}
 
 
 def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
