@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag.errors import ConfigError, ModelError, RagError
 from rag.models.shape import (
+    Precision,
     config_of,
     header_of,
     kv_bytes_per_token,
@@ -25,7 +26,6 @@ from rag.models.shape import (
 )
 from rag.text.messages import Text
 from rag.text.sizes import memory_size
-from rag.types.gguf import Gguf
 
 if TYPE_CHECKING:
     from rag.config import GeneratorSettings
@@ -37,6 +37,8 @@ SERVER = "url"
 """The engine that only asks: what it runs on is not seen from here."""
 PRECISIONS = ("fp32", "fp16", "bf16", "int8", "nf4")
 """What the transformers engine makes of a plain checkpoint."""
+_MADE: Mapping[str, Precision] = {"int8": "int8", "nf4": "nf4"}
+"""Precisions whose weights take fewer bytes than numbers as they are."""
 WIDE = ("fp32", "fp16", "bf16")
 """Precisions that are multiplied as they are; all others in the fastest of these."""
 NARROW = 1.5
@@ -72,13 +74,13 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class TimedAnswer:
-    """One answer, timed."""
+    """One answer, timed. Seconds are those since the question was put."""
 
-    prompt_tokens: int
-    first_token_s: float
+    first_token_s: float  # first piece with a token
     new_tokens: int
     decoded: int  # tokens after the first piece
     decode_s: float  # from the first piece to the last
+    prompt_tokens: int = 0
     follow_up_s: float | None = None  # first token of another question on the same passages
 
     @property
@@ -240,9 +242,7 @@ def sized(row: Row, *, narrow: bool) -> Row:
     if row.path is None:
         return row
     try:
-        if row.path.is_file():
-            return replace(row, sizes=_of_gguf(header_of(row.path), row.path))
-        return replace(row, sizes=_of_folder(row.path, row.precision, narrow=narrow))
+        return replace(row, sizes=_sizes_of(row.path, row.precision, narrow=narrow))
     except ModelError:
         return row
 
@@ -355,35 +355,24 @@ def _kept_precision(folder: Path) -> str | None:
     return str(kept.get("quant_method", "quantized")) if isinstance(kept, dict) else None
 
 
-def _of_gguf(header: Gguf, path: Path) -> Sizes:
-    shape = shape_of_gguf(header, name=path.name)
-    table = next((t.bytes for t in header.tensors if t.name == "token_embd.weight"), 0)
-    return Sizes(
-        weights_bytes=weights_of_file(header.file_bytes, shape).total,
-        read_per_token=sum(t.bytes for t in header.tensors) - (0 if shape.tied else table),
-        multiplied=shape.layers * shape.linear,
-        kv_bytes_per_token=kv_bytes_per_token(shape),
-        window=shape.window,
-    )
-
-
-def _of_folder(folder: Path, precision: str, *, narrow: bool) -> Sizes:
-    shape = shape_of_config(config_of(folder), name=folder.name)
+def _sizes_of(path: Path, precision: str, *, narrow: bool) -> Sizes:
     wide = 4 if precision == "fp32" or (precision in {"int8", "nf4"} and not narrow) else 2
-    if _kept_precision(folder) is not None:
-        total = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-        weights = weights_of_file(total, shape)
-    elif precision in {"int8", "nf4"}:
-        weights = weights_of(shape, "int8" if precision == "int8" else "nf4", wide=wide)
+    if path.is_file():
+        header = header_of(path)
+        shape = shape_of_gguf(header, name=path.name)
+        weights = weights_of_file(header.file_bytes, shape)
+        table = next((t.bytes for t in header.tensors if t.name == "token_embd.weight"), 0)
+        read = sum(t.bytes for t in header.tensors) - (0 if shape.tied else table)
+        kept = kv_bytes_per_token(shape)
     else:
-        weights = weights_of(shape, "none", wide=wide)
-    return Sizes(
-        weights_bytes=weights.total,
-        read_per_token=weights.read_per_token,
-        multiplied=shape.layers * shape.linear,
-        kv_bytes_per_token=shape.kv_per_token * wide,
-        window=shape.window,
-    )
+        shape = shape_of_config(config_of(path), name=path.name)
+        if _kept_precision(path) is not None:
+            total = sum(file.stat().st_size for file in path.glob("*.safetensors"))
+            weights = weights_of_file(total, shape)
+        else:
+            weights = weights_of(shape, _MADE.get(precision, "none"), wide=wide)
+        read, kept = weights.read_per_token, shape.kv_per_token * wide
+    return Sizes(weights.total, read, shape.layers * shape.linear, kept, shape.window)
 
 
 # ---- what came of them --------------------------------------------------------------------

@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from types import FrameType
@@ -328,16 +329,13 @@ def describe(reading: MemoryReading) -> dict[str, Any]:
         "vram_bytes": reading.vram_total_bytes,
         "system": platform.system(),
         "python": platform.python_version(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "packages": {
+            name: found.version
+            for name in PACKAGES
+            for found in islice(distributions(name=name), 1)  # none where it is not installed
+        },
         "load_average": load,  # programs that wanted a core in the last minute
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _processor() -> str:

@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +79,7 @@ def _row(task: dict[str, Any]) -> None:
         tell("reading", reading=asdict(reading))
         _memory(generator, engine)
     for prompt in quality:
-        said = listen(generator, prompt.messages(), max_tokens=SHORT_ANSWER_TOKENS).text
+        said, _ = listen(generator, prompt.messages(), max_tokens=SHORT_ANSWER_TOKENS)
         tell("answer", score=asdict(score_answer(said, prompt.answers)))
     _memory(generator, engine)
     tell("done")
@@ -98,25 +98,14 @@ def _memory(generator: TextGenerator, engine: str) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """One answer as it came in. Times are seconds since the question was put."""
-
-    text: str
-    tokens: int
-    first_s: float  # first piece with a token
-    first_tokens: int  # tokens behind that piece
-    last_s: float  # last piece with a token
-
-
 def listen(
     generator: TextGenerator,
     messages: Sequence[Message],
     *,
     max_tokens: int,
     clock: Callable[[], float] = perf_counter,
-) -> Heard:
-    """Put a question at temperature 0 and time its pieces."""
+) -> tuple[str, TimedAnswer]:
+    """Put a question at temperature 0; return what is said, and its pieces timed."""
     began = clock()
     first = last = None
     tokens = first_tokens = 0
@@ -131,7 +120,11 @@ def listen(
                 first, first_tokens = last, delta.tokens
             tokens += delta.tokens
     whole = clock() - began
-    return Heard("".join(pieces), tokens, first or whole, first_tokens, last or whole)
+    first, last = first or whole, last or whole
+    timed = TimedAnswer(
+        first_token_s=first, new_tokens=tokens, decoded=tokens - first_tokens, decode_s=last - first
+    )
+    return "".join(pieces), timed
 
 
 def time_answers(
@@ -146,24 +139,19 @@ def time_answers(
     Each prompt begins with a mark of its own, so that nothing of it is already computed: not
     even the rules, which the app's prompts share.
     """
-    warm, *timed = prompts
+    warm, *others = prompts
     listen(generator, warm.messages(mark="Run 0."), max_tokens=WARM_UP_TOKENS, clock=clock)
-    for number, prompt in enumerate(timed, start=1):
+    for number, prompt in enumerate(others, start=1):
         mark = f"Run {number}."
         messages = prompt.messages(mark=mark)
-        heard = listen(generator, messages, max_tokens=new_tokens, clock=clock)
+        text, timed = listen(generator, messages, max_tokens=new_tokens, clock=clock)
         follow_up_s = None
         if prompt.follow_up:
-            again = prompt.follow_up_messages(heard.text, mark=mark)
-            follow_up_s = listen(generator, again, max_tokens=_FIRST_ONLY, clock=clock).first_s
-        yield TimedAnswer(
-            prompt_tokens=generator.count_tokens(messages),
-            first_token_s=heard.first_s,
-            new_tokens=heard.tokens,
-            decoded=heard.tokens - heard.first_tokens,
-            decode_s=heard.last_s - heard.first_s,
-            follow_up_s=follow_up_s,
-        )
+            again = prompt.follow_up_messages(text, mark=mark)
+            _, later = listen(generator, again, max_tokens=_FIRST_ONLY, clock=clock)
+            follow_up_s = later.first_token_s
+        prompt_tokens = generator.count_tokens(messages)
+        yield replace(timed, prompt_tokens=prompt_tokens, follow_up_s=follow_up_s)
 
 
 # ---- the limits of a device ---------------------------------------------------------------

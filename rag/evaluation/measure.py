@@ -118,7 +118,6 @@ class Measured:
 
     run: EvaluationRun
     space: Mapping[str, Any]
-    model: str | None
     comparison: RunComparison | None
     answered: Sequence[Answered]
     number: int  # of the run in the ledger
@@ -446,4 +445,4 @@ def _finished(
     except StoreError as error:
         unkept = error.message
     space = measured.space()
-    return Measured(run, space, found.model, comparison, found.answered, number, unkept)
+    return Measured(run, space, comparison, found.answered, number, unkept)

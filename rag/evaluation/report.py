@@ -164,7 +164,7 @@ def measured_json(found: Measured) -> dict[str, Any]:
     return {
         "sets": sets,
         "space": dict(found.space),
-        "model": found.model,
+        "model": found.run.row.settings.get("model"),
         "settings": dict(found.run.row.settings),
         "run": found.number or None,
         **({"compared": comparison_json(found.comparison)} if found.comparison else {}),

@@ -36,7 +36,7 @@ LIMITS = MachineLimits("cpu", 9_000.0, 10_000.0, {"fp32": 20_000.0, "bf16": 100_
 
 
 def reading(speed: float, *, prompt: int = 100, first: float = 2.0) -> TimedAnswer:
-    return TimedAnswer(prompt, first, 11, 10, 10 / speed, 0.5)
+    return TimedAnswer(first, 11, 10, 10 / speed, prompt, 0.5)
 
 
 def row(*speeds: float, **values: Any) -> Row:
@@ -100,9 +100,10 @@ def test_an_answer_is_timed_from_its_pieces() -> None:
         def close(self) -> None: ...
 
     ticks = iter([0.0, 4.0, 5.0, 9.0])
-    heard = listen(Scripted(), [Message("user", "?")], max_tokens=5, clock=lambda: next(ticks))
-    assert (heard.text, heard.tokens, heard.first_s, heard.first_tokens) == ("abc", 3, 4.0, 1)
-    assert heard.last_s == 5.0
+    asked = [Message("user", "?")]
+    text, heard = listen(Scripted(), asked, max_tokens=5, clock=lambda: next(ticks))
+    assert (text, heard.new_tokens, heard.first_token_s, heard.decoded) == ("abc", 3, 4.0, 2)
+    assert heard.decode_s == 1.0
 
     clock = iter(range(100))
     prompts = [Prompt("one?", ()), Prompt("two?", (), follow_up="three?")]
