@@ -25,7 +25,7 @@ ENGINES = {
     "sentence-transformers": f"{_EMBEDDING}.sentence_transformers:SentenceTransformerEmbedder",
     "bert": f"{_EMBEDDING}.bert:BertEmbedder",
     "onnx": f"{_EMBEDDING}.onnxruntime:OnnxEmbedder",
-    "onnx-graph": f"{_EMBEDDING}.onnx_cache:int8_graph",
+    "onnx-graph": f"{_EMBEDDING}.onnxruntime:int8_graph",
     "llamacpp": "rag.generation.llamacpp.engine:LlamaCppGenerator",
     "transformers": "rag.generation.transformers.engine:TransformersGenerator",
     "url": "rag.generation.openai_server.engine:UrlGenerator",

@@ -23,7 +23,7 @@ from rag.retrieval.embedding.sentence_transformers import (
     dtype_on,
     quiet,
 )
-from rag.retrieval.embedding.tokens import broken_file
+from rag.retrieval.embedding.token_embedder import broken_file
 from rag.text.messages import Text
 
 if TYPE_CHECKING:

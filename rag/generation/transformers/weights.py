@@ -20,7 +20,7 @@ from transformers import BitsAndBytesConfig
 from transformers.utils import is_flash_attn_2_available
 
 from rag.errors import MissingDependency
-from rag.system.cpu_precision import cpu_dtype
+from rag.system.torch_cpu import cpu_dtype
 from rag.text.messages import Text
 from rag.types.hardware import Placement
 

@@ -7,11 +7,12 @@ The engine for CUDA, and on a CPU for models that ``bert_embedder`` cannot read.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
 import numpy as np
 import torch
@@ -19,10 +20,18 @@ from sentence_transformers import SentenceTransformer
 from transformers.utils import logging as transformers_logging
 
 from rag.errors import ModelMissing, OutOfMemory
-from rag.retrieval.embedding.cpu_streams import CpuStreams
-from rag.retrieval.embedding.token_embedder import ITEM_TOKENS, Run, TokenEmbedder, embed_by_length
-from rag.retrieval.embedding.tokens import Plain, broken_file, unloadable
-from rag.system.cpu_precision import cpu_dtype
+from rag.retrieval.embedding.token_embedder import (
+    ITEM_TOKENS,
+    Ids,
+    Plain,
+    Reading,
+    Run,
+    TokenEmbedder,
+    broken_file,
+    unit,
+    unloadable,
+)
+from rag.system.torch_cpu import CpuStreams, cpu_dtype
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
@@ -125,16 +134,8 @@ class SentenceTransformerEmbedder(OnCard, TokenEmbedder):
 
     HOLDER: ClassVar[Holder] = "embedder"
 
-    def __init__(  # noqa: PLR0913 - each is one field of the catalogue's entry
-        self,
-        folder: Path,
-        *,
-        name: str,
-        query_prefix: str = "",
-        passage_prefix: str = "",
-        max_tokens: int = 512,
-        device: Device = "auto",
-        batch: int = 0,
+    def __init__(
+        self, folder: Path, *, device: Device = "auto", batch: int = 0, **reading: Unpack[Reading]
     ) -> None:
         """Load the weights. A ``batch`` of 0 is chosen by the device.
 
@@ -153,25 +154,17 @@ class SentenceTransformerEmbedder(OnCard, TokenEmbedder):
             # the model's own, which nobody else uses: a second one of e5's would take 290 MB
             Plain(self._model.tokenizer.backend_tokenizer),
             dim=int(self._model.get_embedding_dimension() or 0),
-            name=name,
-            query_prefix=query_prefix,
-            passage_prefix=passage_prefix,
-            max_tokens=min(max_tokens, int(self._model.max_seq_length or max_tokens)),
+            longest=int(self._model.max_seq_length or sys.maxsize),
+            **reading,
         )
 
     def _full(self) -> OutOfMemory:
         return _full()
 
-    def _embed(self, ids: Sequence[Sequence[int]]) -> Vectors:
-        return embed_by_length(
-            ids,
-            dim=self.dim,
-            batch_tokens=self._batch_tokens,
-            forward=self._forward,
-            run=self._run,
-        )
+    def _embed(self, ids: Sequence[Ids]) -> Vectors:
+        return self._by_length(ids, self._forward, batch_tokens=self._batch_tokens, run=self._run)
 
-    def _forward(self, ids: Sequence[Sequence[int]]) -> Vectors:
+    def _forward(self, ids: Sequence[Ids]) -> Vectors:
         longest = _padded(max(map(len, ids)), self.max_tokens)
         tokens = torch.full((len(ids), longest), self._pad_id, dtype=torch.long)
         mask = torch.zeros((len(ids), longest), dtype=torch.long)
@@ -191,8 +184,7 @@ class SentenceTransformerEmbedder(OnCard, TokenEmbedder):
             place = self._device
             features = {"input_ids": tokens.to(place), "attention_mask": mask.to(place)}
             found = self._model.forward(features)["sentence_embedding"]  # (rows, dim)
-        rows: Vectors = found.float().cpu().numpy()
-        return rows
+        return unit(found.float().cpu().numpy())
 
 
 def _full() -> OutOfMemory:
