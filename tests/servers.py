@@ -23,25 +23,25 @@ class LlamaServer:
 
     address: Address
     key: str
-    opened: Any
+    generator: Any
 
     def close(self) -> None:
-        """Let go of it: it ends by itself once nobody holds it."""
-        self.opened.loopback.close()
+        """End it."""
+        self.generator.close()
 
     def ask(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return its answer, asked without any of our engine around it."""
-        answer: dict[str, Any] = self.opened.loopback.ask("POST", "/v1/chat/completions", body)
+        answer: dict[str, Any] = self.generator.loopback.ask("POST", "/v1/chat/completions", body)
         return answer
 
 
 def llama_server(path: Path, *, context_tokens: int = 512) -> LlamaServer:
     """Start llama.cpp's server on a free port of this machine."""
-    from rag.generation.llamacpp.loading import open_server
+    from rag.generation.llamacpp import LlamaCppGenerator
 
-    opened = open_server(path, name=path.stem, context_tokens=context_tokens, threads=0)
-    key = opened.loopback._headers["Authorization"].removeprefix("Bearer ")
-    return LlamaServer(Address.parse(opened.loopback.address), key, opened)
+    generator = LlamaCppGenerator.load(path, name=path.stem, context_tokens=context_tokens)
+    door = generator.loopback
+    return LlamaServer(Address.parse(door.address), door.key, generator)
 
 
 def says(server: LlamaServer, messages: Sequence[Message], max_tokens: int) -> tuple[str, int, int]:

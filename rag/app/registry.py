@@ -26,7 +26,7 @@ ENGINES = {
     "bert": f"{_EMBEDDING}.bert:BertEmbedder",
     "onnx": f"{_EMBEDDING}.onnxruntime:OnnxEmbedder",
     "onnx-graph": f"{_EMBEDDING}.onnxruntime:int8_graph",
-    "llamacpp": "rag.generation.llamacpp.engine:LlamaCppGenerator",
+    "llamacpp": "rag.generation.llamacpp:LlamaCppGenerator",
     "transformers": "rag.generation.transformers.engine:TransformersGenerator",
     "url": "rag.generation.openai_server.engine:UrlGenerator",
     "echo": "rag.generation.echo:EchoGenerator",
