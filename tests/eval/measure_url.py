@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from rag.generation.langchain.engine import estimate
+from rag.generation.langchain import estimate
 from rag.generation.openai_server.engine import UrlGenerator
 from rag.types.answers import Message
 from tests.servers import LlamaServer, llama_server
