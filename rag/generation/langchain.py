@@ -15,6 +15,7 @@ import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextvars import Context
+from functools import lru_cache
 from typing import TypeVar
 
 from langchain_core.language_models import BaseChatModel, BaseLanguageModel
@@ -31,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 _POLL_S = 0.05  # how often a cancel is looked for while the model is silent
 _RETRY_S = (0.25, 1.0)  # pauses before a lost connection is tried again
-_COUNTED = 32  # prompts whose length is remembered: fitting one asks for the same again
+_COUNTED = 32  # prompts whose length is remembered
 _CUT = frozenset({"length", "max_tokens"})
 _REASONS = ("finish_reason", "stop_reason", "done_reason")
 """Under these keys models say why they ended; each maker has a word of its own."""
@@ -63,10 +64,11 @@ class LangChainGenerator:
         """
         self.name = name
         self.context_tokens = context_tokens
-        self.count = count or count_of(model)
         self._model = model
         self._explain, self._lost, self._says_why = explain, lost, says_why
-        self._counted: dict[tuple[Message, ...], int] = {}
+        known = count or count_of(model)
+        # fitting a prompt asks for the same again
+        self._count = lru_cache(maxsize=_COUNTED)(lambda turns: known(plain_turns(turns)))
         self._loop = Loop(close)
         self._finalizer = weakref.finalize(self, self._loop.stop)
 
@@ -78,13 +80,7 @@ class LangChainGenerator:
         """
         if self._loop.closed:
             raise unloaded(self.name)
-        key = tuple(messages)
-        if key not in self._counted:
-            found = self.count(plain_turns(messages))
-            while len(self._counted) >= _COUNTED:
-                self._counted.pop(next(iter(self._counted)), None)
-            self._counted[key] = found
-        return self._counted.get(key) or self.count(plain_turns(messages))
+        return self._count(tuple(messages))
 
     def stream(
         self,

@@ -215,20 +215,18 @@ _SMALLER = Text(
 def _needs_package(path: Path, error: ImportError) -> MissingDependency:
     detail = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
     advised = re.search(r"pip install ([\w-]+)", detail)  # transformers checks before importing
-    package = error.name.partition(".")[0] if error.name else advised and advised[1]
-    what = (
-        Text(f"the package {package}, which is not installed.", f"软件包 {package}，但尚未安装。")
-        if package
-        else Text(f"a package that is not installed: {detail}", f"一个未安装的软件包：{detail}")
-    )
+    if package := error.name.partition(".")[0] if error.name else advised and advised[1]:
+        what = Text(
+            f"the package {package}, which is not installed.", f"软件包 {package}，但尚未安装。"
+        )
+        remedy = Text(f"Run `pip install {package}`", f"请运行 `pip install {package}`")
+    else:
+        what = Text(f"a package that is not installed: {detail}", f"一个未安装的软件包：{detail}")
+        remedy = Text("Install it", "请安装该软件包")
     return MissingDependency(
         Text(f"{path.name} in its precision needs {what.en}", f"{path.name} 的精度需要{what.zh}"),
         hint=Text(
-            f"Run `pip install {package}`, or choose another generator.quantization or model."
-            if package
-            else "Install it, or choose another generator.quantization or model.",
-            f"请运行 `pip install {package}`，或更换 generator.quantization 或模型。"
-            if package
-            else "请安装该软件包，或更换 generator.quantization 或模型。",
+            f"{remedy.en}, or choose another generator.quantization or model.",
+            f"{remedy.zh}，或更换 generator.quantization 或模型。",
         ),
     )

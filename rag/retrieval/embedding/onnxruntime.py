@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 import psutil
 from safetensors import SafetensorError
-from tokenizers import Tokenizer
 
 from rag.errors import ModelError
 from rag.retrieval.embedding.bert_shape import BertShape
@@ -110,10 +109,7 @@ def _checked(folder: Path, shape: BertShape, layer_done: Callable[[int], None]) 
 
 def agreement(folder: Path, graph: bytes, exact: bytes, *, max_tokens: int) -> float:
     """Return the mean cosine between the vectors that two graphs give for the probes."""
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(max_tokens)
-    ids = [encoding.ids for encoding in tokenizer.encode_batch(list(PROBES))]
+    ids = [text[:max_tokens] for text in load_token_ids(folder).each(PROBES)]
     found = []
     for source in (graph, exact):
         session = open_session(source)

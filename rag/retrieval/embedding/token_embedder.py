@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Required, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Required, TypedDict, Unpack
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -39,18 +39,6 @@ _CACHED_COUNTS = 1 << 14  # a chunker asks for the same pieces several times
 _WORDS = {"type": "Metaspace", "replacement": _SPACE, "prepend_scheme": "always", "split": True}
 
 
-class TokenIds(Protocol):
-    """Turns text into token ids."""
-
-    def one(self, text: str) -> list[int]:
-        """Return the ids of a text, with those that the model wants around it."""
-        ...
-
-    def each(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the ids of each text."""
-        ...
-
-
 class Reading(TypedDict, total=False):
     """How a model's entry in the catalogue says that it is to be used."""
 
@@ -69,13 +57,13 @@ class TokenEmbedder(ABC):
         """Take over ``tokens``; ``longest`` is how many of them the model reads at most."""
         self._tokens = tokens
         self._query_prefix = reading.get("query_prefix", "")
-        self._passage_prefix = reading.get("passage_prefix", "")
+        self._passage_prefix = prefix = reading.get("passage_prefix", "")
         self.dim = dim
-        names = (reading["name"], self._query_prefix.strip(), self._passage_prefix.strip())
+        names = (reading["name"], self._query_prefix.strip(), prefix.strip())
         self.name = " ".join(filter(None, names))
         self.max_tokens = min(reading.get("max_tokens", 512), longest)
         self._counted = lru_cache(maxsize=_CACHED_COUNTS)(
-            lambda text: len(tokens.one(self._passage_prefix + text))
+            lambda text: len(tokens.one(prefix + text))  # not of self, which it would keep alive
         )
 
     @abstractmethod
@@ -212,15 +200,17 @@ class Unigram:
         self._before, self._after = around
 
     def one(self, text: str) -> list[int]:
-        """Return the ids of a text."""
         words = self._normaliser.normalize_str(text).replace(" ", _SPACE)
         if words and not words.startswith(_SPACE):
             words = _SPACE + words
         return [self._before, *self._pieces.encode(words), self._after]
 
     def each(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the ids of each text."""
         return [self.one(text) for text in texts]
+
+
+TokenIds = Plain | Unigram
+"""Turns text into token ids, with those that the model wants around it."""
 
 
 def _unigram(written: dict[str, Any]) -> Unigram | None:
