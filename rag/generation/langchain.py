@@ -111,7 +111,12 @@ class LangChainGenerator:
         if cancel is None:
             raise unloaded(self.name)
         try:
-            yield from self._received(answer, cancelled)
+            for delta in answer.bridge.ticks(_POLL_S):
+                if cancelled():
+                    yield Delta("", 0, "cancelled")
+                    return
+                if delta is not None:
+                    yield delta
         except asyncio.CancelledError:  # it was closed meanwhile
             raise unloaded(self.name) from None
         finally:
@@ -126,15 +131,6 @@ class LangChainGenerator:
     def close(self) -> None:
         """End the running answers and let go of the connections."""
         self._finalizer()
-
-    def _received(self, answer: _Answer, cancelled: Stopped) -> Iterator[Delta]:
-        """Hand on what arrives, until the end, an error or a cancel."""
-        for delta in answer.bridge.ticks(_POLL_S):
-            if cancelled():
-                yield Delta("", 0, "cancelled")
-                return
-            if delta is not None:
-                yield delta
 
     async def _ask(self, answer: _Answer) -> None:
         with tracing_context(enabled=False):

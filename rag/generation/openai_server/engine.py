@@ -119,18 +119,14 @@ class ModelServer:
         return list(models)
 
     def _window(self, model: Json, name: str, maker: str) -> int | None:
-        meta = model.get("meta")
-        said = [model.get("max_model_len"), model.get("context_length"), model.get("max_seq_len")]
-        said += [meta.get("n_ctx")] if isinstance(meta, dict) else []
-        for value in said:
-            if isinstance(value, int) and value > 0:
-                return value
-        if maker == "library":
+        said = [model.get(key) for key in ("max_model_len", "context_length", "max_seq_len")]
+        window = _size(*said, _object(model.get("meta")).get("n_ctx"))
+        if window is None and maker == "library":
             return self._of_ollama(name)
-        props = self._try("/props")
-        settings = props.get("default_generation_settings")
-        value = settings.get("n_ctx") if isinstance(settings, dict) else None
-        return value if isinstance(value, int) and value > 0 else None
+        if window is None:
+            props = self._try("/props").get("default_generation_settings")
+            window = _size(_object(props).get("n_ctx"))
+        return window
 
     def _of_ollama(self, name: str) -> int | None:
         """Return how much the loaded model reads; it is loaded if need be.
@@ -139,10 +135,9 @@ class ModelServer:
         """
         self._try("/api/generate", {"model": name})
         running = self._try("/api/ps").get("models")
-        for model in running if isinstance(running, list) else []:
-            if isinstance(model, dict) and name in {model.get("name"), model.get("model")}:
-                window = model.get("context_length")
-                return window if isinstance(window, int) and window > 0 else None
+        for model in map(_object, running if isinstance(running, list) else []):
+            if name in {model.get("name"), model.get("model")}:
+                return _size(model.get("context_length"))
         return None
 
     # -- counting --------------------------------------------------------------------------
@@ -201,6 +196,15 @@ class ModelServer:
             if not is_lost(error):
                 raise
             return self._client.request(method, url, json=body)
+
+
+def _object(found: object) -> Json:
+    return found if isinstance(found, dict) else {}
+
+
+def _size(*said: object) -> int | None:
+    """Return the first that is a number of tokens."""
+    return next((value for value in said if isinstance(value, int) and value > 0), None)
 
 
 def _names(model: Json) -> Sequence[str]:

@@ -16,6 +16,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -75,8 +76,9 @@ def int8_graph(
         return None
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        report(Progress("load", 0, shape.layers, "", f"{name} (int8)"))
-        graph = _checked(folder, shape, lambda n: report(_progress(n, shape, name)))
+        told = partial(Progress, "load", total=shape.layers, item=f"{name} (int8)")
+        report(told(done=0))
+        graph = _checked(folder, shape, lambda layers: report(told(done=layers)))
         if graph is None:
             refused.touch()
             return None
@@ -88,10 +90,6 @@ def int8_graph(
     _drop_others(target)
     give_back()  # writing took four times what is kept
     return target
-
-
-def _progress(done: int, shape: BertShape, name: str) -> Progress:
-    return Progress("load", done, shape.layers, "", f"{name} (int8)")
 
 
 def _checked(folder: Path, shape: BertShape, layer_done: Callable[[int], None]) -> bytes | None:
@@ -153,9 +151,8 @@ class OnnxEmbedder(TokenEmbedder):
         shape = BertShape.of(folder)
         assert shape is not None, "a graph is only written of such a model"
         self._session = open_session(graph)
-        self._threads = ThreadPoolExecutor(
-            _cores(), thread_name_prefix="onnx", initializer=lower_thread
-        )
+        cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+        self._threads = ThreadPoolExecutor(cores, "onnx", initializer=lower_thread)
         tokens = load_token_ids(folder)
         super().__init__(tokens, dim=shape.hidden, longest=shape.max_tokens, **reading)
 
@@ -164,10 +161,6 @@ class OnnxEmbedder(TokenEmbedder):
         return self._by_length(
             ids, lambda text: run_graph(self._session, text[0])[np.newaxis], batch_tokens=1, run=run
         )
-
-
-def _cores() -> int:
-    return psutil.cpu_count(logical=False) or os.cpu_count() or 1
 
 
 def open_session(graph: Path | bytes) -> Any:
