@@ -115,7 +115,9 @@ class Reply:
 class ScriptedServer:
     """Keeps what it was asked; answers as a function says."""
 
-    def __init__(self, answer: Callable[[Call, Reply], None], *, port: int = 0) -> None:
+    def __init__(
+        self, answer: Callable[[Call, Reply], None], *, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self.calls: list[Call] = []
         outer = self
 
@@ -132,7 +134,10 @@ class ScriptedServer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        class Server(ThreadingHTTPServer):
+            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+        self._server = Server((host, port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 
@@ -153,9 +158,9 @@ class ScriptedServer:
 
 
 @contextmanager
-def scripted(answer: Callable[[Call, Reply], None]) -> Iterator[ScriptedServer]:
+def scripted(answer: Callable[[Call, Reply], None], **where: Any) -> Iterator[ScriptedServer]:
     """Serve on a free port of this machine as long as the block lasts."""
-    server = ScriptedServer(answer)
+    server = ScriptedServer(answer, **where)
     try:
         yield server
     finally:

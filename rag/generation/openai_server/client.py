@@ -9,6 +9,7 @@ connected to by number, past proxies and name servers.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import ssl
@@ -241,20 +242,19 @@ def clients(
     connection, and for a token: the first, and from each to the next.
     """
     connect_s, token_s = patience
-    number = _number(address, connect_s) if address.is_here else None
     common: dict[str, Any] = {
         "follow_redirects": False,
         "timeout": httpx2.Timeout(token_s, connect=connect_s),
         "limits": _ONE_ANSWER_EACH,
     }
     plain, flowing = dict(common), dict(common)
-    if number is not None:  # with a transport of its own a client asks no proxy
+    if address.is_here:  # with a transport of its own a client asks no proxy
         plain["transport"] = httpx2.HTTPTransport(limits=_ONE_ANSWER_EACH)
         flowing["transport"] = httpx2.AsyncHTTPTransport(limits=_ONE_ANSWER_EACH)
-    guard = _guard(address, key, number)
+    guard = _guard(address, key, connect_s=connect_s)
 
     async def guard_flowing(request: httpx2.Request) -> None:
-        guard(request)
+        await asyncio.to_thread(guard, request)
 
     return (
         httpx2.Client(**plain, event_hooks={"request": [guard]}),
@@ -272,7 +272,7 @@ def _number(address: Address, connect_s: float) -> str:
 
 
 def _guard(
-    address: Address, key: str | None, number: str | None
+    address: Address, key: str | None, *, connect_s: float
 ) -> Callable[[httpx2.Request], None]:
     def guard(request: httpx2.Request) -> None:
         url = request.url
@@ -286,8 +286,8 @@ def _guard(
         request.headers.pop("Authorization", None)
         if key is not None:
             request.headers["Authorization"] = f"Bearer {key}"
-        if number is not None:  # the name in headers and certificate stays the host's
-            request.url = url.copy_with(host=number)
+        if address.is_here:  # the name in headers and certificate stays the host's
+            request.url = url.copy_with(host=_number(address, connect_s))
             request.extensions = {**request.extensions, "sni_hostname": url.host}
 
     return guard

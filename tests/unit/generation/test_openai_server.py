@@ -666,3 +666,12 @@ def test_other_servers_are_never_sent_to(tmp_path: Path) -> None:
         finally:
             other.close()
             plain.close()
+
+
+def test_a_server_of_this_machine_is_found_at_whichever_address_it_listens() -> None:
+    with scripted(serving(says("four"))) as four:
+        generator = load(Address.parse(f"http://localhost:{four.port}"))
+        assert ask(generator)[0].text == "four"
+    with scripted(serving(says("six")), host="::1", port=four.port):  # started anew
+        assert ask(generator)[0].text == "six"
+    generator.close()
