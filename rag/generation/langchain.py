@@ -13,13 +13,13 @@ import math
 import re
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextvars import Context
 from functools import lru_cache
 from typing import TypeVar
 
 from langchain_core.language_models import BaseChatModel, BaseLanguageModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import BaseMessage, convert_to_messages
 from langsmith import tracing_context
 
 from rag.errors import RagError
@@ -105,8 +105,7 @@ class LangChainGenerator:
         if spent >= self.context_tokens:
             raise prompt_too_long(spent, self.context_tokens)
         room = min(max_tokens, self.context_tokens - spent)
-        turns = messages_of(plain_turns(messages))
-        answer = _Answer(turns, room, temperature)
+        answer = _Answer(plain_turns(messages), room, temperature)
         cancel = self._loop.submit(lambda: self._ask(answer), answer.bridge)
         if cancel is None:
             raise unloaded(self.name)
@@ -164,7 +163,7 @@ class LangChainGenerator:
 class _Answer:
     """One answer as it arrives. Filled on the loop's thread, read by who asked."""
 
-    def __init__(self, turns: list[BaseMessage], room: int, temperature: float) -> None:
+    def __init__(self, turns: Turns, room: int, temperature: float) -> None:
         self.turns = turns
         self.room = room  # tokens
         self.temperature = temperature
@@ -212,7 +211,7 @@ class _Answer:
         self.bridge.put(Delta("", rest, self._finish))
 
 
-Turns = Sequence[Mapping[str, str]]
+Turns = Sequence[dict[str, str]]
 Count = Callable[[Turns], int]
 
 TEMPLATE_TOKENS = 96
@@ -223,7 +222,6 @@ TURN_TOKENS = 12
 
 _WORD = re.compile(r"[a-z]+")
 _BEFORE_WORD = re.compile(r" (?=[A-Za-z])")  # is part of the word's first token
-_SPEAKERS = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
 _OF_THE_BASE = (BaseLanguageModel, BaseChatModel)
 
 
@@ -242,7 +240,7 @@ def count_of(model: BaseChatModel) -> Count:
         if not has_ids:
             return estimate
         return lambda turns: _framed(turns, lambda text: len(model.get_token_ids(text)))
-    return lambda turns: model.get_num_tokens_from_messages(messages_of(turns))
+    return lambda turns: model.get_num_tokens_from_messages(convert_to_messages(turns))
 
 
 def counted_by_text(count_text: Callable[[str], int]) -> Count:
@@ -269,11 +267,6 @@ def _upper_bound(text: str) -> int:
 def _framed(turns: Turns, count_text: Callable[[str], int]) -> int:
     texts = sum(count_text(turn["content"]) for turn in turns)
     return texts + TURN_TOKENS * len(turns) + TEMPLATE_TOKENS
-
-
-def messages_of(turns: Turns) -> list[BaseMessage]:
-    """Return turns as LangChain takes them."""
-    return [_SPEAKERS[turn["role"]](turn["content"]) for turn in turns]
 
 
 T = TypeVar("T")

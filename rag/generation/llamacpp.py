@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from rag.errors import ModelError
 from rag.generation.engine_errors import (
     AGAIN,
     cannot_load,
@@ -30,7 +31,7 @@ from rag.generation.engine_errors import (
     prompt_too_long,
     unloaded,
 )
-from rag.generation.prompt import LLAMA2_CHAT, plain_turns
+from rag.generation.prompt import LLAMA2_CHAT, LLAMA2_VOCABULARY, plain_turns
 from rag.generation.streaming import OneAtATime, Stopped, iterate
 from rag.text.messages import Text
 from rag.types.answers import Delta, FinishReason, Message
@@ -69,7 +70,6 @@ llama.cpp keeps at least one prompt, however large."""
 
 _TIMEOUT_S = 60.0  # counting waits for nothing but a core
 _SENTENCEPIECE = 1  # llama.cpp's number for the kind of vocabulary that Llama 2 has
-_LLAMA2_VOCABULARY = 32_000
 _MAGIC = b"GGUF"
 _CHATML = "<|im_start|>"
 
@@ -341,8 +341,7 @@ def _start(path: Path, params: Any, *, name: str) -> _Server:
     try:
         server = xllamacpp.Server(params)
     except RuntimeError as error:
-        why, hint = _why_not_loaded(path)
-        raise cannot_load(path, why, hint=hint) from error
+        raise _refused(path) from error
     # A server that is dropped before its loop turns waits for it for ever; one token makes
     # sure that it turns, and that the model runs at all.
     first: dict[str, Any] = server.handle_completions({"prompt": "a", "max_tokens": 1})
@@ -355,7 +354,7 @@ def _start(path: Path, params: Any, *, name: str) -> _Server:
 def _is_llama2_without_template(server: _Server) -> bool:
     """Return whether llama.cpp had to guess the template of a Llama 2, and guessed ChatML."""
     kind = server.meta["vocab_type"], server.meta["n_vocab"]
-    if kind != (_SENTENCEPIECE, _LLAMA2_VOCABULARY):
+    if kind != (_SENTENCEPIECE, LLAMA2_VOCABULARY):
         return False
     return _CHATML in server.loopback.ask("GET", "/props")["chat_template"]
 
@@ -391,22 +390,21 @@ def _read_into_cache(path: Path) -> None:
         )
 
 
-def _why_not_loaded(path: Path) -> tuple[Text, Text]:
-    """Return why llama.cpp may have refused a file that begins like a GGUF, and a remedy."""
+def _refused(path: Path) -> ModelError:
+    """Say why llama.cpp may have refused a file that begins like a GGUF, with a remedy."""
     try:
         architecture = read_gguf(path).architecture or "?"
     except (OSError, DamagedGguf):
-        return (
-            Text("the file is damaged or incomplete.", "文件已损坏或不完整。"),
-            AGAIN,
-        )
-    return (
+        why = Text("the file is damaged or incomplete.", "文件已损坏或不完整。")
+        return cannot_load(path, why, hint=AGAIN)
+    return cannot_load(
+        path,
         Text(
             f"there is too little memory for it, or llama.cpp does not know models of the kind "
             f"'{architecture}' or this chat template.",
             f"内存不足，或 llama.cpp 不支持“{architecture}”类模型或其对话模板。",
         ),
-        Text(
+        hint=Text(
             "Close other programs, lower generator.context_tokens, choose a smaller model, or "
             "run `pip install --upgrade xllamacpp`.",
             "请关闭其他程序、调低 generator.context_tokens、选择更小的模型，"

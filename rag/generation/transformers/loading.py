@@ -14,7 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from rag.errors import MissingDependency, ModelError
 from rag.generation.engine_errors import AGAIN, cannot_load, missing
-from rag.generation.prompt import LLAMA2_CHAT
+from rag.generation.prompt import LLAMA2_CHAT, LLAMA2_VOCABULARY
 from rag.generation.transformers.errors import (
     explained,
     is_out_of_memory,
@@ -38,7 +38,6 @@ Device = Literal["auto", "cpu", "cuda"]
 
 logger = logging.getLogger(__name__)
 
-LLAMA2_VOCABULARY = 32_000
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>")
 """Tokens with which templates close a turn; some checkpoints name only another as their end."""
 

@@ -2,7 +2,7 @@
 
 It can leave the card when memory runs out, and come back; a batch that runs is waited for.
 
-The engine for CUDA, and on a CPU for models that ``bert_embedder`` cannot read.
+The engine for CUDA, and on a CPU for models that ``bert`` cannot read.
 """
 
 from __future__ import annotations
