@@ -222,7 +222,6 @@ TURN_TOKENS = 12
 
 _WORD = re.compile(r"[a-z]+")
 _BEFORE_WORD = re.compile(r" (?=[A-Za-z])")  # is part of the word's first token
-_OF_THE_BASE = (BaseLanguageModel, BaseChatModel)
 
 
 def count_of(model: BaseChatModel) -> Count:
@@ -231,16 +230,16 @@ def count_of(model: BaseChatModel) -> Count:
     LangChain's fallback counts with GPT-2's tokenizer, which it would download, and which is
     not the model's: it is not used.
     """
-    own = type(model).get_num_tokens_from_messages
-    if any(own is vars(base).get("get_num_tokens_from_messages") for base in _OF_THE_BASE):
-        ids = type(model).get_token_ids
-        has_ids = model.custom_get_token_ids is not None or not any(
-            ids is vars(base).get("get_token_ids") for base in _OF_THE_BASE
-        )
-        if not has_ids:
-            return estimate
-        return lambda turns: _framed(turns, lambda text: len(model.get_token_ids(text)))
-    return lambda turns: model.get_num_tokens_from_messages(convert_to_messages(turns))
+    if _overrides(model, "get_num_tokens_from_messages"):
+        return lambda turns: model.get_num_tokens_from_messages(convert_to_messages(turns))
+    if model.custom_get_token_ids is not None or _overrides(model, "get_token_ids"):
+        return counted_by_text(lambda text: len(model.get_token_ids(text)))
+    return estimate
+
+
+def _overrides(model: BaseChatModel, method: str) -> bool:
+    bases = (BaseLanguageModel, BaseChatModel)
+    return all(getattr(type(model), method) is not vars(base).get(method) for base in bases)
 
 
 def counted_by_text(count_text: Callable[[str], int]) -> Count:
