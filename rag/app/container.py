@@ -155,7 +155,7 @@ class Container:
 
     def _int8_is_best(self) -> bool:
         """Say whether int8 is the engine for where the settings let the embedder work."""
-        from rag.retrieval.embedding.cpu_engine import int8_is_fast
+        from rag.retrieval.embedding.bert_shape import int8_is_fast
 
         device = self.plans.helper_device(self.settings.embedder.device)
         on_cpu = device == "cpu" or self._reading().gpu_name is None

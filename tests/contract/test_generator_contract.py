@@ -81,7 +81,7 @@ def echo(folder: Path, model_path: ModelPath) -> Engine:
 
 
 def llamacpp(path: Path) -> Engine:
-    from rag.generation.llamacpp.engine import LlamaCppGenerator
+    from rag.generation.llamacpp import LlamaCppGenerator
 
     generator = LlamaCppGenerator.load(path, name=path.stem, context_tokens=WINDOW)
 

@@ -11,7 +11,7 @@ from rag.answering.pipeline import AskSettings, RagPipeline
 from rag.answering.whole_document.asker import WholeDocumentAsker
 from rag.answering.whole_document.notes import NoteEngines
 from rag.answering.whole_document.scope import ReadingPace, ReadingPlanner
-from rag.generation.llamacpp.engine import LlamaCppGenerator
+from rag.generation.llamacpp import LlamaCppGenerator
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.storage.passages import LedgerDocuments, LedgerPassages
 from rag.types.answers import Answer, Finished

@@ -28,7 +28,7 @@ from rag.cli import app
 from rag.config import load_settings
 from rag.errors import ConfigError
 from rag.generation.echo import EchoGenerator
-from rag.generation.langchain.engine import LangChainGenerator
+from rag.generation.langchain import LangChainGenerator
 from rag.integrations.langchain import OpenLibrary, RagChatModel, open_library, turns_of
 from rag.types.answers import Delta, Message
 from tests.pdfs import write_pdf
