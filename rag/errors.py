@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from rag.text.messages import Language, Text
-from rag.text.reasons import REASONS
+from rag.text.reasons import reasons
 
 
 class RagError(Exception):
@@ -42,6 +42,11 @@ class RagError(Exception):
     def say(self, language: Language) -> str:
         """Return ``message``, then ``→ hint``."""
         return f"{self.message.say(language)}\n  → {self.hint.say(language)}"
+
+    @property
+    def text(self) -> Text:
+        """Message and hint as ``say`` gives them."""
+        return Text(self.say("en"), self.say("zh"))
 
     def __str__(self) -> str:
         return self.say("en")
@@ -69,7 +74,7 @@ class IngestError(RagError):
 class UnreadableDocument(IngestError):
     """The file is damaged, encrypted, empty, or not a PDF.
 
-    ``reason`` is a key of ``rag.text.reasons.REASONS``.
+    ``reason`` is a key of ``rag/text/reasons.toml``.
     """
 
     def __init__(self, message: Text, *, hint: Text, reason: str) -> None:
@@ -154,7 +159,7 @@ def no_page(document_id: str, page: int) -> UnknownDocument:
 
 def unreadable(path: Path, reason: str) -> UnreadableDocument:
     """Return the error that says why a file cannot be read."""
-    words = REASONS[reason]
+    words = reasons()[reason]
     return UnreadableDocument(
         Text(f"{path.name}: {words.what.en}", f"{path.name}：{words.what.zh}"),
         hint=words.remedy,

@@ -367,9 +367,7 @@ class SmallCache(Protocol):
 class GpuReadings(Protocol):
     """Reads the machine. Every field that cannot be read is ``None``; nothing is raised."""
 
-    def read(
-        self, *, model_bytes: int | None = None, parts: Mapping[Holder, int] | None = None
-    ) -> MemoryReading:
+    def read(self, *, parts: Mapping[Holder, int] | None = None) -> MemoryReading:
         """Return the machine at this moment; ``parts`` is what the engines hold on cards."""
         ...
 

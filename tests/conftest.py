@@ -50,12 +50,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = kept
 
 
+def pytest_collection() -> None:
+    gc.disable()  # until all is imported
+
+
 def pytest_collection_finish() -> None:
     """Take what the imports made out of the garbage collector's sight.
 
     torch, transformers and gradio leave some 600,000 objects, and every full collection
     looked at each: half of the time of tests that load models.
     """
+    gc.enable()
     gc.collect()
     gc.freeze()
 
@@ -74,13 +79,28 @@ def skip_or_fail(reason: str) -> None:
     pytest.skip(reason)
 
 
+@pytest.fixture(scope="session")
+def _empty_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("empty")
+
+
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _clean_environment(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, _empty_folder: Path
+) -> Iterator[None]:
+    """Take a person's settings out of the environment, and start in an empty folder.
+
+    It is a folder of the test's own where the test asks for ``tmp_path``: making one for each
+    of thousands took seconds. The others share one and must leave nothing in it.
+    """
     for name in list(os.environ):
         ours = name.startswith(("RAG_", "RAGDESK_"))
         if ours and not name.startswith(("RAG_TEST", "RAG_EVAL_SETS")):
             monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+    own = "tmp_path" in request.fixturenames
+    monkeypatch.chdir(request.getfixturevalue("tmp_path") if own else _empty_folder)
+    yield
+    assert own or not any(_empty_folder.iterdir()), "a test that writes files asks for tmp_path"
 
 
 @pytest.fixture(scope="session")
@@ -116,7 +136,7 @@ def model_path(models_folder: Path) -> Callable[[str], Path]:
 
 
 def _converted(gguf: Path, folder: Path) -> Path:
-    from rag.models.convert import gguf_to_folder
+    from tests.gguf_to_folder import gguf_to_folder
 
     if not (folder / "model.safetensors").is_file():
         draft = folder.with_name(f"{folder.name}.draft")

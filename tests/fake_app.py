@@ -1,4 +1,4 @@
-"""A desk without models: the same seam, real PDFs, and answers from a script."""
+"""A desk without models: real PDFs, and answers from a script."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ import pypdfium2
 
 from rag.answering.explain.outcomes import outcome
 from rag.answering.explain.values import Explanation, SentencePlace, SentenceQuestion, Step
-from rag.app.app import AppState
-from rag.app.machine_monitor import RecentReadings
+from rag.app.app import App, AppState
+from rag.app.machine_monitor import MachineMonitor, sample_of
+from rag.app.supervisor import Supervisor
 from rag.config import Settings
 from rag.errors import RagError, UnknownDocument, UnreadableDocument
 from rag.ingestion.uploads import Added
@@ -104,7 +105,7 @@ class FakeChats(Chats):
         return {document: "forgotten" for document in documents if document not in here}
 
 
-class FakeMachine:
+class FakeMachine(MachineMonitor):
     """Ten minutes of a machine that works in waves, with or without a card."""
 
     def __init__(self, memory: MemoryReading) -> None:
@@ -113,7 +114,7 @@ class FakeMachine:
         self.error: RagError | None = None
 
     def history(self, seconds: float) -> tuple[Sample, ...]:
-        ring = RecentReadings()
+        samples = []
         for second in range(600):
             wave = 0.5 + 0.5 * math.sin(second / 23) * math.sin(second / 7)
             cards = tuple(
@@ -127,8 +128,8 @@ class FakeMachine:
                 for card in self.memory.gpus
             )
             at = replace(self.memory, cpu_percent=100 * wave, gpus=cards)
-            ring.add(at, at=1_800_000_000.0 + second)
-        return ring.since(1_800_000_600.0 - seconds)
+            samples.append(sample_of(at, 1_800_000_000.0 + second))
+        return tuple(one for one in samples if one.at >= 1_800_000_600.0 - seconds)
 
     def report(self, folder: Path) -> dict[str, Any]:
         if self.error:
@@ -140,8 +141,8 @@ class FakeMachine:
 
 
 @dataclass
-class FakeApp:
-    """The desk's seam over real small PDFs. Everything a test wants to see can be set."""
+class FakeApp(App):
+    """The app over real small PDFs. Everything a test wants to see can be set."""
 
     folder: Path
     scripts: dict[str, Script] = field(default_factory=lambda: dict(SCRIPTS))
@@ -166,9 +167,10 @@ class FakeApp:
         self.settings = Settings(knowledge=self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.go, self.was_cancelled = Flag(), Flag()
+        self.supervisor = Supervisor(Flag())
         self._ledger = Ledger(self.folder / ".rag" / "library.db")
         self.chats: Chats = FakeChats(self._ledger, self)
-        self.machine = FakeMachine(self.memory)
+        self.machine: FakeMachine = FakeMachine(self.memory)
         self.cancelled_after = -1
         self.asked: list[tuple[str, tuple[Message, ...], frozenset[str]]] = []
         self.now = AppState("ready", MODEL, None, None, None, None, 1, self.memory, None)

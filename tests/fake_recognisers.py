@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rag.errors import unreadable
-from rag.ingestion.ocr.page_text import page_of
-from rag.ingestion.ocr.reading_order import Placed
+from rag.ingestion.ocr.page_text import Placed, page_of
 from rag.types.index_version import ocr_name
 from rag.types.recognised_text import RecognisedPage
 

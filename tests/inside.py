@@ -37,7 +37,7 @@ class Inside:
             raise found.exception
         return subprocess.CompletedProcess(words, found.exit_code, found.stdout, found.stderr)
 
-    def json(self, *words: str, code: int = 0) -> Any:
-        done = self.run(*words, "--json")
+    def json(self, *words: str, code: int = 0, **environment: str) -> Any:
+        done = self.run(*words, "--json", **environment)
         assert done.returncode == code, done.stderr
         return json.loads(done.stdout)

@@ -10,9 +10,8 @@ from rag.protocols import Embedder
 from rag.retrieval.analyser import BilingualAnalyser, embedding_text, lexical_text
 from rag.retrieval.bm25 import BM25Index
 from rag.retrieval.retriever import HybridRetriever
-from rag.storage.ledger import Ledger
+from rag.storage.ledger import DocumentRow, FileRow, IndexedChunks, Ledger
 from rag.storage.passages import LedgerPassages
-from rag.storage.rows import DocumentRow, FileRow, IndexedChunks
 from rag.storage.vectors.exact import ExactIndex
 from rag.types.documents import Chunk
 from tests.factories import document

@@ -61,7 +61,7 @@ def embedder(name: str = "tiny-embedder") -> Entry:
         ),
         hub=None,
         wheels=Wheels("tiny-embedder", "2.0", bytes=9, folder="tiny_embedder/model/"),
-        embedding=Embedding(dim=4, max_tokens=8, pooling="mean"),
+        embedding=Embedding(dim=4, max_tokens=8),
     )
 
 

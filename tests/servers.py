@@ -23,25 +23,25 @@ class LlamaServer:
 
     address: Address
     key: str
-    opened: Any
+    generator: Any
 
     def close(self) -> None:
-        """Let go of it: it ends by itself once nobody holds it."""
-        self.opened.loopback.close()
+        """End it."""
+        self.generator.close()
 
     def ask(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return its answer, asked without any of our engine around it."""
-        answer: dict[str, Any] = self.opened.loopback.ask("POST", "/v1/chat/completions", body)
+        answer: dict[str, Any] = self.generator.loopback.ask("POST", "/v1/chat/completions", body)
         return answer
 
 
 def llama_server(path: Path, *, context_tokens: int = 512) -> LlamaServer:
     """Start llama.cpp's server on a free port of this machine."""
-    from rag.generation.llamacpp.loading import open_server
+    from rag.generation.llamacpp import LlamaCppGenerator
 
-    opened = open_server(path, name=path.stem, context_tokens=context_tokens, threads=0)
-    key = opened.loopback._headers["Authorization"].removeprefix("Bearer ")
-    return LlamaServer(Address.parse(opened.loopback.address), key, opened)
+    generator = LlamaCppGenerator.load(path, name=path.stem, context_tokens=context_tokens)
+    door = generator.loopback
+    return LlamaServer(Address.parse(door.address), door.key, generator)
 
 
 def says(server: LlamaServer, messages: Sequence[Message], max_tokens: int) -> tuple[str, int, int]:
@@ -115,7 +115,9 @@ class Reply:
 class ScriptedServer:
     """Keeps what it was asked; answers as a function says."""
 
-    def __init__(self, answer: Callable[[Call, Reply], None], *, port: int = 0) -> None:
+    def __init__(
+        self, answer: Callable[[Call, Reply], None], *, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self.calls: list[Call] = []
         outer = self
 
@@ -132,7 +134,10 @@ class ScriptedServer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        class Server(ThreadingHTTPServer):
+            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+        self._server = Server((host, port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 
@@ -153,9 +158,9 @@ class ScriptedServer:
 
 
 @contextmanager
-def scripted(answer: Callable[[Call, Reply], None]) -> Iterator[ScriptedServer]:
+def scripted(answer: Callable[[Call, Reply], None], **where: Any) -> Iterator[ScriptedServer]:
     """Serve on a free port of this machine as long as the block lasts."""
-    server = ScriptedServer(answer)
+    server = ScriptedServer(answer, **where)
     try:
         yield server
     finally:

@@ -19,27 +19,30 @@ import jinja2
 import uvicorn
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from rag.app.supervisor import Part
 from rag.config import Settings
 from rag.errors import ConfigError
 from rag.text.messages import Text
 from ui.guard import HOSTS, SameOrigin, Shell
 from ui.opening import Opening, assets, head_html, skeleton_html
-from ui.seam import AppLike
-from ui.sessions import upload_folder
+from ui.tabs import upload_folder
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import ASGIApp
+
+    from rag.app.app import App
 
 logger = logging.getLogger(__name__)
 
 ADDRESS = "127.0.0.1"
 PORTS_TRIED = 20
 SCREEN_S = 4  # the longest that slow work waits for a browser to draw the screen
+_BEGINNING = Text("Beginning the work in the background", "启动后台工作")
 SHUTDOWN_S = 2  # an answer under way is not waited for
 
 
-def create_app(app: AppLike, *, language: Literal["auto", "en", "zh"]) -> FastAPI:
+def create_app(app: App, *, language: Literal["auto", "en", "zh"]) -> FastAPI:
     """Return the application; ``auto`` is the language of the browser.
 
     FastAPI and Gradio are imported here, which takes a second or two, so that ``serve`` can
@@ -61,7 +64,7 @@ def create_app(app: AppLike, *, language: Literal["auto", "en", "zh"]) -> FastAP
     return web
 
 
-def _mount(web: FastAPI, app: AppLike) -> None:
+def _mount(web: FastAPI, app: App) -> None:
     with lean_import():
         import gradio as gr
 
@@ -101,19 +104,17 @@ def _in_a_loop(make: Callable[[], None]) -> None:
 
 
 def serve(
-    app: AppLike,
+    app: App,
     *,
     port: int,
     open_browser: bool,
     ready: Callable[[str], None],
-    work: Callable[[], None],
 ) -> None:
     """Serve until interrupted; ``ready`` gets the address as soon as the screen is there.
 
     A taken ``port`` is replaced by the next free one; 0 takes any. The browser is opened at
-    once and shows an empty screen until then. ``work`` starts what is slow, once a browser
-    shows the screen or has had time to: earlier, it would delay the screen (by about a second
-    on two cores). Both run in a thread of their own.
+    once and shows an empty screen until then. The app's work begins once a browser shows the
+    screen or has had time to: earlier, it would delay the screen (by about a second on two cores).
 
     Raises:
         ConfigError: no free port was found.
@@ -121,16 +122,15 @@ def serve(
     listener = listen(port)
     address = f"http://{ADDRESS}:{listener.getsockname()[1]}"
 
-    def begin() -> None:
+    def told() -> None:
         ready(address)
         opening.shown.wait(SCREEN_S)
-        work()
 
     def made() -> None:
         if opening.failure:
             server.should_exit = True
         else:
-            threading.Thread(target=begin, name="begin", daemon=True).start()
+            app.supervisor.start(beginning(app, told, ended=lambda: server.should_exit))
 
     language = app.settings.ui.language
     opening = Opening(lambda: create_app(app, language=language), language=language, made=made)
@@ -141,6 +141,19 @@ def serve(
         server.run(sockets=[listener])
     if opening.failure:
         raise opening.failure
+
+
+def beginning(app: App, told: Callable[[], None], *, ended: Callable[[], bool]) -> Part:
+    """Return what begins the app's work after ``told``, whatever becomes of that."""
+
+    def begin() -> None:
+        try:
+            told()
+        finally:
+            if not ended():
+                app.start()
+
+    return Part("begin", _BEGINNING, begin, again=False)
 
 
 class ScreenServer(uvicorn.Server):

@@ -62,12 +62,12 @@ class SameOrigin:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        refusal = None
         if not _ours(Headers(scope=scope)):
             refusal = PlainTextResponse("Requests from other sites are refused.", status_code=403)
-            await refusal(scope, receive, send)
-            return
-        if _UNSERVED.match(scope["path"]):
+        elif _UNSERVED.match(scope["path"]):
             refusal = PlainTextResponse("There is nothing here.", status_code=404)
+        if refusal is not None:
             await refusal(scope, receive, send)
             return
 

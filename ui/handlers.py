@@ -10,13 +10,14 @@ import logging
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from time import monotonic
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rag.errors import RagError, UnknownChat
 from rag.generation.streaming import Stopped, ticking
 from rag.protocols import never
-from rag.text.messages import Text
+from rag.text.messages import LANGUAGES, Text
 from rag.types.answers import (
     Answer,
     AnswerMessage,
@@ -30,10 +31,12 @@ from rag.types.answers import (
     ReadingProgress,
     Retrieved,
 )
-from ui.screen import LAST, PageSizes, Problem, Screen, Turn, history_of, passage_of
-from ui.seam import AppLike
-from ui.sessions import Ticket
-from ui.words import WORDS
+from ui.tabs import LAST, PageSizes, Problem, Screen, Ticket, Turn, history_of, passage_of
+from ui.words import WORDS, say
+
+if TYPE_CHECKING:
+    from rag.app.app import App
+
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -44,7 +47,7 @@ STOP_GRACE_S = 1.5  # after Stop, the engine may still hand over the checked par
 
 
 def respond(
-    app: AppLike,
+    app: App,
     screen: Screen,
     question: str,
     *,
@@ -57,9 +60,8 @@ def respond(
     The last one is empty if the conversation was left meanwhile.
 
     ``documents`` limits the search; empty searches all. ``mode`` says whether documents are
-    read whole. ``ticket`` is the right to ask: it
-    says when the app is free and when the person pressed Stop. While text streams, at most
-    one screen per ``TICK_S`` is drawn.
+    read whole. ``ticket`` is the right to ask: it says when the app is free and when the person
+    pressed Stop. While text streams, at most one screen per ``TICK_S`` is drawn.
     """
     turn = Turn(question, documents=tuple(sorted(documents)))
     yield replace(screen, live=turn)
@@ -68,7 +70,14 @@ def respond(
             if turn.stage != "queued":
                 turn = replace(turn, stage="queued")
                 yield replace(screen, live=turn)
-        ask = _asking(app, screen, question, documents=documents, mode=mode, ticket=ticket)
+        ask = partial(
+            app.ask,
+            question,
+            history=history_of(screen.turns),
+            documents=documents or None,
+            mode=mode,
+            cancelled=ticket.stopped,
+        )
         for grown in _turns(app, turn, ask, ticket=ticket):
             turn = grown
             if turn.stage not in LAST:
@@ -86,29 +95,20 @@ def respond(
         yield Screen(turns=(*screen.turns, turn), chat=_kept(app, screen.chat, turn))
 
 
-def opened(app: AppLike, chat: int) -> Screen:
+def opened(app: App, chat: int) -> Screen:
     """Return a kept chat as it was shown.
 
     Raises:
         RagError: there is no such chat, or it cannot be read.
     """
     turns = tuple(
-        Turn(
-            kept.question,
-            "done",
-            kept.answer.text,
-            passages=kept.answer.passages,
-            dropped=kept.answer.dropped,
-            answer=kept.answer,
-            documents=kept.documents,
-            page_sizes=_page_sizes(app, (*kept.answer.passages, *kept.answer.dropped), kept.answer),
-        )
+        _answered(app, Turn(kept.question, documents=kept.documents), kept.answer)
         for kept in app.chats.turns(chat)
     )
     return Screen(turns, chat=chat)
 
 
-def _kept(app: AppLike, chat: int | None, turn: Turn) -> int | None:
+def _kept(app: App, chat: int | None, turn: Turn) -> int | None:
     """Keep an answer; a chat that was deleted meanwhile begins anew."""
     if turn.answer is None or not turn.text:
         return chat
@@ -124,32 +124,12 @@ def _kept(app: AppLike, chat: int | None, turn: Turn) -> int | None:
 
 def _inside(error: Exception) -> Problem:
     kind = type(error).__name__
-    words = WORDS["error_inside"]
-    return Problem(
-        Text(words.en.format(kind=kind), words.zh.format(kind=kind)), WORDS["error_inside_hint"]
-    )
-
-
-def _asking(
-    app: AppLike,
-    screen: Screen,
-    question: str,
-    *,
-    documents: Collection[str],
-    mode: AskMode,
-    ticket: Ticket,
-) -> Callable[[], Iterator[Event]]:
-    return lambda: app.ask(
-        question,
-        history=history_of(screen.turns),
-        documents=documents or None,
-        mode=mode,
-        cancelled=ticket.stopped,
-    )
+    words = Text(*(say("error_inside", language, kind=kind) for language in LANGUAGES))
+    return Problem(words, WORDS["error_inside_hint"])
 
 
 def _turns(
-    app: AppLike, turn: Turn, ask: Callable[[], Iterator[Event]], *, ticket: Ticket
+    app: App, turn: Turn, ask: Callable[[], Iterator[Event]], *, ticket: Ticket
 ) -> Iterator[Turn]:
     """Yield the live turn as it grows; the last one is ``done`` or ``stopped``."""
     if ticket.stopped():
@@ -190,7 +170,7 @@ def pumped(source: Callable[[], Iterator[T]], *, tick_s: float) -> Generator[T |
     return ticking(produce, cancelled=never, tick_s=tick_s, patience_s=0)
 
 
-def _next(app: AppLike, turn: Turn, event: Event | None, *, ticket: Ticket, pace: _Pace) -> Turn:
+def _next(app: App, turn: Turn, event: Event | None, *, ticket: Ticket, pace: _Pace) -> Turn:
     """Return the turn after ``event``, or after a moment without one (``None``)."""
     if ticket.stopped() and not isinstance(event, Finished):
         return replace(turn, stage="stopping")  # what still comes in is not shown any more
@@ -231,7 +211,7 @@ class _Pace:
         return monotonic() - self._stopped_at
 
 
-def _after(app: AppLike, turn: Turn, event: Event) -> Turn:
+def _after(app: App, turn: Turn, event: Event) -> Turn:
     match event:
         case Retrieved():
             return _found(app, turn, event)
@@ -244,19 +224,22 @@ def _after(app: AppLike, turn: Turn, event: Event) -> Turn:
         case Quoted() | Checked():
             return _proved(turn, event)
         case Finished(answer=answer):
-            sizes = _page_sizes(app, (*answer.passages, *answer.dropped), answer)
-            return replace(
-                turn,
-                stage="done",
-                text=answer.text,
-                answer=answer,
-                passages=answer.passages,
-                dropped=answer.dropped,
-                page_sizes=sizes,
-            )
+            return _answered(app, turn, answer)
 
 
-def _found(app: AppLike, turn: Turn, event: Retrieved) -> Turn:
+def _answered(app: App, turn: Turn, answer: Answer) -> Turn:
+    return replace(
+        turn,
+        stage="done",
+        text=answer.text,
+        answer=answer,
+        passages=answer.passages,
+        dropped=answer.dropped,
+        page_sizes=_page_sizes(app, (*answer.passages, *answer.dropped), answer),
+    )
+
+
+def _found(app: App, turn: Turn, event: Retrieved) -> Turn:
     found = (*event.passages, *event.dropped)
     turn = replace(
         turn,
@@ -286,7 +269,7 @@ def _noticed(turn: Turn, notice: AnswerMessage) -> Turn:
     return replace(turn, stage="reading", text="", checked=()) if notice.anew else turn
 
 
-def _while_waiting(app: AppLike, turn: Turn, pace: _Pace) -> Turn:
+def _while_waiting(app: App, turn: Turn, pace: _Pace) -> Turn:
     """Say that the model is being fetched or loaded where that is why nothing happens."""
     if turn.stage not in {"searching", "model", "reading"} or not pace.look():
         return turn
@@ -299,9 +282,7 @@ def _while_waiting(app: AppLike, turn: Turn, pace: _Pace) -> Turn:
     return turn
 
 
-def _page_sizes(
-    app: AppLike, passages: Iterable[Passage], answer: Answer | None = None
-) -> PageSizes:
+def _page_sizes(app: App, passages: Iterable[Passage], answer: Answer | None = None) -> PageSizes:
     """Return the size of every page that something may be marked on.
 
     A page whose size cannot be had is left out; the viewer then says that its place is not

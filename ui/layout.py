@@ -7,9 +7,9 @@ No logic lives here: handlers give screens, views draw them. What the page knows
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -18,37 +18,21 @@ from rag.text.messages import Language
 from rag.types.answers import TypedDraft
 from ui.handlers import opened, respond
 from ui.opening import frame_html
-from ui.screen import Screen, client_of, history_of
-from ui.seam import AppLike
-from ui.sessions import Sessions, take, upload_folder
+from ui.tabs import Screen, Sessions, client_of, history_of, take, upload_folder
 from ui.views.chat import live_html, talk_html
 from ui.views.library import added_html, landing_html
 from ui.words import say
 
+if TYPE_CHECKING:
+    from rag.app.app import App
+
+
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}
+"""An answer under way must not hold these up, nor they the answer."""
 MAX_QUESTION = 8000  # characters; what the model can take is checked, and told, by the app
 FRAME_JS = "ragdesk.frame(element)"
 DRAWN_JS = "ragdesk.watch(element, watch)"
-
-
-@dataclass(frozen=True, slots=True)
-class ScreenParts:
-    """The components that events read or write."""
-
-    client: Any
-    screen: Any
-    new: Any
-    added: Any
-    upload: Any
-    landing: Any
-    talk: Any
-    live: Any
-    question: Any
-    send: Any
-    stop: Any
-    switch: Any
-    open_chat: Any
-    typed: Any
 
 
 REFUSED = "Only files that were dropped onto the page are taken."
@@ -99,7 +83,7 @@ def _paths(value: object) -> Iterator[object]:
             yield from _paths(item)
 
 
-def build(app: AppLike) -> gr.Blocks:
+def build(app: App) -> gr.Blocks:
     """Return the whole page for ``app``."""
     uploads = upload_folder(app.settings)
     with ScreenPage(
@@ -114,47 +98,47 @@ def _html(value: str = "", *, name: str, script: str | None = None) -> Any:
     return gr.HTML(value, elem_id=name, js_on_load=script, apply_default_css=False)
 
 
-def _parts() -> ScreenParts:
-    client, screen = gr.JSON(visible=False), gr.State(Screen())
-    switch = gr.Button("", elem_id="switch-language", visible="hidden")
-    open_chat = gr.Button("", elem_id="open-chat", visible="hidden")
-    typed = gr.Button("", elem_id="typed", visible="hidden")
+def _parts() -> SimpleNamespace:
+    """Return the components that events read or write."""
+    parts = SimpleNamespace(
+        client=gr.JSON(visible=False),
+        screen=gr.State(Screen()),
+        switch=gr.Button("", elem_id="switch-language", visible="hidden"),
+        open_chat=gr.Button("", elem_id="open-chat", visible="hidden"),
+        typed=gr.Button("", elem_id="typed", visible="hidden"),
+    )
     with gr.Column(elem_id="left", min_width=0):
         _html(frame_html("brand"), name="brand")
-        new = gr.Button("", elem_id="new")
+        parts.new = gr.Button("", elem_id="new")
         _html(frame_html("library"), name="library", script=FRAME_JS)
-        added = _html(name="added", script=DRAWN_JS)
-        upload = gr.UploadButton("", file_types=[".pdf"], file_count="multiple", elem_id="upload")
-        landing = _html(name="landing")
+        parts.added = _html(name="added", script=DRAWN_JS)
+        parts.upload = gr.UploadButton(
+            "", file_types=[".pdf"], file_count="multiple", elem_id="upload"
+        )
+        parts.landing = _html(name="landing")
     with gr.Column(elem_id="middle", min_width=0):
         _html(frame_html("top"), name="top", script=FRAME_JS)
         with gr.Column(elem_id="talk", min_width=0):
-            talk = _html(name="turns", script=DRAWN_JS)
-            live = _html(name="live", script=DRAWN_JS)
+            parts.talk = _html(name="turns", script=DRAWN_JS)
+            parts.live = _html(name="live", script=DRAWN_JS)
         with gr.Row(elem_id="ask"):
-            question = gr.Textbox(
+            parts.question = gr.Textbox(
                 elem_id="question",
                 max_lines=8,
                 max_length=MAX_QUESTION,
                 show_label=False,
                 container=False,
             )
-            send = gr.Button("", elem_id="send", min_width=0)
-            stop = gr.Button("", elem_id="stop", min_width=0)
+            parts.send = gr.Button("", elem_id="send", min_width=0)
+            parts.stop = gr.Button("", elem_id="stop", min_width=0)
     with gr.Column(elem_id="right", min_width=0):
         _html(frame_html("evidence"), name="evidence", script=FRAME_JS)
     _html(frame_html("strip"), name="strip", script=FRAME_JS)
-    # fmt: off
-    return ScreenParts(
-        client, screen, new, added, upload, landing, talk, live, question, send, stop, switch,
-        open_chat, typed,
-    )
-    # fmt: on
+    return parts
 
 
-def _wire(page: gr.Blocks, parts: ScreenParts, events: Events) -> None:
+def _wire(page: gr.Blocks, parts: SimpleNamespace, events: Events) -> None:
     _wire_conversation(parts, events)
-    _wire_typing(parts, events)
     parts.upload.upload(
         events.add,
         [parts.client, parts.upload],
@@ -171,17 +155,17 @@ def _wire(page: gr.Blocks, parts: ScreenParts, events: Events) -> None:
             [parts.client, parts.screen],
             [*spoken, parts.talk, parts.live, parts.added],
             js=_with_client(2),
-            queue=False,
-            **QUIET,
+            **AT_ONCE,
         )
     page.unload(events.leave)
 
 
-def _wire_conversation(parts: ScreenParts, events: Events) -> None:
+def _wire_conversation(parts: SimpleNamespace, events: Events) -> None:
     shown = [parts.screen, parts.talk, parts.live, parts.question]
+    asked = [parts.client, parts.question, parts.screen]
     parts.send.click(
         events.answer,
-        [parts.client, parts.question, parts.screen],
+        asked,
         shown,
         js=_with_client(3),
         # answers take turns in handlers.respond, where waiting is seen and can be stopped
@@ -191,22 +175,10 @@ def _wire_conversation(parts: ScreenParts, events: Events) -> None:
     )
     # Not by ``cancels``: closing a generator that is inside the engine holds a lock of
     # Gradio's for as long as the engine is busy; ours ends by itself within ``TICK_S``.
-    parts.stop.click(events.stop, None, None, queue=False, **QUIET)
-    parts.open_chat.click(
-        events.open, [parts.client], shown, js=_with_client(1), queue=False, **QUIET
-    )
-    parts.new.click(events.fresh, [parts.client], shown, js=_with_client(1), queue=False, **QUIET)
-
-
-def _wire_typing(parts: ScreenParts, events: Events) -> None:
-    parts.typed.click(
-        events.typed,
-        [parts.client, parts.question, parts.screen],
-        js=_with_client(3),
-        queue=False,  # an answer under way must not hold it up, nor it the answer
-        trigger_mode="multiple",
-        **QUIET,
-    )
+    parts.stop.click(events.stop, None, None, **AT_ONCE)
+    for button, event in ((parts.open_chat, events.open), (parts.new, events.fresh)):
+        button.click(event, [parts.client], shown, js=_with_client(1), **AT_ONCE)
+    parts.typed.click(events.typed, asked, js=_with_client(3), trigger_mode="multiple", **AT_ONCE)
 
 
 def _with_client(count: int) -> str:
@@ -217,7 +189,7 @@ def _with_client(count: int) -> str:
 class Events:
     """What happens on each event. Holds nothing that belongs to one tab."""
 
-    def __init__(self, app: AppLike) -> None:
+    def __init__(self, app: App) -> None:
         self._app = app
         self._sessions = Sessions()
         self._uploads = upload_folder(app.settings)

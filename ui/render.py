@@ -15,8 +15,7 @@ from jinja2.ext import Extension
 
 from rag.text.messages import LANGUAGES, Language
 from rag.text.sizes import gib, memory_size
-from rag.types.progress import Progress
-from ui.words import say
+from ui.words import say, share
 
 _BREAK = re.compile(r"(?<=[>}])\s*\n\s*|\s*\n\s*(?=[<{])")
 _SAY = {language: partial(say, language=language) for language in LANGUAGES}
@@ -41,11 +40,6 @@ def render(template: str, language: Language, **values: object) -> str:
     """
     made = _TEMPLATES.get_template(f"{template}.html")
     return made.render(values, say=_SAY[language], language=language)
-
-
-def share(progress: Progress) -> float | None:
-    """Return how much is done, 0 to 1; ``None`` while the total is unknown."""
-    return min(1.0, progress.done / progress.total) if progress.total else None
 
 
 def compact_json(value: object) -> str:

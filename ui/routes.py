@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Body, HTTPException, Path, Query, Response
 from fastapi.responses import FileResponse
@@ -22,18 +22,26 @@ from rag.answering.explain.values import SentenceQuestion
 from rag.errors import IngestError, RagError, UnknownDocument
 from rag.text.messages import Language
 from rag.types.answers import Message
-from ui.seam import AppLike
 from ui.views.chat import MAX_SENTENCE, chats_html, why_html
 from ui.views.library import forgotten_html, kept_html, library, sync_html, totals_words
 from ui.views.machine import SPAN_S, machine_html, strip_html
 from ui.words import for_page, say
 
-_IDS = 5000  # documents asked about at once
+if TYPE_CHECKING:
+    from rag.app.app import App
 
-Ids = Annotated[list[Annotated[str, Body(pattern=r"^[0-9a-f]{8,64}$")]], Body(max_length=_IDS)]
+
+_ID = r"^[0-9a-f]{8,64}$"
+Ids = Annotated[list[Annotated[str, Body(pattern=_ID)]], Body(max_length=5000)]
+Spoken = Annotated[Language, Body()]
+PostedId = Annotated[str, Body(pattern=_ID)]
+PickedId = Annotated[str, StringConstraints(pattern=_ID)]
+DocumentId = Annotated[str, Path(pattern=_ID)]
+Page = Annotated[int, Path(ge=1, le=1_000_000)]
+Question = Annotated[str, StringConstraints(max_length=100_000)]
 
 
-def add_chats(router: APIRouter, app: AppLike) -> None:
+def add_chats(router: APIRouter, app: App) -> None:
     """Add the routes. A chat is opened through Gradio, which holds the conversation."""
 
     @router.get("/chats")
@@ -42,17 +50,11 @@ def add_chats(router: APIRouter, app: AppLike) -> None:
         return {"html": chats_html(chats, language, now=time.time()), "count": len(chats)}
 
     @router.post("/chats/delete")
-    def delete(
-        chats: Annotated[list[int], Body()], language: Annotated[Language, Body()]
-    ) -> dict[str, str]:
-        try:
-            app.chats.delete(chats)
-        except RagError as error:
-            return {"note": error.say(language)}
-        return {"note": ""}
+    def delete(chats: Annotated[list[int], Body()], language: Spoken) -> dict[str, str]:
+        return _note(lambda: app.chats.delete(chats), language)
 
     @router.post("/absent")
-    def absent(documents: Ids, language: Annotated[Language, Body()]) -> dict[str, str]:
+    def absent(documents: Ids, language: Spoken) -> dict[str, str]:
         found = app.chats.absent(documents)
         return {document: say(f"absent_{how}", language) for document, how in found.items()}
 
@@ -60,7 +62,7 @@ def add_chats(router: APIRouter, app: AppLike) -> None:
 _NAME = re.compile(r"\d{8}-\d{6}")
 
 
-def add_machine(router: APIRouter, app: AppLike) -> None:
+def add_machine(router: APIRouter, app: App) -> None:
     """Add the routes. The panel is asked for once a second, and only while it is open."""
     folder = app.settings.data / "reports"
 
@@ -90,21 +92,16 @@ def add_machine(router: APIRouter, app: AppLike) -> None:
 MAX_WIDTH = 2400  # pixels; a page at three times its size on a large screen
 UNKEPT = "private, no-store"  # no page of a document stays behind in the browser's cache
 
-Question = Annotated[str, StringConstraints(max_length=100_000)]
-PickedId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,64}$")]
-DocumentId = Annotated[str, Path(pattern=r"^[0-9a-f]{8,64}$")]
-Page = Annotated[int, Path(ge=1, le=1_000_000)]
 Find = Annotated[str, Query(max_length=200)]
 Width = Annotated[int, Query(ge=64, le=MAX_WIDTH)]
 
 
-def app_router(app: AppLike) -> APIRouter:
+def app_router(app: App) -> APIRouter:
     """Return the routes below ``/desk``; none of them waits for the model."""
     router = APIRouter(prefix="/desk")
     _add_assets(router)
     _add_pages(router, app)
     _add_state(router, app)
-    _add_unlock(router, app)
     _add_changes(router, app)
     _add_why(router, app)
     add_chats(router, app)
@@ -124,7 +121,7 @@ def _add_assets(router: APIRouter) -> None:
         return Response(status_code=204)  # a page that was opened too early may load anew
 
 
-def _add_pages(router: APIRouter, app: AppLike) -> None:
+def _add_pages(router: APIRouter, app: App) -> None:
     @router.get("/page/{document_id}/{page}.png")
     def page_image(document_id: DocumentId, page: Page, width: Width = 900) -> Response:
         try:
@@ -134,7 +131,7 @@ def _add_pages(router: APIRouter, app: AppLike) -> None:
         return Response(image, media_type="image/png", headers={"Cache-Control": UNKEPT})
 
 
-def _add_state(router: APIRouter, app: AppLike) -> None:
+def _add_state(router: APIRouter, app: App) -> None:
     boot = secrets.token_hex(8)  # tells a page that the program was restarted
 
     @router.get("/state")
@@ -169,22 +166,7 @@ def _add_state(router: APIRouter, app: AppLike) -> None:
         }
 
 
-def _add_unlock(router: APIRouter, app: AppLike) -> None:
-    @router.post("/unlock")
-    def unlock(
-        document: Annotated[str, Body(pattern=r"^[0-9a-f]{8,64}$")],
-        password: Annotated[str, Body(max_length=500)],
-        remember: Annotated[bool, Body()],
-        language: Annotated[Language, Body()],
-    ) -> dict[str, object]:
-        try:
-            note = app.unlock(document, password, remember=remember)
-        except RagError as error:
-            return {"opened": False, "note": error.message.say(language)}
-        return {"opened": True, "note": note.say(language) if note else ""}
-
-
-def _add_changes(router: APIRouter, app: AppLike) -> None:
+def _add_changes(router: APIRouter, app: App) -> None:
     """Add what changes the library. The page sees what came of it when it next looks."""
 
     @router.post("/rebuild", status_code=204)
@@ -197,8 +179,8 @@ def _add_changes(router: APIRouter, app: AppLike) -> None:
 
     @router.post("/forget")
     def forget(
-        document: Annotated[str, Body(pattern=r"^[0-9a-f]{8,64}$")],
-        language: Annotated[Language, Body()],
+        document: PostedId,
+        language: Spoken,
     ) -> dict[str, object]:
         note = _note(lambda: app.forget(document), language)
         return {**note, "chats": [] if note["note"] else app.chats.citing(document)}
@@ -206,18 +188,31 @@ def _add_changes(router: APIRouter, app: AppLike) -> None:
     @router.post("/remember")
     def remember(
         path: Annotated[str, Body(min_length=1, max_length=4096)],
-        language: Annotated[Language, Body()],
+        language: Spoken,
     ) -> dict[str, str]:
         return _note(lambda: app.remember(path), language)
 
+    @router.post("/unlock")
+    def unlock(
+        document: PostedId,
+        password: Annotated[str, Body(max_length=500)],
+        remember: Annotated[bool, Body()],
+        language: Spoken,
+    ) -> dict[str, object]:
+        try:
+            note = app.unlock(document, password, remember=remember)
+        except RagError as error:
+            return {"opened": False, "note": error.message.say(language)}
+        return {"opened": True, "note": note.say(language) if note else ""}
 
-def _add_why(router: APIRouter, app: AppLike) -> None:
+
+def _add_why(router: APIRouter, app: App) -> None:
     @router.post("/why")
     def why(
         asked: Annotated[list[Question], Body(min_length=1, max_length=200)],
         sentence: Annotated[str, Body(min_length=1, max_length=MAX_SENTENCE)],
         documents: Annotated[list[PickedId], Body(max_length=100_000)],
-        language: Annotated[Language, Body()],
+        language: Spoken,
     ) -> dict[str, str]:
         """Take what was asked, the question meant last; say what became of the sentence."""
         *before, question = asked

@@ -9,18 +9,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rag.app import wiring
 from rag.app.container import Container
 from rag.app.machine_monitor import MachineMonitor
 from rag.app.model_loader import ModelLoader, ModelState
 from rag.app.questions import Forecast, Forecaster, Questions
-from rag.app.scheduler import Scheduler
-from rag.app.supervisor import Part, Supervisor
+from rag.app.supervisor import Part, Scheduler, Supervisor
 from rag.app.sync_worker import SyncWorker, WorkerHooks
-from rag.app.tasks import Tasks
 from rag.errors import no_page
 from rag.hardware.memory import tidy
 from rag.ingestion.scan import real_path
@@ -69,13 +68,22 @@ class AppState:
     forecast: Forecast | None = None  # of the next question, where a model is loaded here
     failures: tuple[Text, ...] = ()  # background parts that do not work now, why, and a remedy
 
+    @property
+    def doing(self) -> ModelState | Literal["verify", "indexing", "prefetch"]:
+        """The app in one word: the model first, for without it nothing is answered."""
+        if self.model_state != "ready":
+            verified = self.model_progress is not None and self.model_progress.stage == "verify"
+            return "verify" if verified and self.model_state != "failed" else self.model_state
+        if self.sync_progress:
+            return "indexing"
+        return "prefetch" if self.reading_ahead else "ready"
+
 
 _MODEL = Text("Loading the model", "加载模型")
 _LIBRARY = Text("Reading the folder", "读取文件夹")
 _ERRANDS = Text("Removing and re-admitting documents", "移除或恢复文档")
 _WATCH = Text("Watching the folder", "监视文件夹")
 _AHEAD = Text("Reading ahead", "提前读取")
-_MACHINE = Text("Watching the machine", "监视本机状态")
 
 
 class App:
@@ -97,7 +105,7 @@ class App:
             self._ledger, settings.data / "chroma", engine=settings.retrieve.index
         )
         self._scheduler = Scheduler(idle=lambda: tidy(self._container.allocator))
-        self._supervisor = Supervisor(self._stopping)
+        self.supervisor = Supervisor(self._stopping)
         library = wiring.library(self._container, self._ledger, index=self._index)
         self._jobs = Jobs(self._ledger)
         self._worker = SyncWorker(
@@ -107,15 +115,7 @@ class App:
             hooks=self._hooks(),
             stopping=self._stopping,
         )
-        self._tasks = Tasks(
-            library,
-            self._jobs,
-            progress=lambda: self._worker.progress,
-            report=self.machine.report,
-            done=self._worker.quick_done,
-            stopping=self._stopping,
-        )
-        self._unlock = library.unlocking.unlocker(settings.knowledge, self._worker.sync_soon)
+        self._unlock = partial(library.unlocking.unlock, settings.knowledge, self._worker.sync_soon)
         self._wire_questions()
 
     def _wire_questions(self) -> None:
@@ -129,9 +129,9 @@ class App:
             self._index,
             self._model,
             wire=self._question_parts,
-            forecaster=Forecaster(settings, self._container.plans),
             direct=self._direct,
         )
+        self._forecaster = Forecaster(settings, self._container.plans)
         self._ahead = self._questions.read_ahead(
             stopping=self._stopping,
             syncing=lambda: self._worker.progress is not None,
@@ -159,18 +159,18 @@ class App:
         for part in (
             Part("model", _MODEL, lambda: self._model.load(self._container), again=False),
             Part("library", _LIBRARY, self._worker.run),
-            Part("errands", _ERRANDS, self._tasks.run),
+            Part("errands", _ERRANDS, self._worker.run_quick),
             Part("watch", _WATCH, self._worker.watch),
             Part("ahead", _AHEAD, self._ahead.run),
-            Part("machine", _MACHINE, lambda: self.machine.run(self._stopping)),
+            self.machine.part(self._stopping),
         ):
-            self._supervisor.start(part)
+            self.supervisor.start(part)
 
     def close(self) -> None:
         """Stop the background work and let go of everything."""
         self._stopping.set()
         self._worker.wake()
-        self._supervisor.join(timeout_s=30)
+        self.supervisor.join(timeout_s=30)
         self._index.close()
         self._model.close()
         self._container.close()
@@ -197,8 +197,8 @@ class App:
             server=self.settings.generator.asked_server(),
             lowered=self._container.fallback.lowered,
             heat=self.machine.heat.note,
-            forecast=self._questions.forecast(now, self._last_usage),
-            failures=self._supervisor.failures,
+            forecast=self._forecaster.next_question(model.loaded, now, self._last_usage),
+            failures=self.supervisor.failures,
         )
 
     def documents(self) -> list[DocumentStatus]:
@@ -264,7 +264,7 @@ class App:
         Raises:
             RagError: there is no such document, or it cannot be removed.
         """
-        self._tasks.ask("forget", document_id)
+        self._worker.ask("forget", document_id)
 
     def remember(self, path: str) -> None:
         """Let a forgotten document in again, and read it soon.
@@ -272,10 +272,15 @@ class App:
         Raises:
             RagError: no forgotten document has this path.
         """
-        self._tasks.ask("remember", path)
+        self._worker.ask("remember", path)
 
     def unlock(self, document_id: str, password: str, *, remember: bool) -> Text | None:
-        """Take a person's password for a document; see ``rag.indexing.removal.Unlock``."""
+        """Open a locked document; return why the password could not be kept, if so.
+
+        Raises:
+            UnknownDocument: there is no such document.
+            UnreadableDocument: the password does not open it.
+        """
         return self._unlock(document_id, password, remember=remember)
 
     def sync_soon(self) -> None:
@@ -291,9 +296,11 @@ class App:
         mode: AskMode = "auto",
         cancelled: Callable[[], bool],
     ) -> Iterator[Event]:
-        """Yield the events of one answer. Waits for the model if it is still loading.
+        """Yield Retrieved, then Deltas, then Finished; waits for the model if it is still loading.
 
-        ``mode`` says whether documents are read whole; see ``rag.answering.whole_document.asker``.
+        The passages' boxes come with one more Retrieved, among the Deltas or after them. Where
+        documents are read whole, ReadingProgress comes in place of Retrieved; ``mode`` forces or
+        forbids that.
 
         Raises:
             RagError: nothing is indexed, or the model cannot be loaded or run.
@@ -334,6 +341,7 @@ class App:
             wanted=lambda space: wiring.is_wanted(self._container, space),
             prepare=self._open_index,
             give_way=lambda: self._scheduler.give_way(self._stopping.is_set),
+            report=self.machine.report,
             stale=lambda: wiring.stale_words(self._container, self._ledger),
             ocr=self.settings.ingest.ocr == "auto",
         )

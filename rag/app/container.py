@@ -7,14 +7,13 @@ import threading
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rag.answering.oom_fallback import OutOfMemoryFallback
 from rag.answering.prompt_reuse import PromptReuse
 from rag.app.model_plans import ChosenGenerator, ModelPlans
-from rag.app.registry import load, without_weights
-from rag.app.search_models import SearchModels, embedder_id
-from rag.errors import DownloadFailed, StoreError
+from rag.app.registry import HASHING, load, without_weights
+from rag.errors import ConfigError, DownloadFailed, StoreError
 from rag.protocols import Movable
 from rag.text.messages import Text
 from rag.types.documents import IndexVersion
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from rag.config import Settings
     from rag.ingestion.workers.pool import WorkerPool
     from rag.models.catalogue import Entry
-    from rag.models.store import ModelStore
+    from rag.models.store import Manifest, ModelStore
     from rag.protocols import (
         Allocator,
         Analyser,
@@ -67,14 +66,9 @@ class Container:
         """What is given up when memory runs out; outlives questions."""
         self.continuing = PromptReuse()
         self.plans = ModelPlans(settings, self.model_store, self._reading)
-        self.search_models = SearchModels(
-            settings,
-            store=self.model_store,
-            plans=self.plans,
-            reading=self._reading,
-            weights=self.weights,
-            report=report,
-        )
+        self._embedders: dict[str, Embedder] = {}
+        self._reranker: Reranker | None = None
+        self._loading = threading.Lock()  # of what finds passages
         self.baselines: dict[int, Baselines] = {}
         """By space: what retrievers have in common, each question being wired anew."""
 
@@ -110,7 +104,62 @@ class Container:
 
     def embedder(self, name: str) -> Embedder:
         """Return the embedder of a catalogue name, loaded; downloaded first if need be."""
-        return self.search_models.embedder(name)
+        with self._loading:
+            if name not in self._embedders:
+                self._embedders[name] = self._build_embedder(name)
+            return self._embedders[name]
+
+    def _build_embedder(self, name: str) -> Embedder:
+        built: Embedder
+        if name == HASHING:
+            built = load(HASHING)()
+            return built
+        entry = self.entry(name)
+        folder = self.weights(name)
+        self._report(Progress("load", item=name))
+        assert entry.embedding is not None
+        common: dict[str, Any] = {
+            "name": self.embedder_id(entry),
+            "query_prefix": entry.embedding.query_prefix,
+            "passage_prefix": entry.embedding.passage_prefix,
+            "max_tokens": entry.embedding.max_tokens,
+        }
+        graph = self._int8_graph(name, folder)
+        if graph is not None:
+            built = load("onnx")(folder, graph=graph, **common)
+            return built
+        batch, bert = self.settings.embedder.batch, load("bert")
+        device = self.plans.helper_device(self.settings.embedder.device)
+        if bert.suits(folder, device=device):
+            built = bert(folder, batch=batch, **common)
+        else:
+            built = load(entry.engine)(folder, device=device, batch=batch, **common)
+        return built
+
+    def _int8_graph(self, name: str, folder: Path) -> Path | None:
+        """Return what the int8 engine reads; ``None`` where the other engine is to be used."""
+        chosen, store = self.settings.embedder, self.model_store()
+        installed = store.installation(name)
+        if chosen.engine == "torch" or chosen.device == "cuda" or installed is None:
+            return None
+        if chosen.engine == "auto" and not self._int8_is_best():
+            return None
+        graph: Path | None = load("onnx-graph")(
+            folder,
+            cache=store.folder / name / ".onnx",
+            source_sha256=_digest(installed),
+            report=self._report,
+            name=name,
+        )
+        return graph
+
+    def _int8_is_best(self) -> bool:
+        """Say whether int8 is the engine for where the settings let the embedder work."""
+        from rag.retrieval.embedding.bert_shape import int8_is_fast
+
+        device = self.plans.helper_device(self.settings.embedder.device)
+        on_cpu = device == "cpu" or self._reading().gpu_name is None
+        return on_cpu and int8_is_fast()
 
     def reranker(self) -> Reranker | None:
         """Return the model that reorders passages, loaded; ``None`` where the settings name none.
@@ -120,7 +169,19 @@ class Container:
             ConfigError: the name is that of another kind of model.
             ModelError: it cannot be loaded.
         """
-        return self.search_models.reranker()
+        chosen = self.settings.reranker
+        if not chosen.model:
+            return None
+        with self._loading:
+            if self._reranker is None:
+                entry = self.entry(chosen.model)
+                if entry.kind != "reranker":
+                    raise _no_reranker(entry.name)
+                folder = self.weights(entry.name)
+                self._report(Progress("load", item=entry.name))
+                device = self.plans.helper_device(chosen.device)
+                self._reranker = load(entry.engine)(folder, name=entry.name, device=device)
+            return self._reranker
 
     def entry(self, name: str) -> Entry:
         """Return the catalogue's entry.
@@ -133,8 +194,12 @@ class Container:
         return load_catalogue().get(name)
 
     def embedder_id(self, entry: Entry) -> str:
-        """Return an embedder's name and bytes; see ``rag.app.search_models.embedder_id``."""
-        return embedder_id(self.model_store(), entry)
+        """Return an embedder's name and bytes: other bytes make other vectors.
+
+        Only the name while the weights are not on this machine.
+        """
+        installed = self.model_store().installation(entry.name)
+        return f"{entry.name}@{_digest(installed)[:8]}" if installed else entry.name
 
     def generator(self, cancelled: Callable[[], bool] | None = None) -> TextGenerator:
         """Load the language model that the settings name; download it first if need be."""
@@ -172,7 +237,7 @@ class Container:
         return chosen, path
 
     def chosen_generator(self) -> ChosenGenerator:
-        """Return which model answers; see ``rag.app.model_plans.chosen_generator``."""
+        """Return which model answers; see ``ModelPlans.chosen``."""
         return self.plans.chosen()
 
     def _reading(self) -> MemoryReading:
@@ -235,7 +300,8 @@ class Container:
 
     def movable(self) -> list[Movable]:
         """Return the loaded embedders, and the reranker, that can leave a card."""
-        return [one for one in self.search_models.loaded() if isinstance(one, Movable)]
+        loaded: list[object] = [*self._embedders.values(), self._reranker]
+        return [one for one in loaded if isinstance(one, Movable)]
 
     def close(self) -> None:
         """End the worker processes."""
@@ -243,3 +309,19 @@ class Container:
             if self._pool is not None:
                 self._pool.close()
                 self._pool = None
+
+
+def _digest(installed: Manifest) -> str:
+    """Return the checksum of a model's weights: its largest file."""
+    return max(installed.files, key=lambda file: file.bytes).sha256
+
+
+def _no_reranker(name: str) -> ConfigError:
+    return ConfigError(
+        Text(f"{name} does not reorder passages.", f"{name} 不是重排模型。"),
+        hint=Text(
+            "Set reranker.model to a name under “Reordering passages” in `rag models list`, or "
+            "leave it empty.",
+            "请把 reranker.model 设为 `rag models list` 中“重排段落”一栏的模型，或留空。",
+        ),
+    )

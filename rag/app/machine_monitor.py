@@ -11,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag.app.supervisor import LONGEST_PAUSE_S, Part, Supervisor
 from rag.hardware.thermal import HeatGuard
+from rag.text.messages import Text
 from rag.types.answers import AnswerMessage, Event, Finished
 from rag.types.hardware import MemoryReading, Sample
 
@@ -25,25 +27,8 @@ HOUR = 3600
 """Samples that are kept, one a second: about a megabyte."""
 
 
-class RecentReadings:
-    """Forgets the oldest sample for each new one. Safe to use from several threads."""
-
-    def __init__(self, size: int = HOUR) -> None:
-        self._samples: deque[Sample] = deque(maxlen=size)
-        self._guard = threading.Lock()
-
-    def add(self, reading: MemoryReading, *, at: float) -> None:
-        """Keep what a chart shows of a reading."""
-        with self._guard:
-            self._samples.append(_sample(reading, at))
-
-    def since(self, at: float) -> tuple[Sample, ...]:
-        """Return the samples from that moment on, oldest first."""
-        with self._guard:
-            return tuple(sample for sample in self._samples if sample.at >= at)
-
-
-def _sample(reading: MemoryReading, at: float) -> Sample:
+def sample_of(reading: MemoryReading, at: float) -> Sample:
+    """Return what a chart shows of a reading."""
     if not reading.gpus:
         return Sample(
             at=at,
@@ -67,6 +52,7 @@ def _sample(reading: MemoryReading, at: float) -> Sample:
     )
 
 
+_TITLE = Text("Watching the machine", "监视本机状态")
 EVERY_S = 1.0
 _FRESH_S = 2 * EVERY_S
 Parts = Callable[[], "Mapping[Holder, int]"]
@@ -81,7 +67,6 @@ class MachineMonitor:
         parts: Parts = dict,
         *,
         answers: Callable[[float], Iterable[KeptTurn]] = lambda _: (),
-        heat: HeatGuard | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         """``parts`` is what the engines hold on cards; ``answers`` those kept since a moment."""
@@ -89,35 +74,40 @@ class MachineMonitor:
         self._parts = parts
         self._now = now
         self._answers = answers
-        self._ring = RecentReadings()
+        self._samples: deque[Sample] = deque(maxlen=HOUR)  # the oldest goes for each new one
+        self._guard = threading.Lock()  # of the samples
         self._latest: MemoryReading | None = None
         self._read_at = 0.0
-        self.heat = heat or HeatGuard()
+        self.heat = HeatGuard()
 
-    def run(self, stopping: threading.Event) -> None:
-        """Look until told to stop."""
-        while not stopping.wait(EVERY_S):
-            self.look()
+    def part(self, stopping: threading.Event) -> Part:
+        """Return what looks once a second until told to stop."""
+
+        def work() -> None:
+            while not stopping.wait(EVERY_S):
+                self.look()
+
+        return Part("machine", _TITLE, work)
 
     @contextmanager
     def looking(self) -> Iterator[None]:
         """Look now, and once a second in a thread of its own until the block ends."""
         self.look()
         stopping = threading.Event()
-        thread = threading.Thread(target=self.run, args=(stopping,), name="watch", daemon=True)
-        thread.start()
+        watch = Supervisor(stopping)
+        watch.start(self.part(stopping))
         try:
             yield
         finally:
             stopping.set()
-            thread.join()
+            watch.join(timeout_s=LONGEST_PAUSE_S)
 
     def look(self) -> MemoryReading:
         """Read the machine, and keep what is found."""
-        parts = self._parts()
-        reading = self._readings.read(model_bytes=parts.get("weights"), parts=parts)
+        reading = self._readings.read(parts=self._parts())
         self._latest, self._read_at = reading, self._now()
-        self._ring.add(reading, at=self._read_at)
+        with self._guard:
+            self._samples.append(sample_of(reading, self._read_at))
         self.heat.see(reading)
         return reading
 
@@ -143,7 +133,9 @@ class MachineMonitor:
 
     def history(self, seconds: float) -> tuple[Sample, ...]:
         """Return the samples of the last seconds, oldest first."""
-        return self._ring.since(self._now() - seconds)
+        since = self._now() - seconds
+        with self._guard:
+            return tuple(sample for sample in self._samples if sample.at >= since)
 
     def report(self, folder: Path) -> dict[str, Any]:
         """Write what the machine did in the last hour; return what was written, and its sums.

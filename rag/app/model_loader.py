@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from rag.errors import ModelError, RagError, ServerUnreachable
 from rag.protocols import parts_of
@@ -13,8 +13,7 @@ from rag.text.messages import Text
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
-    from rag.app.model_plans import ChosenGenerator
-    from rag.config import Settings
+    from rag.app.container import Container
     from rag.protocols import TextGenerator
     from rag.types.hardware import Holder
 
@@ -22,16 +21,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 ModelState = Literal["none", "downloading", "loading", "ready", "failed"]
 _POLL_S = 0.1
-
-
-class ModelSource(Protocol):
-    """What gives the models of the settings, loaded; the container does."""
-
-    settings: Settings
-
-    def embedder(self, name: str) -> object: ...
-    def chosen_generator(self) -> ChosenGenerator: ...
-    def generator(self, cancelled: Callable[[], bool] | None = None) -> TextGenerator: ...
 
 
 class ModelLoader:
@@ -42,7 +31,7 @@ class ModelLoader:
         self._stopped = stopped
         self._ended = threading.Event()
         self._error: RagError | None = None
-        self._source: ModelSource | None = None
+        self._source: Container | None = None
         self._guard = threading.Lock()  # of a second attempt
         self._generator: TextGenerator | None = None
         self._progress: Progress | None = None
@@ -61,7 +50,7 @@ class ModelLoader:
         if self.state not in {"ready", "failed"}:
             self.state = "loading" if progress.stage == "load" else "downloading"
 
-    def load(self, source: ModelSource) -> None:
+    def load(self, source: Container) -> None:
         """Fetch and load what the settings ask for; what goes wrong is kept for ``wait``."""
         self._source = source
         loading = source.settings.embedder.model
@@ -83,7 +72,7 @@ class ModelLoader:
 
     def _fail(self, error: RagError) -> None:
         self._error = error
-        self.note = Text(error.say("en"), error.say("zh"))
+        self.note = error.text
         self.state = "failed"
 
     def wait(self, cancelled: Callable[[], bool]) -> TextGenerator | None:

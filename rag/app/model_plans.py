@@ -47,16 +47,6 @@ SAVED = "prepared"
 _PRECISIONS: dict[str, Precision] = {"none": "auto", "int8": "int8", "nf4": "nf4"}
 """What the planner calls 16 bit is whatever 16-bit format the card computes best."""
 
-_WISHES: dict[str, Wished] = {
-    "none": "none",
-    "fp32": "none",
-    "fp16": "none",
-    "bf16": "none",
-    "int8": "int8",
-    "nf4": "nf4",
-}
-"""What the planner makes of the setting: its 16 bit for every format that is not quantized."""
-
 
 def subject_named(store: ModelStore, name: str) -> Subject:
     """Return a model by its name in the catalogue or by its path.
@@ -81,37 +71,6 @@ class ChosenGenerator:
     def named(self) -> str:
         """The path if there is one, else the name in the catalogue."""
         return str(self.path or self.model)
-
-
-def chosen_generator(settings: Settings, store: ModelStore, reading: Reading) -> ChosenGenerator:
-    """Return which model answers, by the settings and by what this machine is.
-
-    Raises:
-        UnknownModel: the settings name no model and no path.
-        ConfigError: the settings name a server that may not be asked.
-    """
-    generator = settings.generator
-    if ECHO in {generator.engine, generator.model}:
-        return ChosenGenerator(ECHO, ECHO)
-    if (address := generator.server()) is not None:
-        return ChosenGenerator(f"{generator.model} @ {address.shown}", URL)
-    name = generator.model
-    if name == "auto":
-        name = _default_generator(reading())
-    entry = store.catalogue.find(name)
-    if entry is not None:
-        engine = entry.engine if generator.engine == "auto" else generator.engine
-        return ChosenGenerator(entry.name, engine)
-    path = store.resolve(name)
-    engine = "llamacpp" if path.is_file() else "transformers"
-    return ChosenGenerator(path.name, engine, path)
-
-
-def _default_generator(now: MemoryReading) -> str:
-    free = None
-    if now.vram_total_bytes is not None:
-        free = now.vram_total_bytes - (now.vram_used_bytes or 0)
-    return default_generator(free_vram_bytes=free, total_ram_bytes=now.ram_total_bytes)
 
 
 def free_room(reading: MemoryReading) -> Room:
@@ -160,7 +119,7 @@ def outlooks(
     Raises:
         RagError: there is no such card or model.
     """
-    entries = [e for e in store.entries() if e.kind == "generator"]
+    entries = [e for e in store.catalogue if e.kind == "generator"]
     cards: Sequence[Gpu] = guide.gpus
     if name is None:
         subjects = [subject_of_entry(e) for e in entries if e.engine == "transformers"]
@@ -205,12 +164,18 @@ def wishes(settings: Settings) -> Wishes:
     chosen, embedder = settings.generator, settings.embedder
     context = chosen.context_tokens
     return Wishes(
-        precision=_WISHES.get(chosen.quantization),
+        precision=_wished(chosen.quantization),
         context_tokens=None if context == "auto" else context,
         on_card=chosen.device != "cpu",
         helpers_on_card=False if embedder.device == "cpu" or embedder.engine == "onnx" else None,
-        kv_8bit=True,
     )
+
+
+def _wished(quantization: str) -> Wished | None:
+    """Return what the planner makes of the setting: 16 bit for all that is not quantized."""
+    if quantization == "auto":
+        return None
+    return "int8" if quantization == "int8" else "nf4" if quantization == "nf4" else "none"
 
 
 def plan_for(settings: Settings, subject: Subject, room: Room) -> Plan:
@@ -227,7 +192,7 @@ def fitting(settings: Settings, room: Room, *, but: str = "") -> list[str]:
         if entry.kind == "generator" and entry.name != but:
             subject = subject_of_entry(entry)
             planned = plan_for(settings, subject, room)
-            if planned.fits and planned.layers_on_cards in {0, subject.shape.layers}:
+            if planned.fits and planned.layout.on_cards in {0, subject.shape.layers}:
                 found.append((subject.shape.weights, entry.name))
     return [name for _, name in sorted(found, reverse=True)]
 
@@ -302,8 +267,26 @@ class ModelPlans:
         }
 
     def chosen(self) -> ChosenGenerator:
-        """Return which model answers; see ``chosen_generator``."""
-        return chosen_generator(self._settings, self._store(), self._reading)
+        """Return which model answers, by the settings and by what this machine is.
+
+        Raises:
+            UnknownModel: the settings name no model and no path.
+            ConfigError: the settings name a server that may not be asked.
+        """
+        generator, store = self._settings.generator, self._store()
+        if ECHO in {generator.engine, generator.model}:
+            return ChosenGenerator(ECHO, ECHO)
+        if (address := generator.server()) is not None:
+            return ChosenGenerator(f"{generator.model} @ {address.shown}", URL)
+        name = generator.model
+        if name == "auto":
+            name = default_generator(self._reading())
+        entry = store.catalogue.find(name)
+        if entry is not None:
+            engine = entry.engine if generator.engine == "auto" else generator.engine
+            return ChosenGenerator(entry.name, engine)
+        path = store.resolve(name)
+        return ChosenGenerator(path.name, "llamacpp" if path.is_file() else "transformers", path)
 
     def helper_device(self, wanted: str) -> str:
         """Return where embedder or reranker works: where its setting says, else by the plan."""
@@ -335,7 +318,7 @@ class ModelPlans:
 
 def too_large(settings: Settings, found: Plan, room: Room) -> OutOfMemory:
     """Return the failure of a model for which there is no room, with those that fit."""
-    names = ", ".join(fitting(settings, room, but=found.model)[:2])
+    names = ", ".join(fitting(settings, room, but=found.subject.name)[:2])
     why = found.reasons[-1]
     return OutOfMemory(
         why,

@@ -1,8 +1,8 @@
 """What the running app asks its questions of, what it reads ahead, and what the next one costs.
 
-Only spare time goes into it. It does not begin while an answer, a sync or a download is under
-way, gives way to whoever wants the model, and what it has computed by then stays. It changes
-no answer.
+Only spare time goes into reading ahead. It does not begin while an answer, a sync or a download
+is under way, gives way to whoever wants the model, and what it has computed by then stays. It
+changes no answer.
 """
 
 from __future__ import annotations
@@ -199,7 +199,6 @@ class Questions:
         model: ModelLoader,
         *,
         wire: Wire,
-        forecaster: Forecaster,
         direct: DirectAnswerer,
     ) -> None:
         self._direct = direct
@@ -207,7 +206,6 @@ class Questions:
         self._index = index
         self._model = model
         self._wire = wire
-        self._forecaster = forecaster
         self._pace = ReadingPace()
         self._parts: QuestionParts | None = None
         self._guard = threading.Lock()
@@ -252,10 +250,6 @@ class Questions:
             if parts is None or parts.index is not index or parts.version != version:
                 parts = self._parts = self._wire(index, self._pace)
             return parts
-
-    def forecast(self, reading: MemoryReading, last: Usage | None) -> Forecast | None:
-        """Return what the next question costs; ``None`` while no model is loaded here."""
-        return self._forecaster.next_question(self._model.loaded, reading, last)
 
     def read_ahead(
         self,

@@ -1,7 +1,9 @@
-"""The background parts of the app, each in a thread, none of which dies unseen.
+"""The background parts of the app, each in a thread: none dies unseen, a question goes before all.
 
 What a part raises, whatever it is, becomes words that the screen shows, with a remedy; the part
-begins again, or stays stopped where beginning again cannot help.
+begins again, or stays stopped where beginning again cannot help. Indexing and text recognition
+ask between two batches whether they may go on; a question waits for nobody, so at most one batch
+runs beside it.
 """
 
 from __future__ import annotations
@@ -9,8 +11,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rag.errors import RagError
 from rag.text.messages import Text
@@ -20,6 +23,7 @@ FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 STEADY_S = 10.0
 """A part that has run for so long since it began again is taken to work."""
+_LOOK_S = 0.1  # how soon one that gives way sees that the program is ending
 
 _AGAIN = Text(
     "It is tried again by itself; if it goes on, start the app anew. Its terminal shows the "
@@ -50,7 +54,7 @@ class Part:
 class _State:
     thread: threading.Thread
     failure: Text | None = None
-    resumed_at: float | None = field(default=None)  # since the failure; None while it stands still
+    resumed_at: float | None = None  # since the failure; None while it stands still
 
 
 class Supervisor:
@@ -91,7 +95,7 @@ class Supervisor:
 
     def join(self, *, timeout_s: float) -> None:
         """Wait for the parts to end; they are to be told by ``stopping`` first."""
-        for name, state in self._states.items():
+        for name, state in list(self._states.items()):
             state.thread.join(timeout_s)
             if state.thread.is_alive():
                 logger.warning("%s is still running; the app ends without it", name)
@@ -129,3 +133,47 @@ def _words(part: Part, error: BaseException) -> Text:
         f"{part.title.en} failed. {what.en} {hint.en}",
         f"{part.title.zh}失败。{what.zh}{hint.zh}",
     )
+
+
+class Scheduler:
+    """Counts the questions under way. Safe to use from several threads."""
+
+    def __init__(self, *, idle: Callable[[], object] = lambda: None) -> None:
+        """``idle`` is called whenever the last question has ended, before work goes on.
+
+        What it raises is logged; it stops neither the question nor the work.
+        """
+        self._change = threading.Condition()
+        self._questions = 0
+        self._idle = idle
+
+    @property
+    def asking(self) -> bool:
+        """Whether a question is under way."""
+        return self._questions > 0
+
+    @contextmanager
+    def question(self) -> Iterator[None]:
+        """Hold back other work meanwhile."""
+        with self._change:
+            self._questions += 1
+        try:
+            yield
+        finally:
+            with self._change:
+                self._questions -= 1
+                self._change.notify_all()
+                if not self._questions:
+                    self._tidy()  # the work that was woken waits for the lock until it is done
+
+    def _tidy(self) -> None:
+        try:
+            self._idle()
+        except Exception:
+            logger.exception("what is done after the last question failed")
+
+    def give_way(self, stopped: Callable[[], bool]) -> None:
+        """Return once no question is under way, or the program is ending."""
+        with self._change:
+            while self._questions and not stopped():
+                self._change.wait(_LOOK_S)

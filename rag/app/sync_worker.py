@@ -1,8 +1,9 @@
-"""The thread that keeps the running app's library equal to its folder.
+"""The threads that keep the running app's library equal to its folder; nobody else writes.
 
-It syncs when files change, when somebody asks, and now and then (network drives send no
-events), and does the longer jobs that the command line and the screen file. Nobody else
-writes, but for the quick jobs of ``rag.app.tasks``.
+One syncs when files change, when somebody asks, and now and then (network drives send no
+events), and does the longer jobs that the command line and the screen file. Forgetting takes a
+moment and must not wait for a sync of hours, so quick jobs have a thread of their own; it also
+tells those who wait for any job that the app is alive, and how far.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from watchfiles import Change, watch
 
-from rag.app.tasks import attempt
 from rag.errors import RagError
 from rag.text.messages import Text
 from rag.types.documents import IndexVersion
@@ -25,7 +25,7 @@ from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from rag.indexing.library import Library, Ocr
-    from rag.storage.jobs import Job, Jobs
+    from rag.storage.jobs import Job, JobKind, Jobs
 
 
 logger = logging.getLogger(__name__)
@@ -34,6 +34,8 @@ _GROWING_S = 2.0
 _CHANGES = ("added", "updated", "moved", "removed", "duplicate")
 _POLL_S = 0.5
 _BEAT_S = 1.0
+_QUICK_POLL_S = 0.25
+_WAIT_S = 5.0  # the screen gives up on an answer after eight
 
 
 def only_pdfs(folder: Path) -> Callable[[Change, str], bool]:
@@ -63,6 +65,7 @@ class WorkerHooks:
     prepare: Callable[[], None]  # before the first sync, e.g. open the vector index
     stale: Callable[[], Text | None]  # what a rebuild would mend
     give_way: Callable[[], None]  # between two batches: returns when no question runs
+    report: Callable[[Path], dict[str, Any]]  # writes what the machine did into a folder
     ocr: bool = True  # recognise pages without text when there is nothing else to do
 
 
@@ -84,6 +87,7 @@ class SyncWorker:
         self._hooks = hooks
         self._stopping = stopping
         self._wake = threading.Event()
+        self._wake_quick = threading.Event()
         self._asked = True  # the first sync
         self._synced = 0.0
         self._unread = hooks.ocr  # pages may wait for text recognition
@@ -159,7 +163,7 @@ class SyncWorker:
         try:
             work()
         except RagError as error:
-            self.note = Text(error.say("en"), error.say("zh"))
+            self.note = error.text
         except Exception as error:  # the thread must outlive a bug in one sync
             logger.exception("sync failed")
             self.note = Text(
@@ -186,10 +190,7 @@ class SyncWorker:
         if unsettled != self._unsettled or any(files[kind] for kind in _CHANGES):
             self.revision += 1
         self._unsettled = unsettled
-        if found["waiting"]:  # files that grow: look again soon
-            self._rescan_s = _GROWING_S
-        else:
-            self._rescan_s = RESCAN_S
+        self._rescan_s = _GROWING_S if found["waiting"] else RESCAN_S  # files that grow
         return found
 
     def _report(self, progress: Progress) -> None:
@@ -206,21 +207,32 @@ class SyncWorker:
 
     def _do(self, job: Job) -> None:
         self._jobs.take(job.id)
-        error = attempt(self._jobs, job, lambda: self._result(job))
+        error = self._attempt(job, self._result)
         self.progress = None
-        self.revision += 1
         if error is not None:
             if job.argument.get("screen"):  # nobody else would be told
-                self.note = Text(error.say("en"), error.say("zh"))
+                self.note = error.text
         elif job.kind in {"rebuild", "rollback"}:
             self.note = None
             self._guarded(self._hooks.prepare)  # another space answers now: its index is opened
 
-    def quick_done(self, job: Job) -> None:
-        """Hear of a job that was done beside the work."""
-        self.revision += 1
-        if job.kind == "remember":
-            self.sync_soon()
+    def _attempt(self, job: Job, work: Callable[[Job], dict[str, Any]]) -> RagError | None:
+        """Do a job and leave its result, or what went wrong; that is returned as well."""
+        try:
+            self._jobs.finish(job.id, work(job))
+        except RagError as error:
+            failure = error
+        except Exception as error:  # the job must not stay "running" after a bug
+            logger.exception("%s failed", job.kind)
+            words = Text(f"{type(error).__name__}: {error}", f"{type(error).__name__}：{error}")
+            hint = Text("The terminal of the app shows the details.", "应用的终端里有详细信息。")
+            failure = RagError(words, hint=hint)
+        else:
+            return None
+        finally:
+            self.revision += 1
+        self._jobs.fail(job.id, failure)
+        return failure
 
     def _result(self, job: Job) -> dict[str, Any]:
         if job.kind == "sync":
@@ -250,3 +262,45 @@ class SyncWorker:
             )
             done.take(more)
         return done.to_json()
+
+    # -- quick jobs, whatever else is going on -----------------------------------------------
+
+    def run_quick(self) -> None:
+        """Do quick jobs until told to stop, and beat for those that are queued or done above."""
+        beaten = 0.0
+        while not self._stopping.is_set():
+            try:
+                while (job := self._jobs.next_queued(quick=True)) is not None:
+                    self._attempt(job, self._quick_result)
+                if time.monotonic() - beaten > _BEAT_S:
+                    beaten = time.monotonic()
+                    self._jobs.beat_all(self.progress)
+            except RagError:  # a full disk; ``run``, which writes more, tells the person
+                logger.exception("the ledger cannot be written")
+            self._wake_quick.wait(_QUICK_POLL_S)
+            self._wake_quick.clear()
+
+    def _quick_result(self, job: Job) -> dict[str, Any]:
+        path = str(job.argument.get("path", ""))
+        if job.kind == "forget":
+            return {"forgotten": self._library.forget(path)}
+        if job.kind == "report":
+            return self._hooks.report(Path(path))
+        self._library.remember(path)
+        self.sync_soon()
+        return {"syncing": True}
+
+    def ask(self, kind: JobKind, path: str) -> None:
+        """File a quick job and wait for it; one that takes longer is done all the same.
+
+        Raises:
+            RagError: it failed.
+        """
+        job_id = self._jobs.file(kind, {"path": path})
+        self._wake_quick.set()
+        deadline = time.monotonic() + _WAIT_S
+        while not (job := self._jobs.get(job_id)).ended:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(_QUICK_POLL_S / 10)
+        job.outcome()

@@ -16,13 +16,12 @@ from rag.types.index_version import WantedVersion, chunking_name, model_name, oc
 if TYPE_CHECKING:
     from rag.answering.direct.answerer import DirectAnswerer
     from rag.answering.explain.explainer import Explainer
-    from rag.answering.highlights import Highlighter
     from rag.answering.pipeline import AskSettings, RagPipeline
     from rag.answering.whole_document.asker import WholeDocumentAsker
     from rag.answering.whole_document.scope import ReadingPace
     from rag.app.container import Container
     from rag.config import Settings
-    from rag.indexing.assembly_line import IndexEngines
+    from rag.indexing.incoming import IndexEngines
     from rag.indexing.library import Library
     from rag.protocols import TextGenerator, VectorIndex
     from rag.retrieval.retriever import HybridRetriever
@@ -36,7 +35,7 @@ _BOXED = 8  # sentences that code has quoted whose boxes are found: each opens a
 
 def index_engines(container: Container, ledger: Ledger, space: IndexVersion | None) -> IndexEngines:
     """Load what a space names; ``None`` makes a new space from the settings."""
-    from rag.indexing.assembly_line import IndexEngines
+    from rag.indexing.incoming import IndexEngines
 
     name = model_name(space.embedder) if space else None
     embedder = container.embedder(name or container.settings.embedder.model)
@@ -81,7 +80,7 @@ def is_wanted(container: Container, space: IndexVersion) -> bool:
 
 def stale_words(container: Container, ledger: Ledger) -> Text | None:
     """Return what a rebuild would mend and what it costs; ``None`` if nothing is stale."""
-    from rag.indexing.staleness import find_stale
+    from rag.storage.status import find_stale
 
     return find_stale(ledger, wanted_version(container)).say()
 
@@ -140,14 +139,6 @@ def retriever(
     return built
 
 
-def _highlighter(container: Container, ledger: Ledger, version: IndexVersion) -> Highlighter:
-    from rag.answering.highlights import Highlighter
-    from rag.storage.passages import LedgerPassages
-
-    store = LedgerPassages(ledger, version)
-    return Highlighter(container.settings.knowledge, store, container.pool())
-
-
 def direct_answerer(
     container: Container, ledger: Ledger, *, model: Callable[[], str]
 ) -> DirectAnswerer:
@@ -155,16 +146,19 @@ def direct_answerer(
     from rag.answering.direct.answerer import HERE, AppFacts, DirectAnswerer
     from rag.answering.direct.library import LibraryAnswers
     from rag.answering.direct.places import PlaceQuotes
+    from rag.answering.highlights import Highlighter
     from rag.retrieval.query.content_words import content_terms
     from rag.storage.anchors import StoredPlaces
     from rag.storage.listing import LibraryList
+    from rag.storage.passages import LedgerPassages
     from rag.types.server_address import leaving
 
     server = container.settings.generator.asked_server()
     away = leaving(server) if server else None
 
     def proven(answer: Answer) -> Answer:
-        found = _highlighter(container, ledger, _active(ledger))
+        store = LedgerPassages(ledger, _active(ledger))
+        found = Highlighter(container.settings.knowledge, store, container.pool())
         sentences = found.proven(answer.sentences[:_BOXED], answer.passages)
         return replace(answer, sentences=(*sentences, *answer.sentences[_BOXED:]))
 
@@ -212,28 +206,29 @@ def question_parts(
     Raises:
         StoreError: nothing has been indexed yet.
     """
+    from rag.answering.highlights import Highlighter
     from rag.answering.pipeline import RagPipeline, no_answer
     from rag.answering.whole_document.asker import WholeDocumentAsker
     from rag.answering.whole_document.notes import NoteEngines
     from rag.answering.whole_document.scope import ReadingPace, ReadingPlanner
     from rag.retrieval.table_expansion import with_whole_tables
-    from rag.storage.documents import LedgerDocuments
-    from rag.storage.passages import LedgerPassages
+    from rag.storage.passages import LedgerDocuments, LedgerPassages
     from rag.storage.vectors.manager import exact_index
 
     version, settings = _active(ledger), container.settings
     engines = index_engines(container, ledger, version)
     index, pace = index or exact_index(ledger, version), pace or ReadingPace()
+    store = LedgerPassages(ledger, version)
     found = retriever(container, ledger, engines, index)
     common: dict[str, Any] = {
         "generator": generator,
-        "highlighter": _highlighter(container, ledger, version),
+        "highlighter": Highlighter(settings.knowledge, store, container.pool()),
         "embedder": engines.embedder,
         "analyser": container.analyser,
         "settings": _ask_settings(settings),
         "fallback": container.fallback,
     }
-    complete = partial(with_whole_tables, store=LedgerPassages(ledger, version))
+    complete = partial(with_whole_tables, store=store)
     pipeline = RagPipeline(
         retriever=found,
         complete=complete,
@@ -285,8 +280,7 @@ def _explainer(
     from rag.answering.explain.explainer import Explainer
     from rag.answering.explain.finding import Finder, Outside
     from rag.retrieval.trace import Tracer
-    from rag.storage.documents import StoredTexts
-    from rag.storage.passages import LedgerPassages
+    from rag.storage.passages import LedgerPassages, StoredTexts
 
     store, texts = LedgerPassages(ledger, version), StoredTexts(ledger, version)
     folder, raw = container.settings.knowledge, container.pool().letters

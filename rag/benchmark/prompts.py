@@ -31,28 +31,9 @@ class Prompt:
     """A question about passages. ``answers`` are known for short questions, any one right."""
 
     question: str
-    passages: tuple[Mapping[str, Any], ...]
+    passages: Sequence[Mapping[str, Any]]
     follow_up: str = ""
-    answers: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Prompt:
-        """Read what ``values`` returns, after a way through JSON."""
-        return cls(
-            values["question"],
-            tuple(values["passages"]),
-            values.get("follow_up", ""),
-            tuple(values.get("answers", ())),
-        )
-
-    def values(self) -> dict[str, Any]:
-        """Return it as JSON can carry it."""
-        return {
-            "question": self.question,
-            "passages": [dict(passage) for passage in self.passages],
-            "follow_up": self.follow_up,
-            "answers": list(self.answers),
-        }
+    answers: Sequence[str] = ()
 
     def shortened(self) -> Prompt:
         """Return the question over its first passage alone."""
@@ -64,15 +45,20 @@ class Prompt:
         ``mark`` goes before everything else: a prompt that begins otherwise finds nothing of
         an earlier one already computed.
         """
-        return _marked(build_messages(self.question, self._passages()), mark)
+        return self._laid_out(self.question, mark=mark)
 
     def follow_up_messages(self, answer: str, *, mark: str = "") -> list[Message]:
         """Return the next turn of that conversation, over the same passages."""
-        history = [Message("user", self.question), Message("assistant", answer)]
-        return _marked(build_messages(self.follow_up, self._passages(), history, at=0), mark)
+        history = (Message("user", self.question), Message("assistant", answer))
+        return self._laid_out(self.follow_up, history, mark=mark)
 
-    def _passages(self) -> list[Passage]:
-        return [_passage(number, values) for number, values in enumerate(self.passages)]
+    def _laid_out(
+        self, question: str, history: Sequence[Message] = (), *, mark: str
+    ) -> list[Message]:
+        passages = [_passage(number, values) for number, values in enumerate(self.passages)]
+        first, *rest = build_messages(question, passages, history, at=0)
+        content = f"{mark}\n{first.content}" if mark else first.content
+        return [Message(first.role, content), *rest]
 
 
 def speed_prompts() -> tuple[Prompt, ...]:
@@ -97,11 +83,11 @@ def prompts_of_set(
     Raises:
         ConfigError: the folder holds no question with a short answer.
     """
-    from rag.evaluation.library import brought, opened, searching
+    from rag.evaluation.library import brought, opened
 
     chosen = _short(folder, limit)
     with opened(settings, folder, report=report) as (container, ledger):
-        search = searching(brought(folder, container, ledger, report))
+        search = brought(folder, container, ledger, report).searching()
         return [
             Prompt(
                 question.text,
@@ -114,14 +100,14 @@ def prompts_of_set(
 
 def _short(folder: Path, limit: int) -> list[Question]:
     """Return answerable questions with a short answer, spread over all sets."""
-    from rag.evaluation.datasets import load_sets
-    from rag.evaluation.scoring import SHORT, evenly, tokens
+    from rag.evaluation.datasets import evenly, load_sets
+    from rag.evaluation.scoring import short_answers
 
     known = [
         question
         for found in load_sets(folder)
         for question in found.questions
-        if question.answerable and any(0 < len(tokens(a)) <= SHORT for a in question.answers)
+        if question.answerable and short_answers(question.answers)
     ]
     if not known:
         raise ConfigError(
@@ -147,22 +133,15 @@ def _values(passage: Passage) -> dict[str, Any]:
     }
 
 
-def _prompt(row: Mapping[str, Any]) -> Prompt:
-    known = _guide()
-    return Prompt.of({**row, "passages": [known[name] for name in row["passages"]]})
-
-
 def _passage(number: int, values: Mapping[str, Any]) -> Passage:
     text, (first, last) = str(values["text"]), values["pages"]
     chunk = Chunk("", 0, len(text), first, last, text, context=str(values.get("context", "")))
     return Passage(number, chunk, str(values["document"]), str(values["document"]))
 
 
-def _marked(messages: Sequence[Message], mark: str) -> list[Message]:
-    if not mark:
-        return list(messages)
-    first, *rest = messages
-    return [Message(first.role, f"{mark}\n{first.content}"), *rest]
+def _prompt(row: Mapping[str, Any]) -> Prompt:
+    passages = [_guide()[name] for name in row["passages"]]
+    return Prompt(row["question"], passages, row.get("follow_up", ""), row.get("answers", ()))
 
 
 @cache

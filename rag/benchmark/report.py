@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
 
-from rag.benchmark.rows import BenchmarkRun, MachineLimits, Row, row_json
 from rag.errors import ConfigError
 from rag.system import charts
 from rag.text.messages import Language, Text
@@ -72,14 +71,7 @@ class BenchmarkComparison:
         return {
             "machine": {key: list(pair) for key, pair in self.machine.items()},
             "figures": [
-                {
-                    "row": change.row,
-                    "figure": change.figure,
-                    "before": change.before,
-                    "after": change.after,
-                    "noise": round(change.noise, 4),
-                    "slower": change.slower,
-                }
+                {**asdict(change), "noise": round(change.noise, 4), "slower": change.slower}
                 for change in self.changes
             ],
             "lost": list(self.lost),
@@ -121,9 +113,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> BenchmarkCom
         for change in _changes(_label(row), old[key], row)
     ]
     lost = [
-        _label(row)
-        for key, row in old.items()
-        if row.get("decode_tokens_per_s") and key in new and not _ran(new[key])
+        _label(row) for key, row in old.items() if _ran(row) and key in new and not _ran(new[key])
     ]
     return BenchmarkComparison(tuple(changes), _machines(before, after), tuple(lost))
 
@@ -149,18 +139,13 @@ def _spread(row: Mapping[str, Any], figure: str) -> float:
 def _machines(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Return what is different about the machines, packages one by one."""
     old, new = (_flat(run["machine"]) for run in (before, after))
-    keys: Sequence[str] = [key for key in new if key in old and old[key] != new[key]]
-    return {key: (old[key], new[key]) for key in keys}
+    return {key: (old[key], new[key]) for key in new if key in old and old[key] != new[key]}
 
 
 def _flat(machine: Mapping[str, Any]) -> dict[str, Any]:
-    found = {}
-    for key, value in machine.items():
-        if key == "packages":
-            found.update(value)
-        elif key not in {"limits", "date", "load_average"}:
-            found[key] = value
-    return found
+    passing = {"packages", "limits", "date", "load_average"}
+    lasting = {key: value for key, value in machine.items() if key not in passing}
+    return {**lasting, **machine.get("packages", {})}
 
 
 def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -199,10 +184,7 @@ def shown(run: Mapping[str, Any], language: Language) -> Iterator[Line | Table]:
         yield _table([row for row in ran if (row["model"], row["engine"]) == model], language)
     for row in run["rows"]:
         if row["reason"]:
-            yield (
-                f"{row['model']} {row['precision']}".strip() + f": {row['reason'][language]}",
-                None,
-            )
+            yield f"{_label(row)}: {row['reason'][language]}", None
     for name, limits in run["machine"]["limits"].items():
         yield _limit_words(name, limits).say(language), None
 
@@ -275,38 +257,40 @@ def _change_words(change: RowChange) -> Text:
     return Text(figures + word.en, figures + word.zh)
 
 
-def draw(file: Path, run: BenchmarkRun) -> None:
+def draw(file: Path, run: Mapping[str, Any]) -> None:
     """Write a PNG: a row for each row that ran, in three or four panels."""
-    rows = [row for row in run.rows if row.ran]
-    judged = any(row.accuracy for row in rows)
+    rows = [row for row in run["rows"] if row["repetitions"]]
+    judged = any(row["accuracy"] for row in rows)
     figure = charts.empty(width=_WIDE, height=_ROW * max(1, len(rows)) + 1.3)
     panels = figure.subplots(1, 4 if judged else 3, sharey=True, squeeze=False)[0]
-    _speeds(panels[0], rows, run)
-    _bars(panels[1], rows, "first token, s", lambda row: row.figure("first_token_s"))
-    _bars(panels[2], rows, "peak memory, GiB", _memory)
+    _speeds(panels[0], rows)
+    _bars(panels[1], "first token, s", [row["first_token_s"] for row in rows])
+    taken = [row["device_bytes"] or row["peak_bytes"] for row in rows]
+    _bars(panels[2], "peak memory, GiB", [used and used / GIB for used in taken])
     if judged:
-        _bars(panels[3], rows, "short answers right", _right, colour=_RIGHT, most=1.0)
+        right = [row["accuracy"] and row["accuracy"]["contains"] for row in rows]
+        _bars(panels[3], "short answers right", right, colour=_RIGHT, most=1.0)
     for axes in panels:
         charts.as_rows(axes, len(rows))
         axes.tick_params(axis="y", length=0)
-    panels[0].set_yticks(range(len(rows)), [row.spec.label for row in rows], fontsize=7)
-    machine = run.machine
+    panels[0].set_yticks(range(len(rows)), [_label(row) for row in rows], fontsize=7)
+    machine = run["machine"]
     card = f", {machine['gpu']}" if machine["gpu"] else ""
     title = f"{machine['processor']}, {machine['cores']} cores{card}  ·  {machine['date']}"
     figure.suptitle(title, fontsize=8)
     charts.save(figure, file)
 
 
-def _speeds(axes: Axes, rows: list[Row], run: BenchmarkRun) -> None:
+def _speeds(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     """Draw tokens a second over the bar of what memory bandwidth allows."""
-    limits = [_limit(row, run.limits.get(row.device)) for row in rows]
-    speeds = [row.figure("decode_tokens_per_s") or 0.0 for row in rows]
-    axes.barh(range(len(rows)), [limit or 0.0 for limit in limits], color=_LIMIT, height=0.7)
+    limits = [row["limit_tokens_per_s"] or 0.0 for row in rows]
+    speeds = [row["decode_tokens_per_s"] or 0.0 for row in rows]
+    longest = max([*speeds, *limits, 1e-9])
+    axes.barh(range(len(rows)), limits, color=_LIMIT, height=0.7)
     axes.barh(range(len(rows)), speeds, color=_BAR, height=0.4)
-    longest = max([*speeds, *(limit or 0.0 for limit in limits), 1e-9])
     for place, (speed, limit) in enumerate(zip(speeds, limits, strict=True)):
         share = f" ({speed / limit:.0%})" if limit else ""
-        at = max(speed, limit or 0.0) + longest / 50
+        at = max(speed, limit) + longest / 50
         axes.text(at, place, f"{speed:.1f}{share}", va="center", fontsize=7)
     axes.set_xlim(0, longest * _MOST * 1.1)
     axes.set_title("tokens/s\n(grey: what the memory allows)", fontsize=8, loc="left")
@@ -314,32 +298,16 @@ def _speeds(axes: Axes, rows: list[Row], run: BenchmarkRun) -> None:
 
 def _bars(
     axes: Axes,
-    rows: list[Row],
     title: str,
-    value: Callable[[Row], float | None],
+    values: Sequence[float | None],
     *,
     colour: str = _BAR,
     most: float | None = None,
 ) -> None:
-    values = [value(row) for row in rows]
     longest = most or max([*(v for v in values if v is not None), 1e-9])
-    axes.barh(range(len(rows)), [v or 0.0 for v in values], color=colour, height=0.4)
+    axes.barh(range(len(values)), [v or 0.0 for v in values], color=colour, height=0.4)
     for place, found in enumerate(values):
         if found is not None:
             axes.text(found + longest / 40, place, f"{found:.2f}", va="center", fontsize=7)
     axes.set_xlim(0, longest * _MOST)
     axes.set_title(title, fontsize=8, loc="left")
-
-
-def _limit(row: Row, limits: MachineLimits | None) -> float | None:
-    found: float | None = row_json(row, limits)["limit_tokens_per_s"]
-    return found
-
-
-def _memory(row: Row) -> float | None:
-    taken = row.device_bytes or row.peak_bytes
-    return None if taken is None else taken / GIB
-
-
-def _right(row: Row) -> float | None:
-    return row.accuracy.contains if row.accuracy else None

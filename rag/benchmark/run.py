@@ -17,25 +17,27 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from rag.benchmark.prompts import Prompt, prompts_of_set, quality_prompts, speed_prompts
+from rag.benchmark.prompts import prompts_of_set, quality_prompts, speed_prompts
 from rag.benchmark.rows import (
-    SERVER,
-    BenchmarkRun,
     MachineLimits,
+    Options,
     Row,
-    RowSpec,
     TimedAnswer,
     accuracy_of,
+    fitted,
+    run_json,
+    sized,
+    specs,
 )
-from rag.benchmark.selection import Options, fitted, sized, specs
 from rag.text.messages import Text
 from rag.types.progress import Progress
 
@@ -52,7 +54,7 @@ USUAL_WINDOW = 4096
 _SHOWN = 300  # characters of what a dead process last said
 _PLAIN_WEIGHTS = 1e8  # multiplied weights of a model that nothing is known of
 _MINUTE = 60
-_INTERRUPTED = Text("interrupted", "已中断")
+INTERRUPTED = Text("interrupted", "已中断")
 _NOT_REACHED = Text("not measured: interrupted before", "未测量：此前已中断")
 _LIMITS = Text("the machine's own limits", "电脑自身的极限")
 
@@ -65,8 +67,8 @@ Report = Callable[[Progress], None]
 
 def measure(
     settings: Settings, options: Options, *, report: Report, say: Callable[[Text], str]
-) -> BenchmarkRun:
-    """Measure all rows; Ctrl-C ends it with the rows that there are.
+) -> dict[str, Any]:
+    """Measure all rows and return what ``--json`` prints; Ctrl-C ends it with what there is.
 
     Raises:
         ConfigError: there is nothing to measure.
@@ -81,14 +83,23 @@ def measure(
         if options.questions is None
         else prompts_of_set(settings, options.questions, options.quality, report=report)
     )
-    bench = _Bench(settings, options, quality, report, say)
+    speed = speed_prompts()[: options.repetitions + 1]
+    if options.quick:
+        speed = tuple(prompt.shortened() for prompt in speed)
+    task = {
+        "speed": [asdict(prompt) for prompt in speed],
+        "quality": [asdict(prompt) for prompt in quality],
+        "new_tokens": options.new_tokens,
+    }
+    bench = _Bench(settings, task, report, say, quick=options.quick)
+    interrupted = False
     with _ends_politely():
         try:
             bench.measure(rows)
         except KeyboardInterrupt:
-            bench.interrupted = True
+            interrupted = True
     done = [*bench.rows, *(replace(r, reason=_NOT_REACHED) for r in rows[len(bench.rows) :])]
-    return BenchmarkRun(machine, bench.limits, tuple(done), interrupted=bench.interrupted)
+    return run_json(machine, bench.limits, done, interrupted=interrupted)
 
 
 @contextmanager
@@ -113,19 +124,22 @@ class _Bench:
     """Measures row after row, and knows about how long the rest will take."""
 
     settings: Settings
-    options: Options
-    quality: Sequence[Prompt]
+    task: Mapping[str, Any]  # of every row: its prompts
     report: Report
     say: Callable[[Text], str]
+    quick: bool
     limits: dict[str, MachineLimits] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
-    interrupted: bool = False
 
     def measure(self, rows: Sequence[Row]) -> None:
-        """Measure the rows; each gets its memory reading when its turn comes."""
+        """Measure the rows; each gets its memory reading when its turn comes.
+
+        Raises:
+            KeyboardInterrupt: the person has had enough; ``rows`` are those that there are.
+        """
         from rag.app.registry import load
 
-        compared = any(row.spec.path is not None and row.reason is None for row in rows)
+        compared = any(row.path is not None for row in rows)
         if compared:
             self._look_at_the_machine()
         narrow = "cuda" in self.limits or any(found.narrow for found in self.limits.values())
@@ -133,14 +147,15 @@ class _Bench:
         rows = [sized(row, narrow=narrow) for row in rows]
         asked: int | str = self.settings.generator.context_tokens
         window = asked if isinstance(asked, int) else USUAL_WINDOW
-        clock = _Estimate([float(r.sizes.multiplied) if r.sizes else _PLAIN_WEIGHTS for r in rows])
+        work = [float(row.sizes.multiplied) if row.sizes else _PLAIN_WEIGHTS for row in rows]
+        began = perf_counter()
         for place, row in enumerate(rows):
             ready = fitted(row, readings.read(), context_tokens=window)
             if ready.reason is None:
-                self._measure(ready, place, len(rows), clock)
+                self._measure(ready, work, began)
             else:
                 self.rows.append(ready)
-                clock.skip(place)
+                work[place] = 0.0
         if compared:
             self._look_at_the_machine()
 
@@ -149,99 +164,55 @@ class _Bench:
 
         def heard(event: Event) -> None:
             if event["event"] == "limits":
-                now = MachineLimits(
-                    **{key: value for key, value in event.items() if key != "event"}
-                )
-                self.limits[now.device] = now.best(self.limits.get(now.device))
+                now = MachineLimits(**event["limits"])
+                self.limits[now.device] = now.best(self.limits.get(now.device, now))
 
         self.report(Progress("bench", item=self.say(_LIMITS)))
-        run({"limits": True, "quick": self.options.quick}, heard)
+        run({"limits": True, "quick": self.quick}, heard)
 
-    def _measure(self, row: Row, place: int, count: int, clock: _Estimate) -> None:
-        task = self._task(row)
-        steps = len(task["speed"]) - 1 + len(task["quality"])
-        heard = 0
+    def _measure(self, row: Row, work: Sequence[float], began: float) -> None:
+        """Measure a row. ``work`` says what each costs beside the others."""
+        generator = {**self.settings.generator.model_dump(mode="json"), **row.settings}
+        settings = {**self.settings.model_dump(mode="json"), "generator": generator}
+        steps = len(self.task["speed"]) - 1 + len(self.task["quality"])
+        heard, place = 0, len(self.rows)
 
         def told(event: Event | None = None) -> None:
             nonlocal heard
             heard += event is not None and event["event"] in {"reading", "answer"}
-            left = clock.minutes_left(place, heard / max(1, steps))
-            item = f"{row.spec.label} {heard}/{steps}{self._left(left)}"
-            self.report(Progress("bench", done=place, total=count, item=item))
+            done = sum(work[:place]) + heard / max(1, steps) * work[place]
+            left = self._left(perf_counter() - began, done, sum(work))
+            item = f"{row.label} {heard}/{steps}{left}"
+            self.report(Progress("bench", done=place, total=len(work), item=item))
 
         told()
-        try:
-            self.rows.append(run_row(row.spec, task, told=told, start=row))
-        except Stopped as stopped:
-            self.rows.append(stopped.row)
-            raise KeyboardInterrupt from None
+        self.rows.append(run_row(row, {**self.task, "settings": settings}, told=told))
+        if self.rows[-1].reason is INTERRUPTED:
+            raise KeyboardInterrupt
 
-    def _task(self, row: Row) -> dict[str, Any]:
-        generator = {**self.settings.generator.model_dump(mode="json"), **row.spec.settings}
-        speed = speed_prompts()[: self.options.repetitions + 1]
-        if self.options.quick:
-            speed = tuple(prompt.shortened() for prompt in speed)
-        return {
-            "settings": {**self.settings.model_dump(mode="json"), "generator": generator},
-            "speed": [prompt.values() for prompt in speed],
-            "quality": [prompt.values() for prompt in self.quality],
-            "new_tokens": self.options.new_tokens,
-        }
-
-    def _left(self, minutes: int | None) -> str:
-        if minutes is None:
+    def _left(self, seconds: float, done: float, work: float) -> str:
+        """Return how long the rest takes, by what the work so far took; "" while unknown."""
+        if done <= 0:
             return ""
+        minutes = int(seconds / done * (work - done) / _MINUTE + 0.5)
         if minutes == 0:
             return self.say(Text(", less than a minute left", "，不到 1 分钟"))
         return self.say(Text(f", about {minutes} min left", f"，约剩 {minutes} 分钟"))
 
 
-class _Estimate:
-    """How long the rest takes, by what the work so far took."""
-
-    def __init__(self, work: Sequence[float]) -> None:
-        self._work = list(work)
-        self._began = perf_counter()
-
-    def skip(self, place: int) -> None:
-        """Take a row out that costs nothing."""
-        self._work[place] = 0.0
-
-    def minutes_left(self, place: int, share: float) -> int | None:
-        """Return whole minutes, with ``share`` of a row done; ``None`` while nothing is known."""
-        done = sum(self._work[:place]) + share * self._work[place]
-        left = sum(self._work[place:]) - share * self._work[place]
-        if done <= 0:
-            return None
-        return int((perf_counter() - self._began) / done * left / _MINUTE + 0.5)
-
-
 # ---- one row ------------------------------------------------------------------------------
 
 
-class Stopped(Exception):
-    """The run was interrupted; ``row`` is what there was of the row in work."""
-
-    def __init__(self, row: Row) -> None:
-        super().__init__()
-        self.row = row
-
-
 def run_row(
-    spec: RowSpec,
+    row: Row,
     task: Mapping[str, Any],
     *,
     told: Callable[[Event], None] = lambda _: None,
-    start: Row | None = None,
     command: Sequence[str] = COMMAND,
     limit_s: float = ROW_LIMIT_S,
 ) -> Row:
-    """Measure one row; whatever happens to its process becomes its reason.
-
-    Raises:
-        Stopped: the person pressed Ctrl-C; it carries the row as far as it came.
-    """
-    row, scores = start or Row(spec), []
+    """Measure one row; whatever happens to its process, Ctrl-C too, becomes its reason."""
+    scores = []
 
     def heard(event: Event) -> None:
         nonlocal row
@@ -253,26 +224,19 @@ def run_row(
     try:
         why = run(task, heard, command=command, limit_s=limit_s)
     except KeyboardInterrupt:
-        raise Stopped(replace(row, accuracy=accuracy_of(scores), reason=_INTERRUPTED)) from None
+        why = INTERRUPTED
     return replace(row, accuracy=accuracy_of(scores), reason=why or row.reason)
 
 
 def fold(row: Row, event: Event) -> Row:
     """Return the row with what an event adds."""
-    kind = event["event"]
-    if kind == "loaded":
-        return replace(row, load_s=event["load_s"], device=event["device"])
-    if kind == "reading":
-        return replace(row, readings=(*row.readings, TimedAnswer(**event["reading"])))
-    if kind == "memory" and row.spec.engine != SERVER:  # its memory is the server's own
-        return replace(
-            row,
-            peak_bytes=event["peak_bytes"],
-            held_bytes=event["held_bytes"],
-            device_bytes=event["device_bytes"],
-        )
-    if kind == "refused":
-        return replace(row, reason=Text(event["en"], event["zh"]))
+    match event:
+        case {"event": "reading", "reading": reading}:
+            return replace(row, readings=(*row.readings, TimedAnswer(**reading)))
+        case {"event": "loaded" | "memory", **values}:
+            return replace(row, **values)
+        case {"event": "refused", "en": en, "zh": zh}:
+            return replace(row, reason=Text(en, zh))
     return row
 
 
@@ -293,63 +257,38 @@ def run(
     Raises:
         KeyboardInterrupt: the person has had enough; the process is ended first.
     """
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
-        with _process(command, said) as process, _deadline(process, limit_s) as late:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            finished = False
-            with suppress(BrokenPipeError):  # it died before it read its task
-                process.stdin.write(json.dumps(task))
-                process.stdin.close()
-                for event in _events(process.stdout):
+    late = threading.Event()
+    finished = False
+    with _text_file() as asked, _text_file() as said:
+        asked.write(json.dumps(task))
+        asked.seek(0)
+        with subprocess.Popen(  # noqa: S603 - this very Python
+            list(command), stdin=asked, stdout=subprocess.PIPE, stderr=said, encoding="utf-8",
+            errors="replace", env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        ) as process:  # fmt: skip
+            timer = threading.Timer(limit_s, _end, (process, late))
+            timer.start()
+            try:
+                for event in _events(process.stdout or ()):
                     finished = finished or event["event"] in {"done", "refused"}
                     heard(event)
-            process.wait()
+                process.wait()
+            finally:
+                timer.cancel()
+                process.kill()
         if finished:
             return None
         said.seek(0)
         return _why(process.returncode, said.read(), late=late.is_set(), limit_s=limit_s)
 
 
-@contextmanager
-def _process(command: Sequence[str], said: Any) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(  # noqa: S603 - this very Python
-        list(command),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=said,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            with suppress(BrokenPipeError):  # what was left to write has nobody to read it
-                if pipe is not None:
-                    pipe.close()
+def _end(process: subprocess.Popen[str], late: threading.Event) -> None:
+    late.set()
+    process.kill()
 
 
-@contextmanager
-def _deadline(process: subprocess.Popen[str], limit_s: float) -> Iterator[threading.Event]:
-    late = threading.Event()
-
-    def end() -> None:
-        late.set()
-        process.kill()
-
-    timer = threading.Timer(limit_s, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield late
-    finally:
-        timer.cancel()
+def _text_file() -> IO[str]:
+    return tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
 
 
 def _events(lines: Iterable[str]) -> Iterator[Event]:
@@ -390,16 +329,13 @@ def describe(reading: MemoryReading) -> dict[str, Any]:
         "vram_bytes": reading.vram_total_bytes,
         "system": platform.system(),
         "python": platform.python_version(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "packages": {
+            name: found.version
+            for name in PACKAGES
+            for found in islice(distributions(name=name), 1)  # none where it is not installed
+        },
         "load_average": load,  # programs that wanted a core in the last minute
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _processor() -> str:

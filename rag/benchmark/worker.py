@@ -1,61 +1,66 @@
-"""What runs in the process of one row of ``rag bench``: loads a model, and looks at the clock.
+"""What runs in a process of its own for ``rag bench``: it looks at the clock.
 
-The task comes as JSON on standard input: ``{"limits": true}``, or the settings of one row, its
-prompts and how many tokens to ask for. See ``rag.benchmark.run``, which starts it.
+It measures a model, or what a device can do at most. The task comes as JSON on standard input:
+the settings of one row, its prompts and how many tokens to ask for, or ``{"limits": true}``. See
+``rag.benchmark.run``, which starts it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from contextlib import suppress
+from dataclasses import asdict, replace
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from rag.benchmark.prompts import Prompt
-from rag.benchmark.rows import TimedAnswer
+from rag.benchmark.rows import SERVER, WIDE, MachineLimits, TimedAnswer, reason_of
 from rag.benchmark.run import MARK
-from rag.benchmark.selection import reason_of
 from rag.errors import RagError
-from rag.evaluation.scoring import AnswerScore, score_answer
+from rag.evaluation.scoring import score_answer
 from rag.protocols import TextGenerator, never
+from rag.system.process import peak_bytes
 from rag.types.answers import Message
+
+if TYPE_CHECKING:
+    import torch
 
 WARM_UP_TOKENS = 8
 SHORT_ANSWER_TOKENS = 48
 _FIRST_ONLY = 2  # tokens of a follow-up; only its first counts
+COPY_BYTES = 1 << 30
+"""One buffer: several times the largest cache of a server's processor (some have 500 MB)."""
+QUICK_BYTES = 256 << 20
+_LEAST_BYTES = 64 << 20
+_SIDES = (512, 1024, 2048, 4096)
+"""Sides of the square matrices: larger ones are tried while the last took too little time."""
+_ENOUGH_S = 0.25
+_ROUNDS = 5  # the best of them counts: a limit is what nothing else disturbed
+
+Timer = Callable[[Callable[[], object]], float]
+"""Does work and returns how many seconds it took."""
 
 
 def main() -> None:
     """Do the task on standard input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends this process
     task: dict[str, Any] = json.loads(sys.stdin.read())
-    if task.get("limits"):
-        _limits(quick=task["quick"])
-        return
     try:
-        _row(task)
+        _limits(quick=task["quick"]) if "limits" in task else _row(task)
     except RagError as error:
-        reason = reason_of(error)
-        tell("refused", en=reason.en, zh=reason.zh)
+        tell("refused", **asdict(reason_of(error)))
 
 
 def tell(event: str, **values: Any) -> None:
     """Send an event to the process that started this one."""
     sys.stdout.write(f"{MARK}{json.dumps({'event': event, **values})}\n")
     sys.stdout.flush()
-
-
-def _limits(*, quick: bool) -> None:
-    from rag.benchmark import limits
-
-    size = limits.QUICK_BYTES if quick else limits.COPY_BYTES
-    for device in limits.devices():
-        tell("limits", **limits.measure(device, copy_bytes=size))
-    tell("done")
 
 
 def _row(task: dict[str, Any]) -> None:
@@ -67,59 +72,30 @@ def _row(task: dict[str, Any]) -> None:
     generator = container.generator()
     device = "cpu" if generator.memory_bytes() is None else "cuda"
     tell("loaded", load_s=perf_counter() - began, device=device)
-    speed = [Prompt.of(values) for values in task["speed"]]
-    quality = [Prompt.of(values) for values in task["quality"]]
+    engine = task["settings"]["generator"]["engine"]
+    speed = [Prompt(**values) for values in task["speed"]]
+    quality = [Prompt(**values) for values in task["quality"]]
     for reading in time_answers(generator, speed, new_tokens=task["new_tokens"]):
         tell("reading", reading=asdict(reading))
-        _memory(generator)
-    for prompt, said, score in score_answers(generator, quality):
-        tell("answer", question=prompt.question, said=said, score=asdict(score))
-    _memory(generator)
+        _memory(generator, engine)
+    for prompt in quality:
+        said, _ = listen(generator, prompt.messages(), max_tokens=SHORT_ANSWER_TOKENS)
+        tell("answer", score=asdict(score_answer(said, prompt.answers)))
+    _memory(generator, engine)
     tell("done")
     generator.close()
     container.close()
 
 
-def _memory(generator: TextGenerator) -> None:
-    import psutil
-
+def _memory(generator: TextGenerator, engine: str) -> None:
+    if engine == SERVER:  # its memory is the server's own
+        return
     tell(
         "memory",
-        peak_bytes=_peak_bytes(),
+        peak_bytes=peak_bytes(),
         held_bytes=psutil.Process().memory_info().rss,
         device_bytes=generator.memory_bytes(),
     )
-
-
-def _peak_bytes() -> int | None:
-    """Return the most main memory that this process has held; ``None`` if nobody says.
-
-    ``getrusage`` would, on Linux, count what the parent held when it started this process.
-    """
-    try:
-        for line in Path("/proc/self/status").read_text("ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    import psutil
-
-    if sys.platform == "win32":
-        return int(getattr(psutil.Process().memory_info(), "peak_wset", 0)) or None
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """One answer as it came in. Times are seconds since the question was put."""
-
-    text: str
-    tokens: int
-    first_s: float  # first piece with a token
-    first_tokens: int  # tokens behind that piece
-    last_s: float  # last piece with a token
 
 
 def listen(
@@ -128,8 +104,8 @@ def listen(
     *,
     max_tokens: int,
     clock: Callable[[], float] = perf_counter,
-) -> Heard:
-    """Put a question at temperature 0 and time its pieces."""
+) -> tuple[str, TimedAnswer]:
+    """Put a question at temperature 0; return what is said, and its pieces timed."""
     began = clock()
     first = last = None
     tokens = first_tokens = 0
@@ -144,7 +120,11 @@ def listen(
                 first, first_tokens = last, delta.tokens
             tokens += delta.tokens
     whole = clock() - began
-    return Heard("".join(pieces), tokens, first or whole, first_tokens, last or whole)
+    first, last = first or whole, last or whole
+    timed = TimedAnswer(
+        first_token_s=first, new_tokens=tokens, decoded=tokens - first_tokens, decode_s=last - first
+    )
+    return "".join(pieces), timed
 
 
 def time_answers(
@@ -159,33 +139,104 @@ def time_answers(
     Each prompt begins with a mark of its own, so that nothing of it is already computed: not
     even the rules, which the app's prompts share.
     """
-    warm, *timed = prompts
+    warm, *others = prompts
     listen(generator, warm.messages(mark="Run 0."), max_tokens=WARM_UP_TOKENS, clock=clock)
-    for number, prompt in enumerate(timed, start=1):
+    for number, prompt in enumerate(others, start=1):
         mark = f"Run {number}."
         messages = prompt.messages(mark=mark)
-        heard = listen(generator, messages, max_tokens=new_tokens, clock=clock)
+        text, timed = listen(generator, messages, max_tokens=new_tokens, clock=clock)
         follow_up_s = None
         if prompt.follow_up:
-            again = prompt.follow_up_messages(heard.text, mark=mark)
-            follow_up_s = listen(generator, again, max_tokens=_FIRST_ONLY, clock=clock).first_s
-        yield TimedAnswer(
-            prompt_tokens=generator.count_tokens(messages),
-            first_token_s=heard.first_s,
-            new_tokens=heard.tokens,
-            decoded=heard.tokens - heard.first_tokens,
-            decode_s=heard.last_s - heard.first_s,
-            follow_up_s=follow_up_s,
-        )
+            again = prompt.follow_up_messages(text, mark=mark)
+            _, later = listen(generator, again, max_tokens=_FIRST_ONLY, clock=clock)
+            follow_up_s = later.first_token_s
+        prompt_tokens = generator.count_tokens(messages)
+        yield replace(timed, prompt_tokens=prompt_tokens, follow_up_s=follow_up_s)
 
 
-def score_answers(
-    generator: TextGenerator, prompts: Sequence[Prompt]
-) -> Iterator[tuple[Prompt, str, AnswerScore]]:
-    """Ask short questions with known answers; yield what was said and how right it is."""
-    for prompt in prompts:
-        heard = listen(generator, prompt.messages(), max_tokens=SHORT_ANSWER_TOKENS)
-        yield prompt, heard.text, score_answer(heard.text, prompt.answers)
+# ---- the limits of a device ---------------------------------------------------------------
+
+
+def _limits(*, quick: bool) -> None:
+    import torch
+
+    for device in ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]:
+        found = measure_limits(device, copy_bytes=QUICK_BYTES if quick else COPY_BYTES)
+        tell("limits", limits=asdict(found))
+    tell("done")
+
+
+def measure_limits(
+    device: str, *, timer: Timer | None = None, copy_bytes: int = COPY_BYTES
+) -> MachineLimits:
+    """Measure how many bytes torch moves and how often it multiplies, on every core or the card.
+
+    ``device`` is "cpu" or "cuda"; ``timer`` is that device's own if ``None``; less than
+    ``copy_bytes`` are copied where memory is short.
+    """
+    import torch
+
+    clock = timer or (card_seconds if device == "cuda" else _seconds)
+    if device == "cuda":
+        free = int(torch.cuda.mem_get_info()[0])
+    else:
+        free = int(psutil.virtual_memory().available)
+        torch.set_num_threads(max(torch.get_num_threads(), os.cpu_count() or 1))
+    size = min(copy_bytes, max(_LEAST_BYTES, free // 8))
+    copying, reading = _bandwidths(device, clock, size)
+    flops = {}
+    for name, dtype in zip(WIDE, (torch.float32, torch.float16, torch.bfloat16), strict=True):
+        with suppress(RuntimeError):  # a device that does not multiply this kind
+            flops[name] = _product(device, clock, dtype)
+    return MachineLimits(device, copying, reading, flops)
+
+
+def _bandwidths(device: str, timer: Timer, size: int) -> tuple[float, float]:
+    """Return the bytes a second of a copy, which reads and writes each, and of reading alone."""
+    import torch
+
+    source = torch.ones(size // 4, device=device)
+    target = torch.zeros_like(source)
+    copying = min(timer(lambda: target.copy_(source)) for _ in range(_ROUNDS))
+    reading = min(timer(source.sum) for _ in range(_ROUNDS))
+    return 2 * size / copying, size / reading
+
+
+def _product(device: str, timer: Timer, dtype: torch.dtype) -> float:
+    """Return how many multiplications and additions a second a product of matrices takes."""
+    import torch
+
+    best = 0.0
+    for side in _SIDES:
+        left, right = (torch.ones(side, side, dtype=dtype, device=device) for _ in range(2))
+        timer(lambda a=left, b=right: a @ b)  # type: ignore[misc]
+        taken = [timer(lambda a=left, b=right: a @ b) for _ in range(_ROUNDS)]  # type: ignore[misc]
+        best = max(best, 2 * side**3 / min(taken))
+        if sum(taken) > _ENOUGH_S:
+            break
+    return best
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """Return how long work takes by the clock on the wall, for work that is done on return."""
+    began = perf_counter()
+    work()
+    return perf_counter() - began
+
+
+def card_seconds(work: Callable[[], object], cuda: Any = None) -> float:
+    """Return how long a card works, by two events in its own stream: the program goes on.
+
+    ``cuda`` is ``torch.cuda``, or a script of it. Nobody has measured a card with this yet.
+    """
+    if cuda is None:
+        from torch import cuda
+    began, ended = (cuda.Event(enable_timing=True) for _ in range(2))
+    began.record()
+    work()
+    ended.record()
+    cuda.synchronize()
+    return float(began.elapsed_time(ended)) / 1000  # it counts milliseconds
 
 
 if __name__ == "__main__":

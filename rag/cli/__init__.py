@@ -15,7 +15,7 @@ import typer
 
 from rag.cli import chats as chats_commands
 from rag.cli import models as models_commands
-from rag.cli.ask import ask, search
+from rag.cli.ask import ask, search, why
 from rag.cli.bench import bench
 from rag.cli.context import Context, system_language, tell_renamed
 from rag.cli.doctor import doctor
@@ -25,7 +25,6 @@ from rag.cli.settings import settings
 from rag.cli.status import status
 from rag.cli.sync import forget, rebuild, sync
 from rag.cli.ui import ui
-from rag.cli.why import why
 from rag.errors import RagError
 from rag.system.environment import set_in
 

@@ -1,22 +1,38 @@
-"""``rag ask`` and ``rag search``: questions from the command line.
+"""``rag ask``, ``rag search`` and ``rag why``: questions from the command line.
 
 They read the library and never write it, so they work while the app is open.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Collection
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.context import Context, JsonOption, print_json
+from rag.cli.context import GAPS, Context, JsonOption, print_json
 from rag.cli.open_library import only, opened
+from rag.errors import ConfigError
 from rag.text.messages import Text, undrawn
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from rag.types.answers import Answer, AskMode, Event, Message, Passage, Quoted
+    from rag.answering.explain.values import Explanation
+    from rag.storage.ledger import Ledger
+    from rag.text.messages import Language
+    from rag.types.answers import (
+        Answer,
+        AskMode,
+        Event,
+        Message,
+        Passage,
+        Quoted,
+        SearchResult,
+        Sentence,
+    )
+    from rag.types.documents import Box
 
 
 Question = Annotated[str, typer.Argument(help="in English or Chinese")]
@@ -51,9 +67,7 @@ def ask(
 ) -> None:
     """Answer one question, streamed, with sources."""
     from rag.answering.direct.draft import events
-    from rag.cli.chats import history_of, keep_answer
     from rag.cli.context import print_coverage, shown_progress
-    from rag.cli.json_output import answer_json
     from rag.types.answers import Delta, Finished, Quoted
 
     context: Context = ctx.obj
@@ -61,7 +75,7 @@ def ask(
     mode: AskMode = "auto" if whole is None else "whole" if whole else "passages"
     with opened(context, with_model=False) as library:
         documents = only(library.ledger, document)
-        history = history_of(library.ledger, chat)
+        history = _history_of(library.ledger, chat)
         direct = library.direct(question, documents) if mode == "auto" else None
     if direct is not None:
         found: Iterator[Event] = events(direct)
@@ -76,7 +90,7 @@ def ask(
             answer = event.answer
     assert answer is not None, "a stream of events ends with Finished"
     if chat:
-        keep_answer(context, chat, answer, documents or ())
+        _keep_answer(context, chat, answer, documents or ())
     if as_json:
         print_json(answer_json(answer))
         return
@@ -114,8 +128,6 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Find passages; no model is asked."""
-    from rag.cli.json_output import search_json
-
     context: Context = ctx.obj
     with opened(context, with_model=False) as library:
         documents = only(library.ledger, document)
@@ -127,7 +139,7 @@ def search(
         typer.secho(f"{number}. {_place(context, passage)}", bold=True)
         typer.echo(f"   {' '.join(passage.chunk.text.split())[:_SHOWN]}\n")
     if not result.passages:
-        typer.echo(context.say(Text("Nothing was found.", "没有找到。")))
+        context.tell(Text("Nothing was found.", "没有找到。"))
 
 
 def _place(context: Context, passage: Passage) -> str:
@@ -150,14 +162,12 @@ def _print_sources(context: Context, answer: Answer) -> None:
     _print_doubts(context, answer)
     usage = answer.usage
     if usage.completion_tokens:
-        typer.secho(
-            context.say(
-                Text(
-                    f"{answer.model} · first token {usage.first_token_s:.1f} s · "
-                    f"{usage.tokens_per_second:.1f} tokens/s",
-                    f"{answer.model} · 首字 {usage.first_token_s:.1f} 秒 · "
-                    f"{usage.tokens_per_second:.1f} 词元/秒",
-                )
+        context.tell(
+            Text(
+                f"{answer.model} · first token {usage.first_token_s:.1f} s · "
+                f"{usage.tokens_per_second:.1f} tokens/s",
+                f"{answer.model} · 首字 {usage.first_token_s:.1f} 秒 · "
+                f"{usage.tokens_per_second:.1f} 词元/秒",
             ),
             dim=True,
             err=True,
@@ -178,11 +188,247 @@ def _print_doubts(context: Context, answer: Answer) -> None:
         typer.echo(f"    {reason_words(sentence.reason, context.language)}")
     if answer.left_out:
         count = answer.left_out
-        typer.echo(
-            context.say(
-                Text(
-                    f"Left out, because no passage supports it: {count} sentence(s).",
-                    f"已略去 {count} 句没有依据的内容。",
-                )
+        context.tell(
+            Text(
+                f"Left out, because no passage supports it: {count} sentence(s).",
+                f"已略去 {count} 句没有依据的内容。",
             )
         )
+
+
+# -- as part of a chat that is kept
+
+NEW = "new"
+
+
+def _history_of(ledger: Ledger, chat: str) -> list[Message]:
+    """Return what was said in the chat; nothing for a new one, or for none.
+
+    Raises:
+        ConfigError: ``chat`` is no number and not ``new``.
+        UnknownChat: there is no such chat.
+    """
+    from rag.storage.chats import Chats
+    from rag.types.answers import Message
+
+    number = _number(chat)
+    return [
+        message
+        for turn in (Chats(ledger).turns(number) if number is not None else ())
+        if turn.answer.text
+        for message in (
+            Message("user", turn.question),
+            Message("assistant", turn.answer.text),
+        )
+    ]
+
+
+def _keep_answer(context: Context, chat: str, answer: Answer, documents: Collection[str]) -> None:
+    """Add the answer to the chat, and say which one it is."""
+    from rag.storage.chats import Chats
+
+    with context.ledger() as ledger:
+        number = Chats(ledger).add(_number(chat), answer, documents=documents)
+    words = Text(f"Kept in chat {number}.", f"已保存到对话 {number}。")
+    context.tell(words, dim=True, err=True)
+
+
+def _number(chat: str) -> int | None:
+    if chat in {"", NEW}:
+        return None
+    if chat.isdecimal():
+        return int(chat)
+    raise ConfigError(
+        Text(f"{chat} is no chat.", f"{chat} 不是对话编号。"),
+        hint=Text(
+            "Give a number from `rag chats list`, or `new`.",
+            "请给出 `rag chats list` 中的编号，或 `new`。",
+        ),
+    )
+
+
+# -- which stage lost a sentence
+
+_SIGNS = {True: "✓", False: "✗", None: "·"}
+_COLOURS = {True: "green", False: "red", None: None}
+
+
+def why(  # noqa: PLR0913 - each is an option of the command
+    ctx: typer.Context,
+    question: Question,
+    sentence: Annotated[str, typer.Argument(help="copied from a document")],
+    *,
+    document: Annotated[
+        str | None, typer.Option("--document", help="where the sentence stands")
+    ] = None,
+    limited: Annotated[
+        bool, typer.Option("--only", help="the question was asked of that document alone")
+    ] = False,
+    answer: Annotated[
+        bool, typer.Option("--answer", help="ask the model, and see whether it uses it")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell why a sentence of a document did not reach the answer."""
+    from rag.answering.explain.values import SentenceQuestion
+
+    context: Context = ctx.obj
+    for what, name in ((question, "QUESTION"), (sentence, "SENTENCE")):
+        if not what.strip():
+            raise typer.BadParameter(context.say(_BLANK), param_hint=name)
+    if limited and document is None:
+        raise typer.BadParameter(context.say(_NAMELESS), param_hint="--only")
+    with opened(context, with_model=answer) as library:
+        scope = only(library.ledger, document) if limited else None
+        found = library.parts.explainer(lambda: library.generator).explain(
+            SentenceQuestion(question, sentence, document=document, documents=scope, answer=answer)
+        )
+    if as_json:
+        print_json(why_json(found, context.language))
+    else:
+        _print_steps(context, found)
+    if not found.outcome.searchable:
+        raise typer.Exit(GAPS)
+
+
+_BLANK = Text("There is nothing in it.", "内容为空。")
+_NAMELESS = Text("Name the document with --document.", "请用 --document 指明文档。")
+
+
+def _print_steps(context: Context, found: Explanation) -> None:
+    for step in found.steps:
+        if step.what == found.outcome.what:
+            continue  # it is said below
+        typer.secho(f"{_SIGNS[step.passed]} ", fg=_COLOURS[step.passed], nl=False)
+        context.tell(step.what)
+    if len(found.steps) > 1:
+        typer.echo()
+    context.tell(found.outcome.what, bold=True)
+    typer.echo(f"→ {context.say(found.outcome.remedy)}")
+
+
+def why_json(found: Explanation, language: Language) -> dict[str, Any]:
+    """Return what ``rag why --json`` prints."""
+    place = found.place
+    return {
+        "question": found.question,
+        "sentence": found.sentence,
+        "outcome": found.outcome.code,
+        "what": found.outcome.what.say(language),
+        "remedy": found.outcome.remedy.say(language),
+        "place": place
+        and {
+            "document": place.document,
+            "path": place.path,
+            "page": place.page,
+            "start": place.start,
+            "end": place.end,
+            "quote": place.quote,
+            "likeness": round(place.likeness, 4),
+        },
+        "steps": [
+            {
+                "stage": step.stage,
+                "passed": step.passed,
+                "what": step.what.say(language),
+                "numbers": dict(step.numbers),
+            }
+            for step in found.steps
+        ],
+    }
+
+
+# -- what scripts read
+
+
+def box_json(box: Box) -> list[float]:
+    """Return ``[page, x0, y0, x1, y1]`` in points from the page's top left."""
+    return [box.page, box.x0, box.y0, box.x1, box.y1]
+
+
+def passage_json(passage: Passage) -> dict[str, Any]:
+    """Return one passage."""
+    chunk = passage.chunk
+    return {
+        "document": passage.document,
+        "path": passage.path,
+        "page": chunk.first_page,
+        "last_page": chunk.last_page,
+        "label": passage.label or str(chunk.first_page),
+        "heading": chunk.heading,
+        "context": chunk.context,
+        "text": chunk.text,
+        "start": chunk.start,
+        "end": chunk.end,
+        "score": round(passage.score, 6),
+        "ranks": asdict(passage.ranks),
+        "boxes": [box_json(box) for box in passage.boxes],
+    }
+
+
+def search_json(result: SearchResult) -> dict[str, Any]:
+    """Return what ``rag search --json`` prints."""
+    return {
+        "question": result.question,
+        "passages": [passage_json(passage) for passage in result.passages],
+        "relevance": round(result.relevance, 4),
+        "seconds": {stage: round(value, 4) for stage, value in asdict(result.seconds).items()},
+    }
+
+
+def _sentence_json(answer: Answer, sentence: Sentence) -> dict[str, Any]:
+    return {
+        "text": answer.text[sentence.start : sentence.end],
+        "verdict": sentence.verdict,
+        "reason": sentence.reason,
+        "evidence": _evidence_json(sentence),
+    }
+
+
+def _evidence_json(sentence: Sentence) -> list[dict[str, Any]]:
+    return [
+        {
+            "document": evidence.document,
+            "page": evidence.page,
+            "quote": evidence.quote,
+            "boxes": [box_json(box) for box in evidence.boxes],
+        }
+        for evidence in sentence.evidence
+    ]
+
+
+def answer_json(answer: Answer) -> dict[str, Any]:
+    """Return what ``rag ask --json`` prints."""
+    usage = answer.usage
+    return {
+        "question": answer.question,
+        "answer": answer.text,
+        "language": answer.language,
+        "mode": "whole_document" if answer.coverage else "passages",
+        "source": answer.source,
+        "coverage": asdict(answer.coverage) if answer.coverage else None,
+        "offer": asdict(answer.offer) if answer.offer else None,
+        "verdict": answer.verdict,
+        "relevance": answer.relevance,
+        "finish": answer.finish,
+        "quotation": _evidence_json(answer.quotation)[0] if answer.quotation else None,
+        "sentences": [_sentence_json(answer, sentence) for sentence in answer.sentences],
+        "left_out": answer.left_out,
+        "notices": [
+            {"kind": notice.kind, "step": notice.step, "en": notice.text.en, "zh": notice.text.zh}
+            for notice in answer.notices
+        ],
+        "passages": [passage_json(passage) for passage in answer.passages],
+        "dropped": [passage_json(passage) for passage in answer.dropped],
+        "usage": {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "retrieve_s": round(usage.retrieve_s, 4),
+            "first_token_s": round(usage.first_token_s, 4),
+            "failed_s": round(usage.failed_s, 4),
+            "total_s": round(usage.total_s, 4),
+            "tokens_per_second": round(usage.tokens_per_second, 2),
+        },
+        "memory": asdict(answer.memory) if answer.memory else None,
+        "model": answer.model,
+    }

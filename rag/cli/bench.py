@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from rag.cli.context import GAPS, Context, JsonOption, print_json, print_lines, progress_bar
-
-if TYPE_CHECKING:
-    from rag.benchmark.rows import BenchmarkRun
 
 Engine = Annotated[str, typer.Option("--engine", help="only rows of this engine")]
 Model = Annotated[
@@ -60,8 +57,8 @@ def bench(  # noqa: PLR0913 - each is an option of the command
 ) -> None:
     """Measure speed, memory and short answers of models, engines and precisions here."""
     from rag.benchmark.report import draw, load_run
+    from rag.benchmark.rows import Options
     from rag.benchmark.run import measure
-    from rag.benchmark.selection import Options
     from rag.system import charts
 
     context: Context = ctx.obj
@@ -84,19 +81,17 @@ def bench(  # noqa: PLR0913 - each is an option of the command
 
 
 def _print(
-    context: Context, run: BenchmarkRun, before: dict[str, Any] | None, *, as_json: bool
+    context: Context, run: dict[str, Any], before: dict[str, Any] | None, *, as_json: bool
 ) -> int:
     """Print the rows and what changed; return the exit code."""
     from rag.benchmark import report
-    from rag.benchmark import report as comparing
 
-    found = run.json()
-    comparison = comparing.compare(before, found) if before is not None else None
+    comparison = report.compare(before, run) if before is not None else None
     if as_json:
-        print_json({**found, **({"comparison": comparison.json()} if comparison else {})})
+        print_json({**run, **({"comparison": comparison.json()} if comparison else {})})
     else:
-        print_lines(report.shown(found, context.language))
+        print_lines(report.shown(run, context.language))
         print_lines(report.compared(comparison, context.language) if comparison else ())
     slower = comparison is not None and comparison.fell
-    measured = any(row.ran for row in run.rows)
-    return GAPS if slower or run.interrupted or not measured else 0
+    measured = any(row["repetitions"] for row in run["rows"])
+    return GAPS if slower or run["interrupted"] or not measured else 0

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from rag.cli.context import Context, JsonOption, print_json
-from rag.errors import ConfigError
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
-    from rag.storage.chats import Absence, Chats, KeptTurn
-    from rag.storage.ledger import Ledger
-    from rag.types.answers import Answer, Evidence, Message, Passage
+    from rag.storage.chats import Absence, KeptTurn
+    from rag.types.answers import Evidence, Passage
 
 
 app = typer.Typer(
@@ -36,25 +32,24 @@ _ABSENT: dict[str, Text] = {
 @app.command("list")
 def list_chats(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
     """List all chats, the last one first."""
+    from rag.storage.chats import Chats
+
     context: Context = ctx.obj
-    with _opened(context) as chats:
-        found = chats.all()
+    with context.ledger(read_only=True) as ledger:
+        found = Chats(ledger).all()
     if as_json:
         print_json({"chats": [asdict(chat) for chat in found]})
         return
     for chat in found:
         typer.echo(f"{chat.id:>5}  {_when(chat.changed_at)}  {chat.turns:>3}  {chat.title}")
     if not found:
-        typer.echo(context.say(Text("No chats are kept.", "没有保存的对话。")))
+        context.tell(Text("No chats are kept.", "没有保存的对话。"))
 
 
 @app.command()
 def show(ctx: typer.Context, chat: ChatId) -> None:
     """Show a chat with the places that its answers rest on."""
-    context: Context = ctx.obj
-    with _opened(context) as chats:
-        turns = chats.turns(chat)
-        typer.echo(_markdown(context, turns, _absent(chats, turns)))
+    export(ctx, chat)
 
 
 @app.command()
@@ -65,10 +60,13 @@ def export(
     form: Annotated[Literal["md", "json"], typer.Option("--format", help="md or json")] = "md",
 ) -> None:
     """Write a chat to stdout, as Markdown or JSON."""
+    from rag.storage.chats import Chats
+
     context: Context = ctx.obj
-    with _opened(context) as chats:
-        turns = chats.turns(chat)
-        absent = _absent(chats, turns)
+    with context.ledger(read_only=True) as ledger:
+        turns = Chats(ledger).turns(chat)
+        cited = {p.chunk.document_id for turn in turns for p in turn.answer.passages}
+        absent = Chats(ledger).absent(cited)
     if form == "json":
         print_json({"id": chat, "turns": [_turn_json(turn, absent) for turn in turns]})
     else:
@@ -81,43 +79,15 @@ def delete(ctx: typer.Context, chat: ChatId) -> None:
     from rag.storage.chats import Chats
 
     context: Context = ctx.obj
-    with _opened(context) as chats:
-        chats.turns(chat)  # which says if there is none
-    with writing(context) as ledger:
+    with context.ledger(read_only=True) as ledger:
+        Chats(ledger).turns(chat)  # which says if there is none
+    with context.ledger() as ledger:
         Chats(ledger).delete([chat])
-    typer.echo(context.say(Text(f"Chat {chat} is deleted.", f"已删除对话 {chat}。")))
-
-
-@contextmanager
-def writing(context: Context) -> Iterator[Ledger]:
-    """Open the ledger to keep something in it. Chats may be added while the app is open."""
-    from rag.storage.ledger import Ledger
-
-    ledger = Ledger(context.settings.data / "library.db")
-    try:
-        yield ledger
-    finally:
-        ledger.close()
-
-
-@contextmanager
-def _opened(context: Context) -> Iterator[Chats]:
-    from rag.app.container import Container
-    from rag.storage.chats import Chats
-
-    ledger = Container(context.settings).ledger(read_only=True)
-    try:
-        yield Chats(ledger)
-    finally:
-        ledger.close()
-
-
-def _absent(chats: Chats, turns: list[KeptTurn]) -> dict[str, Absence]:
-    return chats.absent({p.chunk.document_id for turn in turns for p in turn.answer.passages})
+    context.tell(Text(f"Chat {chat} is deleted.", f"已删除对话 {chat}。"))
 
 
 def _turn_json(turn: KeptTurn, absent: dict[str, Absence]) -> dict[str, Any]:
-    from rag.cli.json_output import answer_json
+    from rag.cli.ask import answer_json
 
     cited = {p.chunk.document_id: p.document for p in turn.answer.passages}
     return {
@@ -160,80 +130,3 @@ def _quoted(context: Context, item: Evidence, passage: Passage, absent: dict[str
 
 def _when(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
-
-
-NEW = "new"
-
-
-def history_of(ledger: Ledger, chat: str) -> list[Message]:
-    """Return what was said in the chat; nothing for a new one, or for none.
-
-    Raises:
-        ConfigError: ``chat`` is no number and not ``new``.
-        UnknownChat: there is no such chat.
-    """
-    from rag.storage.chats import Chats
-    from rag.types.answers import Message
-
-    number = _number(chat)
-    return [
-        message
-        for turn in (Chats(ledger).turns(number) if number is not None else ())
-        if turn.answer.text
-        for message in (
-            Message("user", turn.question),
-            Message("assistant", turn.answer.text),
-        )
-    ]
-
-
-def keep_answer(context: Context, chat: str, answer: Answer, documents: Collection[str]) -> None:
-    """Add the answer to the chat, and say which one it is."""
-    from rag.storage.chats import Chats
-
-    with writing(context) as ledger:
-        number = Chats(ledger).add(_number(chat), answer, documents=documents)
-    words = Text(f"Kept in chat {number}.", f"已保存到对话 {number}。")
-    typer.secho(context.say(words), dim=True, err=True)
-
-
-def chats_quoting(context: Context, path: str) -> list[int]:
-    """Return the chats that quote a document; none where there is no such document."""
-    from rag.app.container import Container
-    from rag.errors import UnknownDocument
-    from rag.indexing.removal import find_document
-    from rag.storage.chats import Chats
-
-    ledger = Container(context.settings).ledger(read_only=True)
-    try:
-        return Chats(ledger).citing(find_document(ledger, path))
-    except UnknownDocument:
-        return []
-    finally:
-        ledger.close()
-
-
-def print_quoting(context: Context, chats: list[int]) -> None:
-    """Say which chats keep quotations from a document that was forgotten."""
-    if not chats:
-        return
-    numbers = ", ".join(map(str, chats))
-    words = Text(
-        f"Chats that keep quotations from it: {numbers}; `rag chats delete` removes one.",
-        f"保存了其中引文的对话：{numbers}；`rag chats delete` 可删除。",
-    )
-    typer.echo(context.say(words))
-
-
-def _number(chat: str) -> int | None:
-    if chat in {"", NEW}:
-        return None
-    if chat.isdecimal():
-        return int(chat)
-    raise ConfigError(
-        Text(f"{chat} is no chat.", f"{chat} 不是对话编号。"),
-        hint=Text(
-            "Give a number from `rag chats list`, or `new`.",
-            "请给出 `rag chats list` 中的编号，或 `new`。",
-        ),
-    )

@@ -6,7 +6,7 @@ import json
 import locale
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from rag.config import Settings
+    from rag.storage.ledger import Ledger
     from rag.types.answers import Answer, AnswerMessage, Coverage, Event, Offer, ReadingProgress
     from rag.types.progress import Progress
 
@@ -54,6 +55,21 @@ class Context:
     def say(self, text: Text) -> str:
         """Return ``text`` in the person's language."""
         return text.say(self.language)
+
+    def ledger(self, *, read_only: bool = False) -> closing[Ledger]:
+        """Open the library's ledger for a ``with``; chats may be added while the app is open.
+
+        Raises:
+            StoreError: there is none yet (only when reading), or it cannot be opened.
+        """
+        from rag.app.container import Container
+
+        return closing(Container(self.settings).ledger(read_only=read_only))
+
+    def tell(self, text: Text, *, err: bool = False, **style: Any) -> None:
+        """Print ``text`` in the person's language, with ``style`` as click has it."""
+        words = self.say(text)
+        typer.echo(typer.style(words, **style) if style else words, err=err)
 
 
 def system_language() -> Language:
@@ -191,9 +207,9 @@ def print_notice(context: Context, notice: AnswerMessage) -> None:
 def print_coverage(context: Context, answer: Answer) -> None:
     """Say how much was read, or what reading everything would take."""
     if answer.coverage is not None:
-        typer.secho(context.say(_read(answer.coverage)), dim=True, err=True)
+        context.tell(_read(answer.coverage), dim=True, err=True)
     if answer.offer is not None:
-        typer.secho(context.say(_offered(answer.offer)), err=True)
+        context.tell(_offered(answer.offer), err=True)
 
 
 def duration(seconds: float) -> Text:

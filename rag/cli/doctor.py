@@ -5,13 +5,14 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
 from rag.cli.context import Context, JsonOption, print_json
-from rag.errors import RagError
+from rag.errors import ConfigError, RagError
 from rag.text.messages import Text
 from rag.text.sizes import file_size, memory_size
 
@@ -46,18 +47,11 @@ def doctor(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
         *_library(context),
     ]
     if as_json:
-        print_json(
-            {
-                "findings": [
-                    {
-                        "state": finding.state,
-                        "what": finding.what.en,
-                        "remedy": finding.remedy.en if finding.remedy else None,
-                    }
-                    for finding in findings
-                ]
-            }
-        )
+        rows = [
+            {"state": one.state, "what": one.what.en, "remedy": one.remedy and one.remedy.en}
+            for one in findings
+        ]
+        print_json({"findings": rows})
     else:
         marks = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
         for finding in findings:
@@ -91,12 +85,9 @@ def _machine(context: Context) -> Iterator[Finding]:
 
     reading = Container(context.settings).readings().read()
     total = memory_size(reading.ram_total_bytes)
-    yield Finding("ok", Text(f"memory: {total}", f"内存：{total}"))
+    yield _ok(f"memory: {total}", f"内存：{total}")
     if reading.gpu_name is None:
-        yield Finding(
-            "ok",
-            Text("no NVIDIA GPU; the CPU does the work", "没有 NVIDIA GPU，由 CPU 运行"),
-        )
+        yield _ok("no NVIDIA GPU; the CPU does the work", "没有 NVIDIA GPU，由 CPU 运行")
     else:
         vram = f"{memory_size(reading.vram_used_bytes or 0)} / "
         vram += memory_size(reading.vram_total_bytes or 0)
@@ -122,7 +113,7 @@ def _models(context: Context) -> Iterator[Finding]:
             if store.catalogue.find(name) is None:
                 continue
             if store.installed(name) is not None:
-                yield Finding("ok", Text(f"model {name} is installed", f"模型 {name} 已安装"))
+                yield _ok(f"model {name} is installed", f"模型 {name} 已安装")
             else:
                 yield Finding(
                     "warning",
@@ -137,10 +128,49 @@ def _models(context: Context) -> Iterator[Finding]:
 
 
 def _server(context: Context) -> Iterator[Finding]:
-    from rag.cli.open_library import look
+    """Ask the server what it serves, where one answers."""
+    from rag.app.container import Container
+    from rag.types.server_address import leaving
 
-    for state, what, remedy in look(context.settings):
-        yield Finding(state, what, remedy)
+    try:
+        server = context.settings.generator.server()
+    except ConfigError:
+        return  # told where the model is looked at
+    if server is None:
+        return
+    if away := leaving(server):
+        remedy = Text(
+            "Unset generator.url to answer on this machine.",
+            "清除 generator.url 即可改为在本机回答。",
+        )
+        yield Finding("warning", away, remedy)
+    else:
+        here = Text(
+            f"Answers come from {server.shown} on this machine.", f"回答来自本机的 {server.shown}。"
+        )
+        yield Finding("ok", here)
+    try:
+        generator = Container(context.settings).generator()
+    except RagError as error:
+        yield Finding("error", error.message, error.hint)
+        return
+    with closing(generator):
+        yield Finding("ok", _served(generator))
+
+
+def _served(generator: Any) -> Text:
+    window = generator.context_tokens
+    known = generator.window_known
+    exact = generator.counts_exactly
+    return Text(
+        f"{generator.name} answers; window {window} tokens"
+        f"{'' if known else ' (as set: the server does not say)'}, prompts are "
+        f"{'counted by the server' if exact else 'estimated, upwards'}; its memory is not known "
+        "here.",
+        f"{generator.name} 可以回答；窗口 {window} 个 token"
+        f"{'' if known else '（按设置，服务器未说明）'}，提示长度"
+        f"{'由服务器计数' if exact else '按上限估算'}；其内存占用未知。",
+    )
 
 
 def _terms(context: Context) -> Iterator[Finding]:
@@ -154,12 +184,9 @@ def _terms(context: Context) -> Iterator[Finding]:
         shipped = Text(" (comes with RAG Desk)", "（随 RAG Desk 提供）")
         from_where = shipped if file.shipped else Text("", "")
         shown = file.path.name if file.shipped else file.path
-        yield Finding(
-            "ok",
-            Text(
-                f"term file {shown}{from_where.en}: {count} term{'' if count == 1 else 's'}",
-                f"术语文件 {shown}{from_where.zh}：{count} 个术语",
-            ),
+        yield _ok(
+            f"term file {shown}{from_where.en}: {count} term{'' if count == 1 else 's'}",
+            f"术语文件 {shown}{from_where.zh}：{count} 个术语",
         )
     for error in files.left_out:
         yield Finding("warning", error.message, error.hint)
@@ -190,7 +217,7 @@ def _library(context: Context) -> Iterator[Finding]:
     except RagError as error:
         yield Finding("warning", error.message, error.hint)
         return
-    try:
+    with closing(ledger):
         broken = broken_invariants(ledger)
         for problem in broken:
             yield Finding(
@@ -199,11 +226,9 @@ def _library(context: Context) -> Iterator[Finding]:
                 Text("Run `rag rebuild --all`.", "请运行 `rag rebuild --all`。"),
             )
         if not broken:
-            yield Finding("ok", Text("the library holds together", "资料库完整无误"))
+            yield _ok("the library holds together", "资料库完整无误")
         yield from _index(context, ledger)
         yield from _own_questions(ledger)
-    finally:
-        ledger.close()
 
 
 def _index(context: Context, ledger: Ledger) -> Iterator[Finding]:
@@ -214,21 +239,15 @@ def _index(context: Context, ledger: Ledger) -> Iterator[Finding]:
     if space is None or not chroma.exists():
         return
     if is_clean(ledger, space, chroma):
-        yield Finding(
-            "ok",
-            Text(
-                f"vector index {collection_name(space)} was closed in order",
-                f"向量索引 {collection_name(space)} 已正常关闭",
-            ),
+        yield _ok(
+            f"vector index {collection_name(space)} was closed in order",
+            f"向量索引 {collection_name(space)} 已正常关闭",
         )
     else:
-        yield Finding(
-            "ok",
-            Text(
-                "the vector index is open, or was not closed in order; it mends itself at the "
-                "next start",
-                "向量索引正在使用，或上次未正常关闭；下次启动时会自动修复",
-            ),
+        yield _ok(
+            "the vector index is open, or was not closed in order; it mends itself at the "
+            "next start",
+            "向量索引正在使用，或上次未正常关闭；下次启动时会自动修复",
         )
 
 
@@ -247,13 +266,10 @@ def _own_questions(ledger: Ledger) -> Iterator[Finding]:
     embedder = model_name(space.embedder)
     for language, known in kept(ledger, space).items():
         name = _LANGUAGES[language]
-        yield Finding(
-            "ok",
-            Text(
-                f"{known.questions} questions of its own in {name.en} say what counts as not in"
-                " your documents",
-                f"已用资料库自身内容生成的 {known.questions} 个{name.zh}问题校准“文档中没有”的判断",
-            ),
+        yield _ok(
+            f"{known.questions} questions of its own in {name.en} say what counts as not in"
+            " your documents",
+            f"已用资料库自身内容生成的 {known.questions} 个{name.zh}问题校准“文档中没有”的判断",
         )
         if not known.knows_the_language:
             yield Finding(
@@ -271,5 +287,5 @@ def _own_questions(ledger: Ledger) -> Iterator[Finding]:
             )
 
 
-def _ok(words: str) -> Finding:
-    return Finding("ok", Text(words, words))
+def _ok(en: str, zh: str = "") -> Finding:
+    return Finding("ok", Text(en, zh or en))

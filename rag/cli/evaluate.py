@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +14,6 @@ from rag.text.messages import Text
 
 if TYPE_CHECKING:
     from rag.evaluation.measure import Measured, Options
-    from rag.storage.evaluations import EvaluationRow
 
 Folder = Annotated[
     Path | None, typer.Argument(help="a folder with PDFs and questions/*.jsonl, or a BEIR folder")
@@ -91,7 +89,7 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
     as_json: JsonOption = False,
 ) -> None:
     """Measure retrieval and answers on a set of questions, or on your own documents."""
-    from rag.evaluation.measure import Options, list_runs
+    from rag.evaluation.measure import Options
 
     context: Context = ctx.obj
     options = Options(
@@ -99,7 +97,7 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
         not retrieval_only, own, size, seed, rephrase, write, compare, against, name,
     )  # fmt: skip
     if runs:
-        _print_runs(context, list_runs(context.settings, options), as_json=as_json)
+        _print_runs(context, options, as_json=as_json)
         return
     if rephrase or not retrieval_only:
         tell_leaving(context)
@@ -109,13 +107,15 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
         raise typer.Exit(GAPS)
 
 
-def _print_runs(context: Context, rows: Sequence[EvaluationRow], *, as_json: bool) -> None:
-    from rag.evaluation.report import run_json, run_lines
+def _print_runs(context: Context, options: Options, *, as_json: bool) -> None:
+    from rag.evaluation import report
+    from rag.evaluation.measure import list_runs
 
+    rows = list_runs(context.settings, options)
     if as_json:
-        print_json({"runs": [run_json(row) for row in rows]})
+        print_json({"runs": [report.run_json(row) for row in rows]})
     else:
-        print_lines(run_lines(rows, context.language))
+        print_lines(report.run_lines(rows, context.language))
 
 
 def _measured(
@@ -149,16 +149,10 @@ def _print(context: Context, found: Measured, chart: Path | None, *, as_json: bo
     if as_json:
         print_json(report.measured_json(found))
     else:
-        _print_table(context, found)
+        print_lines(report.shown(found, context.language))
+        if found.unkept is not None:
+            typer.secho(context.say(found.unkept), fg="yellow", err=True)
+        if found.comparison is not None:
+            print_lines(report.compared(found.comparison, context.language))
     if chart is not None:
         report.draw(chart, found.run, found.comparison)
-
-
-def _print_table(context: Context, found: Measured) -> None:
-    from rag.evaluation import report
-
-    print_lines(report.shown(found, context.language))
-    if found.unkept is not None:
-        typer.secho(context.say(found.unkept), fg="yellow", err=True)
-    if found.comparison is not None:
-        print_lines(report.compared(found.comparison, context.language))

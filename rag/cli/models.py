@@ -64,7 +64,7 @@ def fit(
     """
     from rag.app.container import Container
     from rag.app.model_plans import fitting, plan_for, room_with, subject_named
-    from rag.models.planning import report as plan_table
+    from rag.models.tables import plan_table, plan_values
 
     context: Context = ctx.obj
     container = Container(context.settings)
@@ -72,11 +72,11 @@ def fit(
     room = room_with(container.readings().read(), gpus=gpu or [], sizes=vram or [], ram=ram)
     found = plan_for(context.settings, subject_named(container.model_store(), wanted), room)
     if as_json:
-        print_json(plan_table.as_values(found, room))
+        print_json(plan_values(found, room))
         return
-    print_lines([plan_table.drawn(found, room, language=context.language)])
-    if found.layers_on_cards not in {0, found.subject.shape.layers} or not found.fits:
-        names = ", ".join(fitting(context.settings, room, but=found.model)[:2])
+    print_lines([plan_table(found, room, language=context.language)])
+    if found.layout.on_cards not in {0, found.subject.shape.layers} or not found.fits:
+        names = ", ".join(fitting(context.settings, room, but=found.subject.name)[:2])
         if names:
             typer.echo(context.say(Text(f"These fit: {names}.", f"可以放下的模型：{names}。")))
 
@@ -93,8 +93,8 @@ def gpus(
     """Show what NVIDIA's cards do with the models: precision, window, speed and energy at most."""
     from rag.app.container import Container
     from rag.app.model_plans import outlooks, own_card
-    from rag.models.planning import report as gpu_report
     from rag.models.planning.gpu_guide import load_guide
+    from rag.models.tables import draw_guide, guide_table, guide_values
     from rag.system import charts
 
     if chart is not None:
@@ -104,11 +104,11 @@ def gpus(
     mine = guide.get(own) if own else own_card(container.readings().read(), guide)
     rows = outlooks(context.settings, container.model_store(), guide, name)
     if chart is not None:
-        gpu_report.draw(chart, rows, mine)
+        draw_guide(chart, rows, mine)
     if as_json:
-        print_json(gpu_report.guide_values(guide, rows, mine))
+        print_json(guide_values(guide, rows, mine))
         return
-    print_lines([gpu_report.drawn_guide(guide, rows, mine, language=context.language)])
+    print_lines([guide_table(guide, rows, mine, language=context.language)])
 
 
 @app.command()
@@ -143,17 +143,17 @@ def key(
 def list_models(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
     """List the known models: kind, languages, size, licence, and whether they fit and are here."""
     from rag.app.registry import load
-    from rag.models.listing import model_values, table
+    from rag.models.tables import model_values, models_table
 
     context: Context = ctx.obj
     store = _store(context.settings)
     machine = load("readings")().read()
     server = server_json(context.settings)
-    rows = [model_values(entry, store, context.settings, machine) for entry in store.entries()]
+    rows = [model_values(entry, store, context.settings, machine) for entry in store.catalogue]
     if as_json:
         print_json({"folder": str(store.folder), "server": server, "models": rows})
         return
-    print_lines([table(rows, store.folder, language=context.language, server=server)])
+    print_lines([models_table(rows, store.folder, language=context.language, server=server)])
 
 
 @app.command()

@@ -6,16 +6,14 @@ Only the tables of an older version are brought up to date first (``rag.storage.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from rag.cli.context import Context, progress_bar
 from rag.cli.sync import run_sync
-from rag.errors import ConfigError, RagError, UnknownDocument
+from rag.errors import UnknownDocument
 from rag.text.messages import Text
 from rag.types.server_address import leaving
 
@@ -27,10 +25,6 @@ if TYPE_CHECKING:
     from rag.protocols import TextGenerator
     from rag.storage.ledger import Ledger
     from rag.types.answers import Answer, AskMode, Event, Message
-    from rag.types.server_address import Address
-
-
-Seen = Literal["ok", "warning", "error"]
 
 
 def server_json(settings: Settings) -> dict[str, Any] | None:
@@ -44,60 +38,6 @@ def server_json(settings: Settings) -> dict[str, Any] | None:
         "this_machine": server.is_here,
         "documents_leave": not server.is_here,
     }
-
-
-def look(settings: Settings) -> Iterator[tuple[Seen, Text, Text | None]]:
-    """Ask the server what it serves; yield state, words and remedy for ``rag doctor``."""
-    from rag.app.container import Container
-    from rag.types.server_address import leaving
-
-    try:
-        server = settings.generator.server()
-    except ConfigError:
-        return  # told where the model is looked at
-    if server is None:
-        return
-    away = leaving(server)
-    yield (
-        "warning" if away else "ok",
-        away or _stays(server),
-        Text(
-            "Unset generator.url to answer on this machine.",
-            "清除 generator.url 即可改为在本机回答。",
-        )
-        if away
-        else None,
-    )
-    try:
-        generator = Container(settings).generator()
-    except RagError as error:
-        yield "error", error.message, error.hint
-        return
-    try:
-        yield "ok", _served(generator), None
-    finally:
-        generator.close()
-
-
-def _stays(server: Address) -> Text:
-    return Text(
-        f"Answers come from {server.shown} on this machine.", f"回答来自本机的 {server.shown}。"
-    )
-
-
-def _served(generator: Any) -> Text:
-    window = generator.context_tokens
-    known = generator.window_known
-    exact = generator.counts_exactly
-    return Text(
-        f"{generator.name} answers; window {window} tokens"
-        f"{'' if known else ' (as set: the server does not say)'}, prompts are "
-        f"{'counted by the server' if exact else 'estimated, upwards'}; its memory is not known "
-        "here.",
-        f"{generator.name} 可以回答；窗口 {window} 个 token"
-        f"{'' if known else '（按设置，服务器未说明）'}，提示长度"
-        f"{'由服务器计数' if exact else '按上限估算'}；其内存占用未知。",
-    )
 
 
 @dataclass(frozen=True)
@@ -168,17 +108,15 @@ def opened(context: Context, *, with_model: bool) -> Iterator[CommandLibrary]:
         tell_leaving(context)
     if not (context.settings.data / "library.db").is_file():
         run_sync(context, ocr="off")  # a question does not wait for scans to be read
-    with progress_bar(context) as report:
-        container = Container(context.settings, report=report)
-        ledger = container.ledger(read_only=True)
-        generator = container.generator() if with_model else None
-    try:
-        yield CommandLibrary(container, ledger, generator)
-    finally:
+    with ExitStack() as stack:
+        with progress_bar(context) as report:
+            container = Container(context.settings, report=report)
+            ledger = stack.enter_context(closing(container.ledger(read_only=True)))
+            stack.callback(container.close)
+            generator = container.generator() if with_model else None
         if generator is not None:
-            generator.close()
-        container.close()
-        ledger.close()
+            stack.callback(generator.close)
+        yield CommandLibrary(container, ledger, generator)
 
 
 def tell_leaving(context: Context) -> None:
@@ -190,7 +128,7 @@ def tell_leaving(context: Context) -> None:
     server = context.settings.generator.server()
     words = leaving(server) if server else None
     if words is not None:
-        typer.echo(context.say(words), err=True)
+        context.tell(words, err=True)
 
 
 def only(ledger: Ledger, document: str | None) -> list[str] | None:
@@ -199,7 +137,7 @@ def only(ledger: Ledger, document: str | None) -> list[str] | None:
     Raises:
         UnknownDocument: there is none.
     """
-    from rag.storage.documents import files_named
+    from rag.storage.ledger import files_named
 
     if document is None:
         return None

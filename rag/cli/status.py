@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +13,6 @@ from rag.text.messages import Text, shown
 from rag.text.reasons import reason_text
 
 if TYPE_CHECKING:
-    from rag.app.container import Container
     from rag.storage.ledger import Ledger
     from rag.types.documents import DocumentStatus
     from rag.types.index_version import Stale
@@ -29,35 +29,36 @@ def status(
     from rag.app import wiring
     from rag.app.container import Container
     from rag.indexing.report import count_gaps
-    from rag.indexing.staleness import find_stale
-    from rag.storage.status import document_statuses
+    from rag.storage.status import document_statuses, find_stale
 
     container = Container(context.settings)
-    ledger = container.ledger(read_only=True)
-    try:
+    with closing(container.ledger(read_only=True)) as ledger:
         documents = document_statuses(ledger, with_pages=pages)
         gaps = count_gaps(ledger)
+        stale = find_stale(ledger, wiring.wanted_version(container))
         if as_json:
-            print_json(_status_json(container, ledger, documents, with_pages=pages))
+            print_json(_status_json(context, ledger, documents, stale, with_pages=pages))
         else:
             _print_status(context, documents)
             _print_waiting(context, ledger)
             _print_server(context)
-            _print_stale(context, find_stale(ledger, wiring.wanted_version(container)))
-    finally:
-        ledger.close()
+            if words := stale.say():
+                advice = Text(f"{words.en} Run `rag rebuild`.", f"{words.zh}请运行 `rag rebuild`。")
+                context.tell(advice)
     raise typer.Exit(GAPS if gaps else 0)
 
 
 def _status_json(
-    container: Container, ledger: Ledger, documents: list[DocumentStatus], *, with_pages: bool
+    context: Context,
+    ledger: Ledger,
+    documents: list[DocumentStatus],
+    stale: Stale,
+    *,
+    with_pages: bool,
 ) -> dict[str, Any]:
-    from rag.app import wiring
-    from rag.indexing.staleness import find_stale
     from rag.storage.ocr_pages import waiting_pages
     from rag.types.documents import PAGE_STATES
 
-    stale = find_stale(ledger, wiring.wanted_version(container))
     totals = {state: sum(d.pages.get(state, 0) for d in documents) for state in PAGE_STATES}
     space = ledger.active_space()
     return {
@@ -73,9 +74,9 @@ def _status_json(
             "stale": stale.embed + stale.terms,
             "reread": stale.read,
             "recognise_anew": stale.recognise,
-            "rebuild_s": _total_s(stale),
+            "rebuild_s": None if (cost := stale.total_s) is None else round(cost, 1),
         },
-        "server": server_json(container.settings),
+        "server": server_json(context.settings),
         "totals": {
             "documents": len(documents),
             "files": sum(len(d.paths) for d in documents),
@@ -102,47 +103,24 @@ def _print_server(context: Context) -> None:
     typer.echo(f"{context.say(answers)} {context.say(away)}")
 
 
-def _total_s(stale: Stale) -> float | None:
-    """Return how long a rebuild takes; ``None`` where that is not known."""
-    costs = [
-        cost
-        for count, cost in (
-            (stale.embed, stale.embed_s),
-            (stale.read, stale.read_s),
-            (stale.recognise, stale.recognise_s),
-        )
-        if count
-    ]
-    known = [cost for cost in costs if cost is not None]
-    return round(sum(known), 1) if len(known) == len(costs) else None
-
-
 def _print_waiting(context: Context, ledger: Ledger) -> None:
-    from rag.storage.ocr_pages import seconds_for, waiting_pages
+    from rag.storage.ocr_pages import waiting_pages
+    from rag.storage.status import RECOGNISING, seconds_for
 
     count = sum(len(pages) for pages in waiting_pages(ledger).values())
     if not count:
         return
-    seconds = seconds_for(ledger, count)
+    seconds = seconds_for(ledger, RECOGNISING, count)
     minutes = max(1, round(seconds / 60)) if seconds else None
     en = f" (about {minutes} min)" if minutes else ""
     zh = f"（约 {minutes} 分钟）" if minutes else ""
     pages = "page waits" if count == 1 else "pages wait"
-    typer.echo(
-        context.say(
-            Text(
-                f"{count} {pages} for text recognition{en}; `rag sync --ocr` runs it.",
-                f"{count} 页等待文字识别{zh}；可用 `rag sync --ocr` 运行。",
-            )
+    context.tell(
+        Text(
+            f"{count} {pages} for text recognition{en}; `rag sync --ocr` runs it.",
+            f"{count} 页等待文字识别{zh}；可用 `rag sync --ocr` 运行。",
         )
     )
-
-
-def _print_stale(context: Context, stale: Stale) -> None:
-    words = stale.say()
-    if words is not None:
-        advice = Text(f"{words.en} Run `rag rebuild`.", f"{words.zh}请运行 `rag rebuild`。")
-        typer.echo(context.say(advice))
 
 
 def _document_json(document: DocumentStatus, *, with_pages: bool) -> dict[str, Any]:
@@ -202,11 +180,9 @@ def _print_status(context: Context, documents: list[DocumentStatus]) -> None:
     some = "1 document" if kept == 1 else f"{kept} documents"
     en = f" {forgotten} forgotten." if forgotten else ""
     zh = f"已忘记 {forgotten} 个。" if forgotten else ""
-    typer.echo(
-        context.say(
-            Text(
-                f"{some}, {searchable} of {total} pages can be searched.{en}",
-                f"{kept} 个文档，{total} 页中有 {searchable} 页可检索。{zh}",
-            )
+    context.tell(
+        Text(
+            f"{some}, {searchable} of {total} pages can be searched.{en}",
+            f"{kept} 个文档，{total} 页中有 {searchable} 页可检索。{zh}",
         )
     )

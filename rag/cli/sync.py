@@ -1,10 +1,7 @@
 """``rag sync``, ``rebuild`` and ``forget``, and all work that only the owner may do.
 
-This process does it if nobody else has the library; else the open app is asked, through a
-job in the ledger, and its progress is shown here.
-
-Whoever owns the library does the work: this process if nobody else has it, else the open
-app, which is asked through a job.
+Whoever owns the library does the work: this process if nobody else has it, else the open app,
+which is asked through a job in the ledger, and whose progress is shown here.
 """
 
 from __future__ import annotations
@@ -12,14 +9,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.chats import chats_quoting, print_quoting
 from rag.cli.context import GAPS, Context, JsonOption, print_json, progress_bar
-from rag.errors import LibraryBusy, StoreError
+from rag.errors import LibraryBusy
 from rag.text.messages import Text, shown
 from rag.text.reasons import reason_text
 from rag.types.index_version import model_name
@@ -41,41 +38,27 @@ def owned(context: Context, kind: JobKind, argument: dict[str, Any], work: Work)
     Raises:
         RagError: what the work raised, here or there.
     """
+    from rag.app import wiring
     from rag.app.container import Container
     from rag.storage.lock import LibraryLock
+    from rag.storage.vectors.manager import VectorIndexManager
 
-    with progress_bar(context) as report:
+    settings = context.settings
+    with ExitStack() as opened:
+        report = opened.enter_context(progress_bar(context))
         try:
-            owner = LibraryLock(context.settings.data)
+            owner = LibraryLock(settings.data)
         except LibraryBusy:
             done = _ask_owner(context, kind, argument, report)
             if done is not None:
                 return done
-            owner = LibraryLock(context.settings.data)  # it may have ended meanwhile
-        container = Container(context.settings, report=report)
-        try:
-            return _do(context, container, work, report)
-        finally:
-            container.close()
-            owner.release()
-
-
-def _do(
-    context: Context, container: Container, work: Work, report: Callable[[Progress], None]
-) -> dict[str, Any]:
-    from rag.app import wiring
-    from rag.storage.vectors.manager import VectorIndexManager
-
-    ledger = container.ledger()
-    index = VectorIndexManager(
-        ledger, context.settings.data / "chroma", engine=context.settings.retrieve.index
-    )
-    try:
-        library = wiring.library(container, ledger, index=index)
-        return work(library, container, report)
-    finally:
-        index.close()
-        ledger.close()
+            owner = LibraryLock(settings.data)  # it may have ended meanwhile
+        opened.callback(owner.release)
+        container = opened.enter_context(closing(Container(settings, report=report)))
+        ledger = opened.enter_context(closing(container.ledger()))
+        index = VectorIndexManager(ledger, settings.data / "chroma", engine=settings.retrieve.index)
+        opened.callback(index.close)
+        return work(wiring.library(container, ledger, index=index), container, report)
 
 
 def _ask_owner(
@@ -86,14 +69,12 @@ def _ask_owner(
 ) -> dict[str, Any] | None:
     """File a job for the open app and wait for it; ``None`` if nobody does it."""
     from rag.storage.jobs import Jobs
-    from rag.storage.ledger import Ledger
 
-    ledger = Ledger(context.settings.data / "library.db")
-    try:
+    with context.ledger() as ledger:
         jobs = Jobs(ledger)
         job_id = jobs.file(kind, argument)
         try:
-            while (job := jobs.get(job_id)).state in {"queued", "running"}:
+            while not (job := jobs.get(job_id)).ended:
                 if job.stale:
                     return None
                 if job.progress is not None:
@@ -101,14 +82,7 @@ def _ask_owner(
                 time.sleep(_POLL_S)
         finally:
             jobs.withdraw(job_id)
-    finally:
-        ledger.close()
-    if job.error is not None:
-        raise StoreError(
-            Text(job.error["en"], job.error["zh"]),
-            hint=Text(job.error["hint_en"], job.error["hint_zh"]),
-        )
-    return job.result or {}
+    return job.outcome()
 
 
 def sync(
@@ -212,14 +186,12 @@ def _roll_back(context: Context, *, as_json: bool) -> None:
         print_json(done)
         return
     space = model_name(done["space"])
-    typer.echo(context.say(Text(f"Back to the index of {space}.", f"已回退到 {space} 的索引。")))
+    context.tell(Text(f"Back to the index of {space}.", f"已回退到 {space} 的索引。"))
     if not done["syncing"]:
-        typer.echo(
-            context.say(
-                Text(
-                    "Documents that came in since come into it with the next `rag sync`.",
-                    "此后加入的文档会在下次 `rag sync` 时编入该索引。",
-                )
+        context.tell(
+            Text(
+                "Documents that came in since come into it with the next `rag sync`.",
+                "此后加入的文档会在下次 `rag sync` 时编入该索引。",
             )
         )
 
@@ -241,7 +213,7 @@ def forget(
     if undo:
         _let_in(context, path, as_json=as_json)
         return
-    quoting = chats_quoting(context, path)
+    quoting = _chats_quoting(context, path)
     done = owned(
         context,
         "forget",
@@ -251,16 +223,39 @@ def forget(
     if as_json:
         print_json(done)
     else:
-        typer.echo(
-            context.say(
-                Text(
-                    f"{path} is forgotten. The file stays where it is; `rag forget --undo` lets "
-                    "it in again.",
-                    f"已忘记 {path}。文件仍在原处；`rag forget --undo` 可重新收录。",
-                )
+        context.tell(
+            Text(
+                f"{path} is forgotten. The file stays where it is; `rag forget --undo` lets "
+                "it in again.",
+                f"已忘记 {path}。文件仍在原处；`rag forget --undo` 可重新收录。",
             )
         )
-        print_quoting(context, quoting)
+        _print_quoting(context, quoting)
+
+
+def _chats_quoting(context: Context, path: str) -> list[int]:
+    """Return the chats that quote a document; none where there is no such document."""
+    from rag.errors import UnknownDocument
+    from rag.indexing.removal import find_document
+    from rag.storage.chats import Chats
+
+    with context.ledger(read_only=True) as ledger:
+        try:
+            return Chats(ledger).citing(find_document(ledger, path))
+        except UnknownDocument:
+            return []
+
+
+def _print_quoting(context: Context, chats: list[int]) -> None:
+    """Say which chats keep quotations from a document that was forgotten."""
+    if not chats:
+        return
+    numbers = ", ".join(map(str, chats))
+    words = Text(
+        f"Chats that keep quotations from it: {numbers}; `rag chats delete` removes one.",
+        f"保存了其中引文的对话：{numbers}；`rag chats delete` 可删除。",
+    )
+    context.tell(words)
 
 
 def _in_library(context: Context, path: str) -> str:
@@ -282,10 +277,10 @@ def _let_in(context: Context, path: str, *, as_json: bool) -> None:
         print_json(done)
     elif done["syncing"]:
         words = Text("The open app reads what was forgotten again.", "已打开的应用正在重新读取。")
-        typer.echo(context.say(words))
+        context.tell(words)
     else:
         words = Text("Run `rag sync` to read it again.", "运行 `rag sync` 重新读取。")
-        typer.echo(context.say(words))
+        context.tell(words)
 
 
 def _print_report(context: Context, result: dict[str, Any], *, as_json: bool) -> None:
@@ -301,14 +296,12 @@ def _print_report(context: Context, result: dict[str, Any], *, as_json: bool) ->
     )
     searchable = sum(pages[state] for state in SEARCHABLE)
     read = sum(pages.values())
-    typer.echo(
-        context.say(
-            Text(
-                f"Files: {kinds or 'none'}. Pages read: {read}, of which {searchable} can be "
-                f"searched. Passages: {result['chunks']}. {result['seconds']:.1f} s",
-                f"文件：{kinds or '无'}。读取页数：{read}，其中可检索 {searchable} 页。"
-                f"段落：{result['chunks']}。{result['seconds']:.1f} 秒",
-            )
+    context.tell(
+        Text(
+            f"Files: {kinds or 'none'}. Pages read: {read}, of which {searchable} can be "
+            f"searched. Passages: {result['chunks']}. {result['seconds']:.1f} s",
+            f"文件：{kinds or '无'}。读取页数：{read}，其中可检索 {searchable} 页。"
+            f"段落：{result['chunks']}。{result['seconds']:.1f} 秒",
         )
     )
     for failure in files["failed"]:
@@ -317,13 +310,11 @@ def _print_report(context: Context, result: dict[str, Any], *, as_json: bool) ->
     for path in result.get("waiting", ()):
         typer.echo(f"  {shown(path)}: {reason_text('growing', context.language)}")
     if result["gaps"]:
-        typer.echo(
-            context.say(
-                Text(
-                    f"{result['gaps']} files or pages cannot be searched; `rag status --pages` "
-                    "says why.",
-                    f"有 {result['gaps']} 个文件或页面无法检索；`rag status --pages` 会说明原因。",
-                )
+        context.tell(
+            Text(
+                f"{result['gaps']} files or pages cannot be searched; `rag status --pages` "
+                "says why.",
+                f"有 {result['gaps']} 个文件或页面无法检索；`rag status --pages` 会说明原因。",
             )
         )
 

@@ -45,7 +45,6 @@ def ui(
             port=wanted,
             open_browser=browser and not window,
             ready=ready,
-            work=app.start,
         )
     finally:
         app.close()
@@ -54,12 +53,12 @@ def ui(
 def _tell(context: Context, address: str, wanted: int) -> None:
     if wanted and not address.endswith(f":{wanted}"):
         taken = Text(f"Port {wanted} is taken.", f"端口 {wanted} 已被占用。")
-        typer.echo(context.say(taken), err=True)
+        context.tell(taken, err=True)
     where = Text(
         f"RAG Desk is open at {address} (Ctrl+C ends it)",
         f"RAG Desk 已在 {address} 打开（按 Ctrl+C 结束）",
     )
-    typer.echo(context.say(where), err=True)
+    context.tell(where, err=True)
 
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge", "brave-browser")

@@ -6,10 +6,11 @@ import csv
 import gzip
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rag.errors import ConfigError
 from rag.indexing.questions.maker import Question, question_of
@@ -18,8 +19,6 @@ from rag.text.messages import Text
 MIN_EVIDENCE_OVERLAP = 0.8
 """Share of the evidence's words that must stand on the named page for the row to count."""
 
-LeftOut = Literal["needs_vision", "no_text_layer", "evidence_not_on_page"]
-
 
 @dataclass(frozen=True, slots=True)
 class QuestionSet:
@@ -27,7 +26,7 @@ class QuestionSet:
 
     name: str
     questions: tuple[Question, ...]
-    left_out: Mapping[LeftOut, int]
+    left_out: Mapping[str, int]
 
     def with_pages(self) -> tuple[Question, ...]:
         """Return the rows that page retrieval can be judged by."""
@@ -65,15 +64,18 @@ def load_set(file: Path, *, read_by_ocr: Collection[str] = ()) -> QuestionSet:
     """
     kept: list[Question] = []
     seen: Counter[str] = Counter()
-    left_out: Counter[LeftOut] = Counter()
-    for number, row in _rows(file):
+    left_out: Counter[str] = Counter()
+    for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
         try:
+            row = json.loads(line)
             question = question_of(row, name=file.stem)
-            seen[question.id] += 1
-            if seen[question.id] > 1:
-                question = replace(question, id=f"{question.id}#{seen[question.id]}")
         except (KeyError, TypeError, ValueError) as error:
             raise _bad_line(file, number, error) from error
+        seen[question.id] += 1
+        if seen[question.id] > 1:
+            question = replace(question, id=f"{question.id}#{seen[question.id]}")
         reason = _why_left_out(row, read_by_ocr=read_by_ocr)
         if reason is None:
             kept.append(question)
@@ -82,16 +84,29 @@ def load_set(file: Path, *, read_by_ocr: Collection[str] = ()) -> QuestionSet:
     return QuestionSet(file.stem, tuple(kept), dict(left_out))
 
 
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
-        if line.strip():
-            try:
-                yield number, json.loads(line)
-            except json.JSONDecodeError as error:
-                raise _bad_line(file, number, error) from error
+def evenly(questions: Sequence[Question], limit: int) -> list[Question]:
+    """Return at most ``limit`` questions from all over the set, the same ones every time.
+
+    Those without an answer keep their share. 0 means all.
+
+    >>> evenly([], 3)
+    []
+    """
+    if not limit or len(questions) <= limit:
+        return list(questions)
+    answerable, others = ([q for q in questions if q.answerable is kind] for kind in (True, False))
+    share = round(limit * len(others) / len(questions))
+    without = max(share, 1) if others else 0
+    chosen = [*_spread(answerable, limit - without), *_spread(others, without)]
+    return sorted(chosen, key=questions.index)
 
 
-def _why_left_out(row: Mapping[str, Any], *, read_by_ocr: Collection[str]) -> LeftOut | None:
+def _spread(questions: Sequence[Question], count: int) -> list[Question]:
+    count = min(count, len(questions))
+    return [questions[i * len(questions) // count] for i in range(count)]
+
+
+def _why_left_out(row: Mapping[str, Any], *, read_by_ocr: Collection[str]) -> str | None:
     if row.get("needs_vision"):
         return "needs_vision"
     if row.get("doc_has_no_text_layer") and not set(row["docs"][:1]) <= set(read_by_ocr):
@@ -205,12 +220,10 @@ def load_squad(file: Path, *, questions: Path | None = None) -> TextCollection:
 
 
 def _paragraphs(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    try:
+    with _read(file, "it is not in SQuAD's layout", "不是 SQuAD 格式"):
         for article in json.loads(_text(file))["data"]:
             for paragraph in article["paragraphs"]:
                 yield str(article.get("title") or ""), paragraph
-    except (KeyError, TypeError, ValueError) as error:
-        raise _wrong(file, f"it is not in SQuAD's layout ({error!r})", "不是 SQuAD 格式") from error
 
 
 def _judgements(folder: Path) -> Iterator[tuple[str, str, float]]:
@@ -218,11 +231,9 @@ def _judgements(folder: Path) -> Iterator[tuple[str, str, float]]:
     file = next((f for f in found if f.is_file()), None)
     if file is None:
         raise _wrong(folder, "it has no qrels/test.tsv", "缺少 qrels/test.tsv")
-    try:
+    with _read(file, "it cannot be read", "无法读取"):
         for row in csv.reader(file.read_text("utf-8").splitlines()[1:], delimiter="\t"):
             yield row[0], row[1], float(row[2])
-    except (IndexError, ValueError) as error:
-        raise _wrong(file, f"it cannot be read ({error!r})", "无法读取") from error
 
 
 def _text_rows(folder: Path, name: str) -> Iterator[dict[str, Any]]:
@@ -230,13 +241,9 @@ def _text_rows(folder: Path, name: str) -> Iterator[dict[str, Any]]:
     if not file.is_file():
         file = folder / f"{name}.gz"
     for number, line in enumerate(_text(file).splitlines(), start=1):
-        try:
+        with _read(file, f"line {number} cannot be read", f"第 {number} 行无法读取"):
             row = json.loads(line)
             yield {"_id": row["_id"], "text": row["text"], "title": row.get("title")}
-        except (KeyError, TypeError, ValueError) as error:
-            raise _wrong(
-                file, f"line {number} cannot be read ({error!r})", f"第 {number} 行无法读取"
-            ) from error
 
 
 def _text(file: Path) -> str:
@@ -245,6 +252,15 @@ def _text(file: Path) -> str:
         return (gzip.decompress(raw) if file.suffix == ".gz" else raw).decode()
     except (OSError, EOFError, ValueError) as error:
         raise _wrong(file, f"it cannot be read ({error})", f"无法读取（{error}）") from error
+
+
+@contextmanager
+def _read(path: Path, en: str, zh: str) -> Iterator[None]:
+    """Say what is wrong with a file that is laid out otherwise."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError) as error:
+        raise _wrong(path, f"{en} ({error!r})", zh) from error
 
 
 def _wrong(path: Path, en: str, zh: str) -> ConfigError:

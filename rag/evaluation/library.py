@@ -8,27 +8,43 @@ while the app is open.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, dataclass
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_cache_path
 
 from rag.errors import StoreError
+from rag.storage.database import fts_table
+from rag.storage.errors import store_failure, writable
+from rag.storage.ledger import Ledger, delete_document
 from rag.text.messages import Text
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from rag.app.container import Container
     from rag.config import Settings
-    from rag.evaluation.retrieval import Searching
-    from rag.indexing.assembly_line import IndexEngines
-    from rag.storage.ledger import Ledger
+    from rag.evaluation.asking import Searching
+    from rag.indexing.incoming import IndexEngines
 
 Report = Callable[[Progress], None]
+Part = tuple[str, "Collection[int] | None"]
+"""What is taken out: the document of this id, or all passages that reach into these pages."""
+_COPY = "measure-"
+_LEFT_BEHIND_S = 24 * 3600
+_OTHER_SETTINGS = Text(
+    "The index was made with other settings than those in force; that index is measured."
+    " `rag rebuild` makes the one they ask for, and keeps this one to go back to.",
+    "现有索引与当前设置不同，下面评测的是现有索引。`rag rebuild` 可按当前设置重建，"
+    "并保留现有索引以便退回。",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +68,42 @@ class MeasuredLibrary:
         """Return what shows how many questions are done."""
         return lambda done, total: self.report(Progress("check", done, total, "questions", name))
 
+    def searching(self) -> Searching:
+        """Return what searches it with exact vector search, so that no index adds errors."""
+        from rag.app import wiring
+        from rag.evaluation.asking import Searching
+        from rag.storage.vectors.manager import exact_index
 
-def searching(library: MeasuredLibrary) -> Searching:
-    """Return what searches a library with exact vector search, so that no index adds errors."""
-    from rag.app import wiring
-    from rag.evaluation.retrieval import Searching
-    from rag.storage.vectors.manager import exact_index
+        index = exact_index(self.ledger, self.engines.space)
+        retriever = wiring.retriever(self.container, self.ledger, self.engines, index)
+        return Searching(retriever, min_relevance=self.container.settings.retrieve.min_relevance)
 
-    container, ledger, engines = library.container, library.ledger, library.engines
-    retriever = wiring.retriever(container, ledger, engines, exact_index(ledger, engines.space))
-    return Searching(retriever, min_relevance=container.settings.retrieve.min_relevance)
+    def space(self) -> dict[str, Any]:
+        """Return embedder, dimensions, cutting and analyser of the space that is measured."""
+        values = asdict(self.engines.space)
+        del values["id"]
+        return values
+
+    def settings(self, *, model: str | None, single: bool) -> dict[str, Any]:
+        """Return all settings that figures depend on; those of answers if a ``model`` gave any."""
+        from rag.app import wiring
+
+        settings = self.container.settings
+        kept = {
+            "version": version("ragdesk"),
+            "reader": wiring.wanted_version(self.container).reader,
+            **self.space(),
+            "passages": self.ledger.chunk_count(self.engines.space),
+        }
+        sections = {"retrieve": settings.retrieve.model_dump(mode="json")}
+        if settings.reranker.model:
+            sections["reranker"] = settings.reranker.model_dump(mode="json")
+        if model is not None:
+            kept |= {"model": model, "single": single}
+            sections["generator"] = settings.generator.model_dump(mode="json", exclude={"model"})
+        for section, values in sections.items():
+            kept |= {f"{section}.{key}": value for key, value in values.items()}
+        return kept
 
 
 @contextmanager
@@ -77,17 +119,10 @@ def opened(
     from rag.storage.lock import LibraryLock
 
     settings = settings.model_copy(update={"knowledge": folder_for(source)})
-    owner = LibraryLock(settings.data)
-    try:
-        container = Container(settings, report=report)
-        ledger = container.ledger()
-        try:
-            yield container, ledger
-        finally:
-            ledger.close()
-            container.close()
-    finally:
-        owner.release()
+    with ExitStack() as stack:
+        stack.callback(LibraryLock(settings.data).release)
+        container = stack.enter_context(closing(Container(settings, report=report)))
+        yield container, stack.enter_context(closing(container.ledger()))
 
 
 @contextmanager
@@ -102,9 +137,10 @@ def opened_own(
     from rag.app import wiring
     from rag.app.container import Container
 
-    container = Container(settings, report=report)
-    ledger = container.ledger(read_only=True)
-    try:
+    with (
+        closing(Container(settings, report=report)) as container,
+        closing(container.ledger(read_only=True)) as ledger,
+    ):
         space = ledger.active_space()
         if space is None:
             raise StoreError(
@@ -115,17 +151,6 @@ def opened_own(
             notify(_OTHER_SETTINGS)
         engines = wiring.index_engines(container, ledger, space)
         yield MeasuredLibrary(container, ledger, engines, report)
-    finally:
-        container.close()
-        ledger.close()
-
-
-_OTHER_SETTINGS = Text(
-    "The index was made with other settings than those in force; that index is measured."
-    " `rag rebuild` makes the one they ask for, and keeps this one to go back to.",
-    "现有索引与当前设置不同，下面评测的是现有索引。`rag rebuild` 可按当前设置重建，"
-    "并保留现有索引以便退回。",
-)
 
 
 def brought(source: Path, container: Container, ledger: Ledger, report: Report) -> MeasuredLibrary:
@@ -183,3 +208,61 @@ def _bring_pdfs(source: Path, folder: Path) -> None:
 def _stat(file: Path) -> tuple[int, int]:
     found = file.stat()
     return found.st_size, int(found.st_mtime)
+
+
+# ---- a copy without some documents or pages -----------------------------------------------
+
+
+@contextmanager
+def reduced(ledger: Ledger, parts: Iterable[Part]) -> Iterator[Ledger]:
+    """Give a copy of a ledger without ``parts``, as if they had never been there.
+
+    The ledger is only read. The copy lies beside it, because that is where a person expects
+    its text to be; elsewhere only if nothing can be written there. It is removed afterwards.
+
+    Raises:
+        StoreError: it cannot be copied.
+    """
+    home = ledger.path.parent
+    beside = home if writable(home) else None
+    if beside is not None:
+        _tidy(beside)
+    with tempfile.TemporaryDirectory(prefix=_COPY, dir=beside) as folder:
+        file = Path(folder) / ledger.path.name
+        try:
+            with closing(sqlite3.connect(file)) as target:
+                ledger.connection.backup(target)
+        except sqlite3.Error as error:
+            raise store_failure(file, error) from error
+        with closing(Ledger(file)) as copy:
+            _take_out(copy, parts)
+            yield copy
+
+
+def _take_out(copy: Ledger, parts: Iterable[Part]) -> None:
+    with copy.transaction() as connection:
+        for document_id, pages in parts:
+            if pages is None:
+                connection.execute("DELETE FROM files WHERE document_id = ?", (document_id,))
+                delete_document(connection, document_id)
+            for page in pages or ():
+                _take_out_page(connection, document_id, page)
+
+
+def _take_out_page(connection: sqlite3.Connection, document_id: str, page: int) -> None:
+    found = connection.execute(
+        "SELECT id, space_id FROM chunks WHERE document_id = ?"
+        " AND first_page <= ? AND last_page >= ?",
+        (document_id, page, page),
+    ).fetchall()
+    for chunk_id, space_id in found:
+        table = fts_table(space_id)
+        connection.execute(f"DELETE FROM {table} WHERE rowid = ?", (chunk_id,))  # noqa: S608 - ours
+        connection.execute("DELETE FROM chunks WHERE id = ?", (chunk_id,))
+
+
+def _tidy(home: Path) -> None:
+    """Remove copies whose process was killed."""
+    for left in home.glob(f"{_COPY}*"):
+        if time.time() - left.stat().st_mtime > _LEFT_BEHIND_S:
+            shutil.rmtree(left, ignore_errors=True)

@@ -8,28 +8,51 @@ that is wanted. What came of it is compared with an earlier run, and kept in the
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rag.errors import ConfigError, StoreError
-from rag.evaluation import figures, library, runs
-from rag.evaluation.datasets import QuestionSet, load_set, load_sets
-from rag.evaluation.figures import QuestionOutcome
-from rag.evaluation.library import MeasuredLibrary, Report, searching
-from rag.evaluation.runs import EvaluationRun, RunComparison
-from rag.evaluation.scoring import AnswerFigures, Ask, evenly, measure_answers
+from rag.evaluation import asking, library, runs
+from rag.evaluation.asking import Answered, Ask
+from rag.evaluation.datasets import (
+    QuestionSet,
+    evenly,
+    load_beir,
+    load_set,
+    load_sets,
+    load_squad,
+)
+from rag.evaluation.library import MeasuredLibrary, Report
+from rag.evaluation.runs import EvaluationRun, QuestionOutcome, RunComparison
+from rag.evaluation.scoring import contains
+from rag.generation.prompt import build_messages
 from rag.indexing.questions.maker import OWN, Question, make_questions
+from rag.protocols import never
+from rag.storage.evaluations import EvaluationRow, list_evaluations
+from rag.storage.ledger import Ledger
+from rag.text.language import detect_language
 from rag.text.messages import Text
+from rag.types.answers import Message, Passage
+from rag.types.documents import Chunk
 
 if TYPE_CHECKING:
     from rag.config import Settings
     from rag.protocols import TextGenerator
-    from rag.storage.evaluations import EvaluationRow
-    from rag.storage.ledger import Ledger
     from rag.types.answers import Answer
+
+
+_OTHER_WORDS = Text(
+    "Say this question in other words. Keep every name and number. Answer with one question"
+    " and nothing else.\n\n{}",
+    "把下面的问题换一种说法。保留所有名称和数字。只回答一个问题，不要写别的。\n\n{}",
+)
+_LONGEST = 2.5  # times the question that it was made of
+_TOKENS = 80
+_AROUND = 600  # characters on each side of what the question was made of
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +107,9 @@ class Found:
     """What became of the questions."""
 
     outcomes: Sequence[QuestionOutcome]
-    left_out: Mapping[str, Mapping[str, int]] | None = None
-    answered: Sequence[AnswerFigures] = ()
+    left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    answered: Sequence[Answered] = ()
     model: str | None = None
-    questions: Sequence[Question] = ()  # made for this run
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +118,10 @@ class Measured:
 
     run: EvaluationRun
     space: Mapping[str, Any]
-    model: str | None
-    comparison: RunComparison | None = None
-    answered: Sequence[AnswerFigures] = ()
-    number: int = 0  # of the run in the ledger
-    unkept: Text | None = None  # why it could not be written there
+    comparison: RunComparison | None
+    answered: Sequence[Answered]
+    number: int  # of the run in the ledger
+    unkept: Text | None  # why it could not be written there
 
 
 def measure(
@@ -121,26 +142,16 @@ def measure(
 
 def list_runs(settings: Settings, options: Options) -> list[EvaluationRow]:
     """Return the runs over a source, the latest first."""
-    from rag.storage.evaluations import list_evaluations
-    from rag.storage.ledger import Ledger
-
     folder = settings.knowledge if options.own else library.folder_for(options.source)
     file = settings.model_copy(update={"knowledge": folder}).data / "library.db"
     if not file.is_file():
         return []
-    ledger = Ledger(file, read_only=True)
-    try:
+    with closing(Ledger(file, read_only=True)) as ledger:
         return list_evaluations(ledger, options.source_name)
-    finally:
-        ledger.close()
 
 
 def _measure_collection(settings: Settings, options: Options, report: Report) -> Measured:
     """Measure retrieval of short texts."""
-    from rag.evaluation.datasets import load_beir, load_squad
-    from rag.evaluation.retrieval import index_texts, measure_texts
-    from rag.protocols import never
-
     source = options.source
     collection = (
         load_squad(source, questions=options.questions) if options.squad else load_beir(source)
@@ -148,12 +159,12 @@ def _measure_collection(settings: Settings, options: Options, report: Report) ->
     with library.opened(settings, source, report=report) as (container, ledger):
         before = _earlier(ledger, options, [collection.name])
         texts = library.for_texts(container, ledger, report)
-        item_of = index_texts(
+        item_of = asking.index_texts(
             ledger, texts.engines, collection.items, report=report, cancelled=never
         )
         told = texts.told(collection.name)
-        found = measure_texts(collection, searching(texts), item_of=item_of, told=told)
-        return _finished(texts, Found(figures.of_texts(found)), before, options)
+        found = asking.measure_texts(collection, texts.searching(), item_of=item_of, told=told)
+        return _finished(texts, Found(found), before, options)
 
 
 def _measure_folder(settings: Settings, options: Options, report: Report) -> Measured:
@@ -175,7 +186,7 @@ def _measure_own(own: MeasuredLibrary, options: Options) -> Measured:
         lines = (json.dumps(one.row(), ensure_ascii=False) for one in questions)
         options.write.write_text("".join(f"{line}\n" for line in lines), "utf-8")
     found = _measure_sets(own, [QuestionSet(OWN, tuple(questions), {})], options)
-    return _finished(own, replace(found, questions=questions), before, options)
+    return _finished(own, found, before, options, questions)
 
 
 def _chosen(sets: Sequence[QuestionSet], options: Options) -> list[QuestionSet]:
@@ -201,28 +212,24 @@ def _read_by_ocr(ledger: Ledger) -> set[str]:
 
 def _measure_sets(whole: MeasuredLibrary, sets: Sequence[QuestionSet], options: Options) -> Found:
     """Search for every question; ask a model some of them, if that is wanted."""
-    from rag.evaluation.retrieval import measure_pages
-
-    documents, search = whole.documents(), searching(whole)
+    documents, search = whole.documents(), whole.searching()
+    left_out = {found.name: found.left_out for found in sets}
     outcomes: list[QuestionOutcome] = []
     with _without_what_is_taken_out(whole, sets, documents) as other:
-        hidden = searching(other)
+        hidden = other.searching()
         for found in sets:
             told = whole.told(found.name)
-            pages = measure_pages(found, search, documents=documents, told=told)
-            gated = [
-                (q, (hidden if q.taken_out else search).refuses(q.text)) for q in found.questions
-            ]
-            outcomes += figures.merged(figures.of_pages(pages), figures.of_gate(found.name, gated))
-        left_out = {
-            found.name: {str(reason): count for reason, count in found.left_out.items()}
-            for found in sets
-        }
+            pages = asking.measure_pages(found, search, documents=documents, told=told)
+            gated = []
+            for q in found.questions:
+                refused = (hidden if q.taken_out else search).refuses(q.text)
+                gated.append(asking.outcome(q, asking.refusal("gate", q, refused=refused)))
+            outcomes += runs.merged(pages, gated)
         if not options.answers:
             return Found(outcomes, left_out)
         answered, model = _answers(whole, other, sets, options)
-    shares = [one for each in answered for one in figures.of_answers(each)]
-    return Found(figures.merged(outcomes, shares), left_out, answered, model)
+    outcomes = runs.merged(outcomes, map(asking.of_answer, answered))
+    return Found(outcomes, left_out, answered, model)
 
 
 @contextmanager
@@ -230,10 +237,8 @@ def _without_what_is_taken_out(
     whole: MeasuredLibrary, sets: Sequence[QuestionSet], documents: Mapping[str, str]
 ) -> Iterator[MeasuredLibrary]:
     """Give a copy of the library without what questions say is taken out; itself if nothing."""
-    from rag.evaluation.reduced_copy import Part, reduced
-
     parts = [
-        Part(documents[q.documents[0]], q.pages if q.taken_out == "pages" else None)
+        (documents[q.documents[0]], q.pages if q.taken_out == "pages" else None)
         for found in sets
         for q in found.questions
         if q.taken_out and q.documents and q.documents[0] in documents
@@ -241,33 +246,29 @@ def _without_what_is_taken_out(
     if not parts:
         yield whole
         return
-    with reduced(whole.ledger, parts) as ledger:
+    with library.reduced(whole.ledger, parts) as ledger:
         yield replace(whole, ledger=ledger)
 
 
 def _answers(
-    whole: MeasuredLibrary,
-    other: MeasuredLibrary,
-    sets: Sequence[QuestionSet],
-    options: Options,
-) -> tuple[list[AnswerFigures], str]:
-    generator = whole.container.generator()
-    of_whole = _asker(whole, generator, single=options.single)
-    of_rest = of_whole if other is whole else _asker(other, generator, single=options.single)
+    whole: MeasuredLibrary, other: MeasuredLibrary, sets: Sequence[QuestionSet], options: Options
+) -> tuple[list[Answered], str]:
+    """Ask a model some questions of each set; also return its name."""
+    with closing(whole.container.generator()) as generator:
+        of_whole = _asker(whole, generator, single=options.single)
+        of_rest = of_whole if other is whole else _asker(other, generator, single=options.single)
 
-    def ask(question: Question) -> Answer:
-        return (of_rest if question.taken_out else of_whole)(question)
+        def ask(question: Question) -> Answer:
+            return (of_rest if question.taken_out else of_whole)(question)
 
-    try:
         found = [
-            measure_answers(
-                s.name, evenly(s.questions, options.limit), ask, told=whole.told(s.name)
+            answered
+            for one in sets
+            for answered in asking.measure_answers(
+                evenly(one.questions, options.limit), ask, told=whole.told(one.name)
             )
-            for s in sets
         ]
-    finally:
-        generator.close()
-    return found, generator.name
+        return found, generator.name
 
 
 def _asker(asked: MeasuredLibrary, generator: TextGenerator, *, single: bool) -> Ask:
@@ -324,8 +325,6 @@ def _nothing_to_ask(words: Text) -> NoReturn:
 
 
 def _rephrased(own: MeasuredLibrary, questions: Sequence[Question]) -> list[Question]:
-    from rag.evaluation.rephrase import rephrased
-
     documents = own.documents()
 
     def page_text(file: str, page: int) -> str:
@@ -334,14 +333,80 @@ def _rephrased(own: MeasuredLibrary, questions: Sequence[Question]) -> list[Ques
         ).fetchone()
         return str(row[0]) if row else ""
 
-    generator, told = own.container.generator(), own.told("other words")
-    try:
+    with closing(own.container.generator()) as generator:
+        told = own.told("other words")
         return list(rephrased(questions, generator, page_text=page_text, told=told))
-    finally:
-        generator.close()
 
 
-# ---- earlier runs -------------------------------------------------------------------------
+def rephrased(
+    questions: Sequence[Question],
+    generator: TextGenerator,
+    *,
+    page_text: Callable[[str, int], str],
+    told: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Iterator[Question]:
+    """Yield each question, in the model's words where those are good.
+
+    The rules' own wording stays wherever the model's is no question, loses a number, gives the
+    answer away, or cannot be answered from the passage by the same model. ``page_text`` gives the
+    text of a page, by the file's name and the page's number.
+    """
+    for number, question in enumerate(questions, start=1):
+        prompt = _OTHER_WORDS.say(detect_language(question.text)).format(question.text)
+        said = _said(generator, [Message("user", prompt)])
+        other = said.strip().split("\n")[0].strip(' "“”')
+        good = keeps(question, other) and _answerable(question, other, generator, page_text)
+        yield replace(question, text=other) if good else question
+        told(number, len(questions))
+
+
+def keeps(question: Question, other: str) -> bool:
+    """Say whether another wording asks the same, as far as rules can tell.
+
+    >>> asked = "What were sales in 2018?"
+    >>> asked = Question("1", "own", "en", ("a.pdf",), asked, ("5",), (1,), answerable=True)
+    >>> keeps(asked, "How much was sold in 2018?"), keeps(asked, "How much was sold?")
+    (True, False)
+    """
+    given_away = any(answer and contains(other, answer) for answer in question.answers)
+    same_numbers = set(re.findall(r"\d+", question.text)) <= set(re.findall(r"\d+", other))
+    term = question.evidence[0] if question.kind == "definition" else ""
+    return (
+        other.endswith(("?", "？"))
+        and other != question.text
+        and len(other) <= _LONGEST * len(question.text)
+        and detect_language(other) == question.language
+        and same_numbers
+        and not given_away
+        and term.lower() in other.lower()
+    )
+
+
+def _answerable(
+    question: Question, other: str, generator: TextGenerator, page_text: Callable[[str, int], str]
+) -> bool:
+    if question.kind not in {"sentence", "table"}:
+        return True  # there is no short answer to compare with
+    passage = _passage(question, page_text)
+    answer = _said(generator, build_messages(other, [passage]))
+    return any(contains(answer, gold) for gold in question.answers)
+
+
+def _passage(question: Question, page_text: Callable[[str, int], str]) -> Passage:
+    page, file = question.pages[0], question.documents[0]
+    text = page_text(file, page)
+    at = max(0, text.find(question.evidence[0][:12]) if question.evidence else 0)
+    start, end = max(0, at - _AROUND), at + _AROUND
+    chunk = Chunk("", start, end, page, page, text[start:end])
+    return Passage(0, chunk, file, file)
+
+
+def _said(generator: TextGenerator, messages: Sequence[Message]) -> str:
+    pieces = generator.stream(messages, max_tokens=_TOKENS, temperature=0.0, cancelled=never)
+    return "".join(piece.text for piece in pieces)
+
+
+# ---- the run and the one before -----------------------------------------------------------
 
 
 def _earlier(ledger: Ledger, options: Options, sets: Sequence[str]) -> EvaluationRow | None:
@@ -356,36 +421,28 @@ def _earlier(ledger: Ledger, options: Options, sets: Sequence[str]) -> Evaluatio
 
 
 def _finished(
-    measured: MeasuredLibrary, found: Found, before: EvaluationRow | None, options: Options
+    measured: MeasuredLibrary,
+    found: Found,
+    before: EvaluationRow | None,
+    options: Options,
+    questions: Sequence[Question] = (),
 ) -> Measured:
-    """Compare what was found with the run before, and keep it.
+    """Compare what was found with the run before, and keep it with the ``questions`` made for it.
 
     What was measured is shown even if it cannot be kept.
     """
-    run = EvaluationRun(
-        options.source_name,
-        runs.settings_of(measured, model=found.model, single=options.single),
-        list(found.outcomes),
-        found.left_out or {},
-        tuple(found.questions),
-        name=options.name,
-    )
-    comparison = runs.compare(runs.load(measured.ledger, before), before, run) if before else None
+    settings = measured.settings(model=found.model, single=options.single)
+    # those without a single question too
+    sets = tuple(dict.fromkeys([*found.left_out, *(one.set for one in found.outcomes)]))
+    row = EvaluationRow(0, 0.0, options.name, options.source_name, settings, sets)
+    run = EvaluationRun(row, found.outcomes, found.left_out, questions)
+    comparison = runs.compare(runs.load(measured.ledger, before), run) if before else None
     unkept, number = None, 0
     try:
-        number = _keep(measured, run)
+        # also in a library that another process owns and this one only reads
+        with closing(Ledger(measured.ledger.path)) as ledger:
+            number = runs.keep(ledger, run, documents=measured.documents())
     except StoreError as error:
         unkept = error.message
-    space = runs.space_values(measured)
-    return Measured(run, space, found.model, comparison, found.answered, number, unkept)
-
-
-def _keep(measured: MeasuredLibrary, run: EvaluationRun) -> int:
-    """Write the run, also into a library that another process owns and this one only reads."""
-    from rag.storage.ledger import Ledger
-
-    ledger = Ledger(measured.ledger.path)
-    try:
-        return runs.keep(ledger, run, documents=measured.documents())
-    finally:
-        ledger.close()
+    space = measured.space()
+    return Measured(run, space, comparison, found.answered, number, unkept)

@@ -6,14 +6,16 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.evaluation.figures import (
+from rag.evaluation.runs import (
     SECONDS,
     Difference,
     Interval,
     QuestionOutcome,
+    by_language,
     counted,
     figures_of,
     intervals,
@@ -25,9 +27,9 @@ from rag.text.messages import Language, Text
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from rag.evaluation.asking import Answered
     from rag.evaluation.measure import Measured
-    from rag.evaluation.runs import EvaluationRun, FigureChange, RunComparison
-    from rag.evaluation.scoring import AnswerFigures
+    from rag.evaluation.runs import EvaluationRun, RunComparison
     from rag.storage.evaluations import EvaluationRow
 
 Line = tuple[str, str | None]
@@ -50,7 +52,7 @@ _ROW, _WIDE = 0.26, 8.0  # inches
 def shown(found: Measured, language: Language) -> Iterator[Line]:
     """Yield the table of what was measured, and under which number it is kept."""
     yield _HEAD, None
-    for name in found.run.sets:
+    for name in found.run.row.sets:
         for line in _set_lines(found.run, name, language):
             yield line, None
     if found.number and found.unkept is None:
@@ -63,7 +65,7 @@ def shown(found: Measured, language: Language) -> Iterator[Line]:
 
 def _set_lines(run: EvaluationRun, name: str, language: Language) -> Iterator[str]:
     outcomes = run.of(name)
-    for spoken_in, spoken in _by_language(outcomes).items():
+    for spoken_in, spoken in by_language(outcomes).items():
         bounds = intervals(spoken)
         for mode in MODES:
             if f"{mode}.hit@1" in bounds:
@@ -108,15 +110,6 @@ def _text_line(
     return f"{name} {language} {len(outcomes)}  " + "  ".join(parts)
 
 
-def _by_language(outcomes: Sequence[QuestionOutcome]) -> dict[str, list[QuestionOutcome]]:
-    """Return all outcomes under "", and those of each language where there are several."""
-    languages = sorted({one.language for one in outcomes})
-    found = {"": list(outcomes)}
-    for language in languages if len(languages) > 1 else ():
-        found[language] = [one for one in outcomes if one.language == language]
-    return found
-
-
 def _said(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
@@ -154,7 +147,7 @@ def _answer_words(row: Mapping[str, Any], answered: int) -> Text:
 def measured_json(found: Measured) -> dict[str, Any]:
     """Return the object of ``--json``."""
     sets = {}
-    for name in found.run.sets:
+    for name in found.run.row.sets:
         outcomes = found.run.of(name)
         row = set_json(outcomes)
         if name in found.run.left_out:
@@ -171,8 +164,8 @@ def measured_json(found: Measured) -> dict[str, Any]:
     return {
         "sets": sets,
         "space": dict(found.space),
-        "model": found.model,
-        "settings": dict(found.run.settings),
+        "model": found.run.row.settings.get("model"),
+        "settings": dict(found.run.row.settings),
         "run": found.number or None,
         **({"compared": comparison_json(found.comparison)} if found.comparison else {}),
     }
@@ -205,11 +198,11 @@ def _rounded(outcomes: Sequence[QuestionOutcome], figure: str) -> float | None:
     return None if found is None else round(found, 4)
 
 
-def details(answered: Iterable[AnswerFigures]) -> str:
+def details(answered: Iterable[Answered]) -> str:
     """Return what became of each question, one JSON object a line."""
     rows = (
         {
-            "set": figures.name,
+            "set": one.question.set,
             "id": one.question.id,
             "question": one.question.text,
             "answer": one.answer.text,
@@ -220,8 +213,7 @@ def details(answered: Iterable[AnswerFigures]) -> str:
             "first_token_s": round(one.answer.usage.first_token_s, 2),
             "prompt_tokens": one.answer.usage.prompt_tokens,
         }
-        for figures in answered
-        for one in figures.answered
+        for one in answered
     )
     return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
 
@@ -249,42 +241,38 @@ def compared(comparison: RunComparison, language: Language) -> Iterator[Line]:
     yield title.say(language), None
     for key, (old, new) in comparison.settings.items():
         yield f"  {key}: {old} → {new}", None
-    moved = [
-        (change, found)
-        for change in comparison.changes
-        for found in change.differences
-        if found.before != found.after
-    ]
-    for change, found in moved:
-        colour = "red" if found.fell else "green" if found.rose else None
-        yield f"  {_difference_words(change, found).say(language)}", colour
+    moved = [change for change in comparison.changes if change.before != change.after]
+    for change in moved:
+        colour = "red" if change.fell else "green" if change.rose else None
+        yield f"  {_change_words(change).say(language)}", colour
     if not moved:
         yield "  " + Text("No figure changed.", "各项指标都没有变化。").say(language), None
 
 
-def _difference_words(change: FigureChange, found: Difference) -> Text:
+def _change_words(change: Difference) -> Text:
     where = f"{change.set} {change.language}".strip()
     word = Text("within chance", "在偶然范围内")
-    if found.fell:
+    if change.fell:
         word = Text("WORSE", "变差")
-    elif found.rose:
+    elif change.rose:
         word = Text("better", "变好")
     figures = (
-        f"{where:20} {found.figure:24} {found.before:.3f} → {found.after:.3f}"
-        f"  ({found.low:+.3f} … {found.high:+.3f}, n {found.questions})  "
+        f"{where:20} {change.figure:24} {change.before:.3f} → {change.after:.3f}"
+        f"  ({change.low:+.3f} … {change.high:+.3f}, n {change.questions})  "
     )
     return Text(figures + word.en, figures + word.zh)
 
 
 def comparison_json(comparison: RunComparison) -> dict[str, Any]:
     """Return the part of ``--json`` about the run before."""
+    sets = groupby(comparison.changes, key=_where)
     return {
         **run_json(comparison.before),
         "changed": {key: list(pair) for key, pair in comparison.settings.items()},
         "sets": [
             {
-                "set": change.set,
-                "language": change.language or None,
+                "set": name,
+                "language": language,
                 "figures": {
                     found.figure: {
                         "n": found.questions,
@@ -293,16 +281,20 @@ def comparison_json(comparison: RunComparison) -> dict[str, Any]:
                         "interval": [round(found.low, 4), round(found.high, 4)],
                         "fell": found.fell,
                     }
-                    for found in change.differences
+                    for found in changes
                 },
             }
-            for change in comparison.changes
+            for (name, language), changes in sets
         ],
         "fell": [
-            {"set": change.set, "language": change.language or None, "figure": found.figure}
-            for change, found in comparison.fell
+            {"set": change.set, "language": change.language or None, "figure": change.figure}
+            for change in comparison.fell
         ],
     }
+
+
+def _where(change: Difference) -> tuple[str, str | None]:
+    return change.set, change.language or None
 
 
 def run_json(row: EvaluationRow) -> dict[str, Any]:
@@ -332,13 +324,13 @@ def _in_brief(settings: Mapping[str, Any]) -> list[str]:
 
 def draw(file: Path, run: EvaluationRun, comparison: RunComparison | None = None) -> None:
     """Write a PNG: a row for each figure of each set, a dot and its 95 % interval."""
-    sets = [(name, run.of(name)) for name in run.sets]
+    sets = [(name, run.of(name)) for name in run.row.sets]
     sets = [(name, outcomes) for name, outcomes in sets if _drawn(outcomes)]
     heights = [len(_drawn(outcomes)) + 2 for _, outcomes in sets]
     figure, panels = charts.panels(heights, width=_WIDE, row=_ROW)
     for axes, (name, outcomes) in zip(panels, sets, strict=False):
         _draw_set(axes, name, outcomes, comparison)
-    title = "  ·  ".join(filter(None, _in_brief(run.settings)))
+    title = "  ·  ".join(filter(None, _in_brief(run.row.settings)))
     key = "● figure and 95 % interval"
     if comparison is not None:
         before = comparison.before.id
@@ -356,10 +348,9 @@ def _draw_set(
 ) -> None:
     figures, bounds = _drawn(outcomes), intervals(outcomes)
     before = {
-        found.figure: found
+        change.figure: change
         for change in (comparison.changes if comparison else ())
-        if change.set == name and not change.language
-        for found in change.differences
+        if _where(change) == (name, None)
     }
     for row, figure in enumerate(figures):
         now = value(outcomes, figure) or 0.0

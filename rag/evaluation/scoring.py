@@ -12,12 +12,11 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from time import perf_counter
 
-from rag.indexing.questions.maker import Question
-from rag.types.answers import Answer, Evidence, Passage
+from rag.types.answers import Passage
 
 NUMBER_TOLERANCE = 0.01
+SHORT = 12  # words or characters
 _CJK = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3040-\u30ff\uac00-\ud7ff]")
 _TOKEN = re.compile(rf"{_CJK.pattern}|\d[\d,]*(?:\.\d+)?|[^\W\d_]+")
 _ARTICLES = frozenset({"a", "an", "the"})
@@ -46,16 +45,6 @@ def first_hit(passages: Sequence[Passage], *, document: str, pages: Collection[i
     return None
 
 
-def hit_at(ranks: Sequence[int | None], k: int) -> float:
-    """Return hit@k: the share of questions whose first hit stands among the first ``k``."""
-    return _mean([float(rank is not None and rank <= k) for rank in ranks])
-
-
-def mrr(ranks: Sequence[int | None]) -> float:
-    """Return the mean of 1 / rank of the first hit; a question without a hit counts 0."""
-    return _mean([1 / rank if rank else 0.0 for rank in ranks])
-
-
 def ndcg_at(ranked: Sequence[str], relevant: Mapping[str, float], k: int = 10) -> float:
     """Return nDCG@k = DCG / ideal DCG with DCG = sum of gain / log2(rank + 1).
 
@@ -78,19 +67,21 @@ class AnswerScore:
     contains: float  # a gold answer stands in the answer, as words or as a number
     exact: float  # equal after normalising, or the only number of both, or the same yes or no
     f1: float  # overlap of words, of characters for Chinese
-    grade: float = 0.0  # a number or a yes or no is right or wrong, all else counts its F1
+    grade: float  # a number or a yes or no is right or wrong, all else counts its F1
 
 
 def score_answer(answer: str, golds: Sequence[str]) -> AnswerScore:
     """Score a short answer against each gold answer and keep the best figure of each kind."""
-    if not golds:
-        return AnswerScore(0.0, 0.0, 0.0)
-    return AnswerScore(
-        contains=max(float(contains(answer, gold)) for gold in golds),
-        exact=max(float(exact(answer, gold)) for gold in golds),
-        f1=max(f1(answer, gold) for gold in golds),
-        grade=max(grade(answer, gold) for gold in golds),
-    )
+
+    def best(rule: Callable[[str, str], float]) -> float:
+        return max((float(rule(answer, gold)) for gold in golds), default=0.0)
+
+    return AnswerScore(best(contains), best(exact), best(f1), best(grade))
+
+
+def short_answers(golds: Sequence[str]) -> list[str]:
+    """Return the short ones; rules do not judge longer answers as people do."""
+    return [gold for gold in golds if 0 < len(tokens(gold)) <= SHORT]
 
 
 def contains(answer: str, gold: str) -> bool:
@@ -99,7 +90,7 @@ def contains(answer: str, gold: str) -> bool:
     A gold answer of yes or no must be the answer's first word, because "no" is in many
     sentences. A number may be off by 1 % and written at another scale.
     """
-    if (truth := yes_or_no(gold)) is not None and len(tokens(gold)) == 1:
+    if (truth := _truth(gold)) is not None:
         return yes_or_no(answer) == truth
     wanted, given = tokens(gold), tokens(answer)
     width = len(wanted)
@@ -112,7 +103,7 @@ def exact(answer: str, gold: str) -> bool:
     """Say whether both are the same after normalising, one number, or the same yes or no."""
     if tokens(answer) == tokens(gold):
         return True
-    if (truth := yes_or_no(gold)) is not None and len(tokens(gold)) == 1:
+    if (truth := _truth(gold)) is not None:
         return yes_or_no(answer) == truth and len(tokens(answer)) == 1
     return len(numbers(answer)) == 1 and number_matches(answer, gold)
 
@@ -125,7 +116,7 @@ def grade(answer: str, gold: str) -> float:
     """
     if is_number(gold):
         return float(number_matches(answer, gold))
-    if (truth := yes_or_no(gold)) is not None and len(tokens(gold)) == 1:
+    if (truth := _truth(gold)) is not None:
         return float(yes_or_no(answer) == truth)
     return f1(answer, gold)
 
@@ -195,6 +186,11 @@ def yes_or_no(text: str) -> bool | None:
     return True if _YES.match(folded) else None
 
 
+def _truth(gold: str) -> bool | None:
+    """Return what a gold answer of one word says; ``None`` if that is neither yes nor no."""
+    return yes_or_no(gold) if len(tokens(gold)) == 1 else None
+
+
 def _normalise(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold().strip()
 
@@ -206,95 +202,3 @@ def _one_spelling(token: str) -> str:
 
 def _dcg(gains: Sequence[float]) -> float:
     return sum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains, start=1))
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
-
-
-SHORT = 12  # words or characters; rules do not judge longer answers as people do
-Ask = Callable[[Question], Answer]
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What one answer came to. ``None``: not judged by this."""
-
-    question: Question
-    answer: Answer
-    seconds: float
-    right_page: bool | None  # its first citation; None: nothing was cited
-    score: AnswerScore | None  # against short answers only
-
-    @property
-    def refused(self) -> bool:
-        """Whether the app said that the documents do not hold the answer."""
-        return self.answer.verdict == "not_in_documents"
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerFigures:
-    """A set's answers."""
-
-    name: str
-    answered: tuple[Answered, ...]
-
-
-def measure_answers(
-    name: str,
-    questions: Sequence[Question],
-    ask: Ask,
-    *,
-    told: Callable[[int, int], None] = lambda _done, _total: None,
-) -> AnswerFigures:
-    """Ask every question and judge what comes back."""
-    found = []
-    for number, question in enumerate(questions, start=1):
-        began = perf_counter()
-        answer = ask(question)
-        found.append(judge(question, answer, seconds=perf_counter() - began))
-        told(number, len(questions))
-    return AnswerFigures(name, tuple(found))
-
-
-def judge(question: Question, answer: Answer, *, seconds: float) -> Answered:
-    """Compare an answer with what is known to be right."""
-    first = next((s.evidence[0] for s in answer.sentences if s.evidence), None)
-    short = [gold for gold in question.answers if 0 < len(tokens(gold)) <= SHORT]
-    judged = question.answerable and bool(short)
-    return Answered(
-        question,
-        answer,
-        seconds,
-        None if first is None else _is_right(first, question),
-        score_answer(answer.text, short) if judged else None,
-    )
-
-
-def _is_right(evidence: Evidence, question: Question) -> bool:
-    return evidence.document in question.documents[:1] and evidence.page in question.pages
-
-
-def evenly(questions: Sequence[Question], limit: int) -> list[Question]:
-    """Return at most ``limit`` questions from all over the set, the same ones every time.
-
-    Those without an answer keep their share. 0 means all.
-
-    >>> evenly([], 3)
-    []
-    """
-    if not limit or len(questions) <= limit:
-        return list(questions)
-    groups = [[q for q in questions if q.answerable is kind] for kind in (True, False)]
-    share = round(limit * len(groups[1]) / len(questions))
-    kept_without = max(share, 1) if groups[1] else 0
-    chosen = [
-        *_spread(groups[0], limit - kept_without),
-        *_spread(groups[1], kept_without),
-    ]
-    return sorted(chosen, key=questions.index)
-
-
-def _spread(questions: Sequence[Question], count: int) -> list[Question]:
-    count = min(count, len(questions))
-    return [questions[i * len(questions) // count] for i in range(count)]

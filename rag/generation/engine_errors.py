@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rag.errors import ModelError, PromptTooLong
+from rag.errors import ModelError, ModelMissing, PromptTooLong
 from rag.text.messages import Text
 
 _SHORTER = Text(
@@ -14,6 +14,12 @@ _SHORTER = Text(
 _OTHER_MODEL = Text(
     "Run `rag models list` to see the models that work here.",
     "运行 `rag models list` 可查看可用的模型。",
+)
+
+
+AGAIN = Text(
+    "Delete it and download it again, with `rag models pull` if it is in the list.",
+    "请删除后重新下载；列表中的模型可用 `rag models pull` 下载。",
 )
 
 
@@ -34,6 +40,16 @@ def unloaded(name: str) -> ModelError:
     return ModelError(
         Text(f"The model {name} has been unloaded.", f"模型 {name} 已被卸载。"),
         hint=Text("Ask again in a moment.", "请稍后再问一次。"),
+    )
+
+
+def missing(path: Path, *, kind: Text) -> ModelMissing:
+    """Say that a model's file or folder, its ``kind``, is not there."""
+    return ModelMissing(
+        Text(f"There is no {kind.en} {path}.", f"{kind.zh} {path} 不存在。"),
+        hint=Text(
+            "Run `rag models pull` to download the model.", "请运行 `rag models pull` 下载模型。"
+        ),
     )
 
 

@@ -41,6 +41,7 @@ each user turn and ``</s>`` after each reply. The template writes ``<s>`` itself
 has to be tokenized without special tokens being added.
 https://www.llama.com/docs/model-cards-and-prompt-formats/meta-llama-2
 """
+LLAMA2_VOCABULARY = 32_000
 
 _ANGLE_NAMES = (
     r"/?s|unk|pad|bos|eos|mask|cls|sep|sop|eop|eoh|eoa|eod|image|audio|video|"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from rag.text.messages import Text
 from rag.types.hardware import GpuReading, MemoryReading
@@ -87,11 +88,7 @@ class HeatGuard:
     def watched(self, cancelled: Callable[[], bool]) -> Callable[[], bool]:
         """Return ``cancelled`` with the pauses in it: engines ask it between two tokens."""
         self._worked_since = self._clock()
-
-        def look() -> bool:
-            return self._breathe(cancelled)
-
-        return look
+        return partial(self._breathe, cancelled)
 
     def _breathe(self, cancelled: Callable[[], bool]) -> bool:
         now = self._clock()

@@ -106,17 +106,16 @@ def ask_all(
     from rag.indexing.questions.maker import questions_apart
 
     began = monotonic()
-    documents = _documents(ledger)
     trials: list[Trial] = []
     _, passages = store.document_frequency([])
     most = min(_QUESTIONS, max(_LEAST, passages // _PASSAGES))
-    for question in questions_apart(ledger, most=most, seed=_SEED):
+    for question, document in questions_apart(ledger, most=most, seed=_SEED):
         if cancelled():
             return None
         if monotonic() - began > _BUDGET_S:
             break
         trial = attempt(
-            partial(ask, retriever, store, question, documents[question.documents[0]]),
+            partial(ask, retriever, store, question, document),
             instead=None,
             what="a question that the library asks itself",
         )
@@ -160,15 +159,6 @@ def _answers(place: tuple[str, int], document: str, pages: Collection[int]) -> b
 
 def _without(found: Found, hidden: Collection[int]) -> Found:
     return [one for one in found if one[0] not in hidden]
-
-
-def _documents(ledger: Ledger) -> dict[str, str]:
-    """Return the id of each file's name, as questions call it."""
-    return {
-        path.rpartition("/")[2]: row.document_id
-        for path, row in ledger.files().items()
-        if row.document_id
-    }
 
 
 def _key(space: IndexVersion) -> str:

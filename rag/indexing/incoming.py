@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from rag.errors import ConfigError, UnreadableDocument
-from rag.indexing.assembly_line import Pending
 from rag.indexing.sync_plan import GROWING, SyncPlan
 from rag.ingestion.scan import FoundFile, look_again
-from rag.storage.rows import DocumentRow, FileRow
+from rag.storage.ledger import DocumentRow, FileRow
 from rag.text.language import detect_language
 from rag.text.messages import Text
 from rag.types.documents import FORGOTTEN, NOTHING_TO_READ, SEARCHABLE, Document, DocumentState
@@ -21,11 +20,64 @@ from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from rag.ingestion.workers.process import WorkerJob
-    from rag.protocols import Cancelled
+    from rag.protocols import Analyser, Cancelled, Chunker, Embedder
     from rag.storage.ledger import Ledger
+    from rag.types.documents import IndexVersion
 
 Report = Callable[[Progress], None]
+INDEX_FAILED = "index_failed"
+"""The reason of a document that was read but could not be indexed; see rag.text.reasons."""
 _STAYS = {None, "unreadable", "path_too_long"}
+
+
+@dataclass(slots=True)
+class StageTimes:
+    """Seconds of work in each stage. Stages run beside each other: the sum may be the longer."""
+
+    read_s: float = 0.0  # stat and hash
+    parse_s: float = 0.0  # waiting for the workers
+    ocr_s: float = 0.0
+    chunk_s: float = 0.0
+    embed_s: float = 0.0
+    write_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEngines:
+    """A space, with the engines its name stands for."""
+
+    space: IndexVersion
+    embedder: Embedder
+    chunker: Chunker
+    analyser: Analyser
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A document to index. ``row`` is ``None`` when the ledger has its pages already."""
+
+    document: Document
+    row: DocumentRow | None
+    failed: bool = False  # its text could not be taken apart: it has no passages
+
+    @property
+    def name(self) -> str:
+        """Its file's name, or its title where the file is not at hand."""
+        files = self.row.files if self.row is not None else ()
+        return PurePosixPath(files[0].path).name if files else self.document.title
+
+    @property
+    def weight(self) -> int:
+        """Its pages; a file that could not be read has none, and counts as well."""
+        return max(1, len(self.document.pages))
+
+
+def failed(pending: Pending) -> Pending:
+    """Return a document that was read but cannot be searched, with the reason."""
+    row = pending.row
+    if row is not None and row.state != "failed":  # else what was wrong before is the reason
+        row = replace(row, state="failed", reason=INDEX_FAILED)
+    return replace(pending, row=row, failed=True)
 
 
 def quiet(progress: Progress) -> None:
@@ -33,35 +85,28 @@ def quiet(progress: Progress) -> None:
 
 
 class ProgressMeter:
-    """Turns commits into progress."""
+    """Tells how far work is, and how many pages a second it does."""
 
-    def __init__(self, report: Report, total: int) -> None:
+    def __init__(self, report: Report, total: int, unit: str) -> None:
         self._report = report
         self._total = total
+        self._unit = unit
         self._done = 0
-        self._pages = 0
+        self.pages = 0
         self._began = perf_counter()
 
-    def embedded(self, pending: Pending, done: int, total: int) -> None:
-        """Tell how many passages of a group have their vectors."""
-        self._tell("embed", f"{_name(pending)} ({done}/{total})")
-
-    def committed(self, pending: Pending) -> None:
-        """Tell that a document is in the ledger."""
+    def add(self, pages: int) -> None:
+        """Count one more that is done, with its pages; 0 if an earlier run has done it."""
         self._done += 1
-        self._pages += len(pending.document.pages)
-        self._tell("write", _name(pending))
+        self.pages += pages
 
-    def _tell(self, stage: str, item: str) -> None:
-        seconds = perf_counter() - self._began
-        speed = self._pages / seconds if seconds > 0 else 0.0
-        self._report(Progress(stage, self._done, self._total, "documents", item, speed))
+    def tell(self, stage: str, name: str) -> None:
+        """Report, with what is in work by name."""
+        self._report(Progress(stage, self._done, self._total, self._unit, name, self.speed()))
 
-
-def _name(pending: Pending) -> str:
-    if pending.row is not None and pending.row.files:
-        return PurePosixPath(pending.row.files[0].path).name
-    return pending.document.title
+    def speed(self) -> float:
+        """Return pages a second."""
+        return self.pages / max(perf_counter() - self._began, 1e-6)
 
 
 def check_folder(folder: Path) -> None:
@@ -91,6 +136,8 @@ def path_rows(plan: SyncPlan, ledger: Ledger) -> list[FileRow]:
     Moves, second names and new time stamps; and files that cannot be taken, or not yet: what
     their last version said stays findable meanwhile, except behind a link that leads out.
     """
+    if not (plan.moved or plan.touched or plan.duplicate or plan.forgotten or plan.held_back):
+        return []
     files, documents = ledger.files(), ledger.document_ids()
     rows = [file_row(file, plan.ids[file.path]) for file in (*plan.moved, *plan.touched)]
     rows += [file_row(f, plan.ids[f.path]) for f in plan.duplicate if plan.ids[f.path] in documents]
@@ -100,7 +147,7 @@ def path_rows(plan: SyncPlan, ledger: Ledger) -> list[FileRow]:
         for f in plan.forgotten
         if plan.ids[f.path] in still
     ]
-    for file in (*plan.growing, *plan.refused):
+    for file in plan.held_back:
         before = files.get(file.path)
         kept = before.document_id if before and file.reason in _STAYS else None
         rows.append(FileRow(file.path, file.size, file.mtime_ns, kept, file.reason or GROWING))
@@ -162,7 +209,7 @@ def read_differently(
     """
     unindexed = ledger.failed_by_chance()
     for done, pending in enumerate(documents):
-        report(Progress("read", done, total, "documents", _name(pending)))
+        report(Progress("read", done, total, "documents", pending.name))
         before = ledger.load_document(pending.document.id)
         same = before is not None and replace(before, reader="") == replace(
             pending.document, reader=""

@@ -7,34 +7,37 @@ nothing to do loads no model, no reader and no index.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
 from rag.errors import ConfigError
-from rag.indexing.assembly_line import IndexEngines, Pending, StageTimes
 from rag.indexing.incoming import (
+    IndexEngines,
+    Pending,
     Report,
+    StageTimes,
     changed_meanwhile,
     check_folder,
     file_row,
     path_rows,
     quiet,
     read_differently,
+    to_pending,
 )
+from rag.indexing.indexer import IndexWriter, WriteContext
 from rag.indexing.ocr_queue import OcrQueue, with_recognised
-from rag.indexing.read_ahead import read_ahead
 from rag.indexing.removal import Unlocking, find_document, let_in
 from rag.indexing.report import SyncReport
-from rag.indexing.staleness import remember_speed
 from rag.indexing.sync_plan import SyncPlan, make_plan, same_stat, surely_deleted
-from rag.indexing.writer import IndexWriter, WriteContext, compare_new
-from rag.ingestion.scan import FoundFile, content_id, look_again, scan
+from rag.ingestion.scan import FoundFile, look_again, scan
 from rag.protocols import Cancelled, never
 from rag.storage.anchors import keep_anchors
-from rag.storage.rows import FileRow
-from rag.storage.vectors.manager import kept_space
+from rag.storage.ledger import FileRow
+from rag.storage.status import READING, remember_speed
 from rag.text.messages import Text
 from rag.types.documents import IndexVersion
 from rag.types.index_version import reader_name
@@ -42,12 +45,15 @@ from rag.types.progress import Progress
 
 if TYPE_CHECKING:
     from rag.ingestion.workers.pool import WorkerPool
+    from rag.ingestion.workers.process import WorkerJob
     from rag.protocols import VectorIndex
     from rag.storage.ledger import Ledger
+    from rag.types.documents import Document
 
 
 SETTLE_S = 0.5
 """Between two looks at a file that may still be growing."""
+_ENOUGH_S = 2.0  # a shorter run says little about the speed of the machine
 
 Ocr = Literal["off", "auto", "again"]
 
@@ -123,7 +129,7 @@ class Library:
         """
         began = perf_counter()
         run = WriteContext(SyncReport(times=StageTimes()), report, cancelled)
-        (self._recognition.renew if anew else self._recognition.run)(run, pause=pause)
+        self._recognition.run(run, pause=pause, anew=anew)
         self._calibrate(run.report, run.cancelled)
         keep_anchors(self._ledger)
         return run.result.finish(self._ledger, seconds=perf_counter() - began)
@@ -143,7 +149,10 @@ class Library:
             known = {path: row for path, row in known.items() if path in paths}
             self._bring_in(again, known, run, spare)
         self._writer.complete_live(run, spare=spare)
-        compare_new(self._ledger)
+        if new := self._ledger.unsketched():
+            from rag.storage.near_duplicates import refresh  # numpy: not for an unchanged sync
+
+            refresh(self._ledger, new)
 
     def _bring_in(
         self,
@@ -154,7 +163,7 @@ class Library:
     ) -> list[FoundFile]:
         """Make what the ledger has under these paths equal to the files. Return who still grows."""
         began = perf_counter()
-        plan = make_plan(found, known, forgotten=self._ledger.forgotten(), content_id=content_id)
+        plan = make_plan(found, known, forgotten=self._ledger.forgotten())
         run.result.times.read_s += perf_counter() - began
         run.result.count(plan)
         if rows := path_rows(plan, self._ledger):
@@ -185,20 +194,43 @@ class Library:
         if ready:
             self._unindex(self._ledger.put_files(ready))
         new = {identity: files for identity, files in names.items() if identity not in known}
-        new |= self.unlocking.locked(plan.unchanged, self._ledger.files())
+        new |= self.unlocking.locked(plan.unchanged)
         if new:
             began = perf_counter()
             documents = self._reading(new, run)
             self._writer.write(documents, len(new), run, spare=spare)
-            remember_speed(self._ledger, run.result, perf_counter() - began)
+            seconds, pages = perf_counter() - began, sum(run.result.pages.values())
+            if seconds >= _ENOUGH_S and pages:
+                remember_speed(self._ledger, READING, pages / seconds)
 
-    def _reading(self, new: dict[str, list[FoundFile]], run: WriteContext) -> Iterator[Pending]:
-        """Yield documents as they are read, save those that changed meanwhile."""
-        for identity, pending in read_ahead(self._pool(), new, run):
-            if changed := changed_meanwhile(new[identity]):
-                self._wait_for(changed, run.result)
-            else:
-                yield with_recognised(self._ledger, pending)
+    def _reading(
+        self, new: Mapping[str, Sequence[FoundFile]], run: WriteContext
+    ) -> Iterator[Pending]:
+        """Yield documents as they are read, save those that changed meanwhile.
+
+        The workers read a few ahead of the one that is wanted next.
+        """
+        pool, queue = self._pool(), deque(new)
+        ahead: deque[tuple[str, WorkerJob[Document]]] = deque()
+        try:
+            while queue or ahead:
+                while queue and len(ahead) < pool.ahead:
+                    identity = queue.popleft()
+                    path = new[identity][0].real
+                    ahead.append((identity, pool.read(path, document_id=identity)))
+                identity, reading = ahead.popleft()
+                began = perf_counter()
+                pending = to_pending(identity, reading, new[identity], cancelled=run.cancelled)
+                run.result.times.parse_s += perf_counter() - began
+                if changed := changed_meanwhile(new[identity]):
+                    self._wait_for(changed, run.result)
+                else:
+                    yield with_recognised(self._ledger, pending)
+        except CancelledError:
+            return
+        finally:
+            for _, reading in ahead:
+                reading.cancel()
 
     def _wait_for(self, files: Sequence[FoundFile], result: SyncReport) -> None:
         """Leave files alone that were written to while they were read; the next look decides."""
@@ -246,7 +278,7 @@ class Library:
         if not cancelled():
             self._read_again(run)
             self._calibrate(run.report, run.cancelled)
-            self._recognition.renew(run, pause=pause)
+            self._recognition.run(run, pause=pause, anew=True)
         keep_anchors(self._ledger)
         return run.result.finish(self._ledger, seconds=perf_counter() - began)
 
@@ -272,7 +304,7 @@ class Library:
             SpaceMismatch: it was made with another version of its embedder than is here.
             ModelError: its embedder cannot be loaded.
         """
-        space = kept_space(self._ledger)
+        space = self._ledger.previous_space()
         if space is None:
             raise ConfigError(
                 Text("There is no earlier index to go back to.", "没有可以回退的旧索引。"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rag.errors import StoreError
-from rag.indexing.indexer import indexed_terms, text_to_embed
+from rag.indexing.indexer import indexed_texts
 from rag.retrieval.analyser import text_digest
 from rag.storage.passages import LedgerPassages
 from rag.storage.status import broken_invariants
@@ -16,7 +16,7 @@ from rag.storage.vectors.manager import exact_index
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
-    from rag.indexing.assembly_line import IndexEngines
+    from rag.indexing.incoming import IndexEngines
     from rag.storage.ledger import Ledger
     from rag.types.documents import IndexVersion
 
@@ -77,7 +77,7 @@ def problems_of(ledger: Ledger, engines: IndexEngines, *, before: IndexVersion) 
     """Return why a new space should not answer; an empty list means that it may."""
     space = engines.space
     problems = broken_invariants(ledger)
-    if missing := ledger.document_ids() - ledger.complete_documents(space):
+    if missing := ledger.missing_documents(space):
         problems.append(f"{len(missing)} documents are missing")
     had, has = _with_passages(ledger, before), _with_passages(ledger, space)
     lost = had - has
@@ -103,13 +103,13 @@ def _lost_passages(ledger: Ledger, engines: IndexEngines) -> list[str]:
     found = store.passages(sample)
     if len(found) != len(sample):
         return [f"{len(sample) - len(found)} of {len(sample)} passages cannot be read"]
-    texts = [text_to_embed(found[i].chunk, engines.embedder) for i in sample]
+    texts, terms = indexed_texts(engines, [found[i].chunk for i in sample])
     digests = store.digests(sample)
     other = [i for i, text in zip(sample, texts, strict=True) if digests[i] != text_digest(text)]
     if other:
         return [f"{len(other)} of {len(sample)} passages are not what was embedded"]
-    terms = store.analysed(sample)
-    unsaid = [i for i in sample if terms.get(i) != indexed_terms(found[i].chunk, engines.analyser)]
+    kept = store.analysed(sample)
+    unsaid = [i for i, words in zip(sample, terms, strict=True) if kept.get(i) != words]
     if unsaid:
         return [f"{len(unsaid)} of {len(sample)} passages are not found by their words"]
     index = exact_index(ledger, engines.space)

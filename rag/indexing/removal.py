@@ -8,7 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from rag.errors import ConfigError, UnknownDocument, UnreadableDocument
 from rag.ingestion.passwords import LOCKED, keep
@@ -19,8 +19,7 @@ from rag.types.documents import FORGOTTEN
 if TYPE_CHECKING:
     from rag.ingestion.scan import FoundFile
     from rag.ingestion.workers.pool import WorkerPool
-    from rag.storage.ledger import Ledger
-    from rag.storage.rows import FileRow
+    from rag.storage.ledger import FileRow, Ledger
 
 
 _SHOWN = 3  # paths named when a name is not enough
@@ -87,18 +86,6 @@ def _unknown(wanted: str) -> UnknownDocument:
     )
 
 
-class Unlock(Protocol):
-    """What the screen calls with a password."""
-
-    def __call__(self, document_id: str, password: str, *, remember: bool) -> Text | None:
-        """Open a document; return why the password could not be kept, if it could not.
-
-        Raises:
-            UnknownDocument: there is no such document.
-            UnreadableDocument: the password does not open it.
-        """
-
-
 class Unlocking:
     """Stands between the passwords that were given and the documents that wait for one."""
 
@@ -116,9 +103,7 @@ class Unlocking:
         self._pool().passwords.add_file(file)
         self._fresh = True
 
-    def locked(
-        self, files: Iterable[FoundFile], known: dict[str, FileRow]
-    ) -> dict[str, list[FoundFile]]:
+    def locked(self, files: Iterable[FoundFile]) -> dict[str, list[FoundFile]]:
         """Return the locked documents among these files, if new passwords came in."""
         found: dict[str, list[FoundFile]] = {}
         fresh, self._fresh = self._fresh, False
@@ -127,7 +112,7 @@ class Unlocking:
         rows = self._ledger.connection.execute(
             "SELECT id FROM documents WHERE reason IN (?, ?)", tuple(sorted(LOCKED))
         )
-        locked = {row[0] for row in rows}
+        locked, known = {row[0] for row in rows}, self._ledger.files()
         for file in files:
             row = known.get(file.path)
             if row is not None and row.document_id is not None and row.document_id in locked:
@@ -152,26 +137,37 @@ class Unlocking:
         if remember and fits is not None:
             keep(document_id, fits)
 
-    def unlocker(self, folder: Path, sync_soon: Callable[[], None]) -> Unlock:
-        """Return what takes a password from the screen and has the document read."""
+    def unlock(
+        self,
+        folder: Path,
+        sync_soon: Callable[[], None],
+        document_id: str,
+        password: str,
+        *,
+        remember: bool,
+    ) -> Text | None:
+        """Take a password from the screen; return why it could not be kept, if it could not.
 
-        def unlock(document_id: str, password: str, *, remember: bool) -> Text | None:
-            rows = self._ledger.files().values()
-            path = next((row.path for row in rows if row.document_id == document_id), None)
-            if path is None:
-                raise UnknownDocument(
-                    Text("This document is not there any more.", "该文档已不存在。"),
-                    hint=Text("Look at the list again.", "请重新查看列表。"),
-                )
-            try:
-                self.give(document_id, real_path(folder, path), password, remember=remember)
-            except ConfigError as error:
-                sync_soon()
-                return Text(error.say("en"), error.say("zh"))
-            sync_soon()
-            return None
+        The document is read at the sync that ``sync_soon`` asks for.
 
-        return unlock
+        Raises:
+            UnknownDocument: there is no such document.
+            UnreadableDocument: the password does not open it.
+        """
+        rows = self._ledger.files().values()
+        path = next((row.path for row in rows if row.document_id == document_id), None)
+        if path is None:
+            raise UnknownDocument(
+                Text("This document is not there any more.", "该文档已不存在。"),
+                hint=Text("Look at the list again.", "请重新查看列表。"),
+            )
+        note = None
+        try:
+            self.give(document_id, real_path(folder, path), password, remember=remember)
+        except ConfigError as error:
+            note = Text(error.say("en"), error.say("zh"))
+        sync_soon()
+        return note
 
     def keep_all(self, folder: Path) -> None:
         """Keep the password of each document that was opened with one of those given.

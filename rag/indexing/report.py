@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rag.indexing.assembly_line import Pending, StageTimes
+from rag.indexing.incoming import Pending, StageTimes
+from rag.system.process import peak_bytes
 from rag.text.reasons import reason_text
 from rag.types.documents import NOTHING_TO_READ, PAGE_STATES, SEARCHABLE, Page, PageState
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rag.indexing.sync_plan import SyncPlan
-    from rag.storage.ledger import Ledger
-    from rag.storage.rows import DocumentRow
+    from rag.storage.ledger import DocumentRow, Ledger
 
 
 KINDS = ("added", "updated", "moved", "removed", "unchanged", "duplicate")
@@ -115,7 +114,7 @@ class SyncReport:
             "chunks": self.chunks,
             "seconds": round(self.seconds, 3),
             "stages": {key: round(value, 3) for key, value in asdict(self.times).items()},
-            "peak_rss_bytes": peak_rss_bytes(),
+            "peak_rss_bytes": peak_bytes(),
             "gaps": self.gaps,
         }
 
@@ -141,15 +140,3 @@ def count_gaps(ledger: Ledger) -> int:
         f" AND reason NOT IN ({nothing})"
     ).fetchone()[0]
     return files + int(failed) + int(pages)
-
-
-def peak_rss_bytes() -> int:
-    """Return the most memory this process has held at once."""
-    if sys.platform == "win32":
-        import psutil
-
-        return int(psutil.Process().memory_info().peak_wset)
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from rag.ingestion.scan import FoundFile, look_again, looks_whole
+from rag.ingestion.scan import FoundFile, content_id, look_again, looks_whole
+
+if TYPE_CHECKING:
+    from rag.storage.ledger import FileRow
 
 GROWING = "growing"
 """The reason of a file that waits until nobody writes to it any more."""
-
-
-class KnownFile(Protocol):
-    """What the ledger remembers of a path."""
-
-    @property
-    def path(self) -> str: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def mtime_ns(self) -> int: ...
-    @property
-    def document_id(self) -> str | None: ...
-    @property
-    def reason(self) -> str | None: ...
 
 
 @dataclass(slots=True)
@@ -45,23 +32,27 @@ class SyncPlan:
     gone: int = 0  # of ``removed``, those that named a document
     ids: dict[str, str] = field(default_factory=dict)  # path -> content id, where it was hashed
 
+    @property
+    def held_back(self) -> list[FoundFile]:
+        """What cannot be read, or not yet."""
+        return [*self.growing, *self.refused]
 
-def same_stat(found: FoundFile, known: KnownFile) -> bool:
+
+def same_stat(found: FoundFile, known: FileRow) -> bool:
     """Tell whether a file looks as it did."""
     return (found.size, found.mtime_ns) == (known.size, known.mtime_ns)
 
 
-def _same(found: FoundFile, known: KnownFile) -> bool:
+def _same(found: FoundFile, known: FileRow) -> bool:
     settled = known.document_id is not None and known.reason is None
     return (settled or known.reason == "forgotten") and same_stat(found, known)
 
 
 def make_plan(
     found: Iterable[FoundFile],
-    known: Mapping[str, KnownFile],
+    known: Mapping[str, FileRow],
     *,
     forgotten: Collection[str],
-    content_id: Callable[[Path], str],
 ) -> SyncPlan:
     """Stat first; hash only what looks different; identity is content."""
     plan = SyncPlan()
@@ -81,14 +72,14 @@ def make_plan(
             changed.append(file)
     present = {known[file.path].document_id for file in plan.unchanged} - {None}
     for file in changed:
-        if not _hash(plan, file, known.get(file.path), content_id):
+        if not _hash(plan, file, known.get(file.path)):
             continue
         _place(plan, file, known.get(file.path), forgotten, free, present)
         present.add(plan.ids[file.path])
     return plan
 
 
-def _removed(here: Iterable[FoundFile], known: Mapping[str, KnownFile]) -> list[str]:
+def _removed(here: Iterable[FoundFile], known: Mapping[str, FileRow]) -> list[str]:
     """Return the known paths that are gone; what is below an unreadable folder only hides."""
     paths = {file.path for file in here}
     hiding = tuple(f"{file.path}/" for file in here if file.reason is not None)
@@ -97,16 +88,14 @@ def _removed(here: Iterable[FoundFile], known: Mapping[str, KnownFile]) -> list[
     return sorted(path for path in known if path not in paths and not path.startswith(hiding))
 
 
-def surely_deleted(found: Iterable[FoundFile], known: Mapping[str, KnownFile]) -> list[str]:
+def surely_deleted(found: Iterable[FoundFile], known: Mapping[str, FileRow]) -> list[str]:
     """Return the paths that are gone and cannot have been moved: no new file has their size."""
     here = list(found)
     new = {file.size for file in here if file.path not in known}
     return [path for path in _removed(here, known) if known[path].size not in new]
 
 
-def _hash(
-    plan: SyncPlan, file: FoundFile, row: KnownFile | None, content_id: Callable[[Path], str]
-) -> bool:
+def _hash(plan: SyncPlan, file: FoundFile, row: FileRow | None) -> bool:
     """Note the file's content, or why it is not known yet."""
     second_look = row is not None and row.reason == GROWING and same_stat(file, row)
     if not second_look and not looks_whole(file):
@@ -127,7 +116,7 @@ def _hash(
 def _place(
     plan: SyncPlan,
     file: FoundFile,
-    row: KnownFile | None,
+    row: FileRow | None,
     forgotten: Collection[str],
     free: set[str | None],
     present: set[str | None],

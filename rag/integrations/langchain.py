@@ -6,9 +6,9 @@ import asyncio
 import os
 import threading
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from rag.errors import ConfigError
 from rag.protocols import TextGenerator, never
 from rag.system.environment import renaming_note
 from rag.text.messages import Text
-from rag.types.answers import Delta, Message, Passage, Role, SearchResult
+from rag.types.answers import Message, Passage, Role, SearchResult
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import (
@@ -179,42 +179,39 @@ class RagChatModel(BaseChatModel):
         stop: list[str] | None,
         cancelled: Callable[[], bool],
         kwargs: dict[str, Any],
-    ) -> Any:
-        """Return a generator of chunks; the last one carries usage and the reason for the end."""
+    ) -> Generator[ChatGenerationChunk]:
+        """Yield the answer; the last chunk carries usage and the reason for the end."""
         _refuse_tools(kwargs)
         generator: TextGenerator = self.generator
-        turns = turns_of(messages)
+        turns, stops = turns_of(messages), Stops(stop or ())
         deltas = generator.stream(
             turns,
             max_tokens=int(kwargs.get("max_tokens") or self.max_tokens),
             temperature=float(kwargs.get("temperature", self.temperature)),
             cancelled=cancelled,
         )
-        return _streamed(generator, turns, deltas, Stops(stop or ()))
+        spent, finish = 0, "stop"
+        try:
+            for delta in deltas:
+                spent += delta.tokens
+                finish = delta.finish or finish
+                text = stops.take(delta.text, last=delta.finish is not None)
+                if text:
+                    yield ChatGenerationChunk(message=AIMessageChunk(content=text))
+                if stops.reached:
+                    finish = "stop"
+                    break
+        finally:
+            close = getattr(deltas, "close", None)
+            if close is not None:
+                close()
+        yield _last_chunk(generator.name, generator.count_tokens(turns), spent, finish)
 
 
-def _streamed(
-    generator: TextGenerator, turns: list[Message], deltas: Iterator[Delta], stops: Stops
-) -> Iterator[ChatGenerationChunk]:
-    spent, finish = 0, "stop"
-    try:
-        for delta in deltas:
-            spent += delta.tokens
-            finish = delta.finish or finish
-            text = stops.take(delta.text, last=delta.finish is not None)
-            if text:
-                yield ChatGenerationChunk(message=AIMessageChunk(content=text))
-            if stops.reached:
-                finish = "stop"
-                break
-    finally:
-        close = getattr(deltas, "close", None)
-        if close is not None:
-            close()
-    read = generator.count_tokens(turns)
+def _last_chunk(model: str, read: int, spent: int, finish: str) -> ChatGenerationChunk:
     usage = UsageMetadata(input_tokens=read, output_tokens=spent, total_tokens=read + spent)
-    told = {"finish_reason": finish, "model_name": generator.name}
-    yield ChatGenerationChunk(
+    told = {"finish_reason": finish, "model_name": model}
+    return ChatGenerationChunk(
         message=AIMessageChunk(
             content="", usage_metadata=usage, response_metadata=told, chunk_position="last"
         ),
@@ -328,7 +325,7 @@ class OpenLibrary:
 
     container: Container
     ledger: Ledger
-    _generators: list[TextGenerator] = field(default_factory=list)
+    _generator: TextGenerator | None = None
 
     def retriever(self, **options: Any) -> RagRetriever:
         """Return the search; ``options`` are fields of ``RagRetriever``, such as ``k``."""
@@ -345,20 +342,15 @@ class OpenLibrary:
         Raises:
             RagError: it cannot be had.
         """
-        if not self._generators:
-            self._generators.append(self.container.generator())
+        self._generator = self._generator or self.container.generator()
         chosen = self.container.settings.generator
-        options = {
-            "max_tokens": chosen.max_tokens,
-            "temperature": chosen.temperature,
-            **options,
-        }
-        return RagChatModel(generator=self._generators[0], **options)
+        usual = {"max_tokens": chosen.max_tokens, "temperature": chosen.temperature}
+        return RagChatModel(generator=self._generator, **{**usual, **options})
 
     def close(self) -> None:
         """Unload the model and let go of the library."""
-        for generator in self._generators:
-            generator.close()
+        if self._generator is not None:
+            self._generator.close()
         self.container.close()
         self.ledger.close()
 

@@ -18,17 +18,14 @@ from rag.text.messages import Text
 
 Kind = Literal["generator", "embedder", "reranker"]
 EngineName = Literal["llamacpp", "transformers", "sentence-transformers", "cross-encoder"]
-Pooling = Literal["mean", "cls", "lasttoken"]
 
 _BUILT_IN = Path(__file__).with_name("catalogue.toml")
-_STRICT = ConfigDict(extra="forbid", strict=False)
+_STRICT = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, slots=True)
 class File:
     """One file of a model. ``sha256`` is "" where the publisher's value is not known here."""
-
-    __pydantic_config__ = _STRICT
 
     path: str  # relative, POSIX
     bytes: int
@@ -38,8 +35,6 @@ class File:
 @dataclass(frozen=True, slots=True)
 class Hub:
     """A repository of the model hub at one commit."""
-
-    __pydantic_config__ = _STRICT
 
     repository: str
     revision: str
@@ -51,8 +46,6 @@ class Hub:
 @dataclass(frozen=True, slots=True)
 class Wheels:
     """Packages whose zip data hold the bytes. Somebody's mirror: only the hash counts."""
-
-    __pydantic_config__ = _STRICT
 
     distribution: str  # "{n}" stands for 1 to ``count``
     version: str
@@ -75,11 +68,8 @@ class Wheels:
 class Embedding:
     """How an embedder wants its text, and what it gives."""
 
-    __pydantic_config__ = _STRICT
-
     dim: int
     max_tokens: int  # prefix and special tokens included; what is longer is cut off
-    pooling: Pooling
     query_prefix: str = ""
     passage_prefix: str = ""
 
@@ -87,8 +77,6 @@ class Embedding:
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One model of the catalogue."""
-
-    __pydantic_config__ = _STRICT
 
     name: str
     kind: Kind
@@ -174,11 +162,11 @@ class Catalogue:
 
 
 @cache
-def load_catalogue(path: Path = _BUILT_IN) -> Catalogue:
-    """Read a catalogue; the built-in one by default.
+def load_catalogue() -> Catalogue:
+    """Read the catalogue.
 
     Raises:
         pydantic.ValidationError: a key is unknown or missing; a bug, not a user's mistake.
     """
-    models = tomllib.loads(path.read_text("utf-8"))["model"]
-    return Catalogue(TypeAdapter(tuple[Entry, ...]).validate_python(models))
+    models = tomllib.loads(_BUILT_IN.read_text("utf-8"))["model"]
+    return Catalogue(TypeAdapter(tuple[Entry, ...], config=_STRICT).validate_python(models))

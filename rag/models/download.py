@@ -1,18 +1,20 @@
-"""Downloads: where bytes may come from, what one reports, when it stops, one at a time."""
+"""How a model's files are come by: what one pull is, one at a time, and what is here already."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from filelock import FileLock, Timeout
 
-from rag.errors import ConfigError, DownloadFailed, ModelMissing, WrongChecksum
+from rag.errors import DownloadFailed
 from rag.models.catalogue import Entry, File
 from rag.text.messages import Text
 from rag.types.progress import Progress
@@ -36,22 +38,18 @@ class SourceUnavailable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class SourcePlace:
-    """Folders of one model."""
-
-    folder: Path  # of all models
-    home: Path  # of this model
-    parts: Path  # of what is not finished
-
-
-@dataclass(frozen=True, slots=True)
 class Delivered:
     """One file as it arrived."""
 
     file: File  # ``file.sha256`` is what the bytes must have; "" = nobody knows yet
     at: Path
     sha256: str  # what they have
-    trust: Trust = "catalogue"
+    told_by: Trust = "catalogue"
+
+    @property
+    def trust(self) -> Trust:
+        """Whom we believe the hash."""
+        return self.told_by if self.file.sha256 else "first use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +63,9 @@ class Delivery:
     unpack: Literal["", "e5"] = ""
 
 
-class Source(Protocol):
-    """One way to come by a model's files."""
-
-    name: SourceName
-
-    def deliver(self, entry: Entry, place: SourcePlace, job: Download) -> Delivery:
-        """Bring all files of the model to ``place.parts``, or find them on this machine.
-
-        Unfinished files stay in ``place.parts``, and the next call goes on from there.
-
-        Raises:
-            SourceUnavailable: ask the next one.
-            DownloadFailed: no source can help (disk space, stopped by the person).
-        """
-        ...
-
-
 BLOCK_BYTES = 1 << 20
 REPORT_EVERY_S = 0.2
+PARTS = ".parts"
 SPARE_BYTES = 64 << 20
 """Disk space that a download leaves to others."""
 
@@ -94,13 +76,25 @@ class DownloadCancelled(DownloadFailed):
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """One pull, as its sources see it."""
+    """One pull of one model, as its sources see it."""
 
+    entry: Entry
+    folder: Path  # of all models
     progress: Callable[[Progress], None]
     cancelled: Callable[[], bool]
     notify: Callable[[Text], None]  # what a person should know though nothing failed
     free_bytes: Callable[[Path], int]
     offline: bool = False
+
+    @property
+    def home(self) -> Path:
+        """The model's own folder."""
+        return self.folder / self.entry.name
+
+    @property
+    def parts(self) -> Path:
+        """Folder of what is not finished; the next pull goes on from there."""
+        return self.home / PARTS
 
     def check(self) -> None:
         """Raise ``DownloadCancelled`` once the person asked to stop."""
@@ -113,9 +107,9 @@ class Download:
                 ),
             )
 
-    def need(self, count: int, folder: Path, *, name: str) -> None:
-        """Raise ``DownloadFailed`` if ``folder`` cannot take ``count`` more bytes of a model."""
-        free = self.free_bytes(folder)
+    def need(self, count: int) -> None:
+        """Raise ``DownloadFailed`` if the disk cannot take ``count`` more bytes of the model."""
+        folder, name, free = self.folder, self.entry.name, self.free_bytes(self.folder)
         if count + SPARE_BYTES <= free:
             return
         raise DownloadFailed(
@@ -129,6 +123,12 @@ class Download:
                 f"请腾出 {size(count + SPARE_BYTES - free)}，或把 models.folder 设到更大的磁盘。",
             ),
         )
+
+
+Source = Callable[[Download], Delivery]
+"""Brings all files of a model to the job's ``parts``, or finds them on this machine.
+
+Raises ``SourceUnavailable``: ask the next one; ``DownloadFailed``: no source can help."""
 
 
 class DownloadMeter:
@@ -200,20 +200,20 @@ WAIT_S = 0.5
 
 
 @contextmanager
-def locked(entry: Entry, place: SourcePlace, job: Download) -> Iterator[None]:
+def locked(job: Download) -> Iterator[None]:
     """Hold the model's lock; while another process has it, report that one's progress.
 
     Raises:
         DownloadCancelled: the person did not want to wait.
     """
-    lock = FileLock(place.home / ".lock")
+    entry, lock = job.entry, FileLock(job.home / ".lock")
     while True:
         job.check()
         try:
             lock.acquire(timeout=WAIT_S)
             break
         except Timeout:
-            done = min(_bytes_in(place.parts), entry.download_bytes)
+            done = min(_bytes_in(job.parts), entry.download_bytes)
             job.progress(Progress("download", done, entry.download_bytes, "bytes", entry.name))
     try:
         yield
@@ -231,107 +231,88 @@ def _bytes_in(folder: Path) -> int:
     return total
 
 
-SOURCE_WORDS: dict[SourceName, Text] = {
-    "folder": Text("models folder", "模型文件夹"),
-    "hub": Text("model hub", "模型库"),
-    "wheels": Text("package index", "软件包索引"),
-}
+# -- models that are here already: copied by hand, or by another program -----------------------
+
+WEIGHTS_INDEX = "model.safetensors.index.json"
 
 
-def source_says(source: SourceName, reason: Text) -> Text:
-    """Return what a source answered, with its name before it."""
-    word = SOURCE_WORDS[source]
-    return Text(f"{word.en}: {reason.en}", f"{word.zh}：{reason.zh}")
-
-
-def nothing_delivered(
-    entry: Entry, tried: Sequence[tuple[SourceName, SourceUnavailable]], folder: Path
-) -> DownloadFailed:
-    """Return the failure of all sources: each with its reason, and the best hint of them."""
-    reasons = [source_says(source, error.reason) for source, error in tried]
-    en = "; ".join(reason.en for reason in reasons) or "no source is allowed"
-    zh = "；".join(reason.zh for reason in reasons) or "没有启用任何来源"
-    hints = [error.hint for _, error in tried if error.hint]
-    files = ", ".join(file.path for file in entry.files) if len(entry.files) == 1 else ""
-    what = files or "the files"
-    by_hand = Text(
-        f"Check the network and pull again, or copy {what} ({size(entry.bytes)}) from another"
-        f" computer into {folder / entry.name}.",
-        f"请检查网络后重试，或从另一台电脑把 {files or '模型文件'}（{size(entry.bytes)}）复制到"
-        f" {folder / entry.name}。",
-    )
-    return DownloadFailed(
-        Text(f"{entry.name} could not be fetched. {en}.", f"无法获取 {entry.name}。{zh}。"),
-        hint=hints[0] if hints else by_hand,
+def from_folder(job: Download) -> Delivery:
+    """Return files of the models folder, or of the model's own inside it, where they stand."""
+    entry, wheels = job.entry, job.entry.wheels
+    listed = entry.hub is None or not entry.hub.patterns
+    if listed and (root := _stand(job, entry.files)):
+        return as_it_stands("folder", root, entry.files, entry.revision(entry.files), job)
+    if wheels and wheels.unpack and (root := _stand(job, wheels.files)):
+        revision = entry.revision(wheels.files)
+        delivery = as_it_stands("folder", root, wheels.files, revision, job)
+        return replace(delivery, unpack=wheels.unpack)
+    if entry.hub and not listed and whole_model(job.home):
+        files = matching(job.home, entry.hub.patterns, entry.files)
+        return as_it_stands("folder", job.home, files, "copied by hand", job)
+    raise SourceUnavailable(
+        Text(f"nothing suitable in {job.folder}", f"{job.folder} 中没有合适的文件")
     )
 
 
-def wrong_checksum(name: str, path: Path, *, expected: str, found: str) -> WrongChecksum:
-    """Return the failure for bytes that are not the publisher's; ``path`` is where they are."""
-    return WrongChecksum(
-        Text(
-            f"{path.name} of {name} has the wrong content: sha256 should be {expected} but is"
-            f" {found}. It was set aside and is not used.",
-            f"{name} 的文件 {path.name} 内容不对：sha256 应为 {expected}，实际为 {found}。"
-            "该文件已移到一旁，不会使用。",
-        ),
-        hint=Text(
-            f"Pull again; it is fetched anew. You may delete {path}. If it happens again, the"
-            " source is not to be trusted: change models.sources.",
-            f"请重新下载。{path} 可以删除。如果再次发生，说明该来源不可信：请修改 models.sources。",
-        ),
-    )
+def _stand(job: Download, files: tuple[File, ...]) -> Path | None:
+    """Return the folder in which all ``files`` stand with the right size, or ``None``.
+
+    A single file may also lie loose in the models folder.
+    """
+    if not files:
+        return None
+    for root in [job.home, job.folder][: 2 if len(files) == 1 else 1]:
+        paths = [(root / file.path, file.bytes) for file in files]
+        if all(path.is_file() and path.stat().st_size == size for path, size in paths):
+            return root
+    return None
 
 
-def missing(entry: Entry, folder: Path) -> ModelMissing:
-    """Return the failure for a model that is known but not on this machine."""
-    return ModelMissing(
-        Text(
-            f"{entry.name} is not on this computer yet (looked in {folder}).",
-            f"本机还没有 {entry.name}（已查看 {folder}）。",
-        ),
-        hint=Text(
-            f"Run `rag models pull {entry.name}` ({size(entry.download_bytes)}).",
-            f"请运行 `rag models pull {entry.name}`（{size(entry.download_bytes)}）。",
-        ),
-    )
+def as_it_stands(
+    source: SourceName, root: Path, files: tuple[File, ...], revision: str, job: Download
+) -> Delivery:
+    """Return files of this machine, hashed, to be used below ``root``."""
+    paths = [(file, root / file.path) for file in files]
+    found = tuple(Delivered(file, path, sha256_of(path, job)) for file, path in paths)
+    return Delivery(source, revision, found, root)
 
 
-def unusable(path: Path) -> ConfigError:
-    """Return the failure for a path that holds no model."""
-    return ConfigError(
-        Text(f"{path} holds no model that can be used.", f"{path} 中没有可用的模型。"),
-        hint=Text(
-            "Name a .gguf file, or a folder with config.json and *.safetensors. Other formats"
-            " (.bin, .pt) can run code when they are opened and are not read.",
-            "请指定 .gguf 文件，或含有 config.json 和 *.safetensors 的文件夹。"
-            "其他格式（.bin、.pt）打开时可能执行代码，因此不读取。",
-        ),
-    )
+def whole_model(folder: Path) -> bool:
+    """Tell whether ``folder`` holds a configuration and all weights, as safetensors."""
+    if not (folder / "config.json").is_file():
+        return False
+    index = folder / WEIGHTS_INDEX
+    if not index.is_file():
+        return (folder / "model.safetensors").is_file()
+    try:
+        shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, AttributeError):
+        return False
+    return all((folder / str(shard)).is_file() for shard in shards)
 
 
-def unwritable(folder: Path, error: OSError) -> DownloadFailed:
-    """Return the failure of the disk itself."""
-    return DownloadFailed(
-        Text(f"{folder} cannot be written: {error}.", f"无法写入 {folder}：{error}。"),
-        hint=Text(
-            "Check the folder's permissions and the disk, or set models.folder to another place.",
-            "请检查文件夹权限和磁盘，或把 models.folder 设到其他位置。",
-        ),
-    )
+def matching(folder: Path, patterns: tuple[str, ...], pinned: tuple[File, ...]) -> tuple[File, ...]:
+    """Return the files of ``folder`` that match, each as the catalogue pins it if it does."""
+    known = {file.path: file for file in pinned}
+    found = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and takes(name, patterns):
+            found.append(known.get(name) or File(name, path.stat().st_size))
+    return tuple(found)
 
 
-def unlike_reference(entry: Entry, cosine: float) -> WrongChecksum:
-    """Return the failure of a model that was built here and gives other vectors than it must."""
-    return WrongChecksum(
-        Text(
-            f"{entry.name} was unpacked but gives wrong vectors (cosine {cosine:.3f}, at least"
-            " 0.99 expected). It is not used.",
-            f"{entry.name} 已解包，但向量不正确（余弦 {cosine:.3f}，应不低于 0.99），不会使用。",
-        ),
-        hint=Text(
-            "This is a fault of the program or of an installed library's version: report it,"
-            " and choose another embedder meanwhile (`rag models list`).",
-            "这是程序或所装库版本的问题：请反馈，并暂时换用其他嵌入模型（`rag models list`）。",
-        ),
+def takes(name: str, patterns: tuple[str, ...]) -> bool:
+    """Tell whether a model's file is wanted: it matches, and hides nowhere.
+
+    >>> takes("model.safetensors", ("*.safetensors",)), takes("onnx/model.json", ("*.json",))
+    (True, False)
+    >>> takes("1_Pooling/config.json", ("*.json", "1_Pooling/*"))
+    True
+    """
+    parts = name.split("/")
+    if any(part in {"", "..", "."} or part.startswith(".") for part in parts):
+        return False
+    return any(
+        fnmatch(name, pattern) and name.count("/") == pattern.count("/") for pattern in patterns
     )

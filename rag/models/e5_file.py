@@ -21,9 +21,8 @@ from __future__ import annotations
 
 import json
 import struct
-from base64 import b64decode
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -169,16 +168,16 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class E5Shape:
-    """The sizes of the encoder."""
+    """The sizes of the encoder, under the names that ``BertConfig`` gives them."""
 
-    hidden: int
-    layers: int
-    heads: int
-    feed_forward: int
-    vocabulary: int
-    positions: int
-    types: int
-    epsilon: float
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    intermediate_size: int
+    vocab_size: int
+    max_position_embeddings: int
+    type_vocab_size: int
+    layer_norm_eps: float
 
 
 def unpack(source: Path, folder: Path) -> None:
@@ -193,8 +192,8 @@ def unpack(source: Path, folder: Path) -> None:
     reader = BinaryReader(source.read_bytes())
     shape = _read_shape(reader)
     pieces = read_pieces(reader)
-    if len(pieces.pieces) > shape.vocabulary:
-        raise Malformed(f"{len(pieces.pieces)} pieces, but {shape.vocabulary} rows of weights")
+    if len(pieces.pieces) > shape.vocab_size:
+        raise Malformed(f"{len(pieces.pieces)} pieces, but {shape.vocab_size} rows of weights")
     tokenizer = build_tokenizer(pieces)
     tensors = _read_tensors(reader, shape)
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
@@ -211,13 +210,13 @@ def _read_shape(reader: BinaryReader) -> E5Shape:
     if bytes(reader.take(4)) != MAGIC:
         raise Malformed("the file does not begin with E5S1")
     version, *sizes, epsilon, block = reader.numbers("I7ifi")
-    hidden, layers, heads, wide, vocabulary, positions, types = sizes
-    shape = E5Shape(hidden, layers, heads, wide, vocabulary, positions, types, epsilon)
+    shape = E5Shape(*[*sizes, round(epsilon, 15)])
+    hidden, layers, heads, wide = sizes[:4]
     if version != 1 or block != BLOCK:
         raise Malformed(f"version {version} with blocks of {block} is not known here")
     if min(sizes) < 1 or max(sizes) > MAX_SIZE or layers > MAX_LAYERS or not 0 < epsilon < 1:
         raise Malformed(f"impossible sizes: {shape}")
-    if shape.hidden % shape.heads or shape.hidden % BLOCK or shape.feed_forward % BLOCK:
+    if hidden % heads or hidden % BLOCK or wide % BLOCK:
         raise Malformed(f"sizes do not divide: {shape}")
     return shape
 
@@ -240,8 +239,8 @@ def _read_tensors(reader: BinaryReader, shape: E5Shape) -> dict[str, Array]:
             raise Malformed(f"tensor {name} has {numbers} numbers at {offset}, {size} bytes")
         found[target] = _numbers(reader.data[offset : offset + size], kind, dims)
     # BertModel has a pooler that mean pooling never asks; without one transformers warns
-    found["pooler.dense.weight"] = np.zeros((shape.hidden, shape.hidden), np.float32)
-    found["pooler.dense.bias"] = np.zeros(shape.hidden, np.float32)
+    found["pooler.dense.weight"] = np.zeros((shape.hidden_size,) * 2, np.float32)
+    found["pooler.dense.bias"] = np.zeros(shape.hidden_size, np.float32)
     return found
 
 
@@ -268,10 +267,10 @@ def _numbers(data: memoryview, kind: int, dims: tuple[int, ...]) -> Array:
 
 def _names(shape: E5Shape) -> Iterator[tuple[str, tuple[str, tuple[int, ...]]]]:
     """Yield ``(name in the file, (name in BertModel, shape))``."""
-    h, wide = shape.hidden, shape.feed_forward
-    yield "emb.word", ("embeddings.word_embeddings.weight", (shape.vocabulary, h))
-    yield "emb.pos", ("embeddings.position_embeddings.weight", (shape.positions, h))
-    yield "emb.type", ("embeddings.token_type_embeddings.weight", (shape.types, h))
+    h, wide = shape.hidden_size, shape.intermediate_size
+    yield "emb.word", ("embeddings.word_embeddings.weight", (shape.vocab_size, h))
+    yield "emb.pos", ("embeddings.position_embeddings.weight", (shape.max_position_embeddings, h))
+    yield "emb.type", ("embeddings.token_type_embeddings.weight", (shape.type_vocab_size, h))
     yield "emb.ln.w", ("embeddings.LayerNorm.weight", (h,))
     yield "emb.ln.b", ("embeddings.LayerNorm.bias", (h,))
     parts = {
@@ -284,16 +283,34 @@ def _names(shape: E5Shape) -> Iterator[tuple[str, tuple[str, tuple[int, ...]]]]:
         "fo": ("output.dense", (h, wide)),
         "oln": ("output.LayerNorm", (h,)),
     }
-    for layer in range(shape.layers):
+    for layer in range(shape.num_hidden_layers):
         for short, (long, dims) in parts.items():
             target = f"encoder.layer.{layer}.{long}"
             yield f"l{layer}.{short}.w", (f"{target}.weight", dims)
             yield f"l{layer}.{short}.b", (f"{target}.bias", dims[:1])
 
 
+_MODULE = "sentence_transformers.models."
+_FIXED: dict[str, object] = {
+    "modules.json": [
+        {"idx": 0, "name": "0", "path": "", "type": _MODULE + "Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Pooling", "type": _MODULE + "Pooling"},
+        {"idx": 2, "name": "2", "path": "2_Normalize", "type": _MODULE + "Normalize"},
+    ],
+    "sentence_bert_config.json": {"max_seq_length": MAX_TOKENS, "do_lower_case": False},
+    "2_Normalize/config.json": {},
+    "config_sentence_transformers.json": {
+        # encode_document() takes "document", and it is "" where nobody says otherwise
+        "prompts": {"query": QUERY_PREFIX, "document": PASSAGE_PREFIX, "passage": PASSAGE_PREFIX},
+        "default_prompt_name": None,
+        "similarity_fn_name": "cosine",
+    },
+}
+"""JSON files that are the same whatever the file holds."""
+
+
 def _configuration(shape: E5Shape, pieces: E5Pieces) -> dict[str, object]:
     """Return the folder's JSON files by name."""
-    module = "sentence_transformers.models."
     special = {
         key: pieces.pieces[id_][0]
         for key, id_ in {
@@ -302,83 +319,32 @@ def _configuration(shape: E5Shape, pieces: E5Pieces) -> dict[str, object]:
         }.items()
     }  # fmt: skip
     return {
-        "config.json": _model_configuration(shape, pieces),
+        **_FIXED,
+        "config.json": {
+            "architectures": ["BertModel"],
+            "model_type": "bert",
+            **asdict(shape),
+            "hidden_act": "gelu",
+            "pad_token_id": pieces.pad,
+            "dtype": "float32",
+        },
         "tokenizer_config.json": {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "model_max_length": MAX_TOKENS,
             "mask_token": "<mask>",
             **special,
         },
-        "modules.json": [
-            {"idx": 0, "name": "0", "path": "", "type": module + "Transformer"},
-            {"idx": 1, "name": "1", "path": "1_Pooling", "type": module + "Pooling"},
-            {"idx": 2, "name": "2", "path": "2_Normalize", "type": module + "Normalize"},
-        ],
-        "sentence_bert_config.json": {"max_seq_length": MAX_TOKENS, "do_lower_case": False},
         "1_Pooling/config.json": {
-            "word_embedding_dimension": shape.hidden,
+            "word_embedding_dimension": shape.hidden_size,
             "pooling_mode_mean_tokens": True,
         },
-        "2_Normalize/config.json": {},
-        "config_sentence_transformers.json": {
-            # encode_document() takes "document", and it is "" where nobody says otherwise
-            "prompts": {
-                "query": QUERY_PREFIX,
-                "document": PASSAGE_PREFIX,
-                "passage": PASSAGE_PREFIX,
-            },
-            "default_prompt_name": None,
-            "similarity_fn_name": "cosine",
-        },
-    }
-
-
-def _model_configuration(shape: E5Shape, pieces: E5Pieces) -> dict[str, object]:
-    return {
-        "architectures": ["BertModel"],
-        "model_type": "bert",
-        "hidden_size": shape.hidden,
-        "num_hidden_layers": shape.layers,
-        "num_attention_heads": shape.heads,
-        "intermediate_size": shape.feed_forward,
-        "vocab_size": shape.vocabulary,
-        "max_position_embeddings": shape.positions,
-        "type_vocab_size": shape.types,
-        "layer_norm_eps": round(shape.epsilon, 15),
-        "hidden_act": "gelu",
-        "pad_token_id": pieces.pad,
-        "dtype": "float32",
     }
 
 
 QUERY = "每瓦性能 performance per watt"
 PASSAGE = "ＲＴＸ ４０９０ 的功耗上限为 450 W，显存 24 GB；10～35 ℃。"
-# float16, little-endian: the vector of QUERY as a query, then of PASSAGE as a passage
-_REFERENCE = """
-5SippwCq1qf9LCynvSfxKWssT6cfKaSfrymmoq2sWSWGLXuo4aoprREmhhniqvwoCi09KCqtZhTYKhSwYKuyqHEp8amq
-LcsoN64MqvAqv6yCoMWc3CIWLRMNQSeGqicfmKcCGaSq7yn8KdQobSZwq7UcfK0lrZUstC2DnH0aKClhLqos1AUkIb+q
-36TZpwcoqh96rUMbZCXLLV+ocyeMqD2oOKropGQgPKwHLWorWax0KnaZSyiWJOup1Z5JrRir8Jz2LAIrT6V3LeGrXR/v
-rh2l5yojLDSscihArKagdyi3IyErB6hDqoecH6rwJPmoxCeLqSmszafKo8msQCdhK36qzym6KKEkGiKfKk0moC0GqvGa
-GaOsqWyqVCuxqpErKCoxLLctdaqYKoao0SQsqQ8uxSStKEOqTKxxplIs4Cr0qi6tCK18o6OsyqmFIN4og619qqSnyiwN
-qM8pNaBtKO+ofiR7L68lh6xwHr2nVayFqgOsm6UnKh4fDp0cH8Qpgqqxp9ml3Rz8qdksaikYKWGCO6z4IvSgOC2gpOis
-MS2Uppgl6yo1qwyoNCuQIrmheqfhIqKmjSnyIUif16RprY+jJS6EKkap+Ko+LfCouqmJrGWrlKrYq/GopyzvJdSsKx9T
-rJ4qJq3iLJCpdqVxoSIgdivMKUuqd6UTqb2qJSRzLOwqiaqsJRkqq5qYK+EnwyxNJ4upM6shrTOnBKyWJR0qrqifrKmc
-gCqyLlirXqXYKhEoWyziJT8ph6gUpksrLadzFOeppKuwFgCnFS9FLFqJ3ypxq7YnlJ2yJOEeWiXsqSoslqJAHSqgeSwo
-LjIru6nuICSaOydkJcgrV6kKrIqrFq23pp6sNy1ILY2sUKreLJAmSCaZpOKsYig1rAKtzqxmKj2qZ6teKWUtGKrVKL6o
-qqvbIgilO6hVKWso364lJ58pO6yCJvCo6auNK9wqX6bApRoprCr4KpMqAR1WJnEd56zvLLgkVqleKnClmau8rNwowqow
-qoUn8i0ZLsgs2iYVHE2rriACLySkXaAYKDYwT6n4JFGp3yzuqFGqEpqPKzaYS6jGrWQrfRv/rF4qHywwKa6opyIJLAqt
-Lqauqk8mfas2LN8kR6oVrD0p06v8HQGkiKFBLewlZCkyqpUr75IbqGGkDiqJIC8qtaghq2ynqKwVrKwhYC1goxonaSch
-L7AsnyHlKYKni6n7nKQpzidPqFEmTR1tLc6ePiojqRWuhBsNne4qGKqkKpArHqsxJUkmAyraLK+egKIYrLeq2qW5KUsq
-jaGkLDWqWZyYrhiseivVLSypB6DTpMGqpqBRKE8s1qqbqGUneqoNpJ+qhZxphDKmUKewrNCpQCohK/+seiiBK0ssapkH
-K94pMi+/q3ukzKtTqXOlBS31q6koySvwJ3cv5ae6Lf2pxycqqSot7iy3KCyrYqjqqZws1CmErHGthqmBq7OtAq0Jot0r
-Da+VITanXSv7IUEq5iGsJTqpEaNuLzMqlKZqqLqpRKv5qNyoa6ISI6ugjZ2RqKcrtqomqHap+40eqXYo7yGzK5ikiaVW
-JB2lESh1I8ysRiwCqAImGih+qk6snCsPrRYecKDxKleoLSQmIpMSGKKtrVKj7ywdncKpZKqIJnusWJ2krAisJayUrQOi
-JyoOKpeuyKN3rM6iLKvaKxCnlqsBKK0ZMivIJu6sdKIbrYYTNSfnKVItLaVMKasnpqYQLOApei2VpFyquaqYqyyoFazq
-KJ4uHKwcqRCseSsxLYCpbKojKdohQy7XD9MsMKuXpqkq5KDEqakJFqXMJi6p0iz8IeQkkCo4rwOh8KktkUssW6csrj8s
-IZ0aJP4jnyoqLS0qwqdLqPmUlihtJNYpRae8pyar9KsIpJ+sYC1jKuusbKPALHUqoCm3oFSqEixKqkqpUqonJWCuEaRn
-JZouHqbQKtKmxawqIQsjVaUEJQYoUaz0KWYtEqlxKHelpqu/LBEpPKxKoQAmoit0LUQc1KEon9YqLKygLBso6qoYJfGs
-nqzwpvEon6xQq3goFykxLNEn
-"""
+_REFERENCE = Path(__file__).with_name("e5_reference.npy")
+"""In float16: the vector of QUERY as a query, then of PASSAGE as a passage."""
 
 
 def cosine_with_reference(folder: Path) -> float:
@@ -391,6 +357,6 @@ def cosine_with_reference(folder: Path) -> float:
         if bars:
             logging.enable_progress_bar()
     found = np.stack([model.encode_query(QUERY), model.encode_document(PASSAGE)])
-    wanted = np.frombuffer(b64decode(_REFERENCE), "<f2").reshape(2, -1).astype(np.float32)
+    wanted = np.load(_REFERENCE).astype(np.float32)
     lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(wanted, axis=1)
     return float(((found * wanted).sum(axis=1) / lengths).min())

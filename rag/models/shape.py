@@ -13,20 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict
-
 from rag.errors import ModelError
 from rag.text.messages import Text
 from rag.types.gguf import DamagedGguf, Gguf, read_gguf
-
-_STRICT = ConfigDict(extra="forbid", strict=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
     """A decoder: blocks of attention and a feed-forward of three matrices."""
-
-    __pydantic_config__ = _STRICT
 
     layers: int
     hidden: int

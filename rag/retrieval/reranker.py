@@ -14,16 +14,9 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from sentence_transformers import CrossEncoder
 
-from rag.errors import ModelError, OutOfMemory
+from rag.errors import ModelError
 from rag.retrieval.analyser import lexical_text
-from rag.retrieval.embedding.sentence_transformers import (
-    Device,
-    OnCard,
-    choose_device,
-    dtype_on,
-    quiet,
-)
-from rag.retrieval.embedding.tokens import broken_file
+from rag.retrieval.embedding.sentence_transformers import Device, OnCard
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
@@ -39,6 +32,13 @@ class CrossEncoderReranker(OnCard):
     """Satisfies ``Reranker`` with the model in ``folder``; nothing is fetched from the network."""
 
     HOLDER: ClassVar[Holder] = "reranker"
+    FULL = (
+        Text("The GPU ran out of memory while reordering passages.", "重排段落时显存不足。"),
+        Text(
+            "Set reranker.device to cpu, or lower reranker.passages.",
+            "请把 reranker.device 设为 cpu，或调低 reranker.passages。",
+        ),
+    )
 
     def __init__(self, folder: Path, *, name: str, device: Device = "auto") -> None:
         """Load the weights.
@@ -46,9 +46,11 @@ class CrossEncoderReranker(OnCard):
         Raises:
             ModelError: the folder holds no model that gives a pair one score.
         """
+        super().__init__(CrossEncoder, folder, device=device, max_length=MOST_TOKENS)
         self.name = name
-        place = choose_device(device)
-        super().__init__(_load(folder, device=place), device=place)
+        if self._model.num_labels != 1:
+            why = f"it gives {self._model.num_labels} scores for a pair instead of one"
+            raise _unloadable(folder, why)
 
     def rerank(self, question: str, passages: Sequence[Passage]) -> list[Passage]:
         """Return the same passages, best first; ``score`` is the model's own, 0 to 1.
@@ -90,40 +92,9 @@ class CrossEncoderReranker(OnCard):
                 return [float(score) for score in found]
             batch //= 2  # out here, where nothing refers to the tensors that were too many
 
-    def _full(self) -> OutOfMemory:
-        return _full()
-
-
-def _full() -> OutOfMemory:
-    return OutOfMemory(
-        Text("The GPU ran out of memory while reordering passages.", "重排段落时显存不足。"),
-        hint=Text(
-            "Set reranker.device to cpu, or lower reranker.passages.",
-            "请把 reranker.device 设为 cpu，或调低 reranker.passages。",
-        ),
-    )
-
-
-def _load(folder: Path, *, device: str) -> CrossEncoder:
-    try:
-        with quiet():
-            model = CrossEncoder(
-                str(folder),
-                device=device,
-                local_files_only=True,
-                max_length=MOST_TOKENS,
-                model_kwargs={"dtype": dtype_on(device)},
-            )
-    except ImportError:
-        raise
-    except torch.OutOfMemoryError as error:
-        raise _full() from error
-    except Exception as error:  # damaged files end in errors of every kind
-        why = f"{broken_file(folder)}: {error}"
-        raise _unloadable(folder, why) from error
-    if model.num_labels != 1:
-        raise _unloadable(folder, f"it gives {model.num_labels} scores for a pair instead of one")
-    return model.eval()
+    @staticmethod
+    def _unloadable(folder: Path, error: Exception, *, file: str) -> ModelError:
+        return _unloadable(folder, f"{file}: {error}")
 
 
 def _unloadable(folder: Path, why: str) -> ModelError:

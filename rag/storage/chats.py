@@ -12,7 +12,7 @@ import types
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from rag.errors import UnknownChat
 from rag.text.messages import Text
@@ -23,29 +23,17 @@ if TYPE_CHECKING:
     from rag.types.documents import Box
 
 
-T = TypeVar("T")
-
-
-def to_json(value: Any) -> str:
-    """Return a dataclass, with everything in it, as JSON."""
-    return json.dumps(asdict(value), ensure_ascii=False, separators=(",", ":"))
-
-
-def from_json(kind: type[T], text: str) -> T:
-    """Return what ``to_json`` was given.
-
-    Fields that are not known any more are left out; missing ones take their defaults.
-    """
-    value: T = _revive(kind, json.loads(text))
-    return value
-
-
 @cache
 def _hints(kind: type[Any]) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
 def _revive(kind: Any, value: Any) -> Any:
+    """Return a dataclass of what its ``asdict`` gave, as JSON.
+
+    Fields that are not known any more are left out; missing ones take their defaults. Nothing
+    is refused: what an older or newer version kept is shown as it stands.
+    """
     if isinstance(kind, type) and is_dataclass(kind):
         hints = _hints(kind)
         known = {field.name for field in fields(kind)}
@@ -96,6 +84,7 @@ class Chats:
             StoreError: it cannot be written.
         """
         now = time.time()
+        kept = json.dumps(asdict(answer), ensure_ascii=False, separators=(",", ":"))
         with self._ledger.transaction() as connection:
             if chat is None:
                 title = " ".join(answer.question.split())[:_TITLE]
@@ -108,7 +97,7 @@ class Chats:
             added = connection.execute(
                 "INSERT INTO turns (chat_id, question, answer, documents, asked_at)"
                 " VALUES (?, ?, ?, ?, ?)",
-                (chat, answer.question, to_json(answer), json.dumps(sorted(documents)), now),
+                (chat, answer.question, kept, json.dumps(sorted(documents)), now),
             )
             connection.executemany(
                 "INSERT INTO evidence VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -130,27 +119,23 @@ class Chats:
         Raises:
             UnknownChat: there is no such chat.
         """
-        rows = self._ledger.connection.execute(
-            "SELECT question, answer, documents, asked_at FROM turns WHERE chat_id = ? ORDER BY id",
-            (chat,),
-        ).fetchall()
-        if not rows:
+        found = self._turns("chat_id = ?", chat)
+        if not found:
             raise _unknown(chat)
-        return [
-            KeptTurn(question, from_json(Answer, answer), tuple(json.loads(documents)), asked_at)
-            for question, answer, documents, asked_at in rows
-        ]
+        return found
 
     def since(self, at: float) -> list[KeptTurn]:
         """Return the turns of all chats that were kept from that moment on, in order."""
+        return self._turns("asked_at >= ?", at)
+
+    def _turns(self, which: str, value: float) -> list[KeptTurn]:
         rows = self._ledger.connection.execute(
-            "SELECT question, answer, documents, asked_at FROM turns WHERE asked_at >= ?"
-            " ORDER BY id",
-            (at,),
+            f"SELECT question, answer, documents, asked_at FROM turns WHERE {which} ORDER BY id",
+            (value,),
         )
         return [
-            KeptTurn(question, from_json(Answer, answer), tuple(json.loads(documents)), asked_at)
-            for question, answer, documents, asked_at in rows
+            KeptTurn(question, _revive(Answer, json.loads(answer)), tuple(json.loads(picked)), at)
+            for question, answer, picked, at in rows
         ]
 
     def delete(self, chats: Iterable[int]) -> None:
@@ -172,15 +157,9 @@ class Chats:
         files = self._ledger.files().values()
         here = {row.document_id for row in files}
         replaced, forgotten = self._ledger.superseded(), self._ledger.forgotten()
-        return {
-            document: "forgotten"
-            if document in forgotten
-            else "older"
-            if document in replaced
-            else "gone"
-            for document in documents
-            if document not in here
-        }
+        became: dict[str, Absence] = dict.fromkeys(replaced, "older")
+        became |= dict.fromkeys(forgotten, "forgotten")
+        return {i: became.get(i, "gone") for i in documents if i not in here}
 
     def stamp(self) -> str:
         """Return what changes whenever the list would; cheap."""

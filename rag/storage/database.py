@@ -61,7 +61,7 @@ CREATE TABLE documents (
   title         TEXT NOT NULL,
   language      TEXT NOT NULL,
   state         TEXT NOT NULL CHECK (state IN ('ready', 'partial', 'failed')),
-  reason        TEXT,                        -- a code of rag.text.reasons.REASONS
+  reason        TEXT,                        -- a code of rag/text/reasons.toml
   reader        TEXT NOT NULL,
   superseded_by TEXT,
   added_at      REAL NOT NULL,

@@ -11,6 +11,8 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from rag.errors import RagError
+from rag.text.messages import Text
 from rag.types.progress import Progress
 
 if TYPE_CHECKING:
@@ -48,7 +50,25 @@ class Job:
     @property
     def stale(self) -> bool:
         """Nobody has worked on it for a while."""
-        return self.state in {"queued", "running"} and time.time() - self.heartbeat_at > STALE_S
+        return not self.ended and time.time() - self.heartbeat_at > STALE_S
+
+    @property
+    def ended(self) -> bool:
+        """It was done, or failed."""
+        return self.state in {"done", "failed"}
+
+    def outcome(self) -> dict[str, Any]:
+        """Return the result of a job that has ended.
+
+        Raises:
+            RagError: it failed.
+        """
+        if self.error is not None:
+            raise RagError(
+                Text(self.error["en"], self.error["zh"]),
+                hint=Text(self.error["hint_en"], self.error["hint_zh"]),
+            )
+        return self.result or {}
 
 
 class Jobs:
@@ -113,9 +133,11 @@ class Jobs:
         """Leave the result."""
         self._end(job_id, "done", result=json.dumps(result))
 
-    def fail(self, job_id: int, error: dict[str, str]) -> None:
+    def fail(self, job_id: int, error: RagError) -> None:
         """Leave what went wrong, in both languages."""
-        self._end(job_id, "failed", error=json.dumps(error))
+        what, hint = error.message, error.hint
+        told = {"en": what.en, "zh": what.zh, "hint_en": hint.en, "hint_zh": hint.zh}
+        self._end(job_id, "failed", error=json.dumps(told))
 
     def give_up(self) -> int:
         """Fail what a process left running when it died. Only the owner may call this."""

@@ -9,17 +9,61 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+import unicodedata
 import weakref
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
-from rag.storage import rows
-from rag.storage.database import connect, create_fts, drop_fts, migrate, upgrade
+from rag.storage.database import connect, create_fts, drop_fts, fts_table, migrate, upgrade
 from rag.storage.errors import store_failure
-from rag.storage.rows import DocumentRow, FileRow, IndexedChunks
-from rag.types.documents import Document, Heading, IndexVersion, Page
+from rag.types.documents import Chunk, Document, DocumentState, Heading, IndexVersion, Page
+
+if TYPE_CHECKING:
+    from rag.protocols import Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One path under the knowledge folder, as last seen."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    document_id: str | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """A document as read, and what became of it."""
+
+    document: Document
+    language: str
+    state: DocumentState
+    reason: str | None
+    files: Sequence[FileRow]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedChunks:
+    """A document's passages, ready for one space; all sequences run in parallel."""
+
+    chunks: Sequence[Chunk]
+    terms: Sequence[str]  # analysed, separated by spaces
+    digests: Sequence[bytes]
+    vectors: Vectors
+
+
+def files_named(rows: Iterable[FileRow], name: str) -> list[FileRow]:
+    """Return the row with this path; else those whose file has this name, wherever they lie."""
+    wanted = unicodedata.normalize("NFC", name).replace("\\", "/")
+    known = list(rows)
+    exact = [row for row in known if row.path == wanted]
+    bare = PurePosixPath(wanted).name
+    return exact or [row for row in known if PurePosixPath(row.path).name == bare]
 
 
 class _ThreadState:
@@ -57,20 +101,17 @@ class Ledger:
     @property
     def connection(self) -> sqlite3.Connection:
         """This thread's connection."""
-        return self._state().connection
+        return (getattr(self._local, "state", None) or self._opened()).connection
 
-    def _state(self) -> _ThreadState:
-        found: _ThreadState | None = getattr(self._local, "state", None)
-        if found is None:
-            found = _ThreadState(connect(self.path, read_only=self._read_only))
-            self._local.state = found
-            with self._guard:
-                self._open.add(found)
-        return found
+    def _opened(self) -> _ThreadState:
+        self._local.state = opened = _ThreadState(connect(self.path, read_only=self._read_only))
+        with self._guard:
+            self._open.add(opened)
+        return opened
 
     def memo(self) -> dict[Hashable, Any]:
         """Return what this thread keeps of what it read; empty after a change by anybody."""
-        state = self._state()
+        state = getattr(self._local, "state", None) or self._opened()
         # the pragma tells of commits by other connections, the count of this one's own changes
         committed = state.connection.execute("PRAGMA data_version").fetchone()[0]
         version = (committed, state.connection.total_changes)
@@ -131,14 +172,14 @@ class Ledger:
     def put_files(self, files: Iterable[FileRow]) -> list[int]:
         """Insert or replace paths; documents left without a path go. Return their chunk ids."""
         with self.transaction() as connection:
-            rows.put_files(connection, files)
-            return rows.sweep(connection)
+            _put_files(connection, files)
+            return _sweep(connection)
 
     def remove_files(self, paths: Iterable[str]) -> list[int]:
         """Forget paths; documents left without a path go. Return the ids of their chunks."""
         with self.transaction() as connection:
             connection.executemany("DELETE FROM files WHERE path = ?", [(p,) for p in paths])
-            return rows.sweep(connection)
+            return _sweep(connection)
 
     # -- documents -------------------------------------------------------------------------
 
@@ -166,7 +207,7 @@ class Ledger:
                 "UPDATE files SET document_id = NULL, reason = 'forgotten' WHERE document_id = ?",
                 (document_id,),
             )
-            return rows.sweep(connection)
+            return _sweep(connection)
 
     def remember(self, document_ids: Iterable[str]) -> None:
         """Let forgotten documents in again at the next sync."""
@@ -185,9 +226,9 @@ class Ledger:
             other bytes.
         """
         with self.transaction() as connection:
-            gone = rows.put_document(connection, row)
-            added = rows.put_chunks(connection, space, row.document.id, indexed)
-            swept = set(rows.sweep(connection))  # all of it, if it was forgotten meanwhile
+            gone = _put_document(connection, row)
+            added = _put_chunks(connection, space, row.document.id, indexed)
+            swept = set(_sweep(connection))  # all of it, if it was forgotten meanwhile
             return [i for i in added if i not in swept], [*gone, *swept]
 
     def load_document(self, document_id: str) -> Document | None:
@@ -260,8 +301,19 @@ class Ledger:
 
     def active_space(self) -> IndexVersion | None:
         """Return the space that answers questions."""
-        active = self.meta("active_space")
-        return self.spaces().get(int(active)) if active else None
+        return self._space("active_space")
+
+    def previous_space(self) -> IndexVersion | None:
+        """Return the space to go back to, or forth again."""
+        return self._space("previous_space")
+
+    def _space(self, key: str) -> IndexVersion | None:
+        row = self.connection.execute(
+            "SELECT id, embedder, dim, chunking, analyser FROM spaces"
+            " WHERE id = (SELECT CAST(value AS INTEGER) FROM meta WHERE key = ?)",
+            (key,),
+        ).fetchone()
+        return IndexVersion(*row) if row else None
 
     def create_space(
         self, *, embedder: str, dim: int, chunking: str, analyser: str
@@ -298,13 +350,19 @@ class Ledger:
         )
         return {row[0] for row in found}
 
+    def missing_documents(self, space: IndexVersion) -> list[str]:
+        """Return the ids of documents that are not complete in ``space``, sorted."""
+        found = self.connection.execute(
+            "SELECT id FROM documents WHERE id NOT IN"
+            " (SELECT document_id FROM space_documents WHERE space_id = ?) ORDER BY id",
+            (space.id,),
+        )
+        return [row[0] for row in found]
+
     def chunk_count(self, space: IndexVersion) -> int:
         """Return how many passages a space has."""
-        return int(
-            self.connection.execute(
-                "SELECT count(*) FROM chunks WHERE space_id = ?", (space.id,)
-            ).fetchone()[0]
-        )
+        query = "SELECT count(*) FROM chunks WHERE space_id = ?"
+        return int(self.connection.execute(query, (space.id,)).fetchone()[0])
 
     def put_chunks(
         self, space: IndexVersion, document_id: str, indexed: IndexedChunks
@@ -317,4 +375,123 @@ class Ledger:
             known = connection.execute("SELECT 1 FROM documents WHERE id = ?", (document_id,))
             if known.fetchone() is None:
                 return []
-            return rows.put_chunks(connection, space, document_id, indexed)
+            return _put_chunks(connection, space, document_id, indexed)
+
+
+# -- the statements behind the transactions: each runs inside one that its caller opened ------
+
+
+def _put_files(connection: sqlite3.Connection, rows: Iterable[FileRow]) -> None:
+    """Insert or replace paths. A document whose path another one takes is superseded by it."""
+    rows = list(rows)
+    connection.executemany(
+        "INSERT OR REPLACE INTO superseded SELECT document_id, ?, path, ? FROM files"
+        " WHERE path = ? AND document_id IS NOT NULL AND document_id != ?",
+        [(r.document_id, time.time(), r.path, r.document_id) for r in rows if r.document_id],
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO files (path, size, mtime_ns, document_id, reason)"
+        " VALUES (?, ?, ?, ?, ?)",
+        [(r.path, r.size, r.mtime_ns, r.document_id, r.reason) for r in rows],
+    )
+    connection.execute(  # it may have been forgotten while it was read
+        "UPDATE files SET document_id = NULL, reason = 'forgotten'"
+        " WHERE document_id IN (SELECT document_id FROM forgotten)"
+    )
+
+
+def _put_chunks(
+    connection: sqlite3.Connection, space: IndexVersion, document_id: str, indexed: IndexedChunks
+) -> list[int]:
+    """Insert a document's passages into a space and mark it complete there. Return their ids."""
+    table = fts_table(space.id)
+    rows = indexed.vectors.astype("float16")
+    ids: list[int] = []
+    for chunk, terms, digest, row in zip(
+        indexed.chunks, indexed.terms, indexed.digests, rows, strict=True
+    ):
+        cursor = connection.execute(
+            "INSERT INTO chunks (space_id, document_id, start, end, first_page, last_page,"
+            " heading, context, tokens, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                space.id, document_id, chunk.start, chunk.end, chunk.first_page,
+                chunk.last_page, chunk.heading, chunk.context, chunk.tokens, digest,
+            ),
+        )  # fmt: skip
+        chunk_id = int(cursor.lastrowid or 0)
+        connection.execute("INSERT INTO vectors VALUES (?, ?)", (chunk_id, row.tobytes()))
+        connection.execute(
+            f"INSERT INTO {table} (rowid, terms) VALUES (?, ?)",
+            (chunk_id, terms),
+        )
+        ids.append(chunk_id)
+    connection.execute(
+        "INSERT OR REPLACE INTO space_documents VALUES (?, ?)", (space.id, document_id)
+    )
+    return ids
+
+
+def _put_document(connection: sqlite3.Connection, row: DocumentRow) -> list[int]:
+    """Write a document with its pages and paths in place of what was there under its id.
+
+    Returns the ids of the chunks that went with what was there.
+    """
+    document = row.document
+    gone = delete_document(connection, document.id)
+    connection.execute(
+        "INSERT INTO documents (id, title, language, state, reason, reader, added_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            document.id, document.title, row.language, row.state, row.reason,
+            document.reader, time.time(),
+        ),
+    )  # fmt: skip
+    connection.executemany(
+        "INSERT INTO pages (document_id, number, label, state, reason, start, text, width, height,"
+        " recipe) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                document.id, p.number, p.label, p.state, p.reason, start, p.text, p.width, p.height,
+                p.recipe,
+            )
+            for p, start in zip(document.pages, document.page_starts(), strict=False)
+        ],
+    )  # fmt: skip
+    connection.executemany(
+        "INSERT INTO headings VALUES (?, ?, ?, ?, ?)",
+        [(document.id, i, h.level, h.title, h.page) for i, h in enumerate(document.headings)],
+    )
+    _put_files(connection, row.files)
+    return gone
+
+
+def delete_document(connection: sqlite3.Connection, document_id: str) -> list[int]:
+    """Delete a document and all that hangs on it. Return the ids of its chunks."""
+    rows = connection.execute(
+        "SELECT id, space_id FROM chunks WHERE document_id = ?", (document_id,)
+    ).fetchall()
+    for chunk_id, space_id in rows:
+        connection.execute(
+            f"DELETE FROM {fts_table(space_id)} WHERE rowid = ?",
+            (chunk_id,),
+        )
+    connection.execute("DELETE FROM documents WHERE id = ?", (document_id,))
+    return [row[0] for row in rows]
+
+
+def _sweep(connection: sqlite3.Connection) -> list[int]:
+    """Delete documents that no path names, from everywhere. Return the ids of their chunks."""
+    connection.execute(  # one that still has a path, or has one again, is a version of its own
+        "DELETE FROM superseded WHERE document_id IN"
+        " (SELECT document_id FROM files WHERE document_id IS NOT NULL)"
+    )
+    orphans = connection.execute(
+        "SELECT id FROM documents WHERE id NOT IN"
+        " (SELECT document_id FROM files WHERE document_id IS NOT NULL)"
+    ).fetchall()
+    for table in ("ocr_pages", "ocr_aside", "evaluation_questions"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE document_id NOT IN"
+            " (SELECT document_id FROM files WHERE document_id IS NOT NULL)"
+        )
+    return [chunk_id for (orphan,) in orphans for chunk_id in delete_document(connection, orphan)]

@@ -40,15 +40,8 @@ _WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+")
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
-def refresh(ledger: Ledger) -> int:
-    """Sketch the documents that have no sketch yet and note what each is like.
-
-    Returns:
-        How many documents were sketched.
-    """
-    new = ledger.unsketched()
-    if not new:
-        return 0
+def refresh(ledger: Ledger, new: Sequence[str]) -> None:
+    """Sketch these documents and note what each is like."""
     for start in range(0, len(new), _BATCH):
         made = [(_sketched(ledger, i).tobytes(), i) for i in new[start : start + _BATCH]]
         with ledger.transaction() as connection:
@@ -56,14 +49,18 @@ def refresh(ledger: Ledger) -> int:
                 "INSERT OR REPLACE INTO sketches SELECT id, ? FROM documents WHERE id = ?",
                 made,
             )
-    pairs = _pairs(_sketches(ledger), set(new))
+    rows = ledger.connection.execute("SELECT document_id, sketch FROM sketches")
+    sketches = {row[0]: np.frombuffer(row[1], dtype=np.uint64) for row in rows}
+    pairs = _pairs(sketches, set(new))
     with ledger.transaction() as connection:
         connection.executemany("INSERT OR REPLACE INTO alike VALUES (?, ?, ?)", pairs)
-    return len(new)
 
 
 def _sketched(ledger: Ledger, document_id: str) -> Sketch:
-    texts = _texts(ledger, document_id)
+    rows = ledger.connection.execute(
+        "SELECT text FROM pages WHERE document_id = ? ORDER BY number", (document_id,)
+    )
+    texts = [row[0] for row in rows]
     nothing = np.empty(0, dtype=np.uint64)
     return attempt(lambda: sketch(texts), instead=nothing, what="what a document is like")
 
@@ -114,18 +111,6 @@ def similarity(first: Sketch, second: Sketch) -> float:
     return len(shared) / len(union)
 
 
-def _texts(ledger: Ledger, document_id: str) -> list[str]:
-    rows = ledger.connection.execute(
-        "SELECT text FROM pages WHERE document_id = ? ORDER BY number", (document_id,)
-    )
-    return [row[0] for row in rows]
-
-
-def _sketches(ledger: Ledger) -> dict[str, Sketch]:
-    rows = ledger.connection.execute("SELECT document_id, sketch FROM sketches")
-    return {row[0]: np.frombuffer(row[1], dtype=np.uint64) for row in rows}
-
-
 def _pairs(sketches: dict[str, Sketch], new: set[str]) -> list[tuple[str, str, float]]:
     """Return the pairs that are alike and have a new document in them."""
     holders: dict[int, list[str]] = {}
@@ -135,7 +120,8 @@ def _pairs(sketches: dict[str, Sketch], new: set[str]) -> list[tuple[str, str, f
     shared: Counter[tuple[str, str]] = Counter()
     for documents in holders.values():
         if 1 < len(documents) <= _CROWD:
-            shared.update(_with_new(documents, new))
+            pairs = combinations(sorted(documents), 2)
+            shared.update(pair for pair in pairs if not new.isdisjoint(pair))
     found = []
     for (first, second), count in shared.items():
         if count >= _PROBE_SHARED:
@@ -143,7 +129,3 @@ def _pairs(sketches: dict[str, Sketch], new: set[str]) -> list[tuple[str, str, f
             if share >= ALIKE:
                 found.append((first, second, round(share, 3)))
     return found
-
-
-def _with_new(documents: Sequence[str], new: set[str]) -> list[tuple[str, str]]:
-    return [pair for pair in combinations(sorted(documents), 2) if not new.isdisjoint(pair)]

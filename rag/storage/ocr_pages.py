@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from rag.storage.ledger import Ledger
 
 
-_SPEED = "speed ocr"
 _WAITING = ("no_text", "garbled", "only_hidden", "ocr_failed")
 """Reasons that recognition can mend; the last only when it is asked to try again."""
 _RECOGNISED = ("picture", "unreadable_scan", "ocr_worse", "only_hidden:seen")
@@ -149,14 +148,3 @@ def passage_count(ledger: Ledger, document_id: str) -> int:
         (document_id, space.id if space else 0),
     ).fetchone()
     return int(row[0])
-
-
-def remember_speed(ledger: Ledger, pages_per_second: float) -> None:
-    """Keep how fast pages were recognised."""
-    ledger.set_meta(_SPEED, f"{pages_per_second:.5f}")
-
-
-def seconds_for(ledger: Ledger, pages: int) -> float | None:
-    """Return about how long recognition takes here; ``None`` if it never ran."""
-    speed = ledger.meta(_SPEED)
-    return pages / float(speed) if speed and float(speed) > 0 else None

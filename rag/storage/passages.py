@@ -1,10 +1,9 @@
-"""What retrieval reads from the ledger: passages, words and vectors of one space."""
+"""What is read of one space: passages, words, vectors; and documents, page by page or whole."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,13 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from rag.storage.database import fts_table
+from rag.storage.ledger import files_named
 from rag.storage.ocr_pages import recognised_lines
-from rag.types.answers import Neighbour, Passage
-from rag.types.documents import PAGE_JOIN, Chunk, IndexVersion
+from rag.types.answers import Neighbour, Passage, Readable
+from rag.types.documents import PAGE_JOIN, SEARCHABLE, Chunk, IndexVersion, PageState
 
 if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors
-    from rag.storage.ledger import Ledger
+    from rag.storage.ledger import FileRow, Ledger
     from rag.types.recognised_text import RecognisedLine
 
 
@@ -26,6 +26,7 @@ T = TypeVar("T")
 _REMEMBERED = 20_000  # terms whose frequency is kept
 _BEGINS = 1500  # characters of a numbered place that count as its beginning
 _ROWS = 2000  # of vectors read at once
+_RUN_ON = 1000  # characters of the next page that a sentence may run on into
 _VARIABLES = 500  # bound variables a statement; SQLite allowed 999 before 3.32
 
 
@@ -53,10 +54,6 @@ class LedgerPassages:
         self._space = space
         self._fts = fts_table(space.id)
 
-    @property
-    def _connection(self) -> sqlite3.Connection:
-        return self._ledger.connection
-
     def passages(self, ids: Sequence[int]) -> dict[int, Passage]:
         rows = _each(
             self._ledger,
@@ -77,7 +74,7 @@ class LedgerPassages:
         found: dict[int, None] = {}
         last = "(SELECT max(number) FROM pages WHERE document_id = p.document_id)"
         for batch in _batches(documents):
-            rows = self._connection.execute(
+            rows = self._ledger.connection.execute(
                 "SELECT c.id FROM pages p JOIN chunks c ON c.document_id = p.document_id"
                 " AND c.first_page <= p.number AND c.last_page >= p.number"
                 f" WHERE c.space_id = ? AND p.document_id IN ({_marks(batch)})"
@@ -93,7 +90,7 @@ class LedgerPassages:
     ) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {}
         for kind, number in places:
-            rows = self._connection.execute(
+            rows = self._ledger.connection.execute(
                 "SELECT a.document_id, c.id FROM anchors a JOIN chunks c"
                 " ON c.document_id = a.document_id AND c.space_id = ?"
                 " AND c.end > a.start AND c.start < min(a.end, a.start + ?)"
@@ -120,7 +117,7 @@ class LedgerPassages:
             " AND c.document_id = h.document_id AND c.space_id = h.space_id"
         )
         rows = [
-            self._connection.execute(f"{beside} AND {which} LIMIT ?", (chunk_id, reach))
+            self._ledger.connection.execute(f"{beside} AND {which} LIMIT ?", (chunk_id, reach))
             for which in (
                 "c.start < h.start ORDER BY c.start DESC",
                 "c.start > h.start ORDER BY c.start",
@@ -130,7 +127,7 @@ class LedgerPassages:
         return before, after
 
     def stretched(self, passage: Passage, *, first: int, last: int) -> Passage:
-        row = self._connection.execute(
+        row = self._ledger.connection.execute(
             "SELECT a.start, b.end, a.first_page, b.last_page, a.heading, a.context, p.label,"
             " p.start, (SELECT sum(c.tokens) FROM chunks c WHERE c.space_id = a.space_id AND"
             " c.document_id = a.document_id AND c.start BETWEEN a.start AND b.start)"
@@ -150,7 +147,7 @@ class LedgerPassages:
 
     def _slice(self, document_id: str, first: int, last: int) -> str:
         """Return the text of some pages, as offsets count it."""
-        pages = self._connection.execute(
+        pages = self._ledger.connection.execute(
             "SELECT text FROM pages WHERE document_id = ? AND number BETWEEN ? AND ?"
             " ORDER BY number",
             (document_id, first, last),
@@ -170,7 +167,7 @@ class LedgerPassages:
                 " AND +rowid IN (SELECT id FROM chunks WHERE space_id = ?"
                 f" AND document_id IN ({_marks(documents)}))"
             )
-        rows = self._connection.execute(
+        rows = self._ledger.connection.execute(
             f"SELECT rowid, -rank FROM {self._fts} WHERE {self._fts} MATCH ?{within}"
             " ORDER BY rank, rowid LIMIT ?",
             (*values, *([self._space.id, *documents] if documents is not None else ()), k),
@@ -186,13 +183,13 @@ class LedgerPassages:
             counts.clear()
             new = list(dict.fromkeys(terms))
         for batch in _batches(new):
-            rows = self._connection.execute(
+            rows = self._ledger.connection.execute(
                 f"SELECT term, doc FROM {self._fts}_vocab WHERE term IN ({_marks(batch)})",
                 batch,
             )
             counts.update(dict.fromkeys(batch, 0) | {row[0]: int(row[1]) for row in rows})
         if (total := kept.get(self._space.id)) is None:
-            total = self._connection.execute(
+            total = self._ledger.connection.execute(
                 "SELECT count(*) FROM chunks WHERE space_id = ?", (self._space.id,)
             ).fetchone()[0]
             kept[self._space.id] = total
@@ -206,7 +203,7 @@ class LedgerPassages:
         ids: list[int] = []
         blobs: list[bytes] = []
         for batch in _batches(documents):
-            rows = self._connection.execute(
+            rows = self._ledger.connection.execute(
                 "SELECT v.chunk_id, v.vector FROM chunks c JOIN vectors v ON v.chunk_id = c.id"
                 f" WHERE c.space_id = ? AND c.document_id IN ({_marks(batch)}) ORDER BY c.id",
                 [self._space.id, *batch],
@@ -225,7 +222,7 @@ class LedgerPassages:
         """Yield the whole space's chunk ids and rows, in batches, by id."""
         last = 0
         while True:
-            rows = self._connection.execute(
+            rows = self._ledger.connection.execute(
                 "SELECT v.chunk_id, v.vector FROM vectors v JOIN chunks c ON c.id = v.chunk_id"
                 " WHERE c.space_id = ? AND v.chunk_id > ? ORDER BY v.chunk_id LIMIT ?",
                 (self._space.id, last, _ROWS),
@@ -238,7 +235,7 @@ class LedgerPassages:
 
     def page_spans(self, document_id: str, start: int, end: int) -> list[tuple[int, int, int]]:
         """Return the span as ``(page, start, end)``, in characters of each page's own text."""
-        rows = self._connection.execute(
+        rows = self._ledger.connection.execute(
             "SELECT number, start, length(text) FROM pages WHERE document_id = ?"
             " AND start < ? AND start + length(text) > ? ORDER BY number",
             (document_id, end, start),
@@ -249,7 +246,7 @@ class LedgerPassages:
 
     def recipes(self, document_id: str, pages: Collection[int]) -> dict[int, str]:
         """Return how the text of these pages leads back to the file; see ``Page.recipe``."""
-        rows = self._connection.execute(
+        rows = self._ledger.connection.execute(
             "SELECT number, recipe FROM pages WHERE document_id = ?"
             f" AND number IN ({_marks(pages)})",
             (document_id, *pages),
@@ -262,14 +259,14 @@ class LedgerPassages:
 
     def path(self, document_id: str) -> str | None:
         """Return one path of the document, relative to the knowledge folder."""
-        row = self._connection.execute(
+        row = self._ledger.connection.execute(
             "SELECT min(path) FROM files WHERE document_id = ?", (document_id,)
         ).fetchone()
         return None if row is None or row[0] is None else str(row[0])
 
     def chunk_ids(self) -> set[int]:
         """Return the ids of all chunks of the space."""
-        rows = self._connection.execute(
+        rows = self._ledger.connection.execute(
             "SELECT id FROM chunks WHERE space_id = ?", (self._space.id,)
         )
         return {int(row[0]) for row in rows}
@@ -301,3 +298,153 @@ def unpack(blobs: Sequence[bytes], *, dim: int) -> Vectors:
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     unit: Vectors = np.divide(rows, norms, out=rows, where=norms > 0)
     return unit
+
+
+@dataclass(frozen=True, slots=True)
+class PageText:
+    """A page's text and where it begins in its document's text."""
+
+    document_id: str
+    number: int
+    start: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadPage:
+    """A page that cannot be searched, or of which something was left out."""
+
+    document_id: str
+    number: int
+    state: PageState
+    reason: str | None
+
+    @property
+    def searchable(self) -> bool:
+        """Whether the rest of the page is."""
+        return self.state in SEARCHABLE
+
+
+class StoredTexts:
+    """Answers where something is, for one space. Reads only."""
+
+    def __init__(self, ledger: Ledger, space: IndexVersion) -> None:
+        self._ledger = ledger
+        self._space = space
+
+    def files(self, name: str | None = None) -> list[FileRow]:
+        """Return the known paths: all, or those that ``name`` may mean."""
+        rows = self._ledger.files().values()
+        return list(rows) if name is None else files_named(rows, name)
+
+    def failure(self, document_id: str) -> str | None:
+        """Return the reason of a file that could not be opened; ``None`` where it has pages."""
+        row = self._ledger.connection.execute(
+            "SELECT reason FROM documents d WHERE id = ? AND state = 'failed'"
+            " AND NOT EXISTS (SELECT 1 FROM pages p WHERE p.document_id = d.id)",
+            (document_id,),
+        ).fetchone()
+        return None if row is None else str(row[0] or "unreadable")
+
+    def failures(self) -> int:
+        """Return how many files have no pages here, whatever the reason."""
+        row = self._ledger.connection.execute(
+            "SELECT count(*) FROM files f LEFT JOIN documents d ON d.id = f.document_id"
+            " WHERE NOT EXISTS (SELECT 1 FROM pages p WHERE p.document_id = d.id)"
+        ).fetchone()
+        return int(row[0])
+
+    def complete(self) -> set[str]:
+        """Return the ids of the documents that answers come from."""
+        return self._ledger.complete_documents(self._space)
+
+    def pages(self, document_id: str, numbers: Sequence[int] | None = None) -> list[PageText]:
+        """Return pages with text, each with a part of the next one's: sentences run on."""
+        rows = self._ledger.connection.execute(
+            "SELECT number, start, text FROM pages WHERE document_id = ? ORDER BY number",
+            (document_id,),
+        ).fetchall()
+        wanted = None if numbers is None else set(numbers)
+        return [
+            PageText(document_id, number, start, text + PAGE_JOIN + following[2][:_RUN_ON])
+            for (number, start, text), following in zip(rows, [*rows[1:], (0, 0, "")], strict=False)
+            if text and (wanted is None or number in wanted)
+        ]
+
+    def every_page(self) -> Iterator[tuple[str, int, str]]:
+        """Yield document id, number and text of every page with text."""
+        yield from self._ledger.connection.execute(
+            "SELECT document_id, number, text FROM pages WHERE text != ''"
+            " ORDER BY document_id, number"
+        )
+
+    def page_at(self, document_id: str, offset: int) -> int:
+        """Return the number of the page that holds the character at ``offset``."""
+        row = self._ledger.connection.execute(
+            "SELECT max(number) FROM pages WHERE document_id = ? AND text != '' AND start <= ?",
+            (document_id, offset),
+        ).fetchone()
+        return int(row[0] or 1)
+
+    def unread(self, document_id: str | None = None) -> list[UnreadPage]:
+        """Return the pages of one document or all that are not searched whole."""
+        rows = self._ledger.connection.execute(
+            "SELECT document_id, number, state, reason FROM pages"
+            " WHERE (? IS NULL OR document_id = ?)"
+            " AND (state NOT IN ('text', 'ocr') OR reason IS NOT NULL)"
+            " ORDER BY document_id, number",
+            (document_id, document_id),
+        )
+        return [UnreadPage(*row) for row in rows]
+
+    def passages_over(self, document_id: str, start: int, end: int) -> list[tuple[int, int, int]]:
+        """Return ``(id, start, end)`` of every passage that touches this span, in order."""
+        rows = self._ledger.connection.execute(
+            "SELECT id, start, end FROM chunks WHERE space_id = ? AND document_id = ?"
+            " AND start < ? AND end > ? ORDER BY start",
+            (self._space.id, document_id, end, start),
+        )
+        return [(int(row[0]), int(row[1]), int(row[2])) for row in rows]
+
+
+class LedgerDocuments:
+    """The documents of one space. Satisfies ``Shelf``."""
+
+    def __init__(self, ledger: Ledger, space: IndexVersion) -> None:
+        self._ledger = ledger
+        self._space = space
+        self._passages = LedgerPassages(ledger, space)
+
+    def names(self) -> dict[str, tuple[str, str]]:
+        rows = self._ledger.connection.execute(
+            "SELECT d.id, (SELECT min(f.path) FROM files f WHERE f.document_id = d.id), d.title"
+            " FROM space_documents s JOIN documents d ON d.id = s.document_id WHERE s.space_id = ?",
+            (self._space.id,),
+        )
+        return {row[0]: (PurePosixPath(row[1]).name, row[2]) for row in rows if row[1] is not None}
+
+    def documents(self) -> list[Readable]:
+        rows = self._ledger.connection.execute(
+            "SELECT d.id, (SELECT min(f.path) FROM files f WHERE f.document_id = d.id), d.title,"
+            " (SELECT count(*) FROM pages p WHERE p.document_id = d.id),"
+            " count(c.id), sum(c.tokens)"
+            " FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.space_id = ?"
+            " GROUP BY d.id ORDER BY 2",
+            (self._space.id,),
+        )
+        return [
+            Readable(row[0], PurePosixPath(row[1]).name, row[2], *map(int, row[3:]))
+            for row in rows
+            if row[1] is not None  # it is being forgotten this moment
+        ]
+
+    def passages(self, documents: Sequence[str]) -> list[Passage]:
+        ids: list[int] = []
+        for document in documents:
+            rows = self._ledger.connection.execute(
+                "SELECT id FROM chunks WHERE space_id = ? AND document_id = ? ORDER BY start",
+                (self._space.id, document),
+            )
+            ids.extend(int(row[0]) for row in rows)
+        found = self._passages.passages(ids)
+        return [found[chunk_id] for chunk_id in ids if chunk_id in found]

@@ -1,14 +1,21 @@
-"""Coverage: what became of every document and page; and whether the ledger holds together."""
+"""Coverage: what became of every document and page; and whether the ledger holds together.
+
+And what a change of settings or of this program has made stale, and what mending it costs.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rag.storage.database import fts_table
+from rag.storage.ocr_pages import outdated_pages
 from rag.types.documents import DocumentStatus, Page, PageState
+from rag.types.index_version import Stale, WantedVersion, chunking_tokens
 
 if TYPE_CHECKING:
     from rag.storage.ledger import Ledger
+    from rag.types.documents import IndexVersion
 
 
 def document_statuses(ledger: Ledger, *, with_pages: bool = False) -> list[DocumentStatus]:
@@ -29,9 +36,7 @@ def document_statuses(ledger: Ledger, *, with_pages: bool = False) -> list[Docum
                 waiting[row.document_id] = row.reason
         else:
             statuses.append(DocumentStatus("", (row.path,), "", "", {}, "failed", row.reason))
-    from rag.storage.near_duplicates import (
-        near_duplicates,  # it brings numpy, which a sync may not need
-    )
+    from rag.storage.near_duplicates import near_duplicates  # numpy: not for every sync
 
     alike = near_duplicates(ledger)
     for document_id, title, language, state, reason in connection.execute(
@@ -70,6 +75,73 @@ def page_size(ledger: Ledger, document_id: str, number: int) -> tuple[float, flo
         (document_id, number),
     ).fetchone()
     return None if row is None else (float(row[0]), float(row[1]))
+
+
+READING, RECOGNISING = "read", "ocr"
+"""What the speed is kept of, beside ``embed`` with an embedder's name."""
+
+
+def remember_speed(ledger: Ledger, what: str, per_second: float) -> None:
+    """Keep how many pages or passages a second this machine did, for estimates."""
+    ledger.set_meta(f"speed {what}", f"{per_second:.5f}")
+
+
+def seconds_for(ledger: Ledger, what: str, count: float) -> float | None:
+    """Return about how long so many take here; ``None`` if that was never measured."""
+    speed = float(ledger.meta(f"speed {what}") or 0)
+    return count / speed if speed > 0 else None
+
+
+def find_stale(ledger: Ledger, fingerprint: WantedVersion) -> Stale:
+    """Compare the library with what the settings would make of it today; loads no model."""
+    space = ledger.active_space()
+    if space is None:
+        return Stale()
+    read, pages = ledger.connection.execute(
+        "SELECT count(DISTINCT d.id), count(p.number) FROM documents d"
+        " LEFT JOIN pages p ON p.document_id = d.id WHERE d.reader != ?",
+        (fingerprint.reader,),
+    ).fetchone()
+    outdated = outdated_pages(ledger, engine=fingerprint.recogniser)
+    stale = Stale(
+        read=read,
+        read_s=seconds_for(ledger, READING, pages),
+        recognise=len(outdated),
+        recognise_s=seconds_for(ledger, RECOGNISING, sum(map(len, outdated.values()))),
+    )
+    everything = ledger.document_ids()
+    if fingerprint.matches(space):
+        return replace(stale, embed=len(ledger.missing_documents(space)))
+    if fingerprint.embeds_like(space) and fingerprint.chunking == space.chunking:
+        return replace(stale, terms=len(everything))
+    left = everything - _done_beside(ledger, space, fingerprint)
+    embed_s = _embed_seconds(ledger, space, fingerprint)
+    if embed_s is not None and everything:
+        embed_s *= len(left) / len(everything)
+    return replace(stale, embed=len(left), embed_s=embed_s)
+
+
+def _done_beside(ledger: Ledger, active: IndexVersion, fingerprint: WantedVersion) -> set[str]:
+    """Return what an interrupted rebuild has finished already."""
+    for space in ledger.spaces().values():
+        if space.id > active.id and fingerprint.matches(space):
+            return ledger.complete_documents(space)
+    return set()
+
+
+def _embed_seconds(
+    ledger: Ledger, active: IndexVersion, fingerprint: WantedVersion
+) -> float | None:
+    """Estimate from what the machine did before; the same passages, or as many by their size."""
+    known = ledger.connection.execute("SELECT key FROM meta WHERE key LIKE 'speed embed %'")
+    names = [str(row[0]).removeprefix("speed ") for row in known]
+    wanted = f"embed {fingerprint.embedder.partition('@')[0]}"
+    name = next((name for name in names if name.partition("@")[0] == wanted), None)
+    if name is None:
+        return None
+    size, before = chunking_tokens(fingerprint.chunking), chunking_tokens(active.chunking)
+    passages = ledger.chunk_count(active) * (before / size if size and before else 1.0)
+    return seconds_for(ledger, name, passages)
 
 
 _CHECKS: dict[str, str] = {

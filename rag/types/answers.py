@@ -1,14 +1,7 @@
 """Questions, searches and answers, and the events that tell of an answer while it is made.
 
-Scores: higher is better.
-
-Pages are physical and 1-based. Offsets are half-open, in characters of
-``Document.text``. Boxes are in PDF points from the top left of the page as shown.
-Scores: higher is better.
-
-Only spare time goes into it. It does not begin while an answer, a sync or a download is under
-way, gives way to whoever wants the model, and what it has computed by then stays. It changes
-no answer.
+Pages are physical and 1-based. Offsets are half-open, in characters of ``Document.text``. Boxes
+are in PDF points from the top left of the page as shown. Scores: higher is better.
 """
 
 from __future__ import annotations
@@ -113,6 +106,9 @@ class Ranks:
     rerank: int | None = None
 
 
+_TAIL = 0.25  # of a passage on its first page, or less: it is opened where most of it stands
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
     """A chunk as found for a question. Its rank is its place in the list."""
@@ -125,6 +121,20 @@ class Passage:
     score: float = 0.0
     ranks: Ranks = Ranks()
     boxes: tuple[Box, ...] = ()
+
+    @property
+    def main_page(self) -> int:
+        """The page to open it at: its first, unless hardly any of it stands there.
+
+        A balance sheet that follows on the last line of the page before is shown, not that line.
+        """
+        area: dict[int, float] = {}
+        for box in self.boxes:
+            area[box.page] = area.get(box.page, 0.0) + (box.x1 - box.x0) * (box.y1 - box.y0)
+        first = self.chunk.first_page
+        if not area or area.get(first, 0.0) > _TAIL * sum(area.values()):
+            return first
+        return max(area, key=lambda page: (area[page], -page))
 
 
 class Neighbour(NamedTuple):
@@ -255,6 +265,12 @@ class Answer:
     def unproven(self) -> bool:
         """Whether it was written to its end and no sentence of it stands in the documents."""
         return bool(self.sentences) and self.verdict == "unsupported" and self.finish == "stop"
+
+    @property
+    def explainable(self) -> bool:
+        """Whether a missing sentence can be explained: where passages were searched."""
+        searched = self.source == "documents" and not self.coverage
+        return searched and self.finish != "cancelled"
 
 
 @dataclass(frozen=True, slots=True)

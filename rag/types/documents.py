@@ -24,7 +24,7 @@ DocumentState = Literal["ready", "partial", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One physical page. ``reason`` is a key of ``rag.text.reasons.REASONS``.
+    """One physical page. ``reason`` is a key of ``rag/text/reasons.toml``.
 
     A page with text may have one too: what of it was kept out.
     """

@@ -94,10 +94,11 @@ class _Header:
         lengths: dict[str, int] = {}
         for _ in range(pairs):
             key = self._string()
-            value = self._value(self._number("I"))
-            if isinstance(value, _Array):
-                lengths[key] = value.length
-                value = value.kept
+            kind = self._number("I")
+            if kind == _ARRAY:
+                lengths[key], value = self._array()
+            else:
+                value = self._value(kind)
             if value is not None:
                 values[key] = value
         found = [self._tensor() for _ in range(tensors)]
@@ -128,24 +129,23 @@ class _Header:
     def _value(self, kind: int) -> Any:
         if kind == _STRING:
             return self._string()
-        if kind == _ARRAY:
-            return self._array()
         if kind not in _SCALARS:
             raise DamagedGguf(f"it holds a value of the unknown kind {kind}")
         return self._number(_SCALARS[kind])
 
-    def _array(self) -> _Array:
+    def _array(self) -> tuple[int, tuple[Any, ...] | None]:
+        """Return how long it is, and what it holds where that is short."""
         kind, length = self._number("I"), self._number("Q")
         if kind == _STRING:
             for _ in range(length):
                 self._skip(self._number("Q"))
-            return _Array(length)
+            return length, None
         if kind not in _SCALARS:
             raise DamagedGguf(f"it holds an array of the unknown kind {kind}")
         layout = f"<{length if length <= _KEPT else 0}{_SCALARS[kind]}"
         at = self._at
         self._skip(length * struct.calcsize(f"<{_SCALARS[kind]}"))
-        return _Array(length, struct.unpack_from(layout, self._data, at) or None)
+        return length, struct.unpack_from(layout, self._data, at) or None
 
     def _string(self) -> str:
         length = self._number("Q")
@@ -162,9 +162,3 @@ class _Header:
         if count > self._size - self._at:
             raise DamagedGguf(f"it ends after {self._size} bytes, inside of its header")
         self._at += count
-
-
-@dataclass(frozen=True, slots=True)
-class _Array:
-    length: int
-    kept: tuple[Any, ...] | None = None

@@ -104,39 +104,29 @@ class Stale:
         '3 documents need their text recognised anew (about 4 min).'
         """
         whose = "its" if self.recognise == 1 else "their"
-        parts = [
-            Text(
-                f"{count} {'document needs' if count == 1 else 'documents need'} {en}",
-                f"{count} 份文档需要{zh}",
-            )
-            for count, en, zh in (
-                (
-                    self.embed,
-                    f"re-embedding{_cost(self.embed_s).en}",
-                    f"重新计算向量{_cost(self.embed_s).zh}",
-                ),
-                (self.terms, "their words indexed anew", "重建词语索引"),
-                (
-                    self.read,
-                    f"re-reading{_cost(self.read_s).en}",
-                    f"重新读取{_cost(self.read_s).zh}",
-                ),
-                (
-                    self.recognise,
-                    f"{whose} text recognised anew{_cost(self.recognise_s).en}",
-                    f"重新识别文字{_cost(self.recognise_s).zh}",
-                ),
-            )
-            if count
-        ]
-        if not parts:
-            return None
-        first, *more = parts
-        english = [
-            first.en,
-            *(part.en.replace(" documents", "").replace(" document", "") for part in more),
-        ]
-        return Text(f"{', '.join(english)}.", f"{'，'.join([p.zh for p in parts])}。")
+        todo = (
+            (self.embed, self.embed_s, "re-embedding", "重新计算向量"),
+            (self.terms, None, "their words indexed anew", "重建词语索引"),
+            (self.read, self.read_s, "re-reading", "重新读取"),
+            (self.recognise, self.recognise_s, f"{whose} text recognised anew", "重新识别文字"),
+        )
+        english, chinese = list[str](), list[str]()
+        for count, seconds, en, zh in todo:
+            if count:
+                cost = _cost(seconds)
+                what = "" if english else " document" if count == 1 else " documents"
+                english.append(f"{count}{what} need{'s' if count == 1 else ''} {en}{cost.en}")
+                chinese.append(f"{count} 份文档需要{zh}{cost.zh}")
+        return Text(f"{', '.join(english)}.", f"{'，'.join(chinese)}。") if english else None
+
+    @property
+    def total_s(self) -> float | None:
+        """How long mending all of it takes; ``None`` where that is not known."""
+        counts = (self.embed, self.read, self.recognise)
+        costs = (self.embed_s, self.read_s, self.recognise_s)
+        due = [cost for count, cost in zip(counts, costs, strict=True) if count]
+        known = [cost for cost in due if cost is not None]
+        return sum(known) if len(known) == len(due) else None
 
 
 def _cost(seconds: float | None) -> Text:

@@ -39,7 +39,7 @@ class RecognisedLine:
 
 @dataclass(frozen=True, slots=True)
 class RecognisedPage:
-    """One page after text recognition. ``reason`` is a key of ``rag.text.reasons.REASONS``."""
+    """One page after text recognition. ``reason`` is a key of ``rag/text/reasons.toml``."""
 
     number: int
     state: PageState  # "ocr", or what the page stays

@@ -24,8 +24,8 @@ from rag.answering.pipeline import RagPipeline
 from rag.app import wiring
 from rag.app.container import Container
 from rag.config import Settings, load_settings
-from rag.generation.llamacpp import loading as llamacpp_loading
-from rag.generation.llamacpp.engine import LlamaCppGenerator
+from rag.generation import llamacpp
+from rag.generation.llamacpp import LlamaCppGenerator
 from rag.generation.prompt import build_messages, plain_turns
 from rag.text.language import detect_language
 from rag.text.messages import Text
@@ -55,7 +55,7 @@ class Row:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    llamacpp_loading.PROMPTS_MIB = 0  # a question that was asked before is to be new again
+    llamacpp.PROMPTS_MIB = 0  # a question that was asked before is to be new again
     generator = LlamaCppGenerator.load(
         options.model, name=options.model.stem, context_tokens=4096, threads=options.threads
     )

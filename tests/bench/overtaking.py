@@ -22,7 +22,7 @@ from time import perf_counter
 
 from rag.app.app import App
 from rag.config import Settings, load_settings
-from rag.generation.llamacpp import loading as llamacpp_loading
+from rag.generation import llamacpp
 from rag.types.answers import Delta, Finished
 from tests.bench.answers import questions_about
 from tests.bench.child import folder_argument
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, required=True, metavar="FILE.gguf")
     parser.add_argument("--questions", type=int, default=6)
     options = parser.parse_args(arguments)
-    llamacpp_loading.PROMPTS_MIB = 0
+    llamacpp.PROMPTS_MIB = 0
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         folder = Path(scratch) / "knowledge"
         shutil.copytree(options.knowledge, folder)

@@ -28,9 +28,8 @@ from rag.app import wiring
 from rag.app.container import Container
 from rag.config import Settings, load_settings
 from rag.evaluation.datasets import load_sets
-from rag.storage.ledger import Ledger
+from rag.storage.ledger import DocumentRow, FileRow, IndexedChunks, Ledger
 from rag.storage.passages import LedgerPassages
-from rag.storage.rows import DocumentRow, FileRow, IndexedChunks
 from rag.storage.vectors.chroma import BATCH, ChromaIndex
 from rag.storage.vectors.manager import exact_index
 from rag.types.documents import Chunk, Document, IndexVersion, Page

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
+from rag.app.app import App
 from tests.conftest import skip_or_fail
 from tests.fakes import FakeApp
 from ui.app import ScreenServer, create_app, listen
-from ui.seam import AppLike
 
 CHROMIUM = "RAG_TEST_CHROMIUM"
 ARGUMENTS = (
@@ -34,7 +34,7 @@ WAIT_MS = 20_000  # this long may pass on a busy machine before something is on 
 
 READY = ("#send", "#turns .hello", "#strip .word")
 
-ServeApp = Callable[[AppLike], str]
+ServeApp = Callable[[App], str]
 OpenPage = Callable[..., Page]
 
 
@@ -56,7 +56,7 @@ def serve_app() -> Iterator[ServeApp]:
     """Return a function that serves an app on a free port and gives the address."""
     running: list[tuple[ScreenServer, threading.Thread]] = []
 
-    def serve(app: AppLike) -> str:
+    def serve(app: App) -> str:
         listener = listen(0)
         command_line = create_app(app, language=app.settings.ui.language)
         server = ScreenServer(command_line, end_streams=command_line.state.end_streams)

@@ -117,7 +117,7 @@ def main() -> None:
     ).pipeline
     space = ledger.active_space()
     assert space is not None, "the folder is synced"
-    from rag.storage.documents import LedgerDocuments
+    from rag.storage.passages import LedgerDocuments
 
     shelf = LedgerDocuments(ledger, space)
     ids = {Path(p).name: row.document_id for p, row in ledger.files().items() if row.document_id}

@@ -22,9 +22,9 @@ from rag.app import wiring
 from rag.app.container import Container
 from rag.app.registry import load
 from rag.config import load_settings
+from rag.evaluation.asking import measure_pages
 from rag.evaluation.datasets import load_sets
-from rag.evaluation.retrieval import Mode, measure_pages
-from rag.evaluation.scoring import hit_at
+from rag.evaluation.runs import QuestionOutcome, value
 from rag.storage.passages import LedgerPassages
 from rag.storage.vectors.manager import exact_index
 from rag.types.answers import Passage
@@ -34,20 +34,22 @@ if TYPE_CHECKING:
     from rag.storage.vectors.exact import ExactIndex
 
 Leg = Literal["lexical", "dense", "fused"]
+Mode = Literal["shared", "single"]
+MODES: tuple[Mode, ...] = ("shared", "single")
 PAGE_SETS = ("seed_zh", "financebench", "mmlongbench", "ohr_finance", "ohr_law", "zh_pdf_cmrc")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """How one retriever did on one set in one mode. ``ranks`` has one entry a question."""
+    """How one retriever did on one set in one mode."""
 
     set: str
     mode: Mode
     found_by: Leg
-    ranks: tuple[int | None, ...]
+    outcomes: Sequence[QuestionOutcome]
 
     def hit(self, k: int) -> float:
-        return hit_at(self.ranks, k)
+        return value(self.outcomes, f"{self.mode}.hit@{k}") or 0.0
 
 
 class RememberingEmbedder:
@@ -126,11 +128,11 @@ def measure(
     """Yield a row for each set, mode and found_by."""
     for found in load_sets(sets):
         for found_by in rankings if found.name in names else ():
-            figures = measure_pages(
+            outcomes = measure_pages(
                 found, partial(bench.search, found_by), documents=bench.documents
             )
-            for mode, ranks in figures.ranks.items():
-                yield Row(found.name, mode, found_by, ranks)
+            for mode in MODES:
+                yield Row(found.name, mode, found_by, outcomes)
 
 
 def eval_folder() -> Path:
@@ -153,7 +155,7 @@ def main() -> None:
         for row in measure(bench, eval_folder(), names=names, rankings=rankings):
             figures = "  ".join(f"{row.hit(k):.3f}" for k in (1, 5, 10))
             sys.stdout.write(
-                f"{row.set:14} {row.mode:7} {row.found_by:8} {len(row.ranks):5}  {figures}\n"
+                f"{row.set:14} {row.mode:7} {row.found_by:8} {len(row.outcomes):5}  {figures}\n"
             )
             sys.stdout.flush()
     finally:

@@ -29,9 +29,9 @@ from typing import Any
 from rag.app import wiring
 from rag.app.container import Container
 from rag.config import load_settings
+from rag.evaluation.asking import Searching, index_texts, measure_texts
 from rag.evaluation.datasets import Item, Query, TextCollection
-from rag.evaluation.figures import QuestionOutcome, intervals, of_texts, value
-from rag.evaluation.retrieval import Searching, index_texts, measure_texts
+from rag.evaluation.runs import QuestionOutcome, intervals, value
 from rag.evaluation.scoring import contains
 from rag.generation.prompt import build_messages
 from rag.protocols import Retriever, TextGenerator, never
@@ -102,7 +102,7 @@ def say(text: str) -> None:
 
 
 def show_retrieval(collection: TextCollection, search: Searching, item_of: dict[str, str]) -> None:
-    outcomes = of_texts(measure_texts(collection, search, item_of=item_of))
+    outcomes = measure_texts(collection, search, item_of=item_of)
     bounds = intervals(outcomes)
     for figure in ("ndcg@10", "recall@100", "hit@1", "hit@5", "seconds.search"):
         low, high = bounds[figure]

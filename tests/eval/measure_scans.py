@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pypdfium2
 
+from rag.evaluation.asking import measure_pages
 from rag.evaluation.datasets import QuestionSet, load_sets
-from rag.evaluation.retrieval import measure_pages
-from rag.evaluation.scoring import hit_at
+from rag.evaluation.runs import QuestionOutcome, value
 from rag.indexing.questions.maker import Question
 from tests.eval.measure_ocr import scan
 from tests.eval.measure_retrieval import PAGE_SETS, Bench, eval_folder
@@ -72,10 +72,11 @@ def compare(language: str, work: Path, *, dpi: int) -> Iterator[str]:
             scan(source, scans / source.name, pages=list(range(1, pages + 1)), dpi=dpi)
     for folder in (text, scans):
         sync(folder)
-        ranks = ask(folder)
-        yield f"{language} {dpi} dpi {folder.name:5} n {len(ranks[0])} " + "  ".join(
-            f"{mode} hit@1 {hit_at(found, 1):.3f} @5 {hit_at(found, 5):.3f}"
-            for mode, found in zip(("shared", "single"), ranks, strict=True)
+        found = ask(folder)
+        yield f"{language} {dpi} dpi {folder.name:5} n {len(found)} " + "  ".join(
+            f"{mode} hit@1 {value(found, f'{mode}.hit@1') or 0.0:.3f}"
+            f" @5 {value(found, f'{mode}.hit@5') or 0.0:.3f}"
+            for mode in ("shared", "single")
         )
 
 
@@ -99,15 +100,14 @@ def sync(folder: Path) -> None:
         raise SystemExit(f"rag sync failed in {folder}")
 
 
-def ask(folder: Path) -> tuple[tuple[int | None, ...], ...]:
-    """Return the rank of the right page for each question, in shared and in single mode."""
+def ask(folder: Path) -> list[QuestionOutcome]:
+    """Return what became of each question, in shared and in single mode."""
     bench = Bench(folder)
     try:
         found = QuestionSet("pages", tuple(questions(folder)), {})
-        figures = measure_pages(found, partial(bench.search, "fused"), documents=bench.documents)
+        return measure_pages(found, partial(bench.search, "fused"), documents=bench.documents)
     finally:
         bench.close()
-    return figures.ranks["shared"], figures.ranks["single"]
 
 
 def questions(folder: Path) -> Iterator[Question]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from rag.generation.langchain.engine import estimate
+from rag.generation.langchain import estimate
 from rag.generation.openai_server.engine import UrlGenerator
 from rag.types.answers import Message
 from tests.servers import LlamaServer, llama_server
@@ -63,7 +63,7 @@ def speeds(server: LlamaServer, pairs: int) -> None:
     }
 
     def direct() -> None:
-        server.opened.server.handle_chat_completions(body, lambda _: False)
+        server.generator._holder[0].handle_chat_completions(body, lambda _: False)
 
     def over_the_port() -> None:
         for _ in generator.stream(turns, max_tokens=TOKENS, temperature=0, cancelled=lambda: False):
@@ -100,7 +100,7 @@ def main() -> None:
     server = llama_server(wanted.gguf, context_tokens=4096)
 
     def by_server(text: str) -> int:
-        return len(server.opened.loopback.ask("POST", "/tokenize", {"content": text})["tokens"])
+        return len(server.generator.loopback.ask("POST", "/tokenize", {"content": text})["tokens"])
 
     compare(wanted.gguf.stem, texts, by_server)
     speeds(server, wanted.pairs)

@@ -13,10 +13,10 @@ from rag.app import wiring
 from rag.app.container import Container
 from rag.errors import UnreadableDocument
 from rag.ingestion.workers.pool import WorkerPool
-from rag.ingestion.workers.watchdog import WorkerLimits
+from rag.ingestion.workers.tasks import WorkerLimits
 from rag.storage.status import broken_invariants, document_statuses
 from rag.storage.vectors.manager import VectorIndexManager
-from rag.text.reasons import REASONS
+from rag.text.reasons import reasons
 from rag.types.documents import PAGE_STATES, SEARCHABLE
 from tests.factories import settings
 from tests.pdfs import write_pdf
@@ -41,8 +41,8 @@ def unexplained(pool: WorkerPool, path: Path) -> list[object]:
     try:
         pages = pool.read(path, document_id="d").result().pages
     except UnreadableDocument as error:
-        return [error.reason] if error.reason not in REASONS else []
-    odd = [p for p in pages if not (p.text if p.state in SEARCHABLE else p.reason in REASONS)]
+        return [error.reason] if error.reason not in reasons() else []
+    odd = [p for p in pages if not (p.text if p.state in SEARCHABLE else p.reason in reasons())]
     return [*odd] if pages else ["no pages"]
 
 
@@ -81,7 +81,7 @@ def test_good_files_of_the_same_batch_are_indexed(
         statuses = {path: s for s in document_statuses(ledger) for path in s.paths}
         assert len(statuses) == len(odd_files) + 3
         for name, status in statuses.items():
-            assert status.state == "ready" or status.reason in REASONS, name
+            assert status.state == "ready" or status.reason in reasons(), name
             assert sum(status.pages[s] for s in PAGE_STATES if s in status.pages) or status.reason
         assert all(statuses[f"{letter}-good.pdf"].state == "ready" for letter in "amz")
         refused = {one["path"] for one in report.failed}

@@ -100,7 +100,7 @@ def qwen_ids(
     model_path: Callable[[str], Path],
 ) -> Iterator[tuple[Callable[[str], list[int]], set[int]]]:
     """Return Qwen's tokenizer in llama.cpp, which takes markers in any text for control tokens."""
-    from rag.generation.llamacpp.engine import LlamaCppGenerator
+    from rag.generation.llamacpp import LlamaCppGenerator
 
     path = model_path("Qwen2.5-Coder-0.5B-Instruct-Q4_K_M")
     generator = LlamaCppGenerator.load(path, name="qwen", context_tokens=512)

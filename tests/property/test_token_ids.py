@@ -16,7 +16,7 @@ from pypdf import PdfReader
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from rag.errors import ModelError
-from rag.retrieval.embedding.tokens import Plain, TokenIds, Unigram, load_token_ids
+from rag.retrieval.embedding.token_embedder import Plain, TokenIds, Unigram, load_token_ids
 
 E5 = "multilingual-e5-small"
 GUIDES = sorted((Path(__file__).parents[2] / "knowledge").glob("*.pdf"))
@@ -115,7 +115,7 @@ def test_it_takes_a_fraction_of_the_memory(model_path: Callable[[str], Path]) ->
     code = f"""
 import tokenizers
 from pathlib import Path
-from rag.retrieval.embedding.tokens import load_token_ids
+from rag.retrieval.embedding.token_embedder import load_token_ids
 
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096

@@ -10,12 +10,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Literal
 
 from rag.types.answers import Sentence
-from ui.render import render
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +53,6 @@ class DrawnBlock:
 
 Groups = list[tuple[str, list[DrawnBlock]]]
 """Blocks in order, those of one kind together."""
-
-
-def answer_html(text: str, sentences: Sequence[DrawnSentence] = ()) -> str:
-    """Return ``text`` as HTML, all of it escaped, its sentences wrapped and marked."""
-    return render("answer", "en", **answer_values(text, sentences))
 
 
 def answer_values(text: str, sentences: Sequence[DrawnSentence] = ()) -> dict[str, object]:
@@ -175,29 +169,24 @@ class Block:
     """
 
     kind: Kind
-    cells: tuple[tuple[InlineRun, ...], ...]
+    cells: Sequence[list[InlineRun]]
     number: int = 0
 
 
-@dataclass(slots=True)
-class _Open:
-    kind: Kind
-    runs: list[InlineRun] = field(default_factory=list)
-    number: int = 0
-
-    def close(self) -> Block:
-        return Block(self.kind, (tuple(self.runs),), self.number)
+def _opened(kind: Kind, number: int = 0) -> Block:
+    """Return a block whose only cell grows line by line."""
+    return Block(kind, ([],), number)
 
 
 def blocks(text: str) -> Iterator[Block]:
     """Yield the blocks of ``text`` in order; no visible character is in two runs."""
     lines = _lines(text)
-    open_block: _Open | None = None
+    open_block: Block | None = None
     index = 0
     while index < len(lines):
         whole = _whole(text, lines, index)
         if whole and open_block:
-            yield open_block.close()
+            yield open_block
             open_block = None
         if whole:
             made, index = whole
@@ -208,7 +197,7 @@ def blocks(text: str) -> Iterator[Block]:
             yield closed
         index += 1
     if open_block:
-        yield open_block.close()
+        yield open_block
 
 
 def settled(text: str) -> str:
@@ -225,23 +214,23 @@ def settled(text: str) -> str:
 
 
 def _feed(
-    before: _Open | None, text: str, start: int, end: int
-) -> tuple[Block | None, _Open | None]:
+    before: Block | None, text: str, start: int, end: int
+) -> tuple[Block | None, Block | None]:
     """Add one line; return the block it closed and the block that is open now."""
     line = text[start:end]
-    closed = before.close() if before else None
+    closed = before
     if not line.strip():
         return closed, None
     begun = _begin(line, start)
     if begun:
         block, start = begun
     elif before is None or before.kind == "heading":
-        block = _Open("paragraph")
+        block = _opened("paragraph")
     else:
         block, closed = before, None
-        block.runs.append(InlineRun(start, start, "break"))
+        block.cells[0].append(InlineRun(start, start, "break"))
     start += len(text[start:end]) - len(text[start:end].lstrip())
-    block.runs += inline(text, start, end)
+    block.cells[0].extend(inline(text, start, end))
     return closed, block
 
 
@@ -266,14 +255,14 @@ def _lines(text: str) -> list[tuple[int, int]]:
     return [(a + 1, b) for a, b in pairwise([-1, *ends, len(text)])]
 
 
-def _begin(line: str, start: int) -> tuple[_Open, int] | None:
+def _begin(line: str, start: int) -> tuple[Block, int] | None:
     """Return the block that ``line`` begins and where its words start; else ``None``."""
     if match := BULLET.match(line):
-        return _Open("bullet"), start + match.end()
+        return _opened("bullet"), start + match.end()
     if match := NUMBER.match(line):
-        return _Open("number", number=int(match["n"])), start + match.end()
+        return _opened("number", int(match["n"])), start + match.end()
     if match := HEADING.match(line):
-        return _Open("heading"), start + match.end()
+        return _opened("heading"), start + match.end()
     return None
 
 
@@ -293,7 +282,7 @@ def _code(text: str, lines: list[tuple[int, int]], index: int) -> tuple[list[Blo
     while last < len(lines) and not FENCE.match(text[slice(*lines[last])]):
         last += 1
     inside = lines[index + 1 : last]
-    runs = (InlineRun(inside[0][0], inside[-1][1], "code"),) if inside else ()
+    runs = [InlineRun(inside[0][0], inside[-1][1], "code")] if inside else []
     return [Block("code", (runs,))], last + 1
 
 
@@ -302,13 +291,13 @@ def _table(text: str, lines: list[tuple[int, int]], index: int) -> tuple[list[Bl
     at = index
     while at < len(lines) and (match := ROW.match(text[slice(*lines[at])])):
         if at != index + 1:
-            rows.append(Block("row", tuple(_cells(text, lines[at][0] + match.start(1), match[1]))))
+            rows.append(Block("row", [*_cells(text, lines[at][0] + match.start(1), match[1])]))
         at += 1
     return rows, at
 
 
-def _cells(text: str, start: int, inner: str) -> Iterator[tuple[InlineRun, ...]]:
+def _cells(text: str, start: int, inner: str) -> Iterator[list[InlineRun]]:
     for cell in inner.split("|"):
         lead = len(cell) - len(cell.lstrip())
-        yield tuple(inline(text, start + lead, start + len(cell.rstrip())))
+        yield inline(text, start + lead, start + len(cell.rstrip()))
         start += len(cell) + 1

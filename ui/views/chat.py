@@ -13,11 +13,10 @@ from rag.types.answers import Coverage, Evidence, Offer, ReadingProgress, Senten
 from rag.types.progress import Progress
 from rag.verification.reasons import reason_words
 from ui.render import render
-from ui.screen import Screen, Turn, passage_of
+from ui.tabs import Screen, Turn, passage_of
 from ui.views.answer import DrawnSentence, Mark, answer_values, settled
-from ui.views.common import page_words, progress_words
 from ui.views.evidence import evidence_values, sentence_places
-from ui.words import say
+from ui.words import first_token, page_words, progress_words, say, speed
 
 if TYPE_CHECKING:
     from rag.answering.explain.values import Explanation
@@ -69,12 +68,7 @@ def _shown(turn: Turn, number: int, language: Language) -> dict[str, object]:
         "notes": _notes(turn, language),
         **_body(turn, language),
         **evidence_values(turn, language),
-        # nothing was searched where documents were read whole
-        "explained": number
-        and answer
-        and answer.finish != "cancelled"
-        and not answer.coverage
-        and answer.source == "documents",
+        "explained": number and answer and answer.explainable,
         "quoted": _quoted(turn, language),
         "unproven": answer is not None and answer.unproven,
     }
@@ -148,7 +142,7 @@ class Doing:
     """What is being done for the live turn, and how far it is."""
 
     words: str
-    amount: str | None = None
+    amount: str = ""
     progress: Progress | None = None
     documents: str = ""
     moving: bool = True
@@ -158,8 +152,7 @@ def _doing(turn: Turn, language: Language) -> Doing | None:
     if turn.stage == "model":
         downloading = turn.progress is not None and turn.progress.stage == "download"
         words = say("model_downloading" if downloading else "model_loading", language)
-        amount = progress_words(turn.progress, language) if turn.progress else None
-        return Doing(words, amount, turn.progress)
+        return Doing(words, progress_words(turn.progress, language), turn.progress)
     if turn.stage == "reading" and turn.reading:
         return _reading_whole(turn.reading, turn.read, language)
     if turn.stage == "reading":
@@ -176,7 +169,7 @@ def _reading_whole(reading: ReadingProgress, share: float, language: Language) -
     if reading.step != "read":
         return _part(say(f"reading_{reading.step}", language), share, documents)
     words = say("reading_whole", language, done=f"{coverage.read:,}", total=f"{coverage.of:,}")
-    left = _time(reading.seconds_left, language) if reading.seconds_left else None
+    left = _time(reading.seconds_left, language) if reading.seconds_left else ""
     return Doing(words, left, Progress("read", coverage.read, coverage.of), documents)
 
 
@@ -239,9 +232,9 @@ def _counts(turn: Turn, language: Language) -> list[tuple[str, str]]:
 def _costs(usage: Usage, language: Language) -> dict[str, object]:
     parts = []
     if usage.completion_tokens:
-        parts.append(say("first_token", language, seconds=f"{usage.first_token_s:.1f}"))
+        parts.append(first_token(usage, language))
         if usage.tokens_per_second:
-            parts.append(say("speed", language, value=speed(usage)))
+            parts.append(speed(usage, language))
     parts.append(say("retrieval", language, value=f"{usage.retrieve_s * 1000:.0f}"))
     title = say(
         "usage_title",
@@ -251,16 +244,6 @@ def _costs(usage: Usage, language: Language) -> dict[str, object]:
         seconds=f"{usage.total_s:.1f}",
     )
     return {"costs": " · ".join(parts), "usage_title": title}
-
-
-def speed(usage: Usage) -> str:
-    """Return tokens per second, with one digit more below ten.
-
-    >>> speed(Usage(completion_tokens=30, total_s=4.0))
-    '7.5'
-    """
-    value = usage.tokens_per_second
-    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"  # noqa: PLR2004  # see the docstring
 
 
 def _when(then: float, language: Language, now: float) -> str:

@@ -12,12 +12,10 @@ from collections.abc import Iterable
 from rag.text.messages import Language, undrawn
 from rag.types.answers import Passage, Sentence
 from rag.types.documents import Box, Chunk
-from ui.render import render
-from ui.screen import PageSizes, Turn, passage_of
-from ui.views.common import page_words
+from ui.tabs import PageSizes, Turn, passage_of
+from ui.words import page_words
 
 EXCERPT_CHARS = 420
-_TAIL = 0.25  # of a passage on its first page, or less: it is opened where most of it stands
 _LEAD_CHARS = 60  # before a cited place; with more, the excerpt begins at the place
 
 
@@ -32,20 +30,6 @@ def places(
         _place(page, by_page.get(page, []), (sizes or {}).get((document, page)))
         for page in sorted(by_page) or [first_page]
     ]
-
-
-def main_page(passage: Passage) -> int:
-    """Return the page to open a passage at: its first, unless hardly any of it stands there.
-
-    A balance sheet that follows on the last line of the page before is shown, not that line.
-    """
-    area: dict[int, float] = {}
-    for box in passage.boxes:
-        area[box.page] = area.get(box.page, 0.0) + (box.x1 - box.x0) * (box.y1 - box.y0)
-    first = passage.chunk.first_page
-    if not area or area.get(first, 0.0) > _TAIL * sum(area.values()):
-        return first
-    return max(area, key=lambda page: (area[page], -page))
 
 
 def _place(page: int, boxes: Iterable[Box], size: tuple[float, float] | None) -> dict[str, object]:
@@ -79,11 +63,6 @@ def sentence_places(turn: Turn, sentence: Sentence) -> list[dict[str, object]]:
     return found
 
 
-def evidence_html(turn: Turn, language: Language) -> str:
-    """Return the cards of one turn; empty where nothing was found."""
-    return render("evidence", language, **evidence_values(turn, language))
-
-
 def evidence_values(turn: Turn, language: Language) -> dict[str, object]:
     """Return what the template ``evidence.html`` takes."""
     cited = _cited(turn)
@@ -111,7 +90,7 @@ def _card(
     turn: Turn, passage: Passage, number: int, language: Language, *, cited: int | None
 ) -> dict[str, object]:
     chunk = passage.chunk
-    opened = main_page(passage)
+    opened = passage.main_page
     spots = places(chunk.document_id, opened, passage.boxes, turn.page_sizes)
     spots.sort(key=lambda spot: spot["page"] != opened)  # the others keep their order
     return {

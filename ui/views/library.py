@@ -17,8 +17,7 @@ from rag.text.reasons import reason_text
 from rag.types.documents import PAGE_STATES, SEARCHABLE, DocumentStatus
 from rag.types.server_address import leaving
 from ui.render import render
-from ui.views.common import progress_words, stage_words
-from ui.words import say
+from ui.words import progress_words, say, stage_words
 
 if TYPE_CHECKING:
     from rag.app.app import AppState
@@ -67,11 +66,6 @@ def totals_words(shown: DocumentList, language: Language) -> tuple[str, str]:
     )
 
 
-def name_of(document: DocumentStatus) -> str:
-    """Return the file's name; a document without a path is named by its title."""
-    return _file_name(document.paths[0]) if document.paths else document.title
-
-
 def forgotten_html(documents: Sequence[DocumentStatus], language: Language) -> str:
     """Return the forgotten files, each with a button that lets it in again."""
     paths = [document.paths[0] for document in documents if document.forgotten]
@@ -89,9 +83,8 @@ def kept_html(kept: PreviousIndex | None, language: Language) -> str:
 
 def sync_html(state: AppState, language: Language) -> str:
     """Return what a running sync does and how far it is; what failed says why."""
-    progress = state.sync_progress
-    stage = stage_words(progress, language) if progress else ""
-    amount = progress_words(progress, language) if progress else ""
+    stage = stage_words(state.sync_progress, language)
+    amount = progress_words(state.sync_progress, language)
     return render("sync", language, state=state, stage=stage, amount=amount)
 
 
@@ -118,7 +111,7 @@ def _names(document: DocumentStatus) -> str:
 
 
 def _row(document: DocumentStatus, language: Language) -> dict[str, object]:
-    name = name_of(document)
+    name = _file_name(document.paths[0]) if document.paths else document.title
     cut = len(name) - TAIL if len(name) > LONG else len(name)  # volumes differ at their end
     failed = document.state == "failed"
     lacking = document.searchable_pages < document.total_pages

@@ -12,10 +12,8 @@ from rag.text.sizes import gib, memory_size
 from rag.types.answers import Usage
 from rag.types.hardware import GpuReading, MemoryReading, Sample
 from rag.types.server_address import leaving
-from ui.render import render, share
-from ui.views.chat import speed
-from ui.views.common import progress_words
-from ui.words import say
+from ui.render import render
+from ui.words import first_token, progress_words, say, share, speed
 
 if TYPE_CHECKING:
     from rag.app.app import AppState
@@ -26,26 +24,22 @@ _POINTS = 100  # of a line; each is the highest of its share of the span
 _WIDE, _HIGH = 200, 28
 
 
+_KINDS = {"failed": "bad", "ready": "good", "prefetch": "good"}
+
+
 def state_word(state: AppState, language: Language) -> tuple[str, str]:
     """Return the state as ``(kind, word)``; the kind is one of the dot's colours."""
-    progress = state.model_progress
-    if state.model_state in {"downloading", "loading", "none"}:
-        part = share(progress) if progress else None
-        percent = f" {part * 100:.0f} %" if part is not None else ""
-        checked = progress is not None and progress.stage == "verify"  # it counts from 0 again
-        key = "stage_verify" if checked else f"word_{state.model_state}"
-        return "busy", say(key, language) + percent
-    if state.model_state == "failed":
-        return "bad", say("word_failed", language)
-    if state.sync_progress:
-        return "busy", say("word_indexing", language)
-    return "good", say("word_prefetch" if state.reading_ahead else "word_ready", language)
+    doing = state.doing
+    kind, progress = _KINDS.get(doing, "busy"), state.model_progress
+    part = share(progress) if progress and kind == "busy" and doing != "indexing" else None
+    percent = f" {part * 100:.0f} %" if part is not None else ""
+    return kind, say("stage_verify" if doing == "verify" else f"word_{doing}", language) + percent
 
 
 def strip_html(state: AppState, language: Language) -> str:
     """Return the strip's readings, left to right."""
     kind, word = state_word(state, language)
-    progress = progress_words(state.model_progress, language) if state.model_progress else ""
+    progress = progress_words(state.model_progress, language)
     note = state.model_note.say(language) if state.model_note else ""
     return render(
         "strip",
@@ -64,36 +58,22 @@ def strip_html(state: AppState, language: Language) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class MeterParts:
-    """Who holds the memory that the strip shows, in bytes; the card's where there is one."""
-
-    gpu: bool
-    total: int
-    used: int
-    ours: int
-
-    @property
-    def others(self) -> int:
-        """What is held by others."""
-        return self.used - self.ours
-
-
-def _held(memory: MemoryReading) -> MeterParts:
+def _held(memory: MemoryReading) -> dict[str, int]:
+    """Return who holds the memory that the strip shows, in bytes; the card's where there is one."""
     if memory.vram_total_bytes:
-        used = min(memory.vram_used_bytes or 0, memory.vram_total_bytes)
-        ours = min(memory.vram_model_bytes or 0, used)
-        return MeterParts(gpu=True, total=memory.vram_total_bytes, used=used, ours=ours)
-    total = max(memory.ram_total_bytes, 1)
-    used = min(memory.ram_used_bytes, total)
-    return MeterParts(gpu=False, total=total, used=used, ours=min(memory.process_bytes, used))
+        total, ours = memory.vram_total_bytes, memory.vram_model_bytes or 0
+        used = min(memory.vram_used_bytes or 0, total)
+    else:
+        total, ours = max(memory.ram_total_bytes, 1), memory.process_bytes
+        used = min(memory.ram_used_bytes, total)
+    ours = min(ours, used)
+    return {"total": total, "used": used, "ours": ours, "others": used - ours}
 
 
 def _last(usage: Usage | None, language: Language) -> str:
     if not usage or not usage.completion_tokens:
         return ""
-    first = say("first_token", language, seconds=f"{usage.first_token_s:.1f}")
-    return f"{say('speed', language, value=speed(usage))} · {first}"
+    return f"{speed(usage, language)} · {first_token(usage, language)}"
 
 
 def machine_html(state: AppState, samples: Sequence[Sample], language: Language) -> str:
@@ -190,17 +170,18 @@ class _Panel:
         return Line("machine_used", "memory", memory_size(used), points)
 
     def _heat(self, card: GpuReading) -> Line:
-        slow = card.slowdown_c
-        more = say("machine_slows", self._language, value=f"{slow:.0f}") if slow else ""
-        points = self._spark(lambda s: s.temperature_c, slow or 100)
+        points = self._spark(lambda s: s.temperature_c, card.slowdown_c or 100)
+        more = self._limit("machine_slows", card.slowdown_c)
         return Line("machine_heat", "heat", _told(card.temperature_c, " °C"), points, more)
 
     def _power(self, card: GpuReading) -> Line:
-        limit = card.power_limit_w
-        more = say("machine_limit", self._language, value=f"{limit:.0f}") if limit else ""
-        most = limit or max((s.power_w or 0 for s in self._samples), default=1)
+        most = card.power_limit_w or max((s.power_w or 0 for s in self._samples), default=1)
         points = self._spark(lambda s: s.power_w, most)
+        more = self._limit("machine_limit", card.power_limit_w)
         return Line("machine_power", "power", _told(card.power_w, " W"), points, more)
+
+    def _limit(self, key: str, value: float | None) -> str:
+        return say(key, self._language, value=f"{value:.0f}") if value else ""
 
     def _spark(self, figure: Callable[[Sample], float | None], most: float) -> str:
         now = self._samples[-1].at if self._samples else 0.0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rag.answering.direct.draft import Draft
 from rag.retrieval.query.named_places import named_documents
 from rag.text.messages import Language, Text
-from rag.text.reasons import REASONS
+from rag.text.reasons import reason_text
 from rag.text.sizes import file_size
 
 if TYPE_CHECKING:
@@ -302,17 +302,14 @@ def _date(at: float) -> str:
 def _why(one: ListedDocument, language: Language) -> list[str]:
     """Return the reasons in words, each with its remedy and how many pages it concerns."""
     if one.reason:
-        return [REASONS[one.reason].say(language) if one.reason in REASONS else one.reason]
+        return [reason_text(one.reason, language)]
     return [
         Text(
-            f"{_n(count, 'page')}: {_say(reason, 'en')}", f"{count:,} 页：{_say(reason, 'zh')}"
+            f"{_n(count, 'page')}: {reason_text(reason, 'en')}",
+            f"{count:,} 页：{reason_text(reason, 'zh')}",
         ).say(language)
         for reason, count in one.unread
     ]
-
-
-def _say(reason: str, language: Language) -> str:
-    return REASONS[reason].say(language) if reason in REASONS else reason
 
 
 def _span(period: Period, now: float) -> tuple[float, float]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rag.answering.pipeline import RagPipeline
     from rag.protocols import TextGenerator
     from rag.retrieval.trace import PassageTrace, SearchTrace, Tracer
-    from rag.storage.documents import StoredTexts
+    from rag.storage.passages import StoredTexts
 
 
 _HINTED = 5  # words of the passage that a question may take up

@@ -29,9 +29,8 @@ from rag.types.documents import NOTHING_TO_READ
 
 if TYPE_CHECKING:
     from rag.protocols import LexicalIndex
-    from rag.storage.documents import PageText, StoredTexts, UnreadPage
-    from rag.storage.passages import LedgerPassages
-    from rag.storage.rows import FileRow
+    from rag.storage.ledger import FileRow
+    from rag.storage.passages import LedgerPassages, PageText, StoredTexts, UnreadPage
 
 
 ALIKE = 0.85

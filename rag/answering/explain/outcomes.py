@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rag.answering.explain.values import Outcome
 from rag.text.messages import Text
-from rag.text.reasons import REASONS
+from rag.text.reasons import reasons
 
 _ASK_NEARER = Text(
     "Ask with words that stand in the passage itself",
@@ -235,7 +235,7 @@ def outcome(code: str, /, **values: object) -> Outcome:
 
 def of_reason(code: str, reason: str, where: Text) -> Outcome:
     """Return the outcome of a file or page that cannot be searched, with its own reason."""
-    known = REASONS.get(reason.partition(":")[0])
+    known = reasons().get(reason.partition(":")[0])
     if known is None:
         return Outcome(code, where, Text(reason, reason), searchable=False)
     what = Text(f"{where.en}: {known.what.en}", f"{where.zh}：{known.what.zh}")

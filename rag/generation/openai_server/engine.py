@@ -16,16 +16,14 @@ from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import SecretStr
 
 from rag.errors import RagError
-from rag.generation.langchain.engine import (
+from rag.generation.langchain import (
     Count,
     LangChainGenerator,
-    Manners,
     Turns,
     counted_by_text,
     estimate,
 )
-from rag.generation.openai_server.client import Clients, Patience, clients, closing, find_key
-from rag.generation.openai_server.errors import Failures, is_lost
+from rag.generation.openai_server.client import Failures, clients, find_key, is_lost
 from rag.text.messages import Text
 from rag.types.server_address import Address
 
@@ -33,9 +31,13 @@ if TYPE_CHECKING:
     from rag.config import GeneratorSettings
 
 
+logger = logging.getLogger(__name__)
+
 Json = dict[str, Any]
 
 _OK = 200
+_ENOUGH = 4096  # tokens: what a question, its passages and an answer need
+_NO_KEY = "none"  # the library wants one; the client sends none
 _FIRST = "auto"
 _PROBE: Turns = [{"role": "user", "content": "How many tokens has this sentence?"}]
 _LEAST, _MOST = 4, 2_000
@@ -105,7 +107,7 @@ class ModelServer:
     # -- models and windows ----------------------------------------------------------------
 
     def _models(self) -> list[Json]:
-        found = self._get(f"{self._address.base}/models")
+        found = self._ask(f"{self._address.base}/models")
         models = found.get("data")
         named = isinstance(models, list) and all(
             isinstance(m, dict) and isinstance(m.get("id"), str) for m in models
@@ -117,30 +119,25 @@ class ModelServer:
         return list(models)
 
     def _window(self, model: Json, name: str, maker: str) -> int | None:
-        meta = model.get("meta")
-        said = [model.get("max_model_len"), model.get("context_length"), model.get("max_seq_len")]
-        said += [meta.get("n_ctx")] if isinstance(meta, dict) else []
-        for value in said:
-            if isinstance(value, int) and value > 0:
-                return value
-        if maker == "library":
+        said = [model.get(key) for key in ("max_model_len", "context_length", "max_seq_len")]
+        window = _size(*said, _object(model.get("meta")).get("n_ctx"))
+        if window is None and maker == "library":
             return self._of_ollama(name)
-        props = self._try("GET", "/props")
-        settings = props.get("default_generation_settings")
-        value = settings.get("n_ctx") if isinstance(settings, dict) else None
-        return value if isinstance(value, int) and value > 0 else None
+        if window is None:
+            props = self._try("/props").get("default_generation_settings")
+            window = _size(_object(props).get("n_ctx"))
+        return window
 
     def _of_ollama(self, name: str) -> int | None:
         """Return how much the loaded model reads; it is loaded if need be.
 
         More than that Ollama cuts off without a word.
         """
-        self._try("POST", "/api/generate", {"model": name})
-        running = self._try("GET", "/api/ps").get("models")
-        for model in running if isinstance(running, list) else []:
-            if isinstance(model, dict) and name in {model.get("name"), model.get("model")}:
-                window = model.get("context_length")
-                return window if isinstance(window, int) and window > 0 else None
+        self._try("/api/generate", {"model": name})
+        running = self._try("/api/ps").get("models")
+        for model in map(_object, running if isinstance(running, list) else []):
+            if name in {model.get("name"), model.get("model")}:
+                return _size(model.get("context_length"))
         return None
 
     # -- counting --------------------------------------------------------------------------
@@ -152,38 +149,33 @@ class ModelServer:
             return False
 
     def _by_messages(self, url: str, extra: Json) -> Count:
-        return lambda turns: _number(self._post(url, {"messages": list(turns), **extra}))
+        return lambda turns: _number(self._ask(url, {"messages": list(turns), **extra}))
 
     def _by_template(self, turns: Turns) -> int:
         """llama.cpp's server for long: the text of the prompt first, then its tokens."""
         root = self._address.root
-        prompt = self._post(f"{root}/apply-template", {"messages": list(turns)}).get("prompt")
+        prompt = self._ask(f"{root}/apply-template", {"messages": list(turns)}).get("prompt")
         body = {"content": prompt, "add_special": True, "parse_special": True}
-        return len(self._post(f"{root}/tokenize", body).get("tokens", ()))
+        return len(self._ask(f"{root}/tokenize", body).get("tokens", ()))
 
     def _by_text(self, url: str, model: str) -> Count:
         return counted_by_text(
-            lambda text: _number(self._post(url, {"model": model, "prompt": text}))
+            lambda text: _number(self._ask(url, {"model": model, "prompt": text}))
         )
 
     # -- HTTP ------------------------------------------------------------------------------
 
-    def _get(self, url: str) -> Json:
-        return self._ask("GET", url, None)
-
-    def _post(self, url: str, body: Json) -> Json:
-        return self._ask("POST", url, body)
-
-    def _try(self, method: str, path: str, body: Json | None = None) -> Json:
+    def _try(self, path: str, body: Json | None = None) -> Json:
         """Return what a path beside the API answers; nothing where there is no such path."""
         try:
-            return self._ask(method, self._address.root + path, body)
+            return self._ask(self._address.root + path, body)
         except RagError:
             return {}
 
-    def _ask(self, method: str, url: str, body: Json | None) -> Json:
+    def _ask(self, url: str, body: Json | None = None) -> Json:
+        """Get a URL, or post ``body`` to it."""
         try:
-            response = self._exchange(method, url, body)
+            response = self._exchange(url, body)
         except httpx2.HTTPError as error:
             told = self._failures.explain(error)
             assert told is not None, "every HTTP error has its words"
@@ -195,14 +187,24 @@ class ModelServer:
             raise self._failures.no_api(_kind(response))
         return found
 
-    def _exchange(self, method: str, url: str, body: Json | None) -> httpx2.Response:
+    def _exchange(self, url: str, body: Json | None) -> httpx2.Response:
         """Send one request; once more if the connection is lost. Counting changes nothing."""
+        method = "GET" if body is None else "POST"
         try:
             return self._client.request(method, url, json=body)
         except httpx2.TransportError as error:
             if not is_lost(error):
                 raise
             return self._client.request(method, url, json=body)
+
+
+def _object(found: object) -> Json:
+    return found if isinstance(found, dict) else {}
+
+
+def _size(*said: object) -> int | None:
+    """Return the first that is a number of tokens."""
+    return next((value for value in said if isinstance(value, int) and value > 0), None)
 
 
 def _names(model: Json) -> Sequence[str]:
@@ -231,12 +233,6 @@ def _kind(response: httpx2.Response) -> Text:
     if kind == "text/html":
         return Text("it is a web page", "它返回的是网页")
     return Text(f"it answers with {kind or 'something else'}", f"它返回的是 {kind or '其他内容'}")
-
-
-logger = logging.getLogger(__name__)
-
-_ENOUGH = 4096  # tokens: what a question, its passages and an answer need
-_NO_KEY = "none"  # the library wants one; the client sends none
 
 
 class UrlGenerator(LangChainGenerator):
@@ -268,7 +264,7 @@ class UrlGenerator(LangChainGenerator):
         model: str,
         context_tokens: int | None = None,
         key: str | None = None,
-        patience: tuple[float, float] | None = None,
+        patience: tuple[float, float] = (10.0, 120.0),
     ) -> UrlGenerator:
         """Look what a server serves; ``model`` is its name there, or ``auto`` for the first.
 
@@ -283,45 +279,55 @@ class UrlGenerator(LangChainGenerator):
             ModelError: it refuses the key, or is no such server.
             ConfigError: the key cannot be sent.
         """
-        waits = Patience(*patience) if patience else Patience()
-        key = key or find_key(address)
-        both = clients(address, key=key, patience=waits)
+        plain, flowing = clients(address, key=key or find_key(address), patience=patience)
+
+        async def close() -> None:  # on the loop of the answers
+            await flowing.aclose()
+            plain.close()
+
         try:
-            server = ModelServer(both.plain, address)
+            server = ModelServer(plain, address)
             served = server.served(model)
             count = server.counter(served)
         except BaseException:
-            both.plain.close()
+            plain.close()
             raise
         window = served.window
         # an estimate is twice the tokens, so it gets twice the room where that is known to be there
         wanted = context_tokens or (_ENOUGH if count is not None or window is None else 2 * _ENOUGH)
         logger.info("%s at %s: window %s", served.name, address.shown, window)
         built = cls(
-            _chat_model(address, served, both, waits),
+            _chat_model(address, served, plain, flowing, token_s=patience[1]),
             name=f"{served.name} @ {address.shown}",
             context_tokens=min(wanted, window or wanted),
             count=count or estimate,
-            manners=Manners(explain=Failures(address.shown).explain, lost=is_lost, says_why=True),
-            close=closing(both),
+            explain=Failures(address.shown).explain,
+            lost=is_lost,
+            says_why=True,
+            close=close,
         )
         built.window_known, built.counts_exactly = window is not None, count is not None
         return built
 
 
 def _chat_model(
-    address: Address, served: Served, both: Clients, patience: Patience
+    address: Address,
+    served: Served,
+    plain: httpx2.Client,
+    flowing: httpx2.AsyncClient,
+    *,
+    token_s: float,
 ) -> BaseChatOpenAI:
     """Return LangChain's model; of all that its libraries read from the environment, nothing."""
     return BaseChatOpenAI(
         model=served.name,
         base_url=address.base,
         api_key=SecretStr(_NO_KEY),
-        http_client=both.plain,
-        http_async_client=both.flowing,
+        http_client=plain,
+        http_async_client=flowing,
         max_retries=0,  # tried again by us, and only before the first token
         stream_usage=True,
-        stream_chunk_timeout=patience.token,
+        stream_chunk_timeout=token_s,
         use_responses_api=False,
         cache=False,
         extra_body=served.extra or None,

@@ -131,9 +131,7 @@ class Kept:
     would round otherwise, and at a near tie say another word.
     """
 
-    def __init__(self, config: Any, *, keeps: bool, kv_bits: KvBits) -> None:
-        """Unless it ``keeps``, every cache is a new one."""
-        self.keeps = keeps
+    def __init__(self, config: Any, *, kv_bits: KvBits) -> None:
         self._config = config
         self._kv_bits = kv_bits
         self._last: tuple[list[int], list[int], WatchedCache] | None = None
@@ -161,7 +159,7 @@ class Kept:
         finally:
             cache.watch = None  # it holds on to whoever asks
         read = [end for end in ends[:-1] if end <= cache.shortest()]
-        if self.keeps and cache.whole and read:
+        if cache.whole and read:
             cache.keep(read[-1])
             self._last = list(prompt[: read[-1]]), read, cache
 

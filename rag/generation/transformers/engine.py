@@ -29,7 +29,7 @@ from rag.generation.transformers.errors import (
     let_go,
     out_of_memory,
 )
-from rag.generation.transformers.generate import FASTEST, Guess, Speed
+from rag.generation.transformers.generate import Guess
 from rag.generation.transformers.loading import (
     Device,
     Loaded,
@@ -58,7 +58,7 @@ class TransformersGenerator:
         name: str,
         context_tokens: int,
         kv_bits: KvBits = 16,
-        speed: Speed = FASTEST,
+        guess: Guess = "exact",
     ) -> None:
         """``context_tokens`` is cut to what the model was trained for.
 
@@ -74,17 +74,17 @@ class TransformersGenerator:
         self._alone = not batch_dependent(model)  # a token's numbers are its own
         # in 16 bits a pass over several tokens rounds otherwise, and now and then says otherwise
         exact = self._alone and model.dtype == torch.float32
-        self._lookup = speed.guess == "always" or (speed.guess == "exact" and exact)
+        self._lookup = guess == "always" or (guess == "exact" and exact)
         model.generation_config = GenerationConfig()  # a repetition penalty punishes quoting
         generate.go_on_from_caches(model)
-        self._kept = Kept(model.config, keeps=speed.reuse, kv_bits=kv_bits)
+        self._kept = Kept(model.config, kv_bits=kv_bits)
         self._gate = OneAtATime()
         self._encoding = threading.Lock()  # tokenizers refuse to be borrowed twice at a time
 
     @classmethod
     def load(  # noqa: PLR0913 - each is a setting
         cls,
-        source: Path | str,
+        path: Path,
         *,
         name: str,
         context_tokens: int,
@@ -93,16 +93,10 @@ class TransformersGenerator:
         placement: Placement | None = None,
         guess: Guess = "exact",
     ) -> TransformersGenerator:
-        """Load a folder, or a repository of the hub's cache; see ``load_model``."""
-        loaded = load_model(source, quantization=quantization, device=device, placement=placement)
+        """Load a folder; see ``load_model``."""
+        loaded = load_model(path, quantization=quantization, device=device, placement=placement)
         kv_bits = placement.kv_bits if placement else 16
-        return cls(
-            loaded,
-            name=name,
-            context_tokens=context_tokens,
-            kv_bits=kv_bits,
-            speed=Speed(guess=guess),
-        )
+        return cls(loaded, name=name, context_tokens=context_tokens, kv_bits=kv_bits, guess=guess)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Count tokens as ``stream`` sends them, chat template included.
@@ -141,8 +135,6 @@ class TransformersGenerator:
             OutOfMemory: the device ran out of memory.
             ModelError: the template refuses the messages.
         """
-        if not self._kept.keeps:
-            return
         prompt = self._encode(messages)
         failure: Exception | None = None
         with self._gate.spare() as mine:
@@ -246,23 +238,20 @@ class TransformersGenerator:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            failure = self._ran_out(len(prompt))
+            failure = out_of_memory(
+                Text(
+                    f"answering a prompt of {len(prompt)} tokens",
+                    f"回答长度为 {len(prompt)} 个 token 的提示",
+                ),
+                device=self._device,
+                hint=Text(
+                    'Lower retrieve.k, or set generator.quantization = "nf4".',
+                    '请调低 retrieve.k，或设置 generator.quantization = "nf4"。',
+                ),
+            )
             let_go(error)
             return failure
         return None
-
-    def _ran_out(self, prompt_tokens: int) -> Exception:
-        return out_of_memory(
-            Text(
-                f"answering a prompt of {prompt_tokens} tokens",
-                f"回答长度为 {prompt_tokens} 个 token 的提示",
-            ),
-            device=self._device,
-            hint=Text(
-                'Lower retrieve.k, or set generator.quantization = "nf4".',
-                '请调低 retrieve.k，或设置 generator.quantization = "nf4"。',
-            ),
-        )
 
     def _ends_of_parts(self, messages: Sequence[Message], prompt: Sequence[int]) -> list[int]:
         """Return where the parts of a prompt end that are computed in one pass each.

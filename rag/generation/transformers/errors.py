@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 from transformers import CONFIG_MAPPING
 
 from rag.errors import OutOfMemory, RagError
+from rag.generation.engine_errors import AGAIN, cannot_load
 from rag.text.messages import Text
 from rag.text.sizes import gib
 
@@ -74,45 +75,34 @@ def _usage(device: torch.device) -> tuple[int, int]:
     return ram.total - ram.available, ram.total
 
 
-AGAIN = Text(
-    "Delete it and download it again, with `rag models pull` if it is in the list.",
-    "请删除后重新下载；列表中的模型可用 `rag models pull` 下载。",
-)
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model")
 _NO_FAST_ATTENTION = "attention implementation"
 Part = Literal["config", "tokenizer", "weights"]
 
 
-class BrokenPart(Exception):
-    """Something went wrong in a part of a checkpoint; its cause is what the library raised."""
-
-    def __init__(self, part: Part) -> None:
-        super().__init__(part)
-        self.part = part
-
-
 @contextmanager
-def part_of_checkpoint(part: Part) -> Iterator[None]:
-    """Have what a library raises say in which part it was raised.
+def explained(path: Path, part: Part) -> Iterator[None]:
+    """Have what a library raises say which file of a checkpoint cannot be used, and why.
 
     Files from elsewhere end in any error at all: a list where the library expects an object is
     an ``AttributeError``, a nonsensical number a ``ZeroDivisionError``, a tokenizer of another
     version a bare ``Exception``.
 
     Raises:
-        BrokenPart: from anything but our own errors, a missing package and a lack of memory.
+        ModelError: from anything but a missing package and a lack of memory.
     """
     try:
         yield
-    except (RagError, ImportError, MemoryError):
+    except (RagError, ImportError):
         raise
     except Exception as error:
-        raise BrokenPart(part) from error
+        if is_out_of_memory(error):
+            raise
+        why, hint = _why_not_loaded(path, error, part)
+        raise cannot_load(path, why, hint=hint) from error
 
 
-def why_not_loaded(
-    path: Path, error: BaseException | None, part: Part = "weights"
-) -> tuple[Text, Text]:
+def _why_not_loaded(path: Path, error: Exception, part: Part) -> tuple[Text, Text]:
     """Return why a folder could not be loaded, and a remedy."""
     config = _json(path / "config.json")
     if not isinstance(config, dict) or "model_type" not in config:
@@ -124,7 +114,7 @@ def why_not_loaded(
         why = Text("a file of weights is damaged or incomplete.", "权重文件已损坏或不完整。")
         return why, AGAIN
     present = [name for name in _TOKENIZERS if (path / name).is_file()]
-    if path.is_dir() and not present:
+    if not present:
         return Text("its tokenizer.json is missing.", "缺少 tokenizer.json。"), AGAIN
     for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
         if (path / name).is_file() and not isinstance(_json(path / name), dict):
@@ -132,7 +122,7 @@ def why_not_loaded(
     return _unusable(_file_at_fault(path, error, part), error)
 
 
-def _file_at_fault(path: Path, error: BaseException | None, part: Part) -> str:
+def _file_at_fault(path: Path, error: Exception, part: Part) -> str:
     """Return the file that a library stumbled over, as far as can be told."""
     if part == "tokenizer":
         return "tokenizer_config.json" if _is_tokenizer(path / _TOKENIZERS[0]) else _TOKENIZERS[0]
@@ -151,7 +141,7 @@ def _is_tokenizer(path: Path) -> bool:
     return True
 
 
-def _unusable(file: str, error: BaseException | None) -> tuple[Text, Text]:
+def _unusable(file: str, error: Exception) -> tuple[Text, Text]:
     detail = next(iter(str(error).strip().splitlines()), "").strip(" .:")
     if isinstance(error, LookupError):  # it says no more than the key
         en, zh = f"{detail} is missing or not known", f"{detail} 缺失或无法识别"

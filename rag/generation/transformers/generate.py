@@ -1,15 +1,9 @@
-"""Calls the library's ``generate``, and turns its token ids into text as they come.
-
-This module knows nothing about models: it needs a function from ids to text.
-
-This module deals in token ids; what they say is told piece by piece to a function.
-"""
+"""Calls the library's ``generate``, and turns its token ids into text as they come."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Literal
 
@@ -66,17 +60,6 @@ LOOKUP_TOKENS, LOOKUP_NGRAM = 7, 3
 
 Guess = Literal["exact", "always", "never"]
 """Whether to guess what the answer copies from the prompt; exact: where no answer changes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """What makes answers come sooner. Unless told to always guess, they stay the same."""
-
-    guess: Guess = "exact"
-    reuse: bool = True  # keep the computed beginning of a prompt for the next
-
-
-FASTEST = Speed()
 
 
 class Reply(BaseStreamer):  # type: ignore[misc] # transformers comes without types

@@ -12,22 +12,19 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from rag.errors import MissingDependency, ModelError, ModelMissing, RagError
-from rag.generation.engine_errors import cannot_load
-from rag.generation.prompt import LLAMA2_CHAT
+from rag.errors import MissingDependency, ModelError
+from rag.generation.engine_errors import AGAIN, cannot_load, missing
+from rag.generation.prompt import LLAMA2_CHAT, LLAMA2_VOCABULARY
 from rag.generation.transformers.errors import (
-    AGAIN,
-    BrokenPart,
+    explained,
     is_out_of_memory,
     let_go,
     out_of_memory,
-    part_of_checkpoint,
-    why_not_loaded,
 )
-from rag.generation.transformers.saved import SavedWeights
 from rag.generation.transformers.weights import (
     CPU,
     Quantization,
+    SavedWeights,
     attention,
     bitsandbytes_config,
     check_kept_quantization,
@@ -41,7 +38,6 @@ Device = Literal["auto", "cpu", "cuda"]
 
 logger = logging.getLogger(__name__)
 
-LLAMA2_VOCABULARY = 32_000
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>")
 """Tokens with which templates close a turn; some checkpoints name only another as their end."""
 
@@ -59,13 +55,13 @@ class Loaded:
 
 
 def load_model(
-    source: Path | str,
+    path: Path,
     *,
     quantization: Quantization,
     device: Device,
     placement: Placement | None = None,
 ) -> Loaded:
-    """Load weights from a folder, or from the hub's cache by a repository's name.
+    """Load the weights in a folder.
 
     A ``placement`` that spreads weights over several devices wins over ``device``. Only
     safetensors are read, and no code of the checkpoint is run.
@@ -77,25 +73,17 @@ def load_model(
         ModelError: there is no such device; or the checkpoint is damaged, incomplete, of an
             unknown kind, or not made for conversations.
     """
-    path = Path(source)
-    if isinstance(source, Path) and not path.is_dir():
-        raise _missing(path)
+    if not path.is_dir():
+        raise missing(path, kind=Text("folder", "文件夹"))
     place = _place(device, name=path.name)
-    _quiet()
-    failure: ModelError
+    transformers_logging.disable_progress_bar()  # nor is advice for developers for the terminal
+    transformers_logging.set_verbosity_error()
     try:
-        return _load(source, quantization=quantization, place=place, placement=placement)
+        with explained(path, "weights"):
+            return _load(path, quantization=quantization, place=place, placement=placement)
     except ImportError as error:
         raise _needs_package(path, error) from error
-    except RagError:
-        raise
-    except BrokenPart as broken:
-        why, hint = why_not_loaded(path, broken.__cause__, broken.part)
-        raise cannot_load(path, why, hint=hint) from broken.__cause__
-    except Exception as error:  # damaged files end in errors of every kind
-        if not is_out_of_memory(error):
-            why, hint = why_not_loaded(path, error)
-            raise cannot_load(path, why, hint=hint) from error
+    except (RuntimeError, MemoryError) as error:  # memory ran out
         failure = out_of_memory(
             Text(f"loading {path.name}", f"加载 {path.name}"), device=place, hint=_SMALLER
         )
@@ -104,48 +92,35 @@ def load_model(
 
 
 def _load(
-    source: Path | str,
+    path: Path,
     *,
     quantization: Quantization,
     place: torch.device,
     placement: Placement | None,
 ) -> Loaded:
-    path = Path(source)
-    with part_of_checkpoint("config"):
-        config = AutoConfig.from_pretrained(source, **_LOCAL)
+    with explained(path, "config"):
+        config = AutoConfig.from_pretrained(path, **_LOCAL)
         kept = check_kept_quantization(path, config)
         window = int(config.get_text_config(decoder=True).max_position_embeddings)
-    with part_of_checkpoint("tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(source, **_LOCAL)
+    with explained(path, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(path, **_LOCAL)
     template = _template(path, config, tokenizer)
     dtype = dtype_of(quantization, place)
     where = devices(placement, place, config)
     options = {"dtype": dtype, "attn_implementation": attention(place, dtype), **where}
-    whole = not kept and list(where["device_map"]) == [""]  # on one device
-    saved = _saved(source, quantization, dtype, placement) if whole else None
-    model = _read_saved(saved, options) if saved else None
+    saved, model = None, None
+    folder = placement.saved_in if placement else None
+    on_one_device = list(where["device_map"]) == [""]
+    if folder is not None and quantization == "nf4" and on_one_device and not kept:
+        saved = SavedWeights(path, folder=folder, compute=dtype)
+        model = _read_saved(saved, options)
     if model is None:
         waits = CPU in where["device_map"].values()
         quantizer = None if kept else bitsandbytes_config(quantization, dtype, spread=waits)
-        model = _weights(source, config=config, quantization_config=quantizer, **options)
+        model = _weights(path, config=config, quantization_config=quantizer, **options)
         if saved:
             saved.write(model)
     return Loaded(model.eval(), tokenizer, template, window)
-
-
-def _saved(
-    source: Path | str,
-    quantization: Quantization,
-    dtype: torch.dtype,
-    placement: Placement | None,
-) -> SavedWeights | None:
-    """Return where 4-bit weights are kept; not of what is no folder."""
-    if quantization != "nf4" or placement is None or placement.saved_in is None:
-        return None
-    if not isinstance(source, Path):
-        return None
-    compute = str(dtype).removeprefix("torch.")
-    return SavedWeights(source, folder=placement.saved_in, precision="nf4", compute=compute)
 
 
 def _read_saved(saved: SavedWeights, options: dict[str, Any]) -> Any | None:
@@ -165,13 +140,13 @@ def _read_saved(saved: SavedWeights, options: dict[str, Any]) -> Any | None:
     return None
 
 
-def _weights(source: Path | str, **options: Any) -> Any:
+def _weights(path: Path, **options: Any) -> Any:
     model, report = AutoModelForCausalLM.from_pretrained(
-        source, use_safetensors=True, output_loading_info=True, **options, **_LOCAL
+        path, use_safetensors=True, output_loading_info=True, **options, **_LOCAL
     )
     if absent := sorted(report["missing_keys"]):  # they would be random numbers
         raise cannot_load(
-            Path(source),
+            path,
             Text(f"{len(absent)} of its weights are missing.", f"缺少 {len(absent)} 个权重。"),
             hint=AGAIN,
         )
@@ -230,44 +205,27 @@ def batch_dependent(model: Any) -> bool:
     return bool(getattr(model, "is_loaded_in_8bit", False))
 
 
-def _quiet() -> None:
-    """Keep progress bars and advice for developers off the user's terminal."""
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
-
-
 _SMALLER = Text(
     'Set generator.quantization = "nf4", choose a smaller model, or close other programs.',
     '请设置 generator.quantization = "nf4"、选择更小的模型，或关闭其他程序。',
 )
 
 
-def _missing(path: Path) -> ModelMissing:
-    return ModelMissing(
-        Text(f"There is no folder {path}.", f"文件夹 {path} 不存在。"),
-        hint=Text(
-            "Run `rag models pull` to download the model.", "请运行 `rag models pull` 下载模型。"
-        ),
-    )
-
-
 def _needs_package(path: Path, error: ImportError) -> MissingDependency:
     detail = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
     advised = re.search(r"pip install ([\w-]+)", detail)  # transformers checks before importing
-    package = error.name.partition(".")[0] if error.name else advised and advised[1]
-    what = (
-        Text(f"the package {package}, which is not installed.", f"软件包 {package}，但尚未安装。")
-        if package
-        else Text(f"a package that is not installed: {detail}", f"一个未安装的软件包：{detail}")
-    )
+    if package := error.name.partition(".")[0] if error.name else advised and advised[1]:
+        what = Text(
+            f"the package {package}, which is not installed.", f"软件包 {package}，但尚未安装。"
+        )
+        remedy = Text(f"Run `pip install {package}`", f"请运行 `pip install {package}`")
+    else:
+        what = Text(f"a package that is not installed: {detail}", f"一个未安装的软件包：{detail}")
+        remedy = Text("Install it", "请安装该软件包")
     return MissingDependency(
         Text(f"{path.name} in its precision needs {what.en}", f"{path.name} 的精度需要{what.zh}"),
         hint=Text(
-            f"Run `pip install {package}`, or choose another generator.quantization or model."
-            if package
-            else "Install it, or choose another generator.quantization or model.",
-            f"请运行 `pip install {package}`，或更换 generator.quantization 或模型。"
-            if package
-            else "请安装该软件包，或更换 generator.quantization 或模型。",
+            f"{remedy.en}, or choose another generator.quantization or model.",
+            f"{remedy.zh}，或更换 generator.quantization 或模型。",
         ),
     )

@@ -37,14 +37,11 @@ _IS_A = re.compile(
     r"(?P<term>(?:[A-Z][\w&.’'-]*)(?: (?:[A-Z][\w&.’'-]*|of|and|for)){0,4}) is "
     r"(?P<text>an? [^,;]{20,200}.*)"
 )
-_NO_TERM = frozenset(  # words that a defined term does not begin with
-    word
-    for words in (
-        "this that it there here each all any every following if as what which who whether such",
-        "our the a an neither none one another he she we you they no not in on at for to",
-    )
-    for word in words.split()
-)
+_NO_TERM = frozenset({  # words that a defined term does not begin with
+    "this", "that", "it", "there", "here", "each", "all", "any", "every", "following", "if", "as",
+    "what", "which", "who", "whether", "such", "our", "the", "a", "an", "neither", "none", "one",
+    "another", "he", "she", "we", "you", "they", "no", "not", "in", "on", "at", "for", "to",
+})  # fmt: skip
 _CHINESE_IS = re.compile(
     r"(?P<term>[^，。、；：（）《》“”\s是的了在]{2,14})(?:（[^）]*）)?[，,]?(?:是指|是一[^，。、；\d]|是用于|即为|指的是|是衡量)"
     r"(?P<text>[^。]{8,120})"

@@ -10,7 +10,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -43,6 +43,16 @@ TakenOut = Literal["", "document", "pages"]
 """What of ``documents[0]`` is hidden while the question is asked; then it has no answer."""
 
 
+_COLUMNS = {
+    "language": "lang",
+    "documents": "docs",
+    "text": "question",
+    "pages": "pages_1based",
+    "kind": "type",
+}
+"""What a line of a set's file calls what a question calls otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One row of a set. ``pages`` are physical and 1-based, and may be unknown (empty)."""
@@ -61,19 +71,10 @@ class Question:
 
     def row(self) -> dict[str, Any]:
         """Return it as a line of a set's file."""
-        return {
-            "id": self.id,
-            "set": self.set,
-            "lang": self.language,
-            "docs": list(self.documents),
-            "question": self.text,
-            "answers": list(self.answers),
-            "pages_1based": list(self.pages),
-            "answerable": self.answerable,
-            "type": self.kind,
-            "evidence": list(self.evidence),
-            **({"taken_out": self.taken_out} if self.taken_out else {}),
-        }
+        row = {_COLUMNS.get(name, name): value for name, value in asdict(self).items()}
+        if not self.taken_out:
+            del row["taken_out"]
+        return row
 
 
 def question_of(row: Mapping[str, Any], *, name: str) -> Question:
@@ -133,15 +134,17 @@ def make_questions(
     return found
 
 
-def questions_apart(ledger: Ledger, *, most: int, seed: int) -> Iterator[Question]:
-    """Yield up to ``most`` questions, each answered in one document alone, as they are made.
+def questions_apart(ledger: Ledger, *, most: int, seed: int) -> Iterator[tuple[Question, str]]:
+    """Yield up to ``most`` questions, each answered in one document alone, with that one's id.
 
     In a library of a few documents each is answered on some pages alone.
     """
     sources = _sources(ledger)
     random.Random(seed).shuffle(sources)  # noqa: S311 - not for secrets
     hidden: TakenOut = "document" if len(sources) >= _HIDDEN_DOCUMENTS else "pages"
-    yield from islice(_Maker(ledger, seed).questions(sources, most=most, hidden=hidden), most)
+    ids = {source.file: source.id for source in sources}
+    for question in islice(_Maker(ledger, seed).questions(sources, most=most, hidden=hidden), most):
+        yield question, ids[question.documents[0]]
 
 
 def _apart(

@@ -28,6 +28,11 @@ _CHINESE: Mapping[str, str] = {
     "使用": "用", "能够": "可以", "提供": "给出", "非常": "很", "由于": "因为", "超过": "多于",
     "获得": "得到", "担任": "出任", "发现": "找到", "达到": "达", "逝世": "去世", "出生": "生",
 }  # fmt: skip
+_COMMON = frozenset({  # words that a sentence begins with without being a name
+    "the", "a", "an", "our", "we", "in", "on", "at", "for", "during", "as", "each", "all", "any",
+    "no", "net", "total", "under", "if", "this", "these", "such", "its", "their", "other", "loss",
+    "sales", "revenue", "revenues", "cash", "income", "interest",
+})  # fmt: skip
 _REPLACED = 0.6  # of the words that have another
 _AUXILIARY = re.compile(
     r"^(?P<subject>[^,;:]{2,70}?(?<! that)(?<! which)(?<! who)) "
@@ -100,15 +105,10 @@ def _english_sentence(fact: Fact, chance: random.Random) -> str:
     elif said is not None and turns and len(tail.split()) <= _SHORT_TAIL:
         parts = [wh, said["verb"], _lowered(said["subject"]), said["rest"].strip(), tail, late]
     else:
-        opening = f"{_first_upper(late)}," if late else ""
-        inside = wh if not head and not late else _asked_inside(wh)
+        opening = f"{late[:1].upper()}{late[1:]}," if late else ""
+        inside = wh if not head and not late else wh[:1].lower() + wh[1:]
         parts = [opening, _lowered(head) if late else head, inside, tail]
     return _tidy(_replaced(" ".join(filter(None, parts)), _ENGLISH, chance)) + "?"
-
-
-def _asked_inside(wh: str) -> str:
-    """Return what is asked for as it stands in the middle of a sentence."""
-    return "when" if wh == "When" else wh[:1].lower() + wh[1:]
 
 
 def _moved_back(head: str) -> tuple[str, str]:
@@ -221,20 +221,6 @@ def _lowered(text: str) -> str:
     common = bool(words) and words[0].lower() in _COMMON
     plain = len(words) > 1 and words[0].istitle() and all(w[0].islower() for w in words[1:])
     return text[:1].lower() + text[1:] if common or plain else text
-
-
-_COMMON = frozenset(
-    word
-    for words in (
-        "the a an our we in on at for during as each all any no net total under if this these",
-        "such its their other loss sales revenue revenues cash income interest",
-    )
-    for word in words.split()
-)
-
-
-def _first_upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _tidy(text: str) -> str:

@@ -14,10 +14,9 @@ import numpy as np
 from rapidocr import RapidOCR
 from rapidocr.utils.output import RapidOCROutput
 
-from rag.ingestion.ocr.page_text import Piece, knows_script, page_of, plausible
-from rag.ingestion.ocr.reading_order import Placed
-from rag.ingestion.pdf.open import opened
+from rag.ingestion.ocr.page_text import Piece, Placed, knows_script, page_of, plausible
 from rag.ingestion.pdf.page import hyphens
+from rag.ingestion.pdf.pdfium import opened
 from rag.ingestion.pdf.text_quality import verdict
 from rag.types.index_version import DPI, ocr_name
 from rag.types.recognised_text import RecognisedPage

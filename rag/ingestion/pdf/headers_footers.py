@@ -62,7 +62,7 @@ def headers_and_footers(pages: Sequence[DraftPage]) -> list[frozenset[int]]:
 def _edge(page: DraftPage, *, at_top: bool) -> list[int]:
     """Return the outermost lines of one edge, the outermost first."""
     zone = _INNER_ZONE * page.height
-    lines = page.draft.lines
+    lines = page.lines
     if not lines:
         return []
     large = _LARGE * median(line.size for line in lines)
@@ -71,19 +71,19 @@ def _edge(page: DraftPage, *, at_top: bool) -> list[int]:
         for i, line in enumerate(lines)
         if line.upright
         and line.size < large
-        and len(page.draft.text(i)) <= _LONGEST
+        and len(page.text(i)) <= _LONGEST
         and (line.y1 <= zone if at_top else line.y0 >= page.height - zone)
     ]
     return sorted(near, key=lambda i: lines[i].y0 if at_top else -lines[i].y1)[:_OUTER]
 
 
 def _candidate(page: DraftPage, number: int, index: int) -> tuple[str, _Candidate]:
-    text = " ".join(page.draft.text(index).casefold().split())
+    text = " ".join(page.text(index).casefold().split())
     numbers = {int(n) - number for n in _NUMBER.findall(text)}
     key = _DIGITS.sub("#", text)
     if roman := _ROMAN.fullmatch(text):
         numbers, key = {_roman(roman[1]) - number}, "#"
-    line = page.draft.lines[index]
+    line = page.lines[index]
     outer = line.y1 <= _ZONE * page.height or line.y0 >= (1 - _ZONE) * page.height
     # further in, only what is the same to the letter: numbered headings are not furniture
     return key if outer else text, _Candidate(number, index, line.y0, frozenset(numbers), outer)
@@ -134,7 +134,7 @@ class _Nearby:
 
 def _from_the_edge(page: DraftPage, places: set[int]) -> frozenset[int]:
     """Keep what is followed by white, or by nothing; a table's head stays with its table."""
-    lines = page.draft.lines
+    lines = page.lines
     kept: set[int] = set()
     rest = [line for i, line in enumerate(lines) if i not in places and line.upright]
     # from the text outwards: what is close to a line that stays, stays as well

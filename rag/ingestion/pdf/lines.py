@@ -19,8 +19,8 @@ from typing import Any
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from rag.ingestion.pdf import pdfium_calls as fast
-from rag.ingestion.pdf.pdfium_calls import char_index, loose_box
+from rag.ingestion.pdf import pdfium as fast
+from rag.ingestion.pdf.pdfium import char_index, loose_box
 
 # PDFium puts a mark for a hyphen that it takes for a break, and no line end after it
 _LINE = re.compile("[^\r\n\ufffe\x02]*[\ufffe\x02]|[^\r\n\ufffe\x02]+")
@@ -76,6 +76,13 @@ class Frame:
     width: float  # as seen
     height: float
     turns: int  # quarter turns clockwise
+
+    @classmethod
+    def of(cls, page: pypdfium2.PdfPage) -> Frame:
+        """Return the frame of an open page."""
+        left, bottom, _, _ = page.get_bbox()
+        width, height = page.get_size()
+        return cls(left, bottom, width, height, page.get_rotation() // 90)
 
     def seen(self, x: float, y: float) -> tuple[float, float]:
         """Return the point in points from the top left of the page as seen."""

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 import pypdfium2
 
 from rag.types.documents import Heading
 
+T = TypeVar("T")
 _MAX_HEADINGS = 5000
 _MAX_TITLE = 200  # characters, of the document or of a heading
 _NO_TITLES = frozenset({"untitled", "unspecified", "(anonymous)", "title", "无标题"})
@@ -36,21 +38,29 @@ class Metadata:
 def read_metadata(pdf: pypdfium2.PdfDocument) -> Metadata:
     """Return what can be read; what is damaged is simply not there."""
     logging.getLogger("pypdfium2").setLevel(logging.CRITICAL)  # it warns of odd outlines
-    return Metadata(_labels(pdf), _headings(pdf), _title(pdf))
+    count, no_labels = len(pdf), list[str]()
+    return Metadata(
+        plain_labels(
+            either(lambda: [pdf.get_page_label(i) or "" for i in range(count)], no_labels, _ERRORS),
+            count,
+        ),
+        either(lambda: in_order(_outline(pdf), pages=count), (), _ERRORS),
+        either(lambda: given_title(pdf.get_metadata_value("Title") or ""), "", _ERRORS),
+    )
+
+
+def either(read: Callable[[], T], otherwise: T, errors: tuple[type[Exception], ...]) -> T:
+    """Return what is read, or ``otherwise`` where one of the ``errors`` is raised."""
+    try:
+        return read()
+    except errors:
+        return otherwise
 
 
 def plain_labels(labels: Sequence[str], count: int) -> list[str]:
     """Return ``count`` labels, "" where one is missing or is the plain number."""
     padded = [*labels[:count], *[""] * (count - len(labels))]
     return ["" if label == str(i) else label for i, label in enumerate(padded, start=1)]
-
-
-def _labels(pdf: pypdfium2.PdfDocument) -> list[str]:
-    try:
-        found = [pdf.get_page_label(index) or "" for index in range(len(pdf))]
-    except _ERRORS:
-        found = []
-    return plain_labels(found, len(pdf))
 
 
 def in_order(found: Iterable[tuple[int, str, int]], *, pages: int) -> tuple[Heading, ...]:
@@ -70,23 +80,9 @@ def given_title(written: str) -> str:
     return "" if looks_made or not _WORDS.search(title) else title[:_MAX_TITLE]
 
 
-def _headings(pdf: pypdfium2.PdfDocument) -> tuple[Heading, ...]:
-    try:
-        return in_order(_outline(pdf), pages=len(pdf))
-    except _ERRORS:
-        return ()
-
-
 def _outline(pdf: pypdfium2.PdfDocument) -> Iterator[tuple[int, str, int]]:
     for entry in pdf.get_toc():
         place = entry.get_dest()
         page = place.get_index() if place is not None else None
         if page is not None:
             yield entry.level, entry.get_title() or "", page + 1
-
-
-def _title(pdf: pypdfium2.PdfDocument) -> str:
-    try:
-        return given_title(pdf.get_metadata_value("Title") or "")
-    except _ERRORS:
-        return ""

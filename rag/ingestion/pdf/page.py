@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from rag.ingestion.pdf import pdfium_calls as fast
+from rag.ingestion.pdf import pdfium as fast
 from rag.ingestion.pdf.lines import (
     CharIndex,
     Frame,
@@ -24,7 +24,6 @@ from rag.ingestion.pdf.lines import (
     hidden_pieces,
     is_bold,
 )
-from rag.ingestion.pdf.page_text import PageDraft
 from rag.ingestion.pdf.reading_order import reading_order
 from rag.ingestion.pdf.text_quality import verdict
 from rag.types.documents import PageState
@@ -32,7 +31,7 @@ from rag.types.documents import PageState
 
 @dataclass(frozen=True, slots=True)
 class DraftPage:
-    """A page as read, before the document as a whole is known."""
+    """A page as PDFium gave it, before the document as a whole is known."""
 
     number: int
     label: str
@@ -40,8 +39,15 @@ class DraftPage:
     height: float
     state: PageState
     reason: str | None
-    draft: PageDraft
+    raw: str
+    lines: Sequence[TextLine] = ()
+    order: Sequence[int] = ()  # of the lines, as they are read
+    hidden: frozenset[int] = frozenset()  # places in ``raw`` that nobody sees
     bold: tuple[bool, ...] = ()  # for each line
+
+    def text(self, index: int) -> str:
+        """Return what a line says."""
+        return self.raw[self.lines[index].start : self.lines[index].end]
 
 
 def read_page(page: pypdfium2.PdfPage, number: int, *, label: str) -> DraftPage:
@@ -55,14 +61,14 @@ def read_page(page: pypdfium2.PdfPage, number: int, *, label: str) -> DraftPage:
         raw = text_page.get_text_range()
         if not raw.strip():
             reason = "no_text" if pdfium.FPDFPage_CountObjects(page) else "blank"
-            return DraftPage(number, label, width, height, "empty", reason, PageDraft(raw, (), ()))
+            return DraftPage(number, label, width, height, "empty", reason, raw)
         return _with_text(page, text_page, raw, number, label)
 
 
 def _with_text(
     page: pypdfium2.PdfPage, text_page: pypdfium2.PdfTextPage, raw: str, number: int, label: str
 ) -> DraftPage:
-    frame = _frame(page)
+    frame = Frame.of(page)
     handle = fast.handle(text_page)
     index = CharIndex(handle, raw, count=text_page.count_chars())
     lines = find_lines(handle, raw, index, frame)
@@ -72,15 +78,10 @@ def _with_text(
     state, reason = _judge(raw, pieces, hidden)
     if state == "text" and hidden:
         reason = f"hidden:{len(hidden)}"
-    draft = PageDraft(raw, lines, reading_order(lines), hidden)
-    bold = _bold(lines, pieces)
-    return DraftPage(number, label, frame.width, frame.height, state, reason, draft, bold)
-
-
-def _frame(page: pypdfium2.PdfPage) -> Frame:
-    width, height = page.get_size()
-    left, bottom, _, _ = page.get_bbox()
-    return Frame(left, bottom, width, height, page.get_rotation() // 90)
+    return DraftPage(
+        number, label, frame.width, frame.height, state, reason,
+        raw, lines, reading_order(lines), hidden, _bold(lines, pieces),
+    )  # fmt: skip
 
 
 def _judge(

@@ -1,11 +1,14 @@
-"""A page's text out of its lines, and the way back to where its characters stand.
+"""Pages put together: each one's text out of its lines, and what only the whole document tells.
+
+Running headers go, words broken at line ends are joined by the document's own spelling,
+and headings are found by their type where the file names none.
 
 PDFium ends lines with CR LF, marks a word it saw broken at a line end with U+FFFE or U+0002,
 and may return NULs. A page's text drops those, and joins such words; the recipe kept with it,
 and never a second search, leads from an offset back to PDFium's characters and their boxes.
 
-Words broken at a line end are joined. Whether the hyphen goes is asked of the document
-itself: it may spell the word elsewhere, in one piece or with its hyphen.
+Whether the hyphen of a broken word goes is asked of the document itself: it may spell the word
+elsewhere, in one piece or with its hyphen.
 """
 
 from __future__ import annotations
@@ -13,9 +16,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
+from rag.ingestion.pdf.headers_footers import headers_and_footers
+from rag.ingestion.pdf.headings import SetLine, headings_by_type, largest_text
 from rag.ingestion.pdf.lines import TextLine
+from rag.ingestion.pdf.metadata import Metadata
 from rag.ingestion.pdf.offset_map import OURS, Run, to_runs, write_recipe
+from rag.ingestion.pdf.page import DraftPage, hyphens
+from rag.types.documents import Document, Page
 
 # PDFium marks a hyphen at a line end that it takes for a break; soft hyphens are breaks too
 _MARKS = "\ufffe\x02\u00ad"
@@ -28,18 +37,47 @@ _START = re.compile(r"[^\W\d_]+|\d")
 _BREAK = re.compile(rf"[{_MARKS}]|[\u2010-]\s*[\r\n]")
 
 
-@dataclass(frozen=True, slots=True)
-class PageDraft:
-    """A page as PDFium gave it, before the document as a whole is known."""
+def assemble(
+    found: Sequence[DraftPage | Page], *, document_id: str, extras: Metadata, reader: str
+) -> Document:
+    """Return the document; pages that are finished already stay as they are.
 
-    raw: str
-    lines: Sequence[TextLine]
-    order: Sequence[int]  # of the lines, as they are read
-    hidden: frozenset[int] = frozenset()  # places in ``raw`` that nobody sees
+    Its headings and title are those that its type shows where the file names none.
+    """
+    drafts = [page for page in found if isinstance(page, DraftPage) and page.state == "text"]
+    repeated = headers_and_footers(drafts)
+    dropped = {page.number: places for page, places in zip(drafts, repeated, strict=True)}
+    # gathered when the first hyphen asks for them
+    words = cache(lambda: vocabulary(page.raw for page in drafts))
+    pages: list[Page] = []
+    set_lines: list[SetLine] = []
+    for page in found:
+        if isinstance(page, Page):
+            pages.append(page)
+        elif page.state != "text":
+            pages.append(_finished(page))
+        else:
+            composed = compose(page, dropped=dropped[page.number], words=words)
+            if not composed.text:  # what would empty the page is not taken from it
+                composed = compose(page, dropped=(), words=words)
+            pages.append(_finished(page, composed.text, composed.recipe))
+            set_lines += _set_lines(page, composed)
+    title = extras.title or largest_text(set_lines)
+    headings = extras.headings or headings_by_type(set_lines)
+    return Document(document_id, title, tuple(pages), headings, reader)
 
-    def text(self, index: int) -> str:
-        """Return what a line says."""
-        return self.raw[self.lines[index].start : self.lines[index].end]
+
+def _finished(page: DraftPage, text: str = "", recipe: str = "") -> Page:
+    size = page.width, page.height
+    return Page(page.number, text, page.label, page.state, page.reason, *size, recipe)
+
+
+def _set_lines(page: DraftPage, composed: Composed) -> list[SetLine]:
+    found = []
+    for place in composed.starts:
+        text = " ".join(hyphens(page.text(place)).split())
+        found.append(SetLine(page.number, text, page.lines[place], page.bold[place]))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +101,7 @@ def vocabulary(raws: Iterable[str]) -> frozenset[str]:
 
 
 def compose(
-    draft: PageDraft, *, dropped: Collection[int], words: Callable[[], Collection[str]]
+    draft: DraftPage, *, dropped: Collection[int], words: Callable[[], Collection[str]]
 ) -> Composed:
     """Return the page's text in reading order, without the dropped lines and hidden text."""
     writer = _Writer()
@@ -111,12 +149,12 @@ class _Writer:
             self.length -= 1
 
 
-def _word_at(draft: PageDraft, runs: Sequence[Run]) -> str:
+def _word_at(draft: DraftPage, runs: Sequence[Run]) -> str:
     word = _START.match(draft.raw, runs[0][0], sum(runs[-1])) if runs else None
     return word[0] if word else ""
 
 
-def _visible(draft: PageDraft, line: TextLine) -> list[Run]:
+def _visible(draft: DraftPage, line: TextLine) -> list[Run]:
     """Return where a line's characters stand that belong into the text."""
     raw, hidden = draft.raw, draft.hidden
     if not hidden and not _DROPPED.search(raw, line.start, line.end - 1):

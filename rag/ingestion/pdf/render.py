@@ -16,12 +16,11 @@ from typing import Any
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from rag.ingestion.pdf import pdfium_calls as fast
-from rag.ingestion.pdf.lines import CharIndex
+from rag.ingestion.pdf import pdfium as fast
+from rag.ingestion.pdf.lines import CharIndex, Frame
 from rag.ingestion.pdf.offset_map import read_recipe, stretches
 from rag.types.documents import Box
 
-_DEVICE = 100_000  # pixels; PageToDevice answers in whole pixels, so the finer the better
 MAX_WIDTH, MAX_HEIGHT = 4000, 12_000
 
 
@@ -73,32 +72,26 @@ def _span_boxes(
     except pypdfium2.PdfiumError:
         return ()
     with closing(page), closing(text_page):
-        raw = text_page.get_text_range()
+        raw, frame = text_page.get_text_range(), Frame.of(page)
         index = CharIndex(fast.handle(text_page), raw, count=text_page.count_chars())
         found: list[Box] = []
         places = (p for p in read_recipe(recipe)[start:end] if 0 <= p < len(raw))
         for first, last in stretches(places):
             at = index(first)
-            found += _rectangles(page, text_page, number, at, index(last) - at + 1)
+            found += _rectangles(text_page, frame, number, at, index(last) - at + 1)
         return tuple(merged(found))
 
 
-def _rectangles(page: Any, text_page: Any, number: int, first: int, count: int) -> list[Box]:
-    width, height = page.get_size()
+def _rectangles(text_page: Any, frame: Frame, number: int, first: int, count: int) -> list[Box]:
     boxes = []
     left, top, right, bottom = (ctypes.c_double() for _ in range(4))
     for row in range(pdfium.FPDFText_CountRects(text_page, first, count)):
         if not pdfium.FPDFText_GetRect(text_page, row, left, top, right, bottom):
             continue
-        x0, y0 = _to_view(page, left.value, top.value)
-        x1, y1 = _to_view(page, right.value, bottom.value)
-        box = Box(
-            number,
-            round(min(x0, x1) * width, 2),
-            round(min(y0, y1) * height, 2),
-            round(max(x0, x1) * width, 2),
-            round(max(y0, y1) * height, 2),
-        )
+        x0, y0 = frame.seen(left.value, top.value)
+        x1, y1 = frame.seen(right.value, bottom.value)
+        edges = (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+        box = Box(number, *(round(edge, 2) for edge in edges))
         if box.x1 > box.x0 and box.y1 > box.y0:
             boxes.append(box)
     return boxes
@@ -132,10 +125,3 @@ def _beside(left: Box, right: Box) -> bool:
     gap = max(left.x0, right.x0) - min(left.x1, right.x1)
     height = max(left.y1 - left.y0, right.y1 - right.y0)
     return left.page == right.page and shared >= low / 2 and gap <= height
-
-
-def _to_view(page: Any, x: float, y: float) -> tuple[float, float]:
-    """Return the point as shares of the page's width and height as seen, from the top left."""
-    device_x, device_y = ctypes.c_int(), ctypes.c_int()
-    pdfium.FPDF_PageToDevice(page, 0, 0, _DEVICE, _DEVICE, 0, x, y, device_x, device_y)
-    return device_x.value / _DEVICE, device_y.value / _DEVICE

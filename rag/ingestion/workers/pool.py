@@ -19,8 +19,7 @@ from rag.errors import UnreadableDocument, unreadable
 from rag.ingestion.passwords import LOCKED, Passwords
 from rag.ingestion.workers import tasks
 from rag.ingestion.workers.process import Failure, Fault, Recover, WorkerJob, WorkerProcesses
-from rag.ingestion.workers.tasks import FileAccess, ReadPlan
-from rag.ingestion.workers.watchdog import WorkerLimits
+from rag.ingestion.workers.tasks import FileAccess, ReadPlan, WorkerLimits
 from rag.protocols import Cancelled
 from rag.system.process import READING, RECOGNITION
 from rag.types.documents import Box, Document
@@ -131,7 +130,8 @@ class WorkerPool:
         Raises:
             UnreadableDocument: it cannot be drawn.
         """
-        return self._look(path, tasks.render, page, width)
+        png: bytes = self._look(path, tasks.view, "render", page, width)
+        return png
 
     def boxes(
         self,
@@ -147,7 +147,10 @@ class WorkerPool:
         Raises:
             UnreadableDocument: the file cannot be opened.
         """
-        return self._look(path, tasks.boxes, list(spans), dict(recipes or {}))
+        found: list[tuple[Box, ...]] = self._look(
+            path, tasks.view, "boxes", list(spans), dict(recipes or {})
+        )
+        return found
 
     def letters(self, path: Path, *, pages: Sequence[int]) -> dict[int, str]:
         """Return all letters of these pages, with those that are kept out of their text.
@@ -155,7 +158,8 @@ class WorkerPool:
         Raises:
             UnreadableDocument: the file cannot be opened, or not in time.
         """
-        return self._look(path, tasks.letters, list(pages))
+        found: dict[int, str] = self._look(path, tasks.view, "letters", list(pages))
+        return found
 
     def fitting(self, path: Path) -> str | None:
         """Return which of the passwords opens the file; ``None`` if it needs none.

@@ -2,6 +2,12 @@
 
 Pebble runs them; it is wrapped so that a pool that broke is replaced, and so that every way
 for a job to end badly becomes one ``Fault``.
+
+A worker does not import the program that started it. ``multiprocessing`` runs the caller's main
+file again in each new process: a script that uses this package at its top level, without asking
+for its own name first, would start workers from its workers; and a large notebook or server
+would be loaded once more in each. What the workers do lies in ``rag.ingestion.workers.tasks``,
+so they need no main module at all.
 """
 
 from __future__ import annotations
@@ -10,23 +16,35 @@ import itertools
 import logging
 import os
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import spawn
+from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from types import FunctionType, SimpleNamespace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import psutil
 from pebble import ProcessExpired, ProcessPool
 
 from rag.errors import RagError, UnreadableDocument
-from rag.ingestion.workers.spawning import ApartContext
-from rag.ingestion.workers.tasks import start_worker
-from rag.ingestion.workers.watchdog import TOO_BIG, TOO_SLOW, Journal
+from rag.ingestion.workers.tasks import TOO_BIG, TOO_SLOW, Journal, start_worker
 from rag.protocols import Cancelled, never
+
+if sys.platform == "win32":
+    from multiprocessing.popen_spawn_win32 import Popen
+
+    _LAUNCHES = "__init__"
+else:
+    from multiprocessing.popen_spawn_posix import Popen
+
+    _LAUNCHES = "_launch"
 
 if TYPE_CHECKING:
     from pebble import ProcessFuture
@@ -138,6 +156,48 @@ def _own_folder() -> tempfile.TemporaryDirectory[str]:
         if owner.isdecimal() and not psutil.pid_exists(int(owner)):
             shutil.rmtree(left, ignore_errors=True)
     return tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-")
+
+
+def _preparation(name: str) -> dict[str, Any]:
+    """Return what a new process is told about its parent, without the parent's main module."""
+    told = spawn.get_preparation_data(name)
+    for key in ("init_main_from_name", "init_main_from_path"):
+        told.pop(key, None)
+    return told
+
+
+def _with_our_preparation(launch: FunctionType) -> FunctionType:
+    """Return a copy of the library's function that calls ``_preparation`` for its own.
+
+    The copy has global names of its own: neither the library's module nor ``sys.modules`` is
+    changed, not even for a moment, so what other threads of the caller start is not affected.
+    """
+    ours = SimpleNamespace(**{**vars(spawn), "get_preparation_data": _preparation})
+    names = {**launch.__globals__, "spawn": ours}
+    return FunctionType(
+        launch.__code__, names, launch.__name__, launch.__defaults__, launch.__closure__
+    )
+
+
+_Popen = cast(
+    "type[Popen]",
+    type("_Popen", (Popen,), {_LAUNCHES: _with_our_preparation(getattr(Popen, _LAUNCHES))}),
+)
+
+
+class _Process(SpawnProcess):
+    @staticmethod
+    def _Popen(process_obj: BaseProcess) -> Popen:  # noqa: N802 - the library's name
+        return _Popen(process_obj)
+
+
+class ApartContext(SpawnContext):
+    """As ``multiprocessing.get_context("spawn")``, but the main module stays with the parent.
+
+    What is sent to a process has to be importable by name from elsewhere than the main module.
+    """
+
+    Process = _Process
 
 
 class WorkerProcesses:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
@@ -23,7 +22,7 @@ from rag.text.messages import Text
 from rag.text.sizes import GIB
 
 _BUILT_IN = Path(__file__).with_name("gpus.toml")
-_STRICT = ConfigDict(extra="forbid", strict=False)
+_STRICT = ConfigDict(extra="forbid")
 GUIDE_RAM_BYTES = 32 * GIB
 """Main memory beside a card that is only looked at."""
 
@@ -31,8 +30,6 @@ GUIDE_RAM_BYTES = 32 * GIB
 @dataclass(frozen=True, slots=True)
 class Gpu:
     """One card as its maker sells it."""
-
-    __pydantic_config__ = _STRICT
 
     name: str
     series: str
@@ -66,9 +63,6 @@ class Guide:
 
     gpus: tuple[Gpu, ...]
     formats: Formats
-
-    def __iter__(self) -> Iterator[Gpu]:
-        return iter(self.gpus)
 
     def formats_of(self, gpu: Gpu) -> tuple[str, ...]:
         """Return the formats of 16 and 8 bits that a card calculates with at full speed."""
@@ -124,25 +118,20 @@ class Outlook:
     @property
     def whole(self) -> bool:
         """Whether all of the model fits on the card."""
-        return self.plan.fits and self.plan.layers_on_cards == self.plan.subject.shape.layers
-
-    @property
-    def tokens_per_second(self) -> float | None:
-        """What the bandwidth allows at most; ``None`` where part waits in main memory."""
-        return self.plan.tokens_per_second
+        return self.plan.fits and self.plan.layout.on_cards == self.plan.subject.shape.layers
 
     @property
     def wh_per_1000_tokens(self) -> float | None:
         """Energy of 1,000 tokens at that speed and full power, in watt-hours."""
-        speed = self.tokens_per_second
+        speed = self.plan.tokens_per_second
         return None if not speed else self.gpu.power_w * 1000 / speed / 3600
 
 
 @cache
-def load_guide(path: Path = _BUILT_IN) -> Guide:
-    """Read a guide; the built-in one by default."""
-    data = tomllib.loads(path.read_text("utf-8"))
-    gpus = TypeAdapter(tuple[Gpu, ...]).validate_python(data["gpu"])
+def load_guide() -> Guide:
+    """Read the guide."""
+    data = tomllib.loads(_BUILT_IN.read_text("utf-8"))
+    gpus = TypeAdapter(tuple[Gpu, ...], config=_STRICT).validate_python(data["gpu"])
     return Guide(gpus, TypeAdapter(Formats).validate_python(data["precision"]))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rag.models.shape import (
@@ -18,7 +18,7 @@ from rag.models.shape import (
     weights_of_file,
 )
 from rag.text.messages import Text
-from rag.text.sizes import GIB, memory_size
+from rag.text.sizes import GIB
 from rag.types.hardware import KvBits, MemoryReading
 
 IDLE_SHARE = 0.97
@@ -118,16 +118,20 @@ class Layout:
     layers: tuple[int, ...] = ()
     helpers_card: int | None = None  # the card that holds embedder and reranker; None = RAM
 
+    @property
+    def on_cards(self) -> int:
+        """How many layers do not wait in main memory."""
+        return sum(self.layers)
+
 
 @dataclass(frozen=True, slots=True)
 class MemoryUse:
     """One memory and what it holds."""
 
-    name: str
+    name: str  # of a card; "" = main memory
     parts: tuple[tuple[Part, int], ...]
     free_bytes: int
     limit_bytes: int  # what may be used of it
-    place: int | None = None  # of a card, as CUDA counts; None = main memory
 
     @property
     def bytes(self) -> int:
@@ -149,7 +153,7 @@ def memory_uses(
         parts = tuple(_on_card(subject, layout, helpers, place))
         if parts:
             limit = max(0, card.free_bytes - reserve(card.total_bytes))
-            found.append(MemoryUse(card.name, parts, card.free_bytes, limit, place))
+            found.append(MemoryUse(card.name, parts, card.free_bytes, limit))
     parts = tuple(_in_ram(subject, layout, helpers))
     return (*found, MemoryUse("", parts, ram_free, ram_free))
 
@@ -190,7 +194,7 @@ def _outside(subject: Subject, layout: Layout, weights: Weights, place: int) -> 
 
     llama.cpp leaves both in main memory unless every layer is on a card.
     """
-    if subject.engine == "llamacpp" and sum(layout.layers) < subject.shape.layers:
+    if subject.engine == "llamacpp" and layout.on_cards < subject.shape.layers:
         return 0
     used = [i for i, count in enumerate(layout.layers) if count]
     if subject.shape.tied:
@@ -208,9 +212,8 @@ def _kv_share(subject: Subject, layout: Layout, layers: int) -> float:
 
     With transformers, layers that wait in main memory are computed on the card all the same.
     """
-    total = subject.shape.layers
-    on_cards = sum(layout.layers)
-    return layers / (on_cards if subject.engine == "transformers" else total)
+    whole = layout.on_cards if subject.engine == "transformers" else subject.shape.layers
+    return layers / whole
 
 
 def offloaded_bytes(subject: Subject, layout: Layout) -> int:
@@ -218,13 +221,13 @@ def offloaded_bytes(subject: Subject, layout: Layout) -> int:
 
     bitsandbytes quantises nothing there: a layer of transformers waits in 16 bits.
     """
-    left = subject.shape.layers - sum(layout.layers)
+    left = subject.shape.layers - layout.on_cards
     weights = subject.weights("none")
     return weights.per_layer * left + (weights.outside if subject.engine == "llamacpp" else 0)
 
 
 def _in_ram(subject: Subject, layout: Layout, helpers: Helpers) -> Iterator[tuple[Part, int]]:
-    on_cards = sum(layout.layers)
+    on_cards = layout.on_cards
     if not on_cards:
         yield "weights", subject.weights(layout.precision).total
         yield "kv", _kv(subject, layout)
@@ -249,7 +252,6 @@ class Wishes:
     context_tokens: int | None = None
     on_card: bool = True  # False: the settings say that the processor shall do it
     helpers_on_card: bool | None = None  # the embedder's own setting
-    kv_8bit: bool = False  # whether the engine can keep keys and values in 8 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,37 +266,16 @@ class Plan:
     longest_context: int  # tokens that would fit in this layout, at most the model's own window
     tokens_per_second: float | None = None  # what the memory's bandwidth allows; None = unknown
 
-    @property
-    def model(self) -> str:
-        """The model's name."""
-        return self.subject.name
-
-    @property
-    def engine(self) -> Engine:
-        """What runs it."""
-        return self.subject.engine
-
-    @property
-    def layers_on_cards(self) -> int:
-        """How many layers do not wait in main memory."""
-        return sum(self.layout.layers)
-
-    @property
-    def bytes(self) -> int:
-        """Everything, wherever it lies."""
-        return sum(shelf.bytes for shelf in self.memory_uses)
-
     def question_bytes(self, tokens: int) -> int:
         """Return what a question of ``tokens``, its answer included, adds to a loaded model.
 
         llama.cpp has taken room for the whole window when it was loaded.
         """
-        if self.engine == "llamacpp":
+        if self.subject.engine == "llamacpp":
             return 0
-        kept = kv_bytes_per_token(self.subject.shape, bits=self.layout.kv_bits) * tokens
-        on_card = bool(self.layers_on_cards)
-        room = Layout(self.layout.precision, tokens, self.layout.kv_bits, self.layout.layers)
-        return kept + working_bytes(self.subject, room, on_card=on_card)
+        asked = replace(self.layout, context_tokens=tokens)
+        computing = working_bytes(self.subject, asked, on_card=bool(asked.on_cards))
+        return _kv(self.subject, asked) + computing
 
 
 PRECISIONS: dict[Precision | None, Text] = {
@@ -313,133 +294,8 @@ PARTS: dict[Part, Text] = {
     "ocr": Text("text recognition", "文字识别"),
 }
 _RAM = Text("main memory", "内存")
-FULL_KV_BITS = 16
 
 
 def place_words(shelf: MemoryUse) -> Text:
     """Return the name of a memory."""
     return Text(shelf.name, shelf.name) if shelf.name else _RAM
-
-
-def misfit(subject: Subject, layout: Layout, found: tuple[MemoryUse, ...], wanted: int) -> Text:
-    """Say what did not fit."""
-    worst = max(found, key=lambda shelf: shelf.bytes - shelf.limit_bytes)
-    what, need, there = (
-        _arrangement(subject, layout, wanted),
-        memory_size(worst.bytes),
-        worst.limit_bytes,
-    )
-    return Text(
-        f"{what.en}: no, {need} needed, {memory_size(there)} there.",
-        f"{what.zh}：不行，需要 {need}，可用 {memory_size(there)}。",
-    )
-
-
-def nothing_fits(
-    subject: Subject, layout: Layout, found: tuple[MemoryUse, ...], wanted: int
-) -> Text:
-    """Say that nothing was found, and what is missing at the least."""
-    short = sum(max(0, shelf.bytes - shelf.limit_bytes) for shelf in found)
-    what = _arrangement(subject, layout, wanted)
-    return Text(
-        f"{subject.name} does not fit: even {what.en} lacks {memory_size(short)}.",
-        f"{subject.name} 放不下：即使采用{what.zh}，仍缺 {memory_size(short)}。",
-    )
-
-
-def chosen_words(
-    subject: Subject, layout: Layout, found: tuple[MemoryUse, ...], wanted: int, cards: int
-) -> list[Text]:
-    """Say what was chosen, and what each memory then holds."""
-    what = _arrangement(subject, layout, wanted)
-    words = [Text(f"{what.en}: yes.", f"{what.zh}：可以。")]
-    words += [_held(shelf) for shelf in found if shelf.bytes]
-    if layout.context_tokens < wanted:
-        words.append(
-            Text(
-                f"The window is {layout.context_tokens:,} tokens instead of {wanted:,}:"
-                " more keys and values do not fit.",
-                f"上下文为 {layout.context_tokens:,} 个 token，而不是 {wanted:,} 个："
-                "放不下更多键值缓存。",
-            )
-        )
-    left = subject.shape.layers - sum(layout.layers)
-    if layout.layers and left:
-        words.append(_slow(subject, layout, left))
-    elif cards and layout.helpers_card is None:
-        words.append(
-            Text(
-                "The embedder works on the processor; questions take a little longer.",
-                "嵌入模型在处理器上运行；提问时稍慢。",
-            )
-        )
-    return words
-
-
-def speed_words(tokens_per_second: float) -> Text:
-    """Say what the memory's bandwidth allows at most."""
-    return Text(
-        f"Memory bandwidth allows at most {tokens_per_second:.0f} tokens/s.",
-        f"受显存带宽限制，最多 {tokens_per_second:.0f} token/秒。",
-    )
-
-
-def _arrangement(subject: Subject, layout: Layout, wanted: int) -> Text:
-    precision = PRECISIONS[layout.precision]
-    on_cards, total = sum(layout.layers), subject.shape.layers
-    used = [count for count in layout.layers if count]
-    if not used:
-        where = Text("on the processor", "在处理器上")
-    elif on_cards < total:
-        where = Text(
-            f"{on_cards} of {total} layers on the GPU", f"{total} 层中有 {on_cards} 层在显卡上"
-        )
-    elif len(used) > 1:
-        split = " + ".join(map(str, used))
-        where = Text(
-            f"on {len(used)} GPUs ({split} layers)", f"分到 {len(used)} 块显卡（{split} 层）"
-        )
-    else:
-        where = Text("on one GPU", "在一块显卡上")
-    kept = (
-        Text(", 8-bit keys and values", "，8 位键值缓存")
-        if layout.kv_bits < FULL_KV_BITS
-        else Text("", "")
-    )
-    beside = (
-        Text(", embedder on the GPU", "，嵌入模型在显卡上")
-        if layout.helpers_card is not None
-        else Text("", "")
-    )
-    less, tokens = layout.context_tokens < wanted, f"{layout.context_tokens:,}"
-    window = Text(f", {tokens} tokens", f"，{tokens} 个 token") if less else Text("", "")
-    return Text(
-        f"{precision.en} {where.en}{kept.en}{beside.en}{window.en}",
-        f"{precision.zh}{where.zh}{kept.zh}{beside.zh}{window.zh}",
-    )
-
-
-def _held(shelf: MemoryUse) -> Text:
-    place = place_words(shelf)
-    en = " + ".join(f"{PARTS[part].en} {memory_size(size)}" for part, size in shelf.parts)
-    zh = " + ".join(f"{PARTS[part].zh} {memory_size(size)}" for part, size in shelf.parts)
-    total = memory_size(shelf.bytes)
-    return Text(
-        f"{place.en}: {en} = {total} of {memory_size(shelf.limit_bytes)}.",
-        f"{place.zh}：{zh} = {total}，可用 {memory_size(shelf.limit_bytes)}。",
-    )
-
-
-def _slow(subject: Subject, layout: Layout, left: int) -> Text:
-    moved = memory_size(offloaded_bytes(subject, layout))
-    if subject.engine == "llamacpp":
-        return Text(
-            f"{left} layers are computed by the processor, which is several times slower.",
-            f"{left} 层由处理器计算，速度会慢数倍。",
-        )
-    return Text(
-        f"{left} layers wait in main memory in 16 bits: {moved} cross the bus for every token,"
-        " so answers are very slow. A smaller model, or a GGUF file, is the better choice.",
-        f"{left} 层以 16 位放在内存中：每个 token 都要经总线传输 {moved}，回答会非常慢。"
-        "更好的选择是较小的模型或 GGUF 文件。",
-    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rag.errors import ConfigError
 from rag.models.catalogue import Entry
 from rag.models.planning.plan import Card, Helpers, Layout, Subject, memory_uses
+from rag.models.planning.planner import WANTED_CONTEXT
 from rag.models.shape import Shape, config_of, header_of, shape_of_config, shape_of_gguf
 from rag.system.environment import set_in, variable_of
 from rag.text.messages import Text
@@ -18,6 +19,7 @@ from rag.types.gguf import Gguf
 if TYPE_CHECKING:
     from rag.config import Settings
     from rag.models.store import ModelStore
+    from rag.types.hardware import MemoryReading
 
 
 EMBEDDER_BATCH = 64
@@ -118,8 +120,8 @@ BUFFER_BYTES = 512 << 20
 """For models that write nothing: an allowance for activations and the runtime."""
 
 
-def needs_bytes(entry: Entry, *, context_tokens: int = 4096) -> int:
-    """Return the memory for weights in 4 bits, a context of that length, and room to compute.
+def needs_bytes(entry: Entry) -> int:
+    """Return the memory for weights in 4 bits, a usual context, and room to compute.
 
     On a graphics card if the engine is transformers, else in main memory. ``rag models fit``
     plans with what is free.
@@ -127,7 +129,7 @@ def needs_bytes(entry: Entry, *, context_tokens: int = 4096) -> int:
     if entry.kind != "generator" or entry.shape is None:
         return entry.loaded_bytes + BUFFER_BYTES
     subject = subject_of_entry(entry)
-    tokens = min(context_tokens, entry.context_tokens)
+    tokens = min(WANTED_CONTEXT, entry.context_tokens)
     if not needs_gpu(entry):
         found = memory_uses(subject, Layout(None, tokens), Helpers(), (), 0)
         return sum(shelf.bytes for shelf in found)
@@ -140,29 +142,22 @@ def needs_gpu(entry: Entry) -> bool:
     return entry.kind == "generator" and entry.engine == "transformers"
 
 
-def fits(entry: Entry, *, ram_bytes: int, vram_bytes: int | None) -> bool:
-    """Tell whether a machine of that size can run the model; ``None`` = no NVIDIA card."""
+def fits(entry: Entry, machine: MemoryReading) -> bool:
+    """Tell whether a machine of that size can run the model."""
     if needs_gpu(entry):
-        return vram_bytes is not None and needs_bytes(entry) <= vram_bytes
-    return needs_bytes(entry) <= ram_bytes
+        return needs_bytes(entry) <= (machine.vram_total_bytes or 0)
+    return needs_bytes(entry) <= machine.ram_total_bytes
 
 
-def default_generator(*, free_vram_bytes: int | None, total_ram_bytes: int) -> str:
-    """Return the catalogue name of the generator for such a machine.
+def default_generator(machine: MemoryReading) -> str:
+    """Return the catalogue name of the generator for a machine with so much free memory.
 
-    ``free_vram_bytes`` is ``None`` without an NVIDIA card. Never a model that needs a
-    publisher's permission: the first start has to go on by itself.
-
-    >>> default_generator(free_vram_bytes=None, total_ram_bytes=16 << 30)
-    'Qwen2.5-Coder-1.5B-Instruct-Q4_K_M'
-    >>> default_generator(free_vram_bytes=None, total_ram_bytes=2 << 30)
-    'Qwen2.5-Coder-0.5B-Instruct-Q4_K_M'
-    >>> default_generator(free_vram_bytes=22 << 30, total_ram_bytes=16 << 30)
-    'Qwen2.5-7B-Instruct'
+    Never a model that needs a publisher's permission: the first start has to go on by itself.
     """
-    if free_vram_bytes is not None and free_vram_bytes >= GPU_BYTES:
+    free = (machine.vram_total_bytes or 0) - (machine.vram_used_bytes or 0)
+    if free >= GPU_BYTES:
         return GPU_GENERATOR
-    return SMALL_GENERATOR if total_ram_bytes < SMALL_RAM_BYTES else CPU_GENERATOR
+    return SMALL_GENERATOR if machine.ram_total_bytes < SMALL_RAM_BYTES else CPU_GENERATOR
 
 
 def set_model(path: Path, section: str, name: str) -> None:

@@ -36,14 +36,14 @@ from rag.models.download import (
     Delivery,
     Download,
     DownloadMeter,
-    SourceName,
-    SourcePlace,
     SourceUnavailable,
     Trust,
+    as_it_stands,
     hash_into,
-    sha256_of,
+    matching,
+    takes,
+    whole_model,
 )
-from rag.models.sources.folder import matching, takes, whole_model
 from rag.text.messages import Text
 
 REACH_TIMEOUT_S = 5.0
@@ -66,82 +66,77 @@ class _Cut(Exception):
     """The connection ended before the file did."""
 
 
-class HubSource:
-    """The model hub, or a mirror of it (``HF_ENDPOINT``)."""
+def from_hub(
+    job: Download,
+    *,
+    endpoint: str | None = None,
+    timeout_s: float = REACH_TIMEOUT_S,
+    pause_s: float = 1.0,
+) -> Delivery:
+    """Return the files of the pinned commit.
 
-    name: SourceName = "hub"
+    ``endpoint`` is the hub's address, ``None`` the library's (``HF_ENDPOINT`` names a mirror);
+    ``pause_s`` before a retry.
+    """
+    entry, hub = job.entry, job.entry.hub
+    if hub is None:
+        raise SourceUnavailable(Text("not on the hub", "模型库中没有"))
+    revision = entry.revision(entry.files)
+    if cached := _cached(hub, entry):
+        found = as_it_stands("hub", *cached, revision, job)
+        if all(d.file.sha256 in {"", d.sha256} for d in found.files):
+            return found
+    if job.offline:
+        raise _switched_off(job.home)
+    if hub.gated and not get_token():
+        raise _gated(hub)
+    wanted = _listing(hub, entry, endpoint, timeout_s)
+    job.need(sum(file.bytes - _bytes(job.parts / file.path) for file, _ in wanted))
+    delivered = []
+    for file, told_by in wanted:
+        url = hf_hub_url(hub.repository, file.path, revision=hub.revision, endpoint=endpoint)
+        target = job.parts / file.path
+        sha = _fetch(hub, url, file, target, job, pause_s)
+        delivered.append(Delivered(file, target, sha, told_by))
+    return Delivery("hub", revision, tuple(delivered))
 
-    def __init__(
-        self,
-        *,
-        endpoint: str | None = None,
-        timeout_s: float = REACH_TIMEOUT_S,
-        pause_s: float = 1.0,
-    ) -> None:
-        """``endpoint`` is the hub's address, ``None`` the library's; ``pause_s`` before a retry."""
-        self._endpoint = endpoint
-        self._timeout_s = timeout_s
-        self._pause_s = pause_s
 
-    def deliver(self, entry: Entry, place: SourcePlace, job: Download) -> Delivery:
-        """Return the files of the pinned commit."""
-        hub = entry.hub
-        if hub is None:
-            raise SourceUnavailable(Text("not on the hub", "模型库中没有"))
-        revision = entry.revision(entry.files)
-        if cached := _cached(hub, entry):
-            root, files = cached
-            found = tuple(Delivered(f, p, sha256_of(p, job), _trust(f)) for f, p in files)
-            if all(d.file.sha256 in {"", d.sha256} for d in found):
-                return Delivery("hub", revision, found, root)
-        if job.offline:
-            raise _switched_off(place.home)
-        if hub.gated and not get_token():
-            raise _gated(hub)
-        files_of_hub = self._listing(hub, entry)
-        wanted = sum(f.bytes - _bytes(place.parts / f.path) for f, _ in files_of_hub)
-        job.need(wanted, place.folder, name=entry.name)
-        delivered = [
-            Delivered(file, place.parts / file.path, self._fetch(hub, file, place, job), trust)
-            for file, trust in files_of_hub
-        ]
-        return Delivery("hub", revision, tuple(delivered))
+def _listing(
+    hub: Hub, entry: Entry, endpoint: str | None, timeout_s: float
+) -> list[tuple[File, Trust]]:
+    """Return what to download; the hub's hash stands in where the catalogue has none."""
+    with _translated(hub):
+        info = HfApi(endpoint=endpoint).model_info(
+            hub.repository, revision=hub.revision, files_metadata=True, timeout=timeout_s
+        )
+    pinned = {file.path: file for file in entry.files}
+    names = {s.rfilename: s for s in info.siblings or ()}
+    chosen = [n for n in names if takes(n, hub.patterns)] if hub.patterns else list(pinned)
+    missing = (set(pinned) | set(chosen)) - set(names)
+    if missing or not chosen:
+        what = ", ".join(sorted(missing)) or "files"
+        raise SourceUnavailable(
+            Text(f"{hub.repository} has no {what}", f"{hub.repository} 中没有 {what}"),
+            hint=_ELSEWHERE,
+        )
+    return [_expected(names[name], pinned.get(name)) for name in sorted(chosen)]
 
-    def _listing(self, hub: Hub, entry: Entry) -> list[tuple[File, Trust]]:
-        """Return what to download; the hub's hash stands in where the catalogue has none."""
-        with _translated(hub):
-            info = HfApi(endpoint=self._endpoint).model_info(
-                hub.repository, revision=hub.revision, files_metadata=True, timeout=self._timeout_s
-            )
-        pinned = {file.path: file for file in entry.files}
-        names = {s.rfilename: s for s in info.siblings or ()}
-        chosen = [n for n in names if takes(n, hub.patterns)] if hub.patterns else list(pinned)
-        missing = (set(pinned) | set(chosen)) - set(names)
-        if missing or not chosen:
-            what = ", ".join(sorted(missing)) or "files"
-            raise SourceUnavailable(
-                Text(f"{hub.repository} has no {what}", f"{hub.repository} 中没有 {what}"),
-                hint=_ELSEWHERE,
-            )
-        return [_expected(names[name], pinned.get(name)) for name in sorted(chosen)]
 
-    def _fetch(self, hub: Hub, file: File, place: SourcePlace, job: Download) -> str:
-        """Download one file to ``place.parts``; return its sha256."""
-        target = place.parts / file.path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        meter = DownloadMeter(job, stage="download", item=file.path, total=file.bytes)
-        url = hf_hub_url(hub.repository, file.path, revision=hub.revision, endpoint=self._endpoint)
-        failures, before = 0, -1
-        while True:
-            try:
-                with _translated(hub):
-                    return _read(url, target, file, meter)
-            except SourceUnavailable:
-                failures = failures + 1 if _bytes(target) <= before else 1
-                before = max(before, _bytes(target))
-                if failures > RETRIES or not _bytes(target):
-                    raise
-                time.sleep(self._pause_s)
+def _fetch(hub: Hub, url: str, file: File, target: Path, job: Download, pause_s: float) -> str:
+    """Download one file; return its sha256."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    meter = DownloadMeter(job, stage="download", item=file.path, total=file.bytes)
+    failures, before = 0, -1
+    while True:
+        try:
+            with _translated(hub):
+                return _read(url, target, file, meter)
+        except SourceUnavailable:
+            failures = failures + 1 if _bytes(target) <= before else 1
+            before = max(before, _bytes(target))
+            if failures > RETRIES or not _bytes(target):
+                raise
+            time.sleep(pause_s)
 
 
 def _read(url: str, target: Path, file: File, meter: DownloadMeter) -> str:
@@ -178,18 +173,14 @@ def _bytes(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def _trust(file: File) -> Trust:
-    return "catalogue" if file.sha256 else "first use"
-
-
 def _expected(sibling: Any, pinned: File | None) -> tuple[File, Trust]:
     if pinned:
         return pinned, "catalogue"
     told = sibling.lfs.sha256 if sibling.lfs else ""
-    return File(sibling.rfilename, sibling.size or 0, told), "hub" if told else "first use"
+    return File(sibling.rfilename, sibling.size or 0, told), "hub"
 
 
-def _cached(hub: Hub, entry: Entry) -> tuple[Path, list[tuple[File, Path]]] | None:
+def _cached(hub: Hub, entry: Entry) -> tuple[Path, tuple[File, ...]] | None:
     """Return what another program has put into the hub library's cache, if it is all there."""
     try:
         root = Path(snapshot_download(hub.repository, revision=hub.revision, local_files_only=True))
@@ -198,8 +189,7 @@ def _cached(hub: Hub, entry: Entry) -> tuple[Path, list[tuple[File, Path]]] | No
     files = matching(root, hub.patterns, entry.files) if hub.patterns else entry.files
     if hub.patterns and not whole_model(root):
         return None
-    paths = [(file, root / file.path) for file in files]
-    return (root, paths) if all(path.is_file() for _, path in paths) else None
+    return (root, files) if all((root / file.path).is_file() for file in files) else None
 
 
 @contextmanager

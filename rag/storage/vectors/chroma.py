@@ -3,10 +3,16 @@
 Never an embedding function: Chroma would otherwise load the one that is named in the
 collection's own configuration, code included (CVE-2026-45829). Never documents or
 metadata: the ledger has them.
+
+``python -m rag.storage.vectors.chroma FOLDER COLLECTION`` probes a collection: it prints the
+number of rows, having read every id and asked one question. It is a process of its own because
+a torn collection can crash it; any ending but that means that the collection is not sound.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +22,12 @@ import numpy as np
 from chromadb.config import Settings as ChromaSettings
 
 if TYPE_CHECKING:
+    from chromadb.api import ClientAPI
+
     from rag.protocols import Vector, Vectors
 
 
+PROBE_TIMEOUT_S = 120
 BATCH = 250  # rows a write; Chroma's own guide names 50 to 250
 HNSW: dict[str, Any] = {
     "space": "cosine",
@@ -28,14 +37,17 @@ HNSW: dict[str, Any] = {
 }
 
 
+def _client(folder: Path) -> ClientAPI:
+    settings = ChromaSettings(anonymized_telemetry=False)
+    return chromadb.PersistentClient(path=str(folder), settings=settings)
+
+
 class ChromaIndex:
     """One collection in a folder that only this process has open."""
 
     def __init__(self, folder: Path, *, collection: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._client = chromadb.PersistentClient(
-            path=str(folder), settings=ChromaSettings(anonymized_telemetry=False)
-        )
+        self._client = _client(folder)
         self._collection = self._client.get_or_create_collection(
             collection, embedding_function=None, configuration={"hnsw": HNSW}
         )
@@ -80,10 +92,40 @@ class ChromaIndex:
 
 def delete_collections(folder: Path, *, keep: Collection[str]) -> None:
     """Delete the collections of spaces that are gone."""
-    client = chromadb.PersistentClient(
-        path=str(folder), settings=ChromaSettings(anonymized_telemetry=False)
-    )
+    client = _client(folder)
     for collection in client.list_collections():
         if collection.name not in keep:
             client.delete_collection(collection.name)
     client.close()
+
+
+def is_sound(folder: Path, *, collection: str) -> bool:
+    """Return whether a child process could open, list and search the collection."""
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", "rag.storage.vectors.chroma", str(folder), collection],
+            capture_output=True,
+            timeout=PROBE_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def main() -> None:
+    """Probe what the command line names."""
+    folder, collection = sys.argv[1:3]
+    index = ChromaIndex(Path(folder), collection=collection)
+    ids = index.ids()
+    dim = index.dim()
+    if ids and dim:
+        query = np.full(dim, dim**-0.5, dtype=np.float32)
+        if not index.search(query, k=1):
+            raise SystemExit(1)
+    index.close()
+    sys.stdout.write(f"{len(ids)}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -73,8 +73,8 @@ def _stamp(space: IndexVersion, folder: Path) -> str:
 
 def open_chroma(ledger: Ledger, space: IndexVersion, folder: Path) -> VectorIndex:
     """Open the space's collection, mending or refilling it as needed. Only for the owner."""
-    from rag.storage.vectors.chroma import ChromaIndex, delete_collections
-    from rag.storage.vectors.probe import is_sound
+    from rag.storage.passages import LedgerPassages
+    from rag.storage.vectors.chroma import ChromaIndex, delete_collections, is_sound
 
     name = collection_name(space)
     clean = is_clean(ledger, space, folder)
@@ -87,8 +87,6 @@ def open_chroma(ledger: Ledger, space: IndexVersion, folder: Path) -> VectorInde
     if not clean and folder.exists():
         delete_collections(folder, keep={collection_name(s) for s in ledger.spaces().values()})
     index = ChromaIndex(folder, collection=name)
-    from rag.storage.passages import LedgerPassages
-
     _reconcile(index, LedgerPassages(ledger, space))
     return index
 
@@ -117,15 +115,9 @@ class PreviousIndex:
     newer: bool  # made after the one that answers: a rebuild was rolled back
 
 
-def kept_space(ledger: Ledger) -> IndexVersion | None:
-    """Return the space to go back to, or forth again."""
-    kept = ledger.meta("previous_space")
-    return ledger.spaces().get(int(kept)) if kept else None
-
-
 def kept_index(ledger: Ledger) -> PreviousIndex | None:
     """Describe the index to go back to; ``None`` where there is none."""
-    space, active = kept_space(ledger), ledger.active_space()
+    space, active = ledger.previous_space(), ledger.active_space()
     if space is None or active is None:
         return None
     made_at = ledger.connection.execute(

@@ -118,9 +118,12 @@ def _difference(wanted: Quantity, place: Place) -> Difference | None:
         return None
     if wanted.value is None:
         return "absent"
-    differences = {_compared(wanted, found, place) for found in place.quantities}
-    if "same" in differences:
-        return None
+    differences = set()
+    for found in place.quantities:
+        difference = _compared(wanted, found, place)
+        if difference == "same":
+            return None
+        differences.add(difference)
     return "unit" if "unit" in differences else "scale" if "scale" in differences else "absent"
 
 

@@ -15,7 +15,6 @@ from rag.answering.pipeline import AskSettings, RagPipeline
 from rag.errors import OutOfMemory
 from rag.generation.transformers.cache import Watch
 from rag.generation.transformers.engine import TransformersGenerator
-from rag.generation.transformers.generate import Speed
 from rag.generation.transformers.loading import Loaded
 from rag.protocols import TextGenerator
 from rag.retrieval.embedding.hashing import HashingEmbedder
@@ -280,8 +279,7 @@ class FullNow(TransformersGenerator):
 
     def __init__(self, *points: int) -> None:
         loaded = Loaded(tiny_llama(window=4096), byte_tokenizer(), None, 4096)
-        plain = Speed(guess="never", reuse=False)  # one pass a token
-        super().__init__(loaded, name="tiny", context_tokens=4096, speed=plain)
+        super().__init__(loaded, name="tiny", context_tokens=4096, guess="never")
         self.points = list(points)
         self.prompts: list[int] = []
         self._forward = self._model.forward
@@ -290,6 +288,7 @@ class FullNow(TransformersGenerator):
     def _run(self, prompt: list[int], ends: list[int], watch: Watch, work: Any) -> Exception | None:
         self.prompts.append(len(prompt))
         self.calls = 0
+        self._kept.drop()
         return super()._run(prompt, ends, watch, work)
 
     def _limited(self, *args: Any, **kwargs: Any) -> Any:

@@ -13,8 +13,7 @@ from rag.answering.whole_document.notes import NoteEngines
 from rag.answering.whole_document.scope import ReadingPace, ReadingPlanner
 from rag.errors import PromptTooLong, TooMuchToRead
 from rag.retrieval.embedding.hashing import HashingEmbedder
-from rag.storage.documents import LedgerDocuments
-from rag.storage.passages import LedgerPassages
+from rag.storage.passages import LedgerDocuments, LedgerPassages
 from rag.types.answers import Answer, AskMode, Delta, Event, Finished, ReadingProgress
 from tests.fake_reader import RuleReader, locator_over
 from tests.libraries import PageLibrary

@@ -11,10 +11,9 @@ from rag.answering.pipeline import AskSettings, RagPipeline
 from rag.answering.whole_document.asker import WholeDocumentAsker
 from rag.answering.whole_document.notes import NoteEngines
 from rag.answering.whole_document.scope import ReadingPace, ReadingPlanner
-from rag.generation.llamacpp.engine import LlamaCppGenerator
+from rag.generation.llamacpp import LlamaCppGenerator
 from rag.retrieval.embedding.hashing import HashingEmbedder
-from rag.storage.documents import LedgerDocuments
-from rag.storage.passages import LedgerPassages
+from rag.storage.passages import LedgerDocuments, LedgerPassages
 from rag.types.answers import Answer, Finished
 from tests.fake_reader import locator_over
 from tests.libraries import PageLibrary

@@ -19,7 +19,7 @@ from rag.app.app import App
 from rag.errors import LibraryBusy, RagError, StoreError, UnknownDocument
 from rag.generation.echo import EchoGenerator
 from rag.ingestion.workers.pool import WorkerPool
-from rag.ingestion.workers.watchdog import WorkerLimits
+from rag.ingestion.workers.tasks import WorkerLimits
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.storage.jobs import Jobs
 from rag.storage.ledger import Ledger

@@ -1,4 +1,8 @@
-"""The command line as scripts use it: real processes, real PDFs, no model."""
+"""The command line as scripts use it: real PDFs, no model.
+
+What a command has to do with processes is asked of real ones, by a ``Shell``; what it prints
+is the same inside the test's own, which costs a tenth.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ from rag.retrieval.relevance import Calibration
 from rag.storage.jobs import Jobs
 from rag.storage.ledger import Ledger
 from rag.storage.lock import LibraryLock
+from tests.inside import Inside
 from tests.pdfs import write_pdf
 
 ROOT = Path(__file__).parents[3]
@@ -75,6 +80,12 @@ def synced(indexed: Path, tmp_path: Path) -> Shell:
     return Shell(Path(shutil.copytree(indexed, tmp_path / "knowledge")))
 
 
+@pytest.fixture
+def inside(synced: Shell) -> Inside:
+    """The same library without processes."""
+    return Inside(synced.folder)
+
+
 def test_sync_prints_the_object_of_the_contract(shell: Shell) -> None:
     found = shell.json("sync")
     assert found["files"] == {
@@ -100,8 +111,8 @@ def test_a_gap_is_told_by_the_exit_code(shell: Shell) -> None:
     assert shell.run("status").returncode == 3
 
 
-def test_status_accounts_for_every_page(synced: Shell) -> None:
-    found = synced.json("status", "--pages")
+def test_status_accounts_for_every_page(inside: Inside) -> None:
+    found = inside.json("status", "--pages")
     lease = next(d for d in found["documents"] if d["paths"] == ["lease.pdf"])
     assert lease["pages"]["text"] == 2
     assert [(p["number"], p["state"]) for p in lease["page_states"]] == [
@@ -111,11 +122,11 @@ def test_status_accounts_for_every_page(synced: Shell) -> None:
     assert found["space"]["stale"] == 0
     assert found["space"]["chunks"] > 0
     assert found["totals"]["pages"]["text"] == 4
-    assert "page_states" not in synced.json("status")["documents"][0]
+    assert "page_states" not in inside.json("status")["documents"][0]
 
 
-def test_search_prints_the_object_of_the_contract(synced: Shell) -> None:
-    found = synced.json("search", "monthly rent", "--k", "2")
+def test_search_prints_the_object_of_the_contract(inside: Inside) -> None:
+    found = inside.json("search", "monthly rent", "--k", "2")
     best = found["passages"][0]
     assert best["document"] == best["path"] == "lease.pdf"
     assert (best["page"], best["label"]) == (1, "1")
@@ -136,15 +147,15 @@ def test_a_first_question_does_not_wait_for_text_recognition(shell: Shell) -> No
 
 
 @pytest.mark.slow
-def test_search_can_be_limited_to_one_document(synced: Shell) -> None:
-    found = synced.json("search", "rent", "--document", "手册.pdf")
+def test_search_can_be_limited_to_one_document(inside: Inside) -> None:
+    found = inside.json("search", "rent", "--document", "手册.pdf")
     assert {p["document"] for p in found["passages"]} == {"手册.pdf"}
-    write_pdf(synced.folder / "old" / "lease.pdf", ["The monthly rent was 800 euros."])
-    synced.json("sync")
+    write_pdf(inside.folder / "old" / "lease.pdf", ["The monthly rent was 800 euros."])
+    inside.json("sync")
     for path, pages in (("lease.pdf", {"lease.pdf"}), ("old/lease.pdf", {"old/lease.pdf"})):
-        found = synced.json("search", "rent", "--document", path)
+        found = inside.json("search", "rent", "--document", path)
         assert {p["path"] for p in found["passages"]} == pages, "a path means this file alone"
-    wrong = synced.run("search", "rent", "--document", "no.pdf")
+    wrong = inside.run("search", "rent", "--document", "no.pdf")
     assert wrong.returncode == 1
     assert "no.pdf" in wrong.stderr
     assert "→" in wrong.stderr
@@ -158,8 +169,8 @@ def test_ask_streams_an_answer_with_its_source(shell: Shell) -> None:
     assert (shell.folder / ".rag" / "library.db").is_file()  # the first question syncs by itself
 
 
-def test_ask_prints_the_object_of_the_contract(synced: Shell) -> None:
-    found = synced.json("ask", "What is the monthly rent?")
+def test_ask_prints_the_object_of_the_contract(inside: Inside) -> None:
+    found = inside.json("ask", "What is the monthly rent?")
     assert found["language"] == "en"
     assert found["verdict"] in {"supported", "weak"}
     assert found["model"] == "echo"
@@ -171,8 +182,8 @@ def test_ask_prints_the_object_of_the_contract(synced: Shell) -> None:
     assert found["memory"]["process_bytes"] > 0
 
 
-def test_what_is_not_there_is_said_in_the_language_of_the_question(synced: Shell) -> None:
-    found = synced.json("ask", "西班牙的首都在哪里？")
+def test_what_is_not_there_is_said_in_the_language_of_the_question(inside: Inside) -> None:
+    found = inside.json("ask", "西班牙的首都在哪里？")
     assert found["verdict"] == "not_in_documents"
     assert found["language"] == "zh"
     assert found["usage"]["completion_tokens"] == 0
@@ -180,19 +191,19 @@ def test_what_is_not_there_is_said_in_the_language_of_the_question(synced: Shell
 
 
 @pytest.mark.slow
-def test_forget_removes_and_undo_brings_back(synced: Shell) -> None:
-    synced.json("forget", "knowledge/lease.pdf")  # as the shell completes it
-    names = {p["document"] for p in synced.json("search", "monthly rent")["passages"]}
+def test_forget_removes_and_undo_brings_back(inside: Inside) -> None:
+    inside.json("forget", "knowledge/lease.pdf")  # as the shell completes it
+    names = {p["document"] for p in inside.json("search", "monthly rent")["passages"]}
     assert "lease.pdf" not in names
-    assert (synced.folder / "lease.pdf").is_file()
-    assert "1 document, 2 of 2 pages can be searched. 1 forgotten." in synced.run("status").stdout
-    assert synced.json("forget", "--undo", str(synced.folder / "lease.pdf")) == {"syncing": False}
-    synced.json("sync")
-    assert synced.json("search", "monthly rent")["passages"][0]["document"] == "lease.pdf"
+    assert (inside.folder / "lease.pdf").is_file()
+    assert "1 document, 2 of 2 pages can be searched. 1 forgotten." in inside.run("status").stdout
+    assert inside.json("forget", "--undo", str(inside.folder / "lease.pdf")) == {"syncing": False}
+    inside.json("sync")
+    assert inside.json("search", "monthly rent")["passages"][0]["document"] == "lease.pdf"
 
 
 def test_why_tells_what_became_of_a_sentence_while_another_process_owns_the_library(
-    synced: Shell,
+    synced: Shell, inside: Inside
 ) -> None:
     owner = LibraryLock(synced.folder / ".rag")
     try:
@@ -203,23 +214,23 @@ def test_why_tells_what_became_of_a_sentence_while_another_process_owns_the_libr
     assert found["place"]["document"] == "lease.pdf"
     assert found["place"]["page"] == 1
     assert {"stage", "passed", "what", "numbers"} == set(found["steps"][0])
-    used = synced.json(
+    used = inside.json(
         "why", "What is the monthly rent?", "the monthly rent is 950 euros", "--answer",
         "--document", "lease.pdf", "--only",
     )  # fmt: skip
     assert used["outcome"] == "used"
-    gap = synced.run(
+    gap = inside.run(
         "why", "rent?", "Any sentence", "--document", "none.pdf", RAGDESK_UI__LANGUAGE="zh"
     )
     assert gap.returncode == 3
     assert "文件夹中没有文档 none.pdf" in gap.stdout
     assert "→ 请把它复制到文件夹中" in gap.stdout
     for words in (["", "a"], ["a", " "], ["a", "b", "--only"]):
-        assert synced.run("why", *words).returncode == 2
+        assert inside.run("why", *words).returncode == 2
 
 
-def test_forgetting_nothing_in_particular_is_refused(shell: Shell) -> None:
-    assert shell.run("forget").returncode == 2
+def test_forgetting_nothing_in_particular_is_refused(inside: Inside) -> None:
+    assert inside.run("forget").returncode == 2
 
 
 def test_what_nobody_waits_for_any_more_is_not_done_later(synced: Shell) -> None:
@@ -248,13 +259,13 @@ def test_what_nobody_waits_for_any_more_is_not_done_later(synced: Shell) -> None
 
 
 @pytest.mark.slow
-def test_rebuild_with_another_size_and_back(synced: Shell) -> None:
-    synced.environment["RAGDESK_CHUNK__TOKENS"] = "32"
-    assert synced.json("status")["space"]["stale"] == 2
-    synced.json("rebuild")
-    assert "recursive/32/" in synced.json("status")["space"]["chunker"]
-    synced.json("rebuild", "--rollback")
-    assert "recursive/32/" not in synced.json("status")["space"]["chunker"]
+def test_rebuild_with_another_size_and_back(inside: Inside) -> None:
+    inside.environment["RAGDESK_CHUNK__TOKENS"] = "32"
+    assert inside.json("status")["space"]["stale"] == 2
+    inside.json("rebuild")
+    assert "recursive/32/" in inside.json("status")["space"]["chunker"]
+    inside.json("rebuild", "--rollback")
+    assert "recursive/32/" not in inside.json("status")["space"]["chunker"]
 
 
 def test_without_a_library_reading_commands_say_what_to_do(shell: Shell) -> None:
@@ -276,27 +287,27 @@ def test_a_wrong_setting_names_the_key(shell: Shell) -> None:
     assert "chunk.tokens" in done.stderr
 
 
-def test_documents_are_read_whole_on_demand_and_the_answer_says_how_much(synced: Shell) -> None:
-    asked = synced.json("ask", "What is the monthly rent?", "--whole")
+def test_documents_are_read_whole_on_demand_and_the_answer_says_how_much(inside: Inside) -> None:
+    asked = inside.json("ask", "What is the monthly rent?", "--whole")
     assert asked["mode"] == "whole_document"
     assert asked["coverage"]["read"] == asked["coverage"]["of"] > 0
 
 
-def test_a_chat_is_kept_only_if_asked_for_and_can_be_shown_and_exported(synced: Shell) -> None:
-    synced.json("ask", "What is the monthly rent?", "--chat", "new")
-    (chat,) = synced.json("chats", "list")["chats"]
+def test_a_chat_is_kept_only_if_asked_for_and_can_be_shown_and_exported(inside: Inside) -> None:
+    inside.json("ask", "What is the monthly rent?", "--chat", "new")
+    (chat,) = inside.json("chats", "list")["chats"]
     assert (chat["title"], chat["turns"]) == ("What is the monthly rent?", 1)
-    kept = json.loads(synced.run("chats", "export", str(chat["id"]), "--format", "json").stdout)
+    kept = json.loads(inside.run("chats", "export", str(chat["id"]), "--format", "json").stdout)
     (turn,) = kept["turns"]
     assert turn["answer"]
     assert {document["now"] for document in turn["documents"]} == {"present"}
-    shown = synced.run("chats", "show", str(chat["id"])).stdout
+    shown = inside.run("chats", "show", str(chat["id"])).stdout
     assert "## What is the monthly rent?" in shown
     assert turn["answer"] in shown
-    forgotten = synced.run("forget", turn["passages"][0]["path"])
+    forgotten = inside.run("forget", turn["passages"][0]["path"])
     assert f"quotations from it: {chat['id']}" in forgotten.stdout
-    assert ", forgotten" in synced.run("chats", "show", str(chat["id"])).stdout
-    wrong = synced.run("chats", "show", "999")
+    assert ", forgotten" in inside.run("chats", "show", str(chat["id"])).stdout
+    wrong = inside.run("chats", "show", "999")
     assert wrong.returncode == 1
     assert "rag chats list" in wrong.stderr
 
@@ -305,34 +316,36 @@ def test_an_unknown_option_is_a_usage_error(shell: Shell) -> None:
     assert shell.run("sync", "--no-such-option").returncode == 2
 
 
-def test_doctor_finds_nothing_wrong(synced: Shell) -> None:
-    found = synced.json("doctor")
+def test_doctor_finds_nothing_wrong(inside: Inside) -> None:
+    found = inside.json("doctor")
     assert all(f["state"] != "error" for f in found["findings"])
     assert any("library holds together" in f["what"] for f in found["findings"])
 
 
-def test_doctor_tells_what_the_library_knows_of_itself(synced: Shell) -> None:
-    ledger = Ledger(synced.folder / ".rag" / "library.db")
+def test_doctor_tells_what_the_library_knows_of_itself(inside: Inside) -> None:
+    ledger = Ledger(inside.folder / ".rag" / "library.db")
     space = ledger.active_space()
     assert space is not None
     keep(ledger, space, {"en": Calibration(1.5, 1.0, 94), "zh": Calibration(-2.0, 0.1, 30)})
     ledger.close()
-    findings = synced.json("doctor")["findings"]
+    findings = inside.json("doctor")["findings"]
     told = [(f["state"], f["what"], f["remedy"]) for f in findings if "own" in f["what"]]
     assert [state for state, *_ in told] == ["ok", "ok"]
     assert told[0][1].startswith("94 questions of its own in English")
     (warned,) = [f for f in findings if f["state"] == "warning" and "hardly" in f["what"]]
     assert "passages in Chinese" in warned["what"]
     assert "multilingual-e5-small" in warned["remedy"]
-    assert "30 个中文问题" in synced.run("doctor", RAGDESK_UI__LANGUAGE="zh").stdout
+    assert "30 个中文问题" in inside.run("doctor", RAGDESK_UI__LANGUAGE="zh").stdout
 
 
-def test_doctor_lists_the_term_files_and_says_which_is_left_out(synced: Shell) -> None:
+def test_doctor_lists_the_term_files_and_says_which_is_left_out(
+    synced: Shell, inside: Inside
+) -> None:
     folder = synced.folder.parent / "terms"
     folder.mkdir()
     (folder / "estate.toml").write_text('[[also_called]]\nnames_en = ["LTV", "loan to value"]')
     (folder / "wrong.toml").write_text('[[also_called]]\nnames = ["LTV"]')
-    findings = [f for f in synced.json("doctor")["findings"] if "erm file" in f["what"]]
+    findings = [f for f in inside.json("doctor")["findings"] if "erm file" in f["what"]]
     assert [f["state"] for f in findings] == ["ok", "ok", "warning"]
     own, shipped, wrong = (f["what"] for f in findings)
     assert own.endswith("estate.toml: 1 term")
@@ -345,8 +358,8 @@ def test_doctor_lists_the_term_files_and_says_which_is_left_out(synced: Shell) -
     shutil.rmtree(folder)
 
 
-def test_a_folder_of_terms_that_is_named_and_not_there_is_told(synced: Shell) -> None:
-    findings = synced.json("doctor", RAGDESK_RETRIEVE__TERMS="no-such")["findings"]
+def test_a_folder_of_terms_that_is_named_and_not_there_is_told(inside: Inside) -> None:
+    findings = inside.json("doctor", RAGDESK_RETRIEVE__TERMS="no-such")["findings"]
     assert any(f["what"] == "There is no folder no-such." for f in findings)
 
 

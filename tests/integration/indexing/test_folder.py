@@ -205,7 +205,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_taken_for_what_it_was(
         write_pdf(path, ["omega", "and more"])
         return made
 
-    monkeypatch.setattr("rag.indexing.read_ahead.to_pending", slow)
+    monkeypatch.setattr("rag.indexing.library.to_pending", slow)
     assert library.sync().waiting == ["a.pdf"]
     assert ledger.document_ids() == set()
     monkeypatch.undo()

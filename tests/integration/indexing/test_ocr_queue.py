@@ -15,12 +15,11 @@ from rag.app import wiring
 from rag.app.container import Container
 from rag.indexing.library import Library
 from rag.indexing.report import SyncReport
-from rag.indexing.staleness import find_stale
 from rag.ingestion.workers.pool import WorkerPool
-from rag.ingestion.workers.watchdog import WorkerLimits
+from rag.ingestion.workers.tasks import WorkerLimits
 from rag.storage.ocr_pages import recognised_lines, recognised_pages, waiting_pages
 from rag.storage.passages import LedgerPassages
-from rag.storage.status import broken_invariants, document_statuses
+from rag.storage.status import broken_invariants, document_statuses, find_stale
 from rag.storage.vectors.manager import VectorIndexManager
 from rag.types.documents import Box
 from rag.types.index_version import DPI, OCR_VERSION

@@ -11,15 +11,14 @@ import pytest
 
 from rag.app.container import Container
 from rag.errors import SpaceMismatch, StoreError
-from rag.indexing.assembly_line import IndexEngines
+from rag.indexing.incoming import IndexEngines
 from rag.indexing.library import Library
-from rag.indexing.staleness import find_stale
 from rag.ingestion.chunking import RecursiveChunker
 from rag.retrieval.analyser import BilingualAnalyser
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.storage.ledger import Ledger
 from rag.storage.passages import LedgerPassages
-from rag.storage.status import broken_invariants
+from rag.storage.status import broken_invariants, find_stale
 from rag.storage.vectors.manager import VectorIndexManager
 from rag.types.documents import IndexVersion
 from rag.types.index_version import WantedVersion

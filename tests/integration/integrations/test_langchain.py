@@ -28,7 +28,7 @@ from rag.cli import app
 from rag.config import load_settings
 from rag.errors import ConfigError
 from rag.generation.echo import EchoGenerator
-from rag.generation.langchain.engine import LangChainGenerator
+from rag.generation.langchain import LangChainGenerator
 from rag.integrations.langchain import OpenLibrary, RagChatModel, open_library, turns_of
 from rag.types.answers import Delta, Message
 from tests.pdfs import write_pdf
@@ -234,7 +234,14 @@ def test_both_sides_fit_each_other() -> None:
 EXAMPLE = (ROOT / "examples" / "langchain_chain.py").read_text("utf-8")
 
 
-@pytest.mark.parametrize("started", ["file", "module", "command", "typed in", "notebook"])
+@pytest.mark.parametrize(
+    "started",
+    [
+        *(pytest.param(usual, marks=pytest.mark.slow) for usual in ("file", "module", "command")),
+        "typed in",
+        "notebook",
+    ],
+)
 def test_the_example_runs_however_it_is_started(folder: Path, tmp_path: Path, started: str) -> None:
     # nothing of it stands behind a guard: a worker that imported it would run it once more
     source = f"print('begun')\n{EXAMPLE}"

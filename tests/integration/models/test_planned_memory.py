@@ -51,7 +51,7 @@ print(json.dumps(grown() - before))
 LLAMACPP = """
 import gc, json, psutil, sys, tempfile
 from pathlib import Path
-from rag.generation.llamacpp.engine import LlamaCppGenerator
+from rag.generation.llamacpp import LlamaCppGenerator
 from rag.types.answers import Message
 from tests.tiny_models import llama_gguf
 def load(path, tokens):

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag.storage.ledger import Ledger
-from rag.storage.rows import DocumentRow, FileRow, IndexedChunks
+from rag.storage.ledger import DocumentRow, FileRow, IndexedChunks, Ledger
+from rag.storage.vectors.chroma import is_sound
 from rag.storage.vectors.exact import ExactIndex
 from rag.storage.vectors.manager import (
     VectorIndexManager,
@@ -21,7 +21,6 @@ from rag.storage.vectors.manager import (
     is_clean,
     mark,
 )
-from rag.storage.vectors.probe import is_sound
 from rag.types.documents import IndexVersion
 from tests.factories import chunk, document
 

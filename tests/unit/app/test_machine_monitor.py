@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from rag.app.container import Container
-from rag.app.machine_monitor import MachineMonitor, RecentReadings
-from rag.app.scheduler import Scheduler
+from rag.app.machine_monitor import HOUR, MachineMonitor, sample_of
+from rag.app.supervisor import Scheduler
 from rag.cli import app
 from rag.hardware.memory import tidy
 from rag.hardware.readings import MachineReadings
@@ -27,7 +27,7 @@ from rag.hardware.thermal import (
 )
 from rag.protocols import HoldsParts, Share, parts_of
 from rag.types.answers import Answer, AnswerMessage, Delta, Event, Finished
-from rag.types.hardware import GpuReading, MemoryReading
+from rag.types.hardware import GpuReading, Holder, MemoryReading
 from tests.fake_nvml import Card, ScriptedDriver
 from tests.pdfs import write_pdf
 
@@ -262,19 +262,29 @@ def test_a_program_that_ends_waits_for_no_question() -> None:
 # -- the last hour -------------------------------------------------------------------------
 
 
-def test_the_ring_forgets_the_oldest_and_keeps_what_a_chart_shows() -> None:
-    ring = RecentReadings(3)
-    for second in range(5):
-        ring.add(reading(replace(CARD, percent=float(second))), at=float(second))
-    assert [sample.load for sample in ring.since(0)] == [2.0, 3.0, 4.0]
-    assert [sample.at for sample in ring.since(3)] == [3.0, 4.0]
-    assert ring.since(0)[0].card
+@dataclass
+class Scripted:
+    """Always the same reading."""
+
+    found: MemoryReading
+
+    def read(self, **_: object) -> MemoryReading:
+        return self.found
 
 
-def test_without_a_card_the_ring_keeps_the_computers_figures() -> None:
-    ring = RecentReadings()
-    ring.add(reading(), at=1.0)
-    (sample,) = ring.since(0)
+def test_the_last_hour_is_kept_and_a_moment_more_forgets_the_first() -> None:
+    now = [0.0]
+    watch = MachineMonitor(Scripted(reading(CARD)), now=lambda: now[0])
+    for second in range(HOUR + 2):
+        now[0] = float(second)
+        watch.look()
+    assert [sample.at for sample in watch.history(2)] == [HOUR - 1.0, float(HOUR), HOUR + 1.0]
+    whole = watch.history(10 * HOUR)
+    assert (len(whole), whole[0].at, whole[0].card) == (HOUR, 2.0, True)
+
+
+def test_without_a_card_the_computers_figures_are_kept() -> None:
+    sample = sample_of(reading(), 1.0)
     assert (sample.card, sample.load, sample.used_bytes, sample.total_bytes) == (
         False, 20.0, 4 * GIB, 16 * GIB,
     )  # fmt: skip
@@ -318,6 +328,24 @@ def test_pauses_are_told_once_in_an_answer_and_stay_with_it() -> None:
     assert [notice.kind for notice in last.answer.notices] == ["heat"]
     assert last.answer.memory is not None
     assert last.answer.memory.temperature_c == 88.0
+
+
+def test_a_look_that_fails_beside_a_command_is_not_the_last(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    again, looks = threading.Event(), list[int]()
+
+    def parts() -> dict[Holder, int]:
+        looks.append(len(looks))
+        if len(looks) == 2:
+            raise RuntimeError("the driver was unloaded")
+        if len(looks) == 3:
+            again.set()
+        return {}
+
+    with MachineMonitor(MachineReadings(ScriptedDriver(cards=[])), parts).looking():
+        assert again.wait(20)
+    assert "the driver was unloaded" in caplog.text
 
 
 def test_rag_ask_says_that_it_pauses_for_heat(

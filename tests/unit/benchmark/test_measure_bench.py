@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,14 @@ import pytest
 from rag.benchmark.prompts import Prompt, quality_prompts, speed_prompts
 from rag.benchmark.report import compare, load_run
 from rag.benchmark.rows import (
-    BenchmarkRun,
     MachineLimits,
     Row,
-    RowSpec,
     Sizes,
     TimedAnswer,
+    fitted,
     row_json,
+    run_json,
 )
-from rag.benchmark.selection import fitted
 from rag.benchmark.worker import listen, time_answers
 from rag.errors import ConfigError
 from rag.evaluation.scoring import contains
@@ -29,7 +28,7 @@ from rag.system.charts import check
 from rag.types.answers import Delta, Message
 from rag.types.hardware import MemoryReading
 
-SPEC = RowSpec("llamacpp", "Tiny", "Q4_K_M", {})
+ROW = Row("llamacpp", "Tiny", "Q4_K_M")
 SIZES = Sizes(
     weights_bytes=1_000, read_per_token=800, multiplied=50, kv_bytes_per_token=2, window=4_096
 )
@@ -37,11 +36,11 @@ LIMITS = MachineLimits("cpu", 9_000.0, 10_000.0, {"fp32": 20_000.0, "bf16": 100_
 
 
 def reading(speed: float, *, prompt: int = 100, first: float = 2.0) -> TimedAnswer:
-    return TimedAnswer(prompt, first, 11, 10, 10 / speed, 0.5)
+    return TimedAnswer(first, 11, 10, 10 / speed, prompt, 0.5)
 
 
 def row(*speeds: float, **values: Any) -> Row:
-    return Row(SPEC, tuple(map(reading, speeds)), sizes=SIZES, **values)
+    return replace(ROW, readings=tuple(map(reading, speeds)), sizes=SIZES, **values)
 
 
 def test_a_row_has_the_median_of_its_answers_and_says_how_far_they_lie_apart() -> None:
@@ -64,7 +63,7 @@ def test_the_limit_of_decoding_is_bandwidth_by_weights_and_context() -> None:
 def test_a_prompt_is_held_against_the_arithmetic_of_its_precision(
     precision: str, flops: float
 ) -> None:
-    made = replace(row(5), spec=replace(SPEC, precision=precision))
+    made = replace(row(5), precision=precision)
     assert row_json(made, LIMITS)["prefill_limit_tokens_per_s"] == flops / (2 * SIZES.multiplied)
 
 
@@ -77,7 +76,7 @@ def test_the_longest_context_is_what_memory_leaves_and_never_more_than_the_windo
 
 def test_a_row_that_did_not_run_has_its_reason_and_no_figures() -> None:
     machine = MemoryReading(0, ram_used_bytes=900, ram_total_bytes=1_000)
-    found = row_json(fitted(Row(SPEC, sizes=SIZES), machine, context_tokens=512), LIMITS)
+    found = row_json(fitted(replace(ROW, sizes=SIZES), machine, context_tokens=512), LIMITS)
     assert found["reason"]["en"].startswith("does not fit")
     assert found["decode_tokens_per_s"] is None
     assert found["limit_tokens_per_s"] is None
@@ -101,9 +100,10 @@ def test_an_answer_is_timed_from_its_pieces() -> None:
         def close(self) -> None: ...
 
     ticks = iter([0.0, 4.0, 5.0, 9.0])
-    heard = listen(Scripted(), [Message("user", "?")], max_tokens=5, clock=lambda: next(ticks))
-    assert (heard.text, heard.tokens, heard.first_s, heard.first_tokens) == ("abc", 3, 4.0, 1)
-    assert heard.last_s == 5.0
+    asked = [Message("user", "?")]
+    text, heard = listen(Scripted(), asked, max_tokens=5, clock=lambda: next(ticks))
+    assert (text, heard.new_tokens, heard.first_token_s, heard.decoded) == ("abc", 3, 4.0, 2)
+    assert heard.decode_s == 1.0
 
     clock = iter(range(100))
     prompts = [Prompt("one?", ()), Prompt("two?", (), follow_up="three?")]
@@ -135,7 +135,7 @@ def test_every_short_question_has_its_answer_in_its_passages_and_survives_json()
     for prompt in prompts:
         text = "\n".join(passage["text"] for passage in prompt.passages)
         assert any(contains(text, answer) for answer in prompt.answers), prompt.question
-        assert Prompt.of(json.loads(json.dumps(prompt.values()))) == prompt
+        assert Prompt(**json.loads(json.dumps(asdict(prompt)))) == prompt
     assert {p.messages()[-1].content[:2] for p in quality_prompts(12)} == {"Pa", "段落"}
 
 
@@ -155,7 +155,7 @@ def test_most_of_the_passages_still_stand_in_the_guide() -> None:
 
 def bench_json(speed: float, *, spread: float = 0.0, first: float = 1.0) -> dict[str, Any]:
     figures = {"decode_tokens_per_s": speed, "first_token_s": first}
-    made = row_json(Row(SPEC), None) | figures
+    made = row_json(ROW, None) | figures
     return {"machine": {"cores": 2, "packages": {"torch": "1"}}, "rows": [made | {
         "spread": {"decode_tokens_per_s": spread, "first_token_s": 0.0}}]}  # fmt: skip
 
@@ -188,7 +188,7 @@ def test_the_chart_is_a_picture_of_all_rows_that_ran(tmp_path: Path) -> None:
     from rag.benchmark.report import draw
 
     machine = {"processor": "电脑", "cores": 2, "gpu": None, "date": "2026-01-02"}
-    rows = (row(5, 6, peak_bytes=10**9), replace(row(9), sizes=None), Row(SPEC))
+    rows = (row(5, 6, peak_bytes=10**9), replace(row(9), sizes=None), ROW)
     check(tmp_path / "chart.png")
-    draw(tmp_path / "chart.png", BenchmarkRun(machine, {"cpu": LIMITS}, rows))
+    draw(tmp_path / "chart.png", run_json(machine, {"cpu": LIMITS}, rows))
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")

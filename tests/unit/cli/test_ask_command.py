@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rag.cli.ask import _print_doubts
+from rag.cli.ask import _print_doubts, answer_json
 from rag.cli.context import Context, print_notice, shown_progress
-from rag.cli.json_output import answer_json
 from rag.text.messages import Text
 from rag.types.answers import Answer, AnswerMessage, Delta, Event, Retrieved, Sentence
 from rag.types.progress import Progress

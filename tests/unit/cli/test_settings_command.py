@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rag.cli import app
-from rag.cli.settings_table import USER_DATA, list_settings, settings_markdown
+from rag.cli.settings import USER_DATA, list_settings, settings_markdown
 from rag.config import Settings, load_settings, setting_keys
 from rag.errors import ConfigError
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.evaluation.figures import QuestionOutcome, Share, differences, intervals
+from rag.evaluation.runs import QuestionOutcome, Share, differences, intervals
 
 
 def outcomes(figure: str, *shares: Share, name: str = "s") -> list[QuestionOutcome]:

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from rag.evaluation.figures import counted, of_answers, value
-from rag.evaluation.scoring import evenly, judge, measure_answers
+from rag.evaluation.asking import judge, measure_answers, of_answer
+from rag.evaluation.datasets import evenly
+from rag.evaluation.runs import counted, value
 from rag.indexing.questions.maker import Question
 from rag.types.answers import Answer, Evidence, Sentence, Verdict
 
@@ -58,10 +59,10 @@ def test_refusals_are_compared_with_the_questions_that_have_no_answer() -> None:
         return answer("950", verdict="not_in_documents" if refused else "supported")
 
     names = [f"abstention.{name}" for name in ("precision", "recall", "f1", "false_refusals")]
-    found = of_answers(measure_answers("s", asked, ask))
+    found = [of_answer(one) for one in measure_answers(asked, ask)]
     assert [value(found, name) for name in names] == [0.5, 0.5, 0.5, 0.5]
     assert counted(found, "abstention.recall") == 2
-    nothing = of_answers(measure_answers("s", asked[3:], ask))
+    nothing = [of_answer(one) for one in measure_answers(asked[3:], ask)]
     assert [value(nothing, name) for name in names] == [None, None, None, 0]
 
 

@@ -16,11 +16,10 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import Field
 
 from rag.errors import ModelError
-from rag.generation.langchain.engine import (
+from rag.generation.langchain import (
     TEMPLATE_TOKENS,
     TURN_TOKENS,
     LangChainGenerator,
-    Manners,
     count_of,
     estimate,
 )
@@ -65,9 +64,9 @@ def stream(
     *,
     max_tokens: int = 50,
     cancelled: Callable[[], bool] = lambda: False,
-    manners: Manners | None = None,
+    says_why: bool = False,
 ) -> list[Delta]:
-    generator = LangChainGenerator(model, name="m", context_tokens=4096, manners=manners)
+    generator = LangChainGenerator(model, name="m", context_tokens=4096, says_why=says_why)
     try:
         return list(
             generator.stream(ASK, max_tokens=max_tokens, temperature=0.5, cancelled=cancelled)
@@ -78,10 +77,10 @@ def stream(
 
 def test_the_model_is_told_how_long_and_how_freely_to_answer() -> None:
     model = Scripted(pieces=["a"], asked=[])
-    stream(model, max_tokens=7, manners=Manners(kwargs=(("seed", 1),)))
+    stream(model, max_tokens=7)
     [(messages, kwargs)] = model.asked
     assert [message.text for message in messages] == [ASK[0].content]
-    assert (kwargs["max_tokens"], kwargs["temperature"], kwargs["seed"]) == (7, 0.5, 1)
+    assert (kwargs["max_tokens"], kwargs["temperature"]) == (7, 0.5)
 
 
 @pytest.mark.parametrize("key", ["finish_reason", "stop_reason", "done_reason"])
@@ -103,7 +102,7 @@ def test_a_model_that_goes_on_is_cut_at_the_limit() -> None:
 def test_a_model_that_says_no_reason_ended_by_itself_unless_it_always_says_one() -> None:
     assert stream(Scripted(pieces=["a"]))[-1].finish == "stop"
     with pytest.raises(ModelError):
-        stream(Scripted(pieces=["a"]), manners=Manners(says_why=True))
+        stream(Scripted(pieces=["a"]), says_why=True)
 
 
 def test_what_the_model_raises_arrives_after_what_it_had_said() -> None:

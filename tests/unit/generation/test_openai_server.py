@@ -41,7 +41,7 @@ def never() -> bool:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rag.generation.langchain.engine._RETRY_S", (0.01, 0.02))
+    monkeypatch.setattr("rag.generation.langchain._RETRY_S", (0.01, 0.02))
 
 
 def load(address: Address, *, model: str = "auto", window: int = 4096, **more: Any) -> UrlGenerator:
@@ -654,15 +654,24 @@ def test_a_system_without_a_keyring_says_what_else_to_do(monkeypatch: pytest.Mon
 
 
 def test_other_servers_are_never_sent_to(tmp_path: Path) -> None:
-    from rag.generation.openai_server.client import Patience, WrongServer, clients
+    from rag.generation.openai_server.client import WrongServer, clients
 
     with scripted(serving(says())) as server:
-        both = clients(server.address, key="k", patience=Patience())
+        plain, _ = clients(server.address, key="k", patience=QUICK)
         other = ScriptedServer(serving(says()))
         try:
             with pytest.raises(WrongServer):
-                both.plain.get(f"http://127.0.0.1:{other.port}/v1/models")
+                plain.get(f"http://127.0.0.1:{other.port}/v1/models")
             assert other.calls == []
         finally:
             other.close()
-            both.plain.close()
+            plain.close()
+
+
+def test_a_server_of_this_machine_is_found_at_whichever_address_it_listens() -> None:
+    with scripted(serving(says("four"))) as four:
+        generator = load(Address.parse(f"http://localhost:{four.port}"))
+        assert ask(generator)[0].text == "four"
+    with scripted(serving(says("six")), host="::1", port=four.port):  # started anew
+        assert ask(generator)[0].text == "six"
+    generator.close()

@@ -147,7 +147,7 @@ def test_a_producer_that_does_not_obey_is_left_behind_with_a_warning(
         release.wait(PATIENCE_S)
         ended.set()
 
-    iterator = iterate(produce, cancelled=never)
+    iterator = ticking(produce, cancelled=never, tick_s=PATIENCE_S, patience_s=0.1)
     next(iterator)
     with caplog.at_level(logging.WARNING):
         iterator.close()

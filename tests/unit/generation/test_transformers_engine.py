@@ -56,7 +56,7 @@ def folder(saved: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(saved, tmp_path / "Tiny-Chat"))
 
 
-def load(source: Path | str, **options: Any) -> TransformersGenerator:
+def load(source: Path, **options: Any) -> TransformersGenerator:
     values = {"quantization": "none", "device": "cpu", "context_tokens": 512, **options}
     return TransformersGenerator.load(source, name="tiny", **values)
 
@@ -265,13 +265,6 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match="nowhere") as caught:
         load(tmp_path / "nowhere")
     assert "rag models pull" in caught.value.hint.en
-
-
-def test_a_repository_that_was_never_downloaded_is_named_and_not_looked_up(
-    no_sockets: None,
-) -> None:
-    with pytest.raises(ModelError, match="no-such-model"):
-        load("nobody/no-such-model")
 
 
 def spoil_nothing_left(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -13,14 +13,21 @@ from transformers.cache_utils import DynamicLayer
 from rag.errors import OutOfMemory
 from rag.generation.transformers.cache import EightBitLayer, Watch
 from rag.generation.transformers.engine import CHUNK_TOKENS, TransformersGenerator
-from rag.generation.transformers.generate import Reply, Speed
+from rag.generation.transformers.generate import Reply
 from rag.generation.transformers.loading import Loaded
 from rag.types.answers import Delta, Message
 from tests.tiny_models import byte_tokenizer, tiny_llama
 
 WINDOW = 2048
 PASSAGES = "\n".join(f"[{n}] cards.pdf, page {n}\nCard {n} draws {n * 37} W." for n in range(1, 21))
-NEITHER = Speed(guess="never", reuse=False)
+
+
+class Plain(TransformersGenerator):
+    """Guesses nothing, and keeps nothing from one prompt to the next."""
+
+    def stream(self, messages: Sequence[Message], **options: Any) -> Iterator[Delta]:
+        self.forget()
+        return super().stream(messages, **options)
 
 
 def never() -> bool:
@@ -53,9 +60,17 @@ def repetitive() -> LlamaForCausalLM:
     return model
 
 
-def built(model: Any = None, **options: Any) -> TransformersGenerator:
+def built(
+    model: Any = None,
+    kind: type[TransformersGenerator] = TransformersGenerator,
+    **options: Any,
+) -> TransformersGenerator:
     loaded = Loaded(model or repetitive(), byte_tokenizer(), None, WINDOW)
-    return TransformersGenerator(loaded, name="tiny", context_tokens=WINDOW, **options)
+    return kind(loaded, name="tiny", context_tokens=WINDOW, **options)
+
+
+def plainly(model: Any = None) -> TransformersGenerator:
+    return built(model, Plain, guess="never")
 
 
 class Passes:
@@ -105,7 +120,7 @@ CONVERSATION = [
 
 
 def test_a_conversation_reads_the_same_with_and_without() -> None:
-    fast, plain = built(), built(speed=NEITHER)
+    fast, plain = built(), plainly()
     for messages in CONVERSATION:
         found, expected = (said(ask(g, messages, max_tokens=80)) for g in (fast, plain))
         assert found == expected
@@ -113,7 +128,7 @@ def test_a_conversation_reads_the_same_with_and_without() -> None:
 
 def test_in_sixteen_bits_nothing_is_guessed_and_the_text_is_the_same() -> None:
     model = repetitive().to(torch.bfloat16)
-    fast, plain = built(model), built(model, speed=NEITHER)
+    fast, plain = built(model), plainly(model)
     passes = Passes(fast)
     for messages in CONVERSATION[:4]:
         assert said(ask(fast, messages)) == said(ask(plain, messages))
@@ -122,7 +137,7 @@ def test_in_sixteen_bits_nothing_is_guessed_and_the_text_is_the_same() -> None:
 
 def test_in_sixteen_bits_guesses_are_made_if_the_user_says_so() -> None:
     model = repetitive().to(torch.bfloat16)
-    fast, plain = built(model, speed=Speed(guess="always")), built(model, speed=NEITHER)
+    fast, plain = built(model, guess="always"), plainly(model)
     passes = Passes(fast)
     for messages in CONVERSATION[:4]:  # a tiny model has no near ties but those of the rule
         assert said(ask(fast, messages)) == said(ask(plain, messages))
@@ -194,7 +209,7 @@ def test_the_same_prompt_again_computes_its_last_chunk() -> None:
 
 
 def test_a_prompt_that_ends_with_a_chunk_still_has_a_last_token_to_go_on_from() -> None:
-    generator, plain = built(), built(speed=NEITHER)
+    generator, plain = built(), plainly()
     spare = -generator.count_tokens(asked("")) % CHUNK_TOKENS
     messages = asked("x" * spare)
     assert generator.count_tokens(messages) % CHUNK_TOKENS == 0
@@ -208,11 +223,11 @@ def test_a_prompt_read_ahead_is_not_computed_again() -> None:
     passes = Passes(generator)
     answer = ask(generator, CONVERSATION[1])
     assert passes.widths[0] < CHUNK_TOKENS
-    assert text_of(answer) == text_of(ask(built(speed=NEITHER), CONVERSATION[1]))
+    assert text_of(answer) == text_of(ask(plainly(), CONVERSATION[1]))
 
 
 def test_a_cancel_inside_the_prompt_keeps_what_was_read_and_spoils_nothing() -> None:
-    generator = built(speed=Speed(guess="never"))
+    generator = built(guess="never")
     passes = Passes(generator)
     deltas = ask(generator, CONVERSATION[0], cancelled=lambda: len(passes.widths) == 2)
     assert [delta.finish for delta in deltas][-1] == "cancelled"
@@ -220,7 +235,7 @@ def test_a_cancel_inside_the_prompt_keeps_what_was_read_and_spoils_nothing() -> 
     del passes.widths[:]
     again = ask(generator, CONVERSATION[0])
     assert sum(passes.widths[:2]) == generator.count_tokens(CONVERSATION[0]) - CHUNK_TOKENS
-    assert text_of(again) == text_of(ask(built(speed=NEITHER), CONVERSATION[0]))
+    assert text_of(again) == text_of(ask(plainly(), CONVERSATION[0]))
 
 
 @pytest.mark.parametrize("after", [2, 6, 9])
@@ -238,9 +253,7 @@ def test_an_error_at_any_pass_keeps_nothing_and_spoils_nothing(after: int) -> No
         ask(generator, CONVERSATION[1])
     assert generator._kept.nbytes == 0
     passes.before = lambda: None
-    assert text_of(ask(generator, CONVERSATION[1])) == text_of(
-        ask(built(speed=NEITHER), CONVERSATION[1])
-    )
+    assert text_of(ask(generator, CONVERSATION[1])) == text_of(ask(plainly(), CONVERSATION[1]))
 
 
 def test_when_memory_runs_out_what_was_kept_is_given_back() -> None:
@@ -262,13 +275,6 @@ def test_forgetting_gives_back_what_was_kept() -> None:
     generator = built()
     ask(generator, CONVERSATION[0])
     generator.forget()
-    assert generator._kept.nbytes == 0
-
-
-def test_without_the_habit_nothing_is_kept() -> None:
-    generator = built(speed=NEITHER)
-    generator.prepare(CONVERSATION[0], cancelled=never)
-    ask(generator, CONVERSATION[0])
     assert generator._kept.nbytes == 0
 
 
@@ -352,4 +358,4 @@ def test_shrinking_the_cache_takes_effect_at_the_next_question_and_can_be_undone
     assert generator.shrink_cache(small=False)
     text = text_of(ask(generator, CONVERSATION[0]))
     assert generator._kept.nbytes == full
-    assert text == text_of(ask(built(speed=NEITHER), CONVERSATION[0]))
+    assert text == text_of(ask(plainly(), CONVERSATION[0]))

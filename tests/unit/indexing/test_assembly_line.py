@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rag.indexing.assembly_line import AssemblyLine, Cut, Pending
+from rag.indexing.incoming import Pending
+from rag.indexing.indexer import AssemblyLine, Cut
 from tests.factories import chunk, document
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rag.evaluation.reduced_copy import Part, reduced
-from rag.evaluation.rephrase import keeps, rephrased
+from rag.evaluation.library import reduced
+from rag.evaluation.measure import keeps, rephrased
 from rag.indexing.questions.facts import facts_of
 from rag.indexing.questions.maker import Question, make_questions
 from rag.indexing.questions.wording import worded
@@ -144,7 +144,7 @@ def test_a_copy_without_a_document_or_page_does_not_know_it_and_the_library_stay
 ) -> None:
     store = LedgerPassages(library.ledger, library.space)
     before = store.chunk_ids()
-    with reduced(library.ledger, [Part("guide0"), Part("guide1", [2])]) as copy:
+    with reduced(library.ledger, [("guide0", None), ("guide1", [2])]) as copy:
         other = LedgerPassages(copy, library.space)
         assert len(other.chunk_ids()) == len(before) - 3 - 1
         counts, total = other.document_frequency(["towna", "townb"])

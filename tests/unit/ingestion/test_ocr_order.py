@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rag.ingestion.ocr.reading_order import Placed, reading_order
+from rag.ingestion.ocr.page_text import Placed, reading_order
 from rag.types.documents import Box
 from rag.types.recognised_text import RecognisedLine, RecognisedWord, span_boxes
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.ingestion.pdf.lines import TextLine
 from rag.ingestion.pdf.offset_map import OURS, read_recipe, stretches, to_runs, write_recipe
-from rag.ingestion.pdf.page_text import PageDraft, compose
+from rag.ingestion.pdf.page import DraftPage
+from rag.ingestion.pdf.page_text import compose
 
 
 @given(st.lists(st.integers(min_value=OURS, max_value=60)))
@@ -22,7 +25,7 @@ def test_stretches_cover_every_place_and_run_forward(places: list[int]) -> None:
     assert all(any(a <= p <= b for a, b in found) for p in places)
 
 
-def draft(*lines: str, order: list[int] | None = None, hidden: str = "") -> PageDraft:
+def draft(*lines: str, order: list[int] | None = None, hidden: str = "") -> DraftPage:
     raw, found = "", []
     for number, line in enumerate(lines):
         found.append(
@@ -31,10 +34,12 @@ def draft(*lines: str, order: list[int] | None = None, hidden: str = "") -> Page
         raw += line if line.endswith("\ufffe") else line + "\r\n"
     at = raw.find(hidden) if hidden else 0
     unseen = frozenset(range(at, at + len(hidden)))
-    return PageDraft(raw, found, order or list(range(len(lines))), unseen)
+    return DraftPage(
+        1, "", 612, 792, "text", None, raw, found, order or list(range(len(lines))), unseen
+    )
 
 
-def text_of(page: PageDraft, *, words: str = "", dropped: tuple[int, ...] = ()) -> str:
+def text_of(page: DraftPage, *, words: str = "", dropped: tuple[int, ...] = ()) -> str:
     return compose(page, dropped=dropped, words=words.split).text
 
 
@@ -46,7 +51,7 @@ def test_every_character_of_a_page_stands_where_its_recipe_says(lines, random) -
     page = draft(*[line for line in lines if line.strip()])
     order = list(page.order)
     random.shuffle(order)
-    composed = compose(PageDraft(page.raw, page.lines, order), dropped=(), words=lambda: ["ab"])
+    composed = compose(replace(page, order=order), dropped=(), words=lambda: ["ab"])
     places = read_recipe(composed.recipe)
     assert len(places) == len(composed.text)
     for char, place in zip(composed.text, places, strict=True):

@@ -13,12 +13,11 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from rag.ingestion.chunking import RecursiveChunker
-from rag.ingestion.pdf.open import opened
+from rag.ingestion.pdf.pdfium import opened
 from rag.ingestion.pdf.reader import PdfReader
 from rag.ingestion.pdf.render import boxes
-from rag.storage.ledger import Ledger
+from rag.storage.ledger import DocumentRow, FileRow, IndexedChunks, Ledger
 from rag.storage.passages import LedgerPassages
-from rag.storage.rows import DocumentRow, FileRow, IndexedChunks
 from rag.types.documents import Document
 
 Draw = Callable[[Canvas, int], None]

@@ -11,9 +11,8 @@ import pytest
 from pypdf.constants import PageLabelStyle
 from pypdf.generic import DictionaryObject, NameObject, NumberObject, TextStringObject
 
-from rag.ingestion.pdf.fallback import SecondReader
 from rag.ingestion.pdf.metadata import plain_labels, read_metadata
-from rag.ingestion.pdf.reader import PdfReader
+from rag.ingestion.pdf.reader import PdfReader, SecondReader
 from rag.protocols import EXTRAS
 from tests.pdfs import write_pdf
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rag.errors import UnreadableDocument
-from rag.ingestion.pdf.open import opened
+from rag.ingestion.pdf.pdfium import opened
 from rag.ingestion.pdf.reader import PdfReader
 from rag.ingestion.pdf.render import boxes, render
 from tests.pdfs import write_pdf

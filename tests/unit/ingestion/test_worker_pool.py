@@ -18,7 +18,7 @@ import pytest
 
 from rag.errors import UnreadableDocument
 from rag.ingestion.workers.pool import READER, WorkerPool
-from rag.ingestion.workers.watchdog import WorkerLimits
+from rag.ingestion.workers.tasks import WorkerLimits
 from rag.system import secrets as keyring_store
 from tests import fake_readers
 from tests.fake_readers import PAGES

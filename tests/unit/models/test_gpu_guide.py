@@ -17,9 +17,8 @@ from rag.config import GeneratorSettings, ModelSettings, Settings
 from rag.errors import ConfigError
 from rag.models.catalogue import load_catalogue
 from rag.models.planning.gpu_guide import Gpu, Outlook, load_guide, outlook
-from rag.models.planning.plan import Wishes
-from rag.models.planning.report import better
 from rag.models.planning.subjects import helpers_of, subject_of_entry
+from rag.models.tables import better
 from rag.text.messages import Language
 from rag.text.sizes import GIB
 from rag.types.hardware import MemoryReading
@@ -41,7 +40,7 @@ def looks(card: str, model: str = LLAMA) -> Outlook:
     catalogue = load_catalogue()
     helpers = helpers_of(catalogue.get("multilingual-e5-small"))
     subject = subject_of_entry(catalogue.get(model))
-    return outlook(GUIDE.get(card), subject, helpers, Wishes(kv_8bit=True))
+    return outlook(GUIDE.get(card), subject, helpers)
 
 
 # ---- the data -----------------------------------------------------------------------------
@@ -57,8 +56,8 @@ def test_every_card_has_a_source_and_numbers_that_can_be(gpu: Gpu) -> None:
 
 
 def test_the_series_that_people_have_are_all_there_and_no_name_stands_twice() -> None:
-    assert {gpu.series for gpu in GUIDE} >= SERIES
-    names = [gpu.name for gpu in GUIDE]
+    assert {gpu.series for gpu in GUIDE.gpus} >= SERIES
+    names = [gpu.name for gpu in GUIDE.gpus]
     assert len(set(names)) == len(names)
     assert GUIDE.formats.source.startswith("https://")
 
@@ -106,19 +105,19 @@ def test_a_card_is_found_by_what_its_driver_calls_it(
 
 def test_speed_is_bandwidth_by_bytes_and_energy_is_power_by_speed() -> None:
     found = looks("RTX 4090")
-    assert found.tokens_per_second == pytest.approx(1008e9 / 6.87e9, rel=0.01)
+    assert found.plan.tokens_per_second == pytest.approx(1008e9 / 6.87e9, rel=0.01)
     assert found.wh_per_1000_tokens == pytest.approx(450 * 1000 / 147 / 3600, rel=0.01)
 
 
 def test_a_card_that_holds_only_a_part_has_no_speed_and_no_energy() -> None:
     found = looks("RTX 3070")
     assert not found.whole
-    assert found.tokens_per_second is None
+    assert found.plan.tokens_per_second is None
     assert found.wh_per_1000_tokens is None
 
 
 def test_a_better_card_is_named_with_what_it_brings() -> None:
-    column = [looks(gpu.name) for gpu in GUIDE]
+    column = [looks(gpu.name) for gpu in GUIDE.gpus]
 
     def said(card: str) -> str:
         own = next(each for each in column if each.gpu.name == card)
@@ -151,7 +150,7 @@ def test_the_card_of_this_machine_is_recognised() -> None:
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_all_cards_one_model_and_one_card_can_be_shown(language: Language) -> None:
     every = run(language=language).stdout
-    assert all(gpu.name.removeprefix("GeForce ")[:9] in every for gpu in GUIDE)
+    assert all(gpu.name.removeprefix("GeForce ")[:9] in every for gpu in GUIDE.gpus)
     one = run(LLAMA, "--own", "RTX 3060", language=language).stdout
     assert "1.0 ×" in one
     assert "2.8 ×" in one  # an RTX 4090

@@ -12,6 +12,7 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -26,7 +27,7 @@ from rag.app.registry import load
 from rag.config import GeneratorSettings, ModelSettings, Settings
 from rag.errors import ModelError, RagError
 from rag.models.catalogue import Entry, File, Hub
-from rag.models.sources.hub import HubSource
+from rag.models.sources.hub import from_hub
 from rag.models.store import ModelStore
 from tests.model_files import catalogue, digest, entry, never
 from tests.tiny_models import CHATML, llama_folder, llama_gguf
@@ -133,7 +134,9 @@ def test_a_hub_that_does_not_give_the_model(
     hub.answer = answer  # type: ignore[attr-defined]
     monkeypatch.setenv("HF_TOKEN", "mine")
     url = f"http://127.0.0.1:{hub.server_address[1]}"
-    error = pulled(tmp_path, fancy(gated=gated), lambda _: HubSource(endpoint=url, pause_s=0))
+    error = pulled(
+        tmp_path, fancy(gated=gated), lambda _: partial(from_hub, endpoint=url, pause_s=0)
+    )
     says(error, name=MODEL)
     assert said in error.say("en")
 
@@ -148,7 +151,7 @@ def pulled(folder: Path, model: Entry, source: Callable, **options: Any) -> RagE
 
 
 def test_a_gated_model_without_a_token(hub: ThreadingHTTPServer, tmp_path: Path) -> None:
-    error = pulled(tmp_path, fancy(gated=True), lambda _: HubSource())
+    error = pulled(tmp_path, fancy(gated=True), lambda _: from_hub)
     says(error, name=MODEL)
     assert "HF_TOKEN" in error.hint.en
 
@@ -156,13 +159,13 @@ def test_a_gated_model_without_a_token(hub: ThreadingHTTPServer, tmp_path: Path)
 def test_a_hub_that_is_out_of_reach(hub: ThreadingHTTPServer, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-    error = pulled(tmp_path, fancy(), lambda _: HubSource(endpoint=url, pause_s=0))
+    error = pulled(tmp_path, fancy(), lambda _: partial(from_hub, endpoint=url, pause_s=0))
     says(error, name=MODEL)
     assert str(tmp_path / MODEL) in error.hint.en
 
 
 def test_downloads_that_are_switched_off(hub: ThreadingHTTPServer, tmp_path: Path) -> None:
-    error = pulled(tmp_path, fancy(), lambda _: HubSource(), offline=True)
+    error = pulled(tmp_path, fancy(), lambda _: from_hub, offline=True)
     says(error, name=MODEL)
     assert "models.offline" in error.hint.en
 
@@ -180,7 +183,7 @@ def test_bytes_that_are_not_the_publishers(hub: ThreadingHTTPServer, tmp_path: P
 
     hub.RequestHandlerClass = Lying
     url = f"http://127.0.0.1:{hub.server_address[1]}"
-    error = pulled(tmp_path, fancy(), lambda _: HubSource(endpoint=url, pause_s=0))
+    error = pulled(tmp_path, fancy(), lambda _: partial(from_hub, endpoint=url, pause_s=0))
     says(error, name=MODEL)
     assert "models.sources" in error.hint.en
 
@@ -191,7 +194,10 @@ def test_a_disk_without_room(hub: ThreadingHTTPServer, tmp_path: Path) -> None:
     hub.answer = Answer(200, body=body)  # type: ignore[attr-defined]
     url = f"http://127.0.0.1:{hub.server_address[1]}"
     error = pulled(
-        tmp_path, fancy(), lambda _: HubSource(endpoint=url, pause_s=0), free_bytes=lambda _: 0
+        tmp_path,
+        fancy(),
+        lambda _: partial(from_hub, endpoint=url, pause_s=0),
+        free_bytes=lambda _: 0,
     )
     says(error, name=MODEL)
 

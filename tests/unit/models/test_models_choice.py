@@ -13,8 +13,13 @@ from rag.models.planning.subjects import (
     fits,
     needs_bytes,
 )
+from rag.types.hardware import MemoryReading
 
 GB = 1 << 30
+
+
+def machine(ram: int, *, vram: int | None = None, used: int | None = None) -> MemoryReading:
+    return MemoryReading(0, 0, ram, vram_used_bytes=used, vram_total_bytes=vram)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +35,10 @@ GB = 1 << 30
     ],
 )
 def test_the_default_follows_the_machine(free_vram: int | None, ram: int, wanted: str) -> None:
-    assert default_generator(free_vram_bytes=free_vram, total_ram_bytes=ram) == wanted
+    assert default_generator(machine(ram, vram=free_vram)) == wanted
+    if free_vram is not None:  # what others hold of a card does not count
+        busy = machine(ram, vram=free_vram + 3 * GB, used=3 * GB)
+        assert default_generator(busy) == wanted
 
 
 def test_the_model_for_a_card_fits_into_what_the_choice_asks_for() -> None:
@@ -41,12 +49,6 @@ def test_the_model_for_a_card_fits_into_what_the_choice_asks_for() -> None:
 
 def test_a_13b_model_in_4_bit_fits_a_24_gb_card_but_no_computer_without_one() -> None:
     llama = load_catalogue().get("Llama-2-13b-chat")
-    assert fits(llama, ram_bytes=16 * GB, vram_bytes=24 * GB)
-    assert not fits(llama, ram_bytes=16 * GB, vram_bytes=8 * GB)
-    assert not fits(llama, ram_bytes=1024 * GB, vram_bytes=None)
-
-
-def test_a_longer_context_needs_more_memory_but_never_more_than_the_model_can_use() -> None:
-    llama = load_catalogue().get("Llama-2-13b-chat")
-    assert needs_bytes(llama, context_tokens=2048) < needs_bytes(llama, context_tokens=4096)
-    assert needs_bytes(llama, context_tokens=9999) == needs_bytes(llama, context_tokens=4096)
+    assert fits(llama, machine(16 * GB, vram=24 * GB))
+    assert not fits(llama, machine(16 * GB, vram=8 * GB))
+    assert not fits(llama, machine(1024 * GB))

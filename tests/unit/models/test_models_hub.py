@@ -15,14 +15,8 @@ import huggingface_hub.constants
 import pytest
 
 from rag.models.catalogue import Entry, File, Hub, load_catalogue
-from rag.models.download import (
-    Delivery,
-    Download,
-    DownloadCancelled,
-    SourcePlace,
-    SourceUnavailable,
-)
-from rag.models.sources.hub import HubSource
+from rag.models.download import PARTS, Delivery, Download, DownloadCancelled, SourceUnavailable
+from rag.models.sources.hub import from_hub
 from tests.model_files import COMMIT, WEIGHTS, Recorder, digest, entry, never
 
 REPOSITORY = "maker/tiny-GGUF"
@@ -110,8 +104,10 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
         thread.join()
 
 
-def job(**options: object) -> Download:
+def job(folder: Path, model: Entry | None = None, **options: object) -> Download:
     given: dict[str, object] = {
+        "entry": model or entry(),
+        "folder": folder,
         "progress": Recorder(),
         "cancelled": never,
         "notify": lambda _: None,
@@ -121,14 +117,12 @@ def job(**options: object) -> Download:
     return Download(**given)  # type: ignore[arg-type]
 
 
-def place(tmp_path: Path) -> SourcePlace:
-    return SourcePlace(tmp_path, tmp_path / "home", tmp_path / "home" / ".parts")
+def parts(tmp_path: Path) -> Path:
+    return tmp_path / entry().name / PARTS
 
 
 def fetch(hub: FakeHub, tmp_path: Path, model: Entry | None = None, **options: object) -> Delivery:
-    return HubSource(endpoint=hub.url, pause_s=0).deliver(
-        model or entry(), place(tmp_path), job(**options)
-    )
+    return from_hub(job(tmp_path, model, **options), endpoint=hub.url, pause_s=0)
 
 
 def test_only_the_listed_files_are_fetched_and_hashed_on_the_way(
@@ -150,7 +144,7 @@ def test_a_broken_line_is_mended_within_the_same_pull(hub: FakeHub, tmp_path: Pa
 
 
 def test_an_interrupted_download_goes_on_where_it_stopped(hub: FakeHub, tmp_path: Path) -> None:
-    part = place(tmp_path).parts / "tiny.gguf"
+    part = parts(tmp_path) / "tiny.gguf"
     part.parent.mkdir(parents=True)
     part.write_bytes(WEIGHTS[:7000])
     (file,) = fetch(hub, tmp_path).files
@@ -160,7 +154,7 @@ def test_an_interrupted_download_goes_on_where_it_stopped(hub: FakeHub, tmp_path
 
 
 def test_a_file_that_is_complete_already_is_not_asked_for(hub: FakeHub, tmp_path: Path) -> None:
-    part = place(tmp_path).parts / "tiny.gguf"
+    part = parts(tmp_path) / "tiny.gguf"
     part.parent.mkdir(parents=True)
     part.write_bytes(WEIGHTS)
     (file,) = fetch(hub, tmp_path).files
@@ -172,7 +166,7 @@ def test_a_server_that_ignores_the_range_does_not_spoil_the_file(
     hub: FakeHub, tmp_path: Path
 ) -> None:
     hub.ranges = False
-    part = place(tmp_path).parts / "tiny.gguf"
+    part = parts(tmp_path) / "tiny.gguf"
     part.parent.mkdir(parents=True)
     part.write_bytes(b"\0" * 7000)
     (file,) = fetch(hub, tmp_path).files
@@ -193,7 +187,7 @@ def test_a_stop_keeps_what_has_arrived(hub: FakeHub, tmp_path: Path) -> None:
     model = entry(files=(File("tiny.gguf", len(big), digest(big)),))
     with pytest.raises(DownloadCancelled):
         fetch(hub, tmp_path, model, cancelled=cancelled, progress=seen)
-    kept = (place(tmp_path).parts / "tiny.gguf").stat().st_size
+    kept = (parts(tmp_path) / "tiny.gguf").stat().st_size
     assert 0 < kept < len(big)
     (file,) = fetch(hub, tmp_path, model).files
     assert hub.asked[-1] == ("tiny.gguf", f"bytes={kept}-")
@@ -261,7 +255,7 @@ def test_a_dead_hub_is_given_up_within_seconds(tmp_path: Path) -> None:
         port = closed.getsockname()[1]
     begun = time.monotonic()
     with pytest.raises(SourceUnavailable, match="cannot be reached"):
-        HubSource(endpoint=f"http://127.0.0.1:{port}").deliver(entry(), place(tmp_path), job())
+        from_hub(job(tmp_path), endpoint=f"http://127.0.0.1:{port}")
     assert time.monotonic() - begun < 5
 
 
@@ -273,7 +267,7 @@ def test_a_hub_that_never_answers_is_given_up_within_its_time(tmp_path: Path) ->
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         begun = time.monotonic()
         with pytest.raises(SourceUnavailable, match="cannot be reached"):
-            HubSource(endpoint=url, timeout_s=0.3).deliver(entry(), place(tmp_path), job())
+            from_hub(job(tmp_path), endpoint=url, timeout_s=0.3)
         assert time.monotonic() - begun < 5
 
 

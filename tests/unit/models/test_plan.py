@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,18 @@ import pytest
 
 from rag.errors import ModelError
 from rag.models.catalogue import load_catalogue
-from rag.models.planning.plan import Card, Helpers, Layout, Plan, Room, Subject, Wishes, memory_uses
+from rag.models.planning.plan import (
+    PRECISIONS,
+    Card,
+    Helpers,
+    Layout,
+    Plan,
+    Room,
+    Subject,
+    Wishes,
+    memory_uses,
+)
 from rag.models.planning.planner import LEAST_CONTEXT, plan
-from rag.models.planning.report import as_markdown
 from rag.models.planning.subjects import helpers_of, subject_of_entry, subject_of_path
 from rag.models.shape import (
     FAMILIES,
@@ -23,7 +33,7 @@ from rag.models.shape import (
     shape_of_config,
     weights_of,
 )
-from rag.text.sizes import GIB
+from rag.text.sizes import GIB, memory_size
 from tests.tiny_models import llama_folder, llama_gguf, weightless
 
 ROOT = Path(__file__).parents[3]
@@ -46,7 +56,7 @@ def room(*sizes: float, ram: float = 32) -> Room:
 
 
 def chosen(*sizes: float, subject: Subject = LLAMA, ram: float = 32, **wishes: object) -> Plan:
-    wanted = Wishes(**{"kv_8bit": True, **wishes})  # type: ignore[arg-type]
+    wanted = Wishes(**wishes)  # type: ignore[arg-type]
     return plan(subject, room(*sizes, ram=ram), helpers=HELPERS, wishes=wanted)
 
 
@@ -156,7 +166,7 @@ def test_a_larger_card_never_gets_less() -> None:
             (
                 found.fits,
                 order[str(layout.precision)],
-                found.layers_on_cards,
+                found.layout.on_cards,
                 layout.context_tokens,
                 layout.kv_bits,
                 layout.helpers_card is not None,
@@ -168,16 +178,15 @@ def test_a_larger_card_never_gets_less() -> None:
 def test_less_free_memory_on_the_same_card_changes_the_plan() -> None:
     card = room(16).cards[0]
     busy = Room(32 * GIB, 32 * GIB, (replace(card, free_bytes=card.free_bytes - 5 * GIB),))
-    wished = Wishes(kv_8bit=True)
-    free = plan(LLAMA, room(16), helpers=HELPERS, wishes=wished).layout
-    less = plan(LLAMA, busy, helpers=HELPERS, wishes=wished).layout
+    free = plan(LLAMA, room(16), helpers=HELPERS).layout
+    less = plan(LLAMA, busy, helpers=HELPERS).layout
     assert (free.kv_bits, free.helpers_card) == (16, 0)
     assert (less.kv_bits, less.helpers_card) == (8, None)
 
 
-def test_an_engine_without_8_bit_keys_gets_a_shorter_window_instead() -> None:
-    layout = chosen(10.5, kv_8bit=False).layout
-    assert layout.kv_bits == 16
+def test_where_8_bit_keys_do_not_fit_either_the_window_is_shorter() -> None:
+    layout = chosen(9.5).layout
+    assert layout.kv_bits == 8
     assert LEAST_CONTEXT <= layout.context_tokens < 4096
 
 
@@ -212,9 +221,9 @@ def test_a_gguf_that_is_too_large_for_the_card_is_split() -> None:
     file = replace(LLAMA, engine="llamacpp", file_bytes=7_870_000_000)
     found = chosen(8, subject=file)
     assert found.fits
-    assert 20 < found.layers_on_cards < 40
+    assert 20 < found.layout.on_cards < 40
     assert found.layout.context_tokens == 4096
-    assert chosen(12, subject=file).layers_on_cards == 40
+    assert chosen(12, subject=file).layout.on_cards == 40
     assert chosen(subject=file).layout.layers == ()
 
 
@@ -246,6 +255,37 @@ def test_every_reason_is_said_in_both_languages() -> None:
         for reason in chosen(*sizes).reasons:
             assert reason.en
             assert re.search(r"[\u4e00-\u9fff]", reason.zh)
+
+
+def as_markdown(plans: Sequence[tuple[str, Plan]]) -> str:
+    """Return one row for each named machine: what is chosen there, and why."""
+    lines = [
+        "| cards | precision | window | layers on cards | embedder | held on cards | why |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, found in plans:
+        layout = found.layout
+        held = (
+            " + ".join(memory_size(shelf.bytes) for shelf in found.memory_uses if shelf.name) or "–"
+        )
+        beside = "–" if layout.helpers_card is None else f"card {layout.helpers_card + 1}"
+        cells = (
+            name,
+            PRECISIONS[layout.precision].en if found.fits else "does not fit",
+            f"{layout.context_tokens:,}",
+            f"{found.layout.on_cards} of {found.subject.shape.layers}",
+            "processor" if beside == "–" else beside,
+            held,
+            _why(found),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _why(found: Plan) -> str:
+    """Return the reasons without those that the other columns give."""
+    said = [reason.en for reason in found.reasons]
+    return " ".join(text for text in said if " = " not in text and not text.endswith(": yes."))
 
 
 def test_the_table_of_the_docs_is_what_the_planner_chooses() -> None:

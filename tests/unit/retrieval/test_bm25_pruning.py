@@ -9,9 +9,8 @@ import pytest
 
 from rag.retrieval.analyser import BilingualAnalyser
 from rag.retrieval.bm25 import BM25Index
-from rag.storage.ledger import Ledger
+from rag.storage.ledger import DocumentRow, FileRow, IndexedChunks, Ledger
 from rag.storage.passages import LedgerPassages
-from rag.storage.rows import DocumentRow, FileRow, IndexedChunks
 from rag.types.documents import Chunk, Document, Page
 
 ANALYSER = BilingualAnalyser()

@@ -10,8 +10,8 @@ import pytest
 
 from rag.app.container import Container
 from rag.config import load_settings
-from rag.retrieval.embedding import cpu_engine
-from rag.retrieval.embedding.cpu_engine import int8_is_fast
+from rag.retrieval.embedding import bert_shape
+from rag.retrieval.embedding.bert_shape import int8_is_fast
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def embedder_of(
     def kind(*, engine: str, machine: str, flags: str) -> str:
         (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n", "utf-8")
         monkeypatch.setattr(platform, "machine", lambda: machine)
-        monkeypatch.setattr(cpu_engine, "_CPUINFO", tmp_path / "cpuinfo")
+        monkeypatch.setattr(bert_shape, "_CPUINFO", tmp_path / "cpuinfo")
         settings = load_settings(
             None,
             {

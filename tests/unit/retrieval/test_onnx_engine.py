@@ -13,11 +13,10 @@ import torch
 from transformers import BertModel
 
 from rag.errors import ModelError
-from rag.retrieval.embedding import onnx_cache
+from rag.retrieval.embedding import onnxruntime as onnx_engine
 from rag.retrieval.embedding.bert_shape import BertShape
-from rag.retrieval.embedding.onnx_cache import int8_graph
 from rag.retrieval.embedding.onnx_graph import bert_graph
-from rag.retrieval.embedding.onnxruntime import OnnxEmbedder, open_session, run_graph
+from rag.retrieval.embedding.onnxruntime import OnnxEmbedder, int8_graph, open_session, run_graph
 from rag.types.progress import Progress
 from tests.tiny_encoder import write_tiny_encoder
 
@@ -90,10 +89,10 @@ def test_vectors_that_do_not_agree_are_refused_and_that_is_remembered(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(onnx_cache, "LEAST_COSINE", 1.1)
+    monkeypatch.setattr(onnx_engine, "LEAST_COSINE", 1.1)
     assert int8_graph(tmp_path / "model", cache=tmp_path / "c", source_sha256=SHA) is None
     assert "int8 gives other vectors" in caplog.text
-    monkeypatch.setattr(onnx_cache, "LEAST_COSINE", 0.0)
+    monkeypatch.setattr(onnx_engine, "LEAST_COSINE", 0.0)
     assert int8_graph(tmp_path / "model", cache=tmp_path / "c", source_sha256=SHA) is None
     assert int8_graph(tmp_path / "model", cache=tmp_path / "c", source_sha256="f" * 64) is not None
 

@@ -15,9 +15,8 @@ from rag.generation.echo import EchoGenerator
 from rag.retrieval.analyser import BilingualAnalyser
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.retrieval.table_expansion import REACH, with_whole_tables
-from rag.storage.ledger import Ledger
+from rag.storage.ledger import DocumentRow, FileRow, IndexedChunks, Ledger
 from rag.storage.passages import LedgerPassages
-from rag.storage.rows import DocumentRow, FileRow, IndexedChunks
 from rag.types.answers import Passage, TypedDraft
 from rag.types.documents import Chunk
 from tests.factories import document

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
@@ -62,6 +63,19 @@ def test_a_chat_comes_back_as_it_was_also_in_another_process(
     (summary,) = Chats(other).all()
     assert (summary.id, summary.title, summary.turns) == (first, "What is the rent?", 2)
     other.close()
+
+
+def test_what_another_version_kept_is_shown_as_it_stands(ledger: Ledger) -> None:
+    chat = Chats(ledger).add(None, answer())
+    (kept,) = ledger.connection.execute("SELECT answer FROM turns").fetchone()
+    other = {**json.loads(kept), "verdict": "dubious", "colour": "green"}
+    del other["relevance"]
+    ledger.connection.execute(
+        "INSERT INTO turns (chat_id, question, answer, documents, asked_at)"
+        " VALUES (?, 'And?', ?, '[]', 0.0)",
+        (chat, json.dumps(other)),
+    )
+    assert [turn.answer.verdict for turn in Chats(ledger).turns(chat)] == ["weak", "dubious"]
 
 
 def test_the_last_chat_that_was_gone_on_with_is_listed_first(ledger: Ledger) -> None:

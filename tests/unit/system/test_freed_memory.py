@@ -47,3 +47,10 @@ def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not give_back()
     finally:
         _trim.cache_clear()
+
+
+def test_the_most_memory_held_is_this_process_s_own_not_that_of_the_one_that_began_it() -> None:
+    held = bytearray(b"x" * (200 << 20))
+    code = "from rag.system.process import peak_bytes; print(peak_bytes())"
+    peak = int(subprocess.check_output([sys.executable, "-c", code], text=True))
+    assert 5 << 20 < peak < len(held)

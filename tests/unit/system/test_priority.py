@@ -11,9 +11,9 @@ import pytest
 
 from rag.ingestion.workers.pool import WorkerPool
 from rag.ingestion.workers.process import WorkerProcesses
-from rag.ingestion.workers.watchdog import WorkerLimits
-from rag.retrieval.embedding.cpu_streams import CpuStreams
+from rag.ingestion.workers.tasks import WorkerLimits
 from rag.system.process import COMPUTING, READING, RECOGNITION, lower_thread
+from rag.system.torch_cpu import CpuStreams
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities on Linux")
 BEFORE = 0 if sys.platform != "linux" else os.getpriority(os.PRIO_PROCESS, 0)

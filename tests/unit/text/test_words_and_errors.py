@@ -9,7 +9,7 @@ import pytest
 from rag.errors import ConfigError, RagError, UnreadableDocument
 from rag.text.language import detect_language, is_cjk, reads_as
 from rag.text.messages import Language, Text
-from rag.text.reasons import REASONS, reason_text
+from rag.text.reasons import reason_text, reasons
 
 ROOT = Path(__file__).parents[3]
 
@@ -29,7 +29,7 @@ def test_errors_cross_process_borders_whole() -> None:
 
 
 def test_every_reason_has_words_and_a_remedy_in_both_languages() -> None:
-    for code, reason in REASONS.items():
+    for code, reason in reasons().items():
         for text in (reason.what, reason.remedy):
             assert text.en.endswith("."), code
             assert any(is_cjk(char) for char in text.zh), code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from html import unescape
 from html.parser import HTMLParser
 
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from rag.types.answers import Sentence
 from tests.fake_script import HOSTILE
-from ui.views.answer import DrawnSentence, Mark, answer_html, blocks, settled
+from ui.render import render
+from ui.views.answer import DrawnSentence, Mark, answer_values, blocks, settled
 
 ALLOWED = {
     *("p", "h4", "ul", "ol", "li", "pre", "code", "strong", "br", "span", "sup"),
@@ -21,6 +23,10 @@ ALLOWED = {
 MARKUP = st.text(
     alphabet=st.sampled_from(list("ab 。，\n\n-*`|#.1<>&\"'[]()!/:{}$\\")), max_size=80
 )
+
+
+def answer_html(text: str, sentences: Sequence[DrawnSentence] = ()) -> str:
+    return render("answer", "en", **answer_values(text, sentences))
 
 
 class Reader(HTMLParser):

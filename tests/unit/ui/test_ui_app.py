@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from starlette.testclient import TestClient
@@ -21,10 +20,9 @@ from rag.types.answers import Finished
 from rag.types.documents import DocumentStatus
 from tests.fake_script import EN, HOSTILE
 from tests.fakes import FakeApp
-from ui.app import PORTS_TRIED, create_app, listen
+from ui.app import PORTS_TRIED, beginning, create_app, listen
 from ui.routes import MAX_WIDTH
-from ui.seam import AppLike
-from ui.sessions import take
+from ui.tabs import take
 
 HOME = "http://127.0.0.1:7860"
 
@@ -40,15 +38,53 @@ def client(app: FakeApp) -> Iterator[TestClient]:
         yield client
 
 
-def test_the_real_app_has_what_the_screen_needs() -> None:
-    if TYPE_CHECKING:  # that the signatures match, too, is for mypy to say
+def test_the_fake_answers_for_all_that_the_screen_may_ask() -> None:
+    asked = {name for name, kind in vars(App).items() if callable(kind) and name[0] != "_"}
+    assert {"ask", "page_image", "state"} <= asked
+    assert asked - {"open", "start"} <= set(vars(FakeApp))
 
-        def accepted(app: App) -> AppLike:
-            return app
 
-    needed = [n for n, kind in vars(AppLike).items() if callable(kind) and n[0] != "_"]
-    assert {"ask", "page_image", "state"} <= set(needed)
-    assert [name for name in needed if not hasattr(App, name)] == []
+class Started(FakeApp):
+    begun = False
+
+    def start(self) -> None:
+        self.begun = True
+
+
+class Unready(FakeApp):
+    """An app whose work cannot begin."""
+
+    def start(self) -> None:
+        raise RuntimeError("can't start new thread")
+
+
+def test_work_that_cannot_begin_is_said_on_the_screen(tmp_path: Path) -> None:
+    app = Unready(tmp_path / "knowledge")
+    app.supervisor.start(beginning(app, lambda: None, ended=lambda: False))
+    app.supervisor.join(timeout_s=10)
+    (failure,) = app.supervisor.failures
+    assert "can't start new thread" in failure.en
+    app.close()
+
+
+def test_the_work_begins_though_the_address_could_not_be_told(tmp_path: Path) -> None:
+    def told() -> None:
+        raise BrokenPipeError
+
+    app = Started(tmp_path / "knowledge")
+    app.supervisor.start(beginning(app, told, ended=lambda: False))
+    app.supervisor.join(timeout_s=10)
+    assert app.begun
+    assert len(app.supervisor.failures) == 1
+    app.close()
+
+
+def test_the_work_does_not_begin_once_the_server_ends(tmp_path: Path) -> None:
+    app = Started(tmp_path / "knowledge")
+    app.supervisor.start(beginning(app, lambda: None, ended=lambda: True))
+    app.supervisor.join(timeout_s=10)
+    assert not app.begun
+    app.close()
 
 
 def test_the_page_comes_with_our_own_head_before_everything_else(client: TestClient) -> None:

@@ -21,10 +21,8 @@ from tests.fake_script import EN, SCRIPT_EN, ZH
 from tests.fakes import FakeApp
 from ui.handlers import opened, respond
 from ui.layout import Events
-from ui.screen import Client, Screen, Turn, client_of, history_of
-from ui.sessions import Sessions
-from ui.views.chat import talk_html
-from ui.views.evidence import evidence_html
+from ui.tabs import Client, Screen, Sessions, Turn, client_of, history_of
+from ui.views.chat import talk_html, turn_html
 
 QUESTION = "How do I add documents?"
 
@@ -141,7 +139,10 @@ def test_a_stopped_answer_keeps_what_was_written(app: FakeApp) -> None:
     assert turn.text
 
 
-def test_an_engine_that_does_not_hear_stop_is_not_waited_for(app: FakeApp) -> None:
+def test_an_engine_that_does_not_hear_stop_is_not_waited_for(
+    app: FakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.handlers.STOP_GRACE_S", 0.1)
     app.hold_after, app.deaf = 4, True
     sessions = Sessions()
     ticket = sessions.ticket("tab")
@@ -277,7 +278,7 @@ def test_a_finished_answer_cannot_be_left_any_more(app: FakeApp) -> None:
 def test_the_screen_is_described_without_gradio() -> None:
     code = (
         "import sys, ui, ui.handlers, ui.views.chat, ui.views.evidence, ui.views.library, "
-        "ui.views.machine, ui.words, ui.seam; "
+        "ui.views.machine, ui.words; "
         "sys.exit(str({'gradio', 'torch', 'pandas', 'fastapi'} & set(sys.modules) or ''))"
     )
     done = run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
@@ -343,6 +344,6 @@ def test_boxes_that_come_while_text_streams_mark_the_cards_and_change_nothing_el
     lives = (screen.live for screen in screens if screen.live)
     marked = next(turn for turn in lives if turn.passages and turn.passages[0].boxes)
     assert (marked.stage, marked.text, marked.searched) == ("writing", "Half", "all of it")
-    assert '"boxes":[[' in unescape(evidence_html(marked, "en"))
+    assert '"boxes":[[' in unescape(turn_html(marked, 1, "en"))
     seen.set()
     list(lives)

@@ -8,7 +8,7 @@ from threading import Event, Thread
 import pytest
 
 from ui.handlers import pumped
-from ui.sessions import Sessions
+from ui.tabs import Sessions
 
 
 def test_a_pump_ticks_while_it_waits_and_passes_errors_on() -> None:

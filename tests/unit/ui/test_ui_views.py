@@ -35,10 +35,9 @@ from rag.types.progress import Progress
 from tests.fake_script import HOSTILE
 from tests.fakes import GPU, NO_GPU
 from ui.render import render
-from ui.screen import Problem, Screen, Turn
+from ui.tabs import Problem, Screen, Turn
 from ui.views.chat import live_html, talk_html, turn_html
-from ui.views.common import page_words, progress_words
-from ui.views.evidence import evidence_html, main_page, places
+from ui.views.evidence import evidence_values, places
 from ui.views.library import (
     SHOWN,
     added_html,
@@ -49,6 +48,7 @@ from ui.views.library import (
     sync_html,
 )
 from ui.views.machine import state_word, strip_html
+from ui.words import page_words, progress_words
 
 ID = "ab" * 32
 READY = AppState("ready", "A model", None, None, None, None, 1, NO_GPU, None)
@@ -58,6 +58,10 @@ def passage(**values: object) -> Passage:
     chunk = Chunk(ID, 0, 4, 60, 60, "text", "Manual › Chapter 1", 3)
     made = Passage(1, chunk, "manual.pdf", "manuals/manual.pdf", "32", 0.834, Ranks(2, 1))
     return replace(made, **values)  # type: ignore[arg-type]
+
+
+def evidence_html(turn: Turn, language: Language) -> str:
+    return render("evidence", language, **evidence_values(turn, language))
 
 
 def status(**values: object) -> DocumentStatus:
@@ -101,9 +105,9 @@ def test_a_passage_is_opened_where_it_stands_and_not_where_its_first_line_does()
         return passage(chunk=Chunk(ID, 0, 4, 60, 61, "text"), boxes=boxes)
 
     line, half, table = Box(60, 0, 780, 90, 790), Box(60, 0, 400, 90, 780), Box(61, 0, 0, 90, 500)
-    assert main_page(over()) == main_page(over(half, table)) == main_page(over(line)) == 60
-    assert main_page(over(line, table)) == 61
-    assert main_page(over(Box(61, 0, 0, 1, 1))) == 61
+    assert over().main_page == over(half, table).main_page == over(line).main_page == 60
+    assert over(line, table).main_page == 61
+    assert over(Box(61, 0, 0, 1, 1)).main_page == 61
     turn = Turn("?", "done", passages=(over(line, table),), page_sizes={})
     found = re.search(r'data-places="([^"]*)"', evidence_html(turn, "en"))
     assert found is not None
@@ -321,6 +325,7 @@ def test_pages_that_cannot_be_searched_are_counted_by_reason() -> None:
     failed = library([status(pages={}, state="failed", reason="damaged")], language="zh").html
     assert "文件已损坏" in failed
     assert 'class="reason">' in failed
+    assert 'title="原因 ' in failed
 
 
 def test_dropped_files_are_told_one_by_one() -> None:

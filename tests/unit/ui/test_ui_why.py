@@ -15,8 +15,7 @@ from rag.types.answers import AlsoSearched, Answer, Coverage, Message
 from tests.fakes import FakeApp
 from ui.app import create_app
 from ui.handlers import respond
-from ui.screen import Problem, Screen, Turn
-from ui.sessions import Sessions
+from ui.tabs import Problem, Screen, Sessions, Turn
 from ui.views.chat import turn_html
 
 HOME = "http://127.0.0.1:7860"

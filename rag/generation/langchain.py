@@ -13,13 +13,13 @@ import math
 import re
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextvars import Context
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import TypeVar
 
 from langchain_core.language_models import BaseChatModel, BaseLanguageModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import BaseMessage, convert_to_messages
 from langsmith import tracing_context
 
 from rag.errors import RagError
@@ -32,52 +32,43 @@ logger = logging.getLogger(__name__)
 
 _POLL_S = 0.05  # how often a cancel is looked for while the model is silent
 _RETRY_S = (0.25, 1.0)  # pauses before a lost connection is tried again
-_COUNTED = 32  # prompts whose length is remembered: fitting one asks for the same again
+_COUNTED = 32  # prompts whose length is remembered
 _CUT = frozenset({"length", "max_tokens"})
 _REASONS = ("finish_reason", "stop_reason", "done_reason")
 """Under these keys models say why they ended; each maker has a word of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Manners:
-    """How a kind of model is to be treated.
-
-    ``explain`` puts what its library raises into words; ``None`` leaves that to the general
-    ones. ``lost`` says whether an error means that the connection broke, so that it may be
-    tried again. ``says_why`` is whether it always says why it ended, so that an answer without
-    a reason was cut off. ``kwargs`` go with every request.
-    """
-
-    explain: Callable[[BaseException], RagError | None] = lambda _: None
-    lost: Callable[[BaseException], bool] = lambda _: False
-    says_why: bool = False
-    kwargs: tuple[tuple[str, Any], ...] = ()
-
-
 class LangChainGenerator:
     """Streams answers from a LangChain chat model."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a way in which models differ
         self,
         model: BaseChatModel,
         *,
         name: str,
         context_tokens: int,
         count: Count | None = None,
-        manners: Manners | None = None,
+        explain: Callable[[BaseException], RagError | None] = lambda _: None,
+        lost: Callable[[BaseException], bool] = lambda _: False,
+        says_why: bool = False,
         close: Work | None = None,
     ) -> None:
-        """``count`` counts the tokens of a prompt; ``None`` takes the model's own counting.
+        """Take over a model.
 
-        A model that has none is estimated, upwards: see ``langchain_count``. ``close`` runs
-        on the loop of the answers when no more is asked.
+        ``count`` counts the tokens of a prompt; ``None`` takes the model's own counting, and a
+        model that has none is estimated, upwards: see ``count_of``. ``explain`` puts what its
+        library raises into words; ``None`` leaves that to the general ones. ``lost`` says whether
+        an error means that the connection broke, so that it may be tried again. ``says_why`` is
+        whether it always says why it ended, so that an answer without a reason was cut off.
+        ``close`` runs on the loop of the answers when no more is asked.
         """
         self.name = name
         self.context_tokens = context_tokens
-        self.count = count or count_of(model)
         self._model = model
-        self._manners = manners or Manners()
-        self._counted: dict[tuple[Message, ...], int] = {}
+        self._explain, self._lost, self._says_why = explain, lost, says_why
+        known = count or count_of(model)
+        # fitting a prompt asks for the same again
+        self._count = lru_cache(maxsize=_COUNTED)(lambda turns: known(plain_turns(turns)))
         self._loop = Loop(close)
         self._finalizer = weakref.finalize(self, self._loop.stop)
 
@@ -89,13 +80,7 @@ class LangChainGenerator:
         """
         if self._loop.closed:
             raise unloaded(self.name)
-        key = tuple(messages)
-        if key not in self._counted:
-            found = self.count(plain_turns(messages))
-            while len(self._counted) >= _COUNTED:
-                self._counted.pop(next(iter(self._counted)), None)
-            self._counted[key] = found
-        return self._counted.get(key) or self.count(plain_turns(messages))
+        return self._count(tuple(messages))
 
     def stream(
         self,
@@ -120,13 +105,17 @@ class LangChainGenerator:
         if spent >= self.context_tokens:
             raise prompt_too_long(spent, self.context_tokens)
         room = min(max_tokens, self.context_tokens - spent)
-        turns = messages_of(plain_turns(messages))
-        answer = _Answer(turns, room, self._kwargs(room, temperature))
+        answer = _Answer(plain_turns(messages), room, temperature)
         cancel = self._loop.submit(lambda: self._ask(answer), answer.bridge)
         if cancel is None:
             raise unloaded(self.name)
         try:
-            yield from self._received(answer, cancelled)
+            for delta in answer.bridge.ticks(_POLL_S):
+                if cancelled():
+                    yield Delta("", 0, "cancelled")
+                    return
+                if delta is not None:
+                    yield delta
         except asyncio.CancelledError:  # it was closed meanwhile
             raise unloaded(self.name) from None
         finally:
@@ -142,41 +131,25 @@ class LangChainGenerator:
         """End the running answers and let go of the connections."""
         self._finalizer()
 
-    def _kwargs(self, room: int, temperature: float) -> dict[str, Any]:
-        return {"max_tokens": room, "temperature": temperature, **dict(self._manners.kwargs)}
-
-    def _received(self, answer: _Answer, cancelled: Stopped) -> Iterator[Delta]:
-        """Hand on what arrives, until the end, an error or a cancel."""
-        for delta in answer.bridge.ticks(_POLL_S):
-            if cancelled():
-                yield Delta("", 0, "cancelled")
-                return
-            if delta is not None:
-                yield delta
-
-    def _explained(self, error: Exception) -> RagError:
-        if isinstance(error, RagError):
-            return error
-        return self._manners.explain(error) or failed(self.name, str(error))
-
     async def _ask(self, answer: _Answer) -> None:
         with tracing_context(enabled=False):
             for pause in (*_RETRY_S, None):
                 try:
                     await self._stream_into(answer)
+                except RagError:
+                    raise
                 except Exception as error:
-                    if pause is None or answer.begun or not self._manners.lost(error):
-                        explained = self._explained(error)
-                        if explained is error:
-                            raise
-                        raise explained from error
+                    if pause is None or answer.begun or not self._lost(error):
+                        raise self._explain(error) or failed(self.name, str(error)) from error
                     logger.info("%s: the connection was lost; trying again", self.name)
                     await asyncio.sleep(pause)
                 else:
                     return
 
     async def _stream_into(self, answer: _Answer) -> None:
-        chunks = self._model.astream(answer.turns, **answer.kwargs)
+        chunks = self._model.astream(
+            answer.turns, max_tokens=answer.room, temperature=answer.temperature
+        )
         try:
             async for chunk in chunks:
                 answer.take(chunk)
@@ -184,18 +157,18 @@ class LangChainGenerator:
                     break
         finally:
             await chunks.aclose()  # type: ignore[attr-defined] # it is an async generator
-        answer.end(says_why=self._manners.says_why)
+        answer.end(says_why=self._says_why)
 
 
 class _Answer:
     """One answer as it arrives. Filled on the loop's thread, read by who asked."""
 
-    def __init__(self, turns: list[BaseMessage], room: int, kwargs: dict[str, Any]) -> None:
+    def __init__(self, turns: Turns, room: int, temperature: float) -> None:
         self.turns = turns
-        self.kwargs = kwargs
+        self.room = room  # tokens
+        self.temperature = temperature
         self.bridge: Bridge[Delta] = Bridge()
         self.begun = False
-        self._room = room
         self._pieces = 0  # with text; a server sends one for each token
         self._reported: int | None = None  # tokens, by the model's own count
         self._finish: FinishReason | None = None
@@ -203,7 +176,7 @@ class _Answer:
     @property
     def full(self) -> bool:
         """Whether it is as long as was asked, and the model goes on all the same."""
-        return self._pieces > self._room and self._finish is None
+        return self._pieces > self.room and self._finish is None
 
     def take(self, chunk: BaseMessage) -> None:
         """Take one message of the model."""
@@ -218,7 +191,7 @@ class _Answer:
             return
         self.begun = True
         self._pieces += 1
-        if self._pieces <= self._room:
+        if self._pieces <= self.room:
             self.bridge.put(Delta(str(text), 1))
 
     def end(self, *, says_why: bool) -> None:
@@ -233,12 +206,12 @@ class _Answer:
             if says_why:
                 raise EOFError
             self._finish = "stop"
-        shown = min(self._pieces, self._room)
-        rest = max(0, min(self._reported or 0, self._room) - shown)
+        shown = min(self._pieces, self.room)
+        rest = max(0, min(self._reported or 0, self.room) - shown)
         self.bridge.put(Delta("", rest, self._finish))
 
 
-Turns = Sequence[Mapping[str, str]]
+Turns = Sequence[dict[str, str]]
 Count = Callable[[Turns], int]
 
 TEMPLATE_TOKENS = 96
@@ -249,8 +222,6 @@ TURN_TOKENS = 12
 
 _WORD = re.compile(r"[a-z]+")
 _BEFORE_WORD = re.compile(r" (?=[A-Za-z])")  # is part of the word's first token
-_SPEAKERS = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
-_OF_THE_BASE = (BaseLanguageModel, BaseChatModel)
 
 
 def count_of(model: BaseChatModel) -> Count:
@@ -259,16 +230,16 @@ def count_of(model: BaseChatModel) -> Count:
     LangChain's fallback counts with GPT-2's tokenizer, which it would download, and which is
     not the model's: it is not used.
     """
-    own = type(model).get_num_tokens_from_messages
-    if any(own is vars(base).get("get_num_tokens_from_messages") for base in _OF_THE_BASE):
-        ids = type(model).get_token_ids
-        has_ids = model.custom_get_token_ids is not None or not any(
-            ids is vars(base).get("get_token_ids") for base in _OF_THE_BASE
-        )
-        if not has_ids:
-            return estimate
-        return lambda turns: _framed(turns, lambda text: len(model.get_token_ids(text)))
-    return lambda turns: model.get_num_tokens_from_messages(messages_of(turns))
+    if _overrides(model, "get_num_tokens_from_messages"):
+        return lambda turns: model.get_num_tokens_from_messages(convert_to_messages(turns))
+    if model.custom_get_token_ids is not None or _overrides(model, "get_token_ids"):
+        return counted_by_text(lambda text: len(model.get_token_ids(text)))
+    return estimate
+
+
+def _overrides(model: BaseChatModel, method: str) -> bool:
+    bases = (BaseLanguageModel, BaseChatModel)
+    return all(getattr(type(model), method) is not vars(base).get(method) for base in bases)
 
 
 def counted_by_text(count_text: Callable[[str], int]) -> Count:
@@ -295,11 +266,6 @@ def _upper_bound(text: str) -> int:
 def _framed(turns: Turns, count_text: Callable[[str], int]) -> int:
     texts = sum(count_text(turn["content"]) for turn in turns)
     return texts + TURN_TOKENS * len(turns) + TEMPLATE_TOKENS
-
-
-def messages_of(turns: Turns) -> list[BaseMessage]:
-    """Return turns as LangChain takes them."""
-    return [_SPEAKERS[turn["role"]](turn["content"]) for turn in turns]
 
 
 T = TypeVar("T")

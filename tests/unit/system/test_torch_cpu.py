@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from rag.retrieval.embedding.cpu_streams import CpuStreams
+from rag.system.torch_cpu import CpuStreams
 
 
 @pytest.fixture
