@@ -213,11 +213,6 @@ NOTHING_LEFT = Text(
 )
 
 
-def no_answer(_: str) -> Answer | None:
-    """Answer nothing."""
-    return None
-
-
 class RagPipeline:
     """Answers questions from an index. Of one question the next knows what memory allows."""
 
@@ -233,7 +228,7 @@ class RagPipeline:
         complete: Complete = tuple,
         fallback: OutOfMemoryFallback | None = None,
         continuing: PromptReuse | None = None,
-        instead: Callable[[str], Answer | None] = no_answer,
+        instead: Callable[[str], Answer | None] = lambda _: None,
     ) -> None:
         """``generator(cancelled)`` waits until a model is loaded; ``None`` = cancelled.
 

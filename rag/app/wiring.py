@@ -196,7 +196,7 @@ def question_parts(
     generator: Callable[[Callable[[], bool]], TextGenerator | None],
     index: VectorIndex | None = None,
     pace: ReadingPace | None = None,
-    instead: Callable[[str], Answer | None] | None = None,
+    instead: Callable[[str], Answer | None] = lambda _: None,
 ) -> QuestionParts:
     """Put together what answers questions over the active index version.
 
@@ -207,7 +207,7 @@ def question_parts(
         StoreError: nothing has been indexed yet.
     """
     from rag.answering.highlights import Highlighter
-    from rag.answering.pipeline import RagPipeline, no_answer
+    from rag.answering.pipeline import RagPipeline
     from rag.answering.whole_document.asker import WholeDocumentAsker
     from rag.answering.whole_document.notes import NoteEngines
     from rag.answering.whole_document.scope import ReadingPace, ReadingPlanner
@@ -228,12 +228,11 @@ def question_parts(
         "settings": _ask_settings(settings),
         "fallback": container.fallback,
     }
-    complete = partial(with_whole_tables, store=store)
     pipeline = RagPipeline(
         retriever=found,
-        complete=complete,
+        complete=partial(with_whole_tables, store=store),
         continuing=container.continuing,
-        instead=instead or no_answer,
+        instead=instead,
         **common,
     )
     whole: dict[str, Any] = {"shelf": LedgerDocuments(ledger, version), "pace": pace}

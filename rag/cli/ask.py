@@ -67,11 +67,9 @@ def ask(
 ) -> None:
     """Answer one question, streamed, with sources."""
     from rag.answering.direct.draft import events
-    from rag.cli.context import print_coverage, shown_progress
-    from rag.types.answers import Delta, Finished, Quoted
+    from rag.cli.context import print_coverage
 
     context: Context = ctx.obj
-    answer: Answer | None = None
     mode: AskMode = "auto" if whole is None else "whole" if whole else "passages"
     with opened(context, with_model=False) as library:
         documents = only(library.ledger, document)
@@ -81,14 +79,7 @@ def ask(
         found: Iterator[Event] = events(direct)
     else:
         found = _by_model(context, question, history, documents, mode)
-    for event in shown_progress(context, found):
-        if isinstance(event, Quoted) and not as_json:
-            _print_quotation(event)
-        if isinstance(event, Delta) and not as_json:
-            typer.echo(event.text, nl=False)
-        if isinstance(event, Finished):
-            answer = event.answer
-    assert answer is not None, "a stream of events ends with Finished"
+    answer = _streamed(context, found, quiet=as_json)
     if chat:
         _keep_answer(context, chat, answer, documents or ())
     if as_json:
@@ -99,6 +90,23 @@ def ask(
         typer.secho(context.say(_UNPROVEN), bold=True)
     _print_sources(context, answer)
     print_coverage(context, answer)
+
+
+def _streamed(context: Context, events: Iterator[Event], *, quiet: bool) -> Answer:
+    """Return the answer; print it as it comes unless that is to be ``quiet``."""
+    from rag.cli.context import shown_progress
+    from rag.types.answers import Delta, Finished, Quoted
+
+    answer: Answer | None = None
+    for event in shown_progress(context, events):
+        if isinstance(event, Quoted) and not quiet:
+            _print_quotation(event)
+        if isinstance(event, Delta) and not quiet:
+            typer.echo(event.text, nl=False)
+        if isinstance(event, Finished):
+            answer = event.answer
+    assert answer is not None, "a stream of events ends with Finished"
+    return answer
 
 
 def _print_quotation(quoted: Quoted) -> None:
