@@ -140,14 +140,13 @@ class Ranking:
         return self.spread if self.reread is None else self.reread
 
 
-def together(alone: Ranking, completed: Ranking, readings: Readings) -> Ranking:
+def together(alone: Ranking, completed: Ranking, readings: Readings, *, trust: float) -> Ranking:
     """Return the ranking of a question that can be read in two ways.
 
-    A passage's scores are added, weighted by the trust in each reading. Whether an answer is
+    A passage's scores are added, weighted by the ``trust`` in each reading. Whether an answer is
     there is told by the completed reading only where the question says that it is a
     follow-up: the words of the question before would cover any change of topic.
     """
-    trust = readings.trust
     return Ranking(
         replace(
             completed.rankings, seconds=_both(alone.rankings.seconds, completed.rankings.seconds)

@@ -161,10 +161,26 @@ class HybridRetriever:
         ranking = self._read(question, k=k, documents=documents)
         if read.completed is not None:
             completed = self._read(read.completed, k=k, documents=documents)
-            ranking = together(ranking, completed, read)
+            if trust := self._trust(read, ranking, completed):
+                ranking = together(ranking, completed, read, trust=trust)
         if self._reranker is None:
             return ranking
         return self._reordered(self._reranker, ranking.searched or question, ranking)
+
+    def _trust(self, read: Readings, alone: Ranking, completed: Ranking) -> float:
+        none: list[str] = []
+        words = attempt(
+            lambda: content_terms(read.alone, self._analyser),
+            instead=none,
+            what="the words of a question",
+        )
+        return read.trust(
+            words=len(words),
+            coverage=alone.coverage,
+            relevance=alone.relevance,
+            completed=completed.coverage,
+            best=alone.spread[0].score if alone.spread else 0.0,
+        )
 
     def _reordered(self, reranker: Reranker, question: str, ranking: Ranking) -> Ranking:
         """Let the reranker order the first passages; those behind them stay behind."""

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from platformdirs import user_cache_path
 
+from tests.eval.measure_conversations import load_turns
+from tests.eval.measure_conversations import measure as measure_conversations
 from tests.eval.measure_follow_ups import load_follow_ups, open_retriever
 from tests.eval.measure_follow_ups import measure as measure_follow_ups
 from tests.eval.measure_retrieval import PAGE_SETS, Bench, Leg, Mode, Row, measure
@@ -132,6 +134,19 @@ def test_follow_ups_find_their_page_and_changes_of_topic_are_not_dragged_back(
     assert figures["read"]["unseen"] >= 0.8
     assert figures["read"]["same topic"] >= figures["alone"]["same topic"] + 0.25
     assert figures["read"]["another topic"] >= figures["alone"]["another topic"]
+
+
+def test_a_question_that_stands_alone_is_found_in_a_chat_as_if_it_were_asked_fresh(
+    library: Path, eval_sets: Path, models_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAGDESK_MODELS__FOLDER", str(models_folder))
+    turns = load_turns(eval_sets, aside=False)
+    figures = measure_conversations(open_retriever(library), turns)
+    in_chat, fresh, count = figures["alone"]
+    assert count >= 400
+    assert in_chat >= fresh - 0.01
+    assert figures["follow_up"][0] >= 0.78
+    assert figures["follow_up"][0] >= figures["follow_up"][1] + 0.35
 
 
 def test_english_paragraphs_are_found_by_chinese_questions(

@@ -11,14 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import exp
+from operator import mul
 
 from rag.retrieval.query.content_words import YEAR, names_in
-from rag.text.language import detect_language
+from rag.text.language import detect_language, is_cjk
 from rag.types.answers import Message
 
-# Measured: docs/decisions.md, "Follow-up questions".
-_SAID_SO = 0.85  # trust in the completed reading of a question that says it is a follow-up
-_MAYBE = 0.7  # of one that may be
+_EVEN = 0.5
 _LENT = 240  # characters of a chain of follow-ups; what began it names the subject
 
 _LEAD = re.compile(
@@ -44,6 +44,18 @@ _WHOLE = r"(?<![A-Za-z0-9]){}(?![A-Za-z0-9])(?:['’]s?)?"
 _END = " \t\n?？。.!！,，;；:："
 
 
+# Fitted on conversations: docs/decisions.md, "Follow-ups among questions that stand alone".
+_BY_WORDS = (0.96, 1.41, 1.60, -6.82, -1.59, 5.00)
+"""Weights of: says so, refers, ends as an ellipsis, length, is Chinese; and the constant."""
+_BY_SEARCH = (0.72, 1.53, 1.48, -4.43, -0.94, -0.32, -0.21, -1.40, 1.54, -3.13, 8.26)
+"""The same and: content words, and of the question alone its coverage, relevance, the coverage of
+the completed question, and the best passage's score."""
+_ALONE, _SURE = 0.2, 0.7  # probabilities below and above which nothing is in doubt
+_TRUST = 0.85  # in the completed reading of what surely is a follow-up
+_LONG = {"en": 60, "zh": 20}  # characters of a question that has all it needs
+_MOST_WORDS = 12
+
+
 @dataclass(frozen=True, slots=True)
 class Readings:
     """How a question may be read: alone, and completed from the turns before.
@@ -54,13 +66,42 @@ class Readings:
     alone: str
     completed: str | None = None
     says_so: bool = False
+    refers: bool = False  # a word stands for something said before
+    ellipsis: bool = False
 
     @property
-    def trust(self) -> float:
-        """How far to trust the completed reading, 0 to 1; the other one gets the rest."""
+    def likely(self) -> float:
+        """How likely it is a follow-up, by its words alone."""
+        return _sigmoid(_weighed(self._signs, _BY_WORDS)) if self.completed else 0.0
+
+    def trust(
+        self, *, words: int, coverage: float, relevance: float, completed: float, best: float
+    ) -> float:
+        """Return how far to trust the completed reading, 0 to 1; the other one gets the rest.
+
+        ``words`` are the question's content words; ``coverage``, ``relevance`` and ``best`` (the
+        score of the first passage) are what searching it alone gave, ``completed`` is the coverage
+        of the completed one. A question that finds itself needs nothing of the turns before.
+        """
         if self.completed is None:
             return 0.0
-        return _SAID_SO if self.says_so else _MAYBE
+        signs = (*self._signs, min(words, _MOST_WORDS), coverage, relevance, completed, best)
+        likely = _sigmoid(_weighed(signs, _BY_SEARCH))
+        return _TRUST * min(1.0, max(0.0, (likely - _ALONE) / (_SURE - _ALONE)))
+
+    @property
+    def _signs(self) -> tuple[float, ...]:
+        chinese = any(map(is_cjk, self.alone))
+        length = len(self.alone) / _LONG["zh" if chinese else "en"]
+        return self.says_so, self.refers, self.ellipsis, length, chinese
+
+
+def _weighed(signs: Sequence[float], weights: Sequence[float]) -> float:
+    return float(sum(map(mul, signs, weights))) + weights[-1]
+
+
+def _sigmoid(value: float) -> float:
+    return 1 / (1 + exp(-value))
 
 
 def readings(question: str, history: Sequence[Message] = ()) -> Readings:
@@ -77,7 +118,8 @@ def readings(question: str, history: Sequence[Message] = ()) -> Readings:
     asked = [turn.content for turn in history if turn.role == "user" and turn.content.strip()]
     whole: str | None = None
     for earlier in asked:
-        whole = _read(earlier, whole).completed or earlier
+        read = _read(earlier, whole)
+        whole = read.completed if read.completed and read.likely > _EVEN else earlier
     return _read(question, whole)
 
 
@@ -86,8 +128,8 @@ def _read(question: str, before: str | None) -> Readings:
         return Readings(question)
     own = _LEAD.sub("", question)
     names = names_in(question)
-    refers = _refers(own, names)
-    says_so = refers or own != question or _ELLIPSIS.search(question) is not None
+    refers, ellipsis = _refers(own, names), _ELLIPSIS.search(question) is not None
+    says_so = refers or own != question or ellipsis
     # who changes the language and gives no sign begins anew, or asks the same thing again
     begins = names or detect_language(question) != detect_language(before)
     if begins and not says_so:
@@ -95,7 +137,7 @@ def _read(question: str, before: str | None) -> Readings:
     lent = _lent(before, own, [] if refers else names)
     comma = "，" if detect_language(before) == "zh" else ", "
     completed = f"{lent}{comma}{own}" if lent else own
-    return Readings(question, completed, says_so)
+    return Readings(question, completed, says_so, refers, ellipsis)
 
 
 def _refers(own: str, names: Sequence[str]) -> bool:

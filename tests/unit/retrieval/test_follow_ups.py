@@ -92,7 +92,26 @@ def test_a_question_that_says_so_is_trusted_more_as_a_follow_up_than_one_that_ma
     before = [Message("user", "灰凤冠雉体长多少？")]
     sure, maybe = readings("它生几只蛋？", before), readings("雌鸡每次生几只蛋？", before)
     assert (sure.says_so, maybe.says_so) == (True, False)
-    assert 1 > sure.trust > maybe.trust > 0
+    assert 1 > sure.likely > maybe.likely > 0
+    weak = {"words": 3, "coverage": 0.5, "relevance": 0.3, "completed": 0.8, "best": 0.7}
+    assert 1 > sure.trust(**weak) >= maybe.trust(**weak) > 0  # type: ignore[arg-type]
+
+
+def test_a_question_that_finds_itself_is_not_searched_with_the_one_before() -> None:
+    before = [Message("user", "What was Boeing's revenue in 2018?")]
+    asked = "what is the notice period for ending the agreement without cause?"
+    alone = readings(asked, before)
+    assert alone.completed is not None, "its words name nothing"
+    found = {"words": 6, "coverage": 0.95, "relevance": 0.97, "completed": 0.5, "best": 0.95}
+    assert alone.trust(**found) == 0  # type: ignore[arg-type]
+
+
+def test_what_stands_alone_in_mid_chat_is_what_the_next_question_goes_on_from() -> None:
+    alone = "what is the notice period for ending the agreement without cause?"
+    completed = read("What was Boeing's revenue in 2018?", alone, "And how is it given?")
+    assert completed is not None
+    assert "Boeing" not in completed
+    assert "notice period" in completed
 
 
 def test_a_chain_of_follow_ups_does_not_grow_for_ever() -> None:
