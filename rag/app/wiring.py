@@ -228,13 +228,9 @@ def question_parts(
         "settings": _ask_settings(settings),
         "fallback": container.fallback,
     }
-    pipeline = RagPipeline(
-        retriever=found,
-        complete=partial(with_whole_tables, store=store),
-        continuing=container.continuing,
-        instead=instead,
-        **common,
-    )
+    alone: dict[str, Any] = {"continuing": container.continuing, "instead": instead}
+    complete = partial(with_whole_tables, store=store)
+    pipeline = RagPipeline(retriever=found, complete=complete, **alone, **common)
     whole: dict[str, Any] = {"shelf": LedgerDocuments(ledger, version), "pace": pace}
     planner = ReadingPlanner(retriever=found, limit=settings.retrieve.whole_passages, **whole)
     asker = WholeDocumentAsker(pipeline, planner, NoteEngines(**whole, **common))
