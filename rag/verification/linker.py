@@ -22,7 +22,7 @@ from rag.types.documents import Chunk
 from rag.verification.arithmetic import Calculated, check_calculations
 from rag.verification.checks import Claim, EvidenceSource, failed_checks, gravest
 from rag.verification.spans import Rarity, Span, Terms, candidate_spans, or_none
-from rag.verification.wording import bare, is_refusal, without_pages
+from rag.verification.wording import bare, is_refusal, only_repeats, without_pages
 
 if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors
@@ -90,6 +90,7 @@ class Linker:
         """See ``link``; without ``page_of`` evidence names the first page of its passage."""
         self._passages = passages
         self._terms = terms
+        self._question = question
         self._page_of = page_of
         held = or_none(terms)  # what cannot be taken apart supports nothing
         self._spans = spans = candidate_spans(passages, held)
@@ -122,6 +123,8 @@ class Linker:
             return None
         if is_refusal(text):
             return Sentence(start, end, "not_in_documents")
+        if only_repeats(self._question, text, self._terms):
+            return Sentence(start, end, "unsupported", reason="echo")
         match = self._best(claim)
         if match is not None:
             claim, match = self._without_page(claim, match)

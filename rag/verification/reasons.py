@@ -28,6 +28,7 @@ REASONS: dict[str, Text] = {
         "计算得出：所用数字在所示段落中，算式也正确（{0}）。",
     ),
     "arithmetic": Text("The sum is wrong: it comes to {0}.", "算式有误：结果应为 {0}。"),
+    "echo": Text("It says no more than the question.", "它只是重复了问题。"),
     "unchecked": Text("It could not be checked.", "无法核对这句话。"),
     "nowhere": Text("No passage says anything like it.", "所示段落中没有类似的内容。"),
 }

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from rag.text.language import is_cjk
 from rag.text.quantities import Place, Quantity, gaps, quantities
 
 _SOURCE = r"(?:document|passage|context|text|excerpt|source|material|information)s?"
@@ -60,6 +61,53 @@ def is_refusal(sentence: str) -> bool:
     (False, False)
     """
     return bool(_ENGLISH_REFUSAL.search(sentence) or _CHINESE_REFUSAL.search(sentence))
+
+
+_ASKS_FOR = re.compile(
+    r"\b(?:who|whom|whose|what|which|when|where|why|how)\b|谁|什么|哪|多少|几|何时|为何|怎么|怎样|如何|啥",
+    re.IGNORECASE,
+)
+_NO_ANSWER = (
+    "the a an of in on at to for from by with and or as is are was were be been it its this that "
+    "these those there they he she his her their has have had do does did not who what which "
+    "when where how why named called author writer person people someone somebody document text "
+    "report paper file pdf passage written wrote made stated said mentioned described given "
+    "provided following follows listed found"
+)
+"""Words that name nothing an answer could be: "it was written by the author of the paper"."""
+_NO_ANSWER_ZH = frozenset(
+    "的是由在了和与为有于该这那其被个所及之中里上下到他它她们人作者写著文档件资料论报告内容如以"
+)
+
+
+def only_repeats(question: str, sentence: str, terms: Callable[[str], list[str]]) -> bool:
+    """Say whether a sentence tells nothing that the question did not say.
+
+    Only where something is asked for: "The lease allows pets." answers "Does it allow pets?".
+
+    >>> words = lambda text: text.lower().strip(".?").split()
+    >>> only_repeats("Who wrote the kelp paper?", "It was written by the author.", words)
+    True
+    >>> only_repeats("Who wrote the kelp paper?", "The kelp paper was written by Ada.", words)
+    False
+    """
+    if not _ASKS_FOR.search(question):
+        return False
+    said = {char for char in sentence if is_cjk(char)}
+    if said:
+        rest = said - set(question) - _NO_ANSWER_ZH
+        return not rest and not _LATIN.search(_without(sentence, question))
+    known = {*terms(question), *terms(_NO_ANSWER)}
+    return all(term in known or term.removesuffix(".pdf") in known for term in terms(sentence))
+
+
+_LATIN = re.compile(r"[A-Za-z0-9]")
+
+
+def _without(sentence: str, question: str) -> str:
+    """Return a sentence without the Latin words and numbers that the question has."""
+    asked = set(re.findall(r"[A-Za-z0-9.]+", question))
+    return re.sub(r"[A-Za-z0-9.]+", lambda m: "" if m[0] in asked else m[0], sentence)
 
 
 _LEAD = re.compile(
