@@ -37,6 +37,7 @@ from rag.types.answers import (
     Message,
     Offer,
     Passage,
+    Quoted,
     Ranks,
     ReadingProgress,
     Retrieved,
@@ -47,7 +48,7 @@ from rag.types.answers import (
 from rag.types.documents import Chunk, DocumentStatus
 from rag.types.hardware import GpuReading, Held, MemoryReading, Sample
 from tests.fake_pdf import Typeset, guide_en, guide_zh, typeset
-from tests.fake_script import EN, HOSTILE, SCRIPT_ABSENT, SCRIPTS, ZH, Script
+from tests.fake_script import EN, HOSTILE, SCRIPT_ABSENT, SCRIPTS, ZH, Said, Script
 
 GIB = 1024**3
 NO_GPU = MemoryReading(int(1.9 * GIB), int(6.2 * GIB), 16 * GIB, cpu_percent=37)
@@ -316,6 +317,9 @@ class FakeApp(App):
             coverage = replace(coverage, read=212)
         else:
             yield Retrieved(passages, dropped, searched)
+        quotation = self._quotation(script, passages)
+        if quotation:
+            yield Quoted(quotation)
         text = ""
         for count, piece in enumerate(_pieces(script.text)):
             while count == self.hold_after and not self.go.wait(0.01):
@@ -329,6 +333,7 @@ class FakeApp(App):
             text += piece
             yield Delta(piece, 1)
         answer = self._answer(question, script, text, passages, dropped)
+        answer = replace(answer, quotation=quotation)
         if coverage:
             answer = replace(answer, coverage=coverage)
         yield Finished(replace(answer, offer=None if coverage else self.offer))
@@ -364,6 +369,13 @@ class FakeApp(App):
             "stop" if text == script.text else "cancelled",
             self.memory,
         )
+
+    def _quotation(self, script: Script, passages: tuple[Passage, ...]) -> Sentence | None:
+        if script.quoted is None:
+            return None
+        said = Said("", lines=(script.quoted,))
+        (quoted,) = self._sentences(replace(script, sentences=(said,)), 0, passages)
+        return quoted
 
     def _sentences(
         self, script: Script, written: int, passages: tuple[Passage, ...]

@@ -26,6 +26,7 @@ class Script:
     language: str = "en"
     verdict: Verdict = "supported"
     dropped: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    quoted: tuple[int, str] | None = None  # (passage, line) shown before the answer
 
     @property
     def text(self) -> str:
@@ -77,7 +78,19 @@ SCRIPT_HOSTILE = Script(
     passages=((HOSTILE, (HOSTILE,)),), sentences=(Said(HOSTILE, lines=((0, HOSTILE),)),)
 )
 SCRIPT_ABSENT = Script((), (Said("I found nothing about this in your documents."),), "en")
+SCRIPT_QUOTED = Script(
+    passages=SCRIPT_EN.passages,
+    sentences=(Said("Enter sends it.", lines=((2, KEYS_EN),)),),
+    quoted=(2, KEYS_EN),
+)
+SCRIPT_UNPROVEN = Script(
+    passages=SCRIPT_EN.passages,
+    sentences=(Said("Spreadsheets are converted first.", "unsupported"),),
+    verdict="unsupported",
+)
 SCRIPTS = {
+    "which key": SCRIPT_QUOTED,
+    "spreadsheet": SCRIPT_UNPROVEN,
     "summarise": SCRIPT_EN,
     "how do i": SCRIPT_EN,
     "如何": SCRIPT_ZH,
