@@ -194,6 +194,10 @@ class PassageStore(Protocol):
         """Return in how many chunks each term occurs, and how many chunks there are."""
         ...
 
+    def beginning(self, letters: str) -> dict[str, int]:
+        """Return the terms that begin so, and in how many chunks each occurs."""
+        ...
+
     def analysed(self, ids: Sequence[int]) -> dict[int, str]:
         """Return each chunk's analysed terms, separated by spaces."""
         ...

@@ -26,6 +26,7 @@ from rag.retrieval.fusion import (
 )
 from rag.retrieval.query.content_words import content_terms, model_numbers, weighed_terms
 from rag.retrieval.query.follow_ups import Readings, readings
+from rag.retrieval.query.spelling import corrected
 from rag.retrieval.relevance import (
     PROBES,
     UNKNOWN,
@@ -41,7 +42,7 @@ from rag.retrieval.terms.second_reading import Terms, shipped_terms, trust_in
 from rag.text.language import detect_language, reads_as
 from rag.text.messages import Language
 from rag.text.parse_errors import attempt
-from rag.types.answers import Message, Passage, SearchResult, SearchTimes
+from rag.types.answers import AlsoSearched, Message, Passage, SearchResult, SearchTimes
 
 if TYPE_CHECKING:
     from rag.protocols import (
@@ -212,7 +213,10 @@ class HybridRetriever:
     def _with_second_reading(
         self, question: str, *, k: int, documents: Collection[str] | None
     ) -> Ranking:
-        ranking = self._rank(question, k=k, documents=documents)
+        spelled = attempt(
+            lambda: self._spelled(question), instead=question, what="the spelling of a question"
+        )
+        ranking = self._rank(question, k=k, documents=documents, spelled=spelled)
         if not trust_in(ranking.coverage):
             return ranking
         language = detect_language(question)
@@ -230,10 +234,30 @@ class HybridRetriever:
         trust = trust_in(ranking.coverage, found.coverage)
         return with_second_reading(ranking, found, also, trust=trust) if trust else ranking
 
-    def _rank(self, question: str, *, k: int, documents: Collection[str] | None) -> Ranking:
-        rankings = self.rankings(question, k=max(k, self._candidates), documents=documents)
+    def _spelled(self, question: str) -> str:
+        """Return the question with words that no document has as the documents spell them."""
+        return corrected(
+            question,
+            terms=self._analyser.terms,
+            frequency=lambda terms: self._store.document_frequency(terms)[0],
+            beginning=self._store.beginning,
+        )
+
+    def _rank(
+        self,
+        question: str,
+        *,
+        k: int,
+        documents: Collection[str] | None,
+        spelled: str = "",
+    ) -> Ranking:
+        """Rank by meaning what was asked, and by words how the documents spell it."""
+        words = spelled or question
+        rankings = self.rankings(
+            question, k=max(k, self._candidates), documents=documents, words=words
+        )
         began = perf_counter()
-        signs = self.judge(question, rankings)
+        signs = self.judge(words, rankings)
         calibration = self._calibration(question)
         weight = lexical_weight(
             coverage=signs.coverage,
@@ -247,17 +271,23 @@ class HybridRetriever:
         ranked = spread([(item, places[item.id]) for item in looked_at if item.id in places])
         rankings = replace(rankings, seconds=replace(rankings.seconds, fuse=perf_counter() - began))
         likely = relevance(signs, calibration) if ranked else 0.0
-        return Ranking(rankings, weight, fused, ranked, places, likely, coverage=signs.coverage)
+        also = AlsoSearched("spelled", words) if words != question else None
+        return Ranking(
+            rankings, weight, fused, ranked, places, likely, coverage=signs.coverage, also=also
+        )
 
     def signs(self, question: str, *, documents: Collection[str] | None = None) -> Signs:
         """Return what a search shows about whether an answer is there."""
         rankings = self.rankings(question, k=self._candidates, documents=documents)
         return self.judge(question, rankings)
 
-    def rankings(self, question: str, *, k: int, documents: Collection[str] | None) -> BothRankings:
-        """Return at most ``k`` candidates of each retriever."""
+    def rankings(
+        self, question: str, *, k: int, documents: Collection[str] | None, words: str = ""
+    ) -> BothRankings:
+        """Return at most ``k`` candidates of each retriever; ``words`` are the question's own."""
         embedding = _EMBEDDING.submit(_timed, self._embedder.embed_query, question)
-        lexical, lexical_s = _timed(self._lexical.search, question, k=k, documents=documents)
+        words = words or question
+        lexical, lexical_s = _timed(self._lexical.search, words, k=k, documents=documents)
         query, embed_s = embedding.result()
         found, dense_s = _timed(self._by_meaning, question, query, k=k, documents=documents)
         times = SearchTimes(embed=embed_s, dense=dense_s, lexical=lexical_s)

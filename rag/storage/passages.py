@@ -195,6 +195,13 @@ class LedgerPassages:
             kept[self._space.id] = total
         return {term: counts[term] for term in terms}, int(total)
 
+    def beginning(self, letters: str) -> dict[str, int]:
+        rows = self._ledger.connection.execute(
+            f"SELECT term, doc FROM {self._fts}_vocab WHERE term >= ? AND term < ?",
+            (letters, f"{letters}\uffff"),
+        )
+        return {str(term): int(count) for term, count in rows}
+
     def analysed(self, ids: Sequence[int]) -> dict[int, str]:
         rows = _each(self._ledger, f"SELECT rowid, terms FROM {self._fts} WHERE rowid", ids)
         return {int(row[0]): str(row[1]) for row in rows}

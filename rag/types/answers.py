@@ -157,9 +157,10 @@ class SearchTimes:
 
 @dataclass(frozen=True, slots=True)
 class AlsoSearched:
-    """What a question was searched for besides its own words, as term files say."""
+    """What a question was searched for besides its own words."""
 
-    kind: Literal["computed_from", "also_called"]  # lines of a figure; other names of a thing
+    kind: Literal["computed_from", "also_called", "spelled"]
+    """Lines of a figure; other names of a thing; words as the documents have them."""
     text: str
 
 

@@ -1,0 +1,58 @@
+"""Words of a question that no document has, read as the word of a document that they resemble.
+
+Only words in small Latin letters: a name or a code that the library does not know is what its
+absence says ("RTX 5090"), and must not become another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+
+_WORD = re.compile(r"(?<![\w-])[a-z]{4,30}(?![\w-])")
+_ALIKE = 0.8  # difflib's ratio: one letter of five, two of nine
+_FIRST = 2  # letters that have to be right
+
+
+def corrected(
+    question: str,
+    *,
+    terms: Callable[[str], Sequence[str]],
+    frequency: Callable[[Sequence[str]], Mapping[str, int]],
+    beginning: Callable[[str], Mapping[str, int]],
+) -> str:
+    """Return the question with such words replaced; as it is where there is none.
+
+    ``frequency`` gives in how many passages each term occurs, ``beginning`` all terms that begin
+    with two letters, with the same.
+
+    >>> known = {"annual": 9, "meet": 7, "annul": 1}
+    >>> corrected(
+    ...     "the anual meet",
+    ...     terms=str.split,
+    ...     frequency=lambda terms: {term: known.get(term, 0) for term in terms},
+    ...     beginning=lambda first: {k: n for k, n in known.items() if k.startswith(first)},
+    ... )
+    'the annual meet'
+    """
+    words = {match[0]: terms(match[0]) for match in _WORD.finditer(question)}
+    single = {word: found[0] for word, found in words.items() if len(found) == 1}
+    counts = frequency(list(single.values())) if single else {}
+    unknown = {word: term for word, term in single.items() if not counts.get(term)}
+    read = {word: _nearest(term, beginning(term[:_FIRST])) for word, term in unknown.items()}
+    return _WORD.sub(lambda match: read.get(match[0]) or match[0], question)
+
+
+def _nearest(term: str, known: Mapping[str, int]) -> str:
+    """Return the likest known term, the more frequent of two alike; "" where none is like it."""
+    words = [word for word in known if word.isalpha() and abs(len(word) - len(term)) <= _FIRST]
+    near = get_close_matches(term, words, n=3, cutoff=_ALIKE)
+    if not near:
+        return ""
+    return max(near, key=lambda word: (_same_letters(word, term), known[word]))
+
+
+def _same_letters(word: str, term: str) -> bool:
+    """Say whether two words differ by doubled or swapped letters alone, the likeliest slips."""
+    return sorted(set(word)) == sorted(set(term))
