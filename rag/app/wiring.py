@@ -157,21 +157,27 @@ def direct_answerer(
     away = leaving(server) if server else None
 
     def proven(answer: Answer) -> Answer:
+        if not answer.passages:
+            return answer
         store = LedgerPassages(ledger, _active(ledger))
         found = Highlighter(container.settings.knowledge, store, container.pool())
         sentences = found.proven(answer.sentences[:_BOXED], answer.passages)
         return replace(answer, sentences=(*sentences, *answer.sentences[_BOXED:]))
 
-    listed, analyser = LibraryList(ledger), container.analyser
+    def words(text: str) -> list[str]:
+        return content_terms(text, container.analyser)
+
+    listed = LibraryList(ledger)
     return DirectAnswerer(
         AppFacts(model, str(container.settings.knowledge), away or HERE),
         LibraryAnswers(
             listed.documents,
             beginnings=listed.beginnings,
-            about=lambda topic: listed.holding(content_terms(topic, analyser)),
+            about=lambda topic: listed.holding(words(topic)),
         ),
         PlaceQuotes(StoredPlaces(ledger)),
-        listed.documents,
+        listed,
+        words=words,
         proven=proven,
     )
 

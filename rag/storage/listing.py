@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -12,8 +12,11 @@ from rag.types.documents import FORGOTTEN, NOTHING_TO_READ
 
 if TYPE_CHECKING:
     from rag.storage.ledger import Ledger
+    from rag.text.messages import Language
     from rag.types.answers import Passage
 
+GUIDES: Mapping[Language, str] = {"en": "RAG Desk guide.pdf", "zh": "RAG Desk 使用指南.pdf"}
+"""The user guide that comes with the app, by language."""
 _LOOKED_AT = 2_000  # passages that hold a word of a topic
 
 
@@ -92,6 +95,16 @@ class LibraryList:
             )
         ]
         return {found.chunk.document_id: found for found in store.passages(ids).values()}
+
+    def of_guide(self, terms: Sequence[str], language: Language) -> Passage | None:
+        """Return the passage of the app's own guide that holds most of ``terms``, if it is here."""
+        version = self._ledger.active_space()
+        guides = [one.id for one in self.documents() if one.name == GUIDES[language]]
+        if version is None or not guides:
+            return None
+        store = LedgerPassages(self._ledger, version)
+        best = [chunk_id for chunk_id, _ in store.match(terms, k=1, documents=guides)]
+        return next(iter(store.passages(best).values()), None)
 
     def holding(self, terms: Collection[str]) -> list[Passage]:
         """Return of each document the best passage that holds all ``terms``, the best first."""

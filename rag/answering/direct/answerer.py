@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rag.answering.direct.library import LibraryAnswers
     from rag.answering.direct.places import PlaceQuotes
     from rag.retrieval.query.question_kind import QuestionKind
-    from rag.storage.listing import ListedDocument
+    from rag.storage.listing import LibraryList
     from rag.types.answers import Answer
 
 HERE = Text(
@@ -49,15 +49,20 @@ class DirectAnswerer:
         facts: AppFacts,
         library: LibraryAnswers,
         places: PlaceQuotes,
-        documents: Callable[[], Sequence[ListedDocument]],
+        listed: LibraryList,
         *,
+        words: Callable[[str], list[str]],
         proven: Callable[[Answer], Answer],
     ) -> None:
-        """``documents`` lists the library; ``proven`` adds to evidence the boxes on its pages."""
+        """``words`` gives the terms of a text that carry weight.
+
+        ``proven`` adds to evidence the boxes on its pages.
+        """
+        self._words = words
         self._facts = facts
         self._library = library
         self._places = places
-        self._documents = documents
+        self._listed = listed
         self._proven = proven
 
     def answer(self, question: str, documents: Collection[str] | None = None) -> Answer | None:
@@ -102,12 +107,16 @@ class DirectAnswerer:
         said = about_app(
             kind.topic, model=facts.model() or "?", folder=facts.folder, leaves=facts.leaves
         )
-        return Draft(question, "app").say(said).answer()
+        draft = Draft(question, "app").say(said)
+        asked = self._words(question)
+        if asked and (found := self._listed.of_guide(asked, draft.language)):
+            draft.quote(found, self._words, set(asked))
+        return self._proven(draft.answer())
 
     def _place(self, question: str, documents: Collection[str] | None) -> Answer | None:
         if not numbered_places(question).places:
             return None
-        names = {one.id: (one.name, one.title) for one in self._documents() if one.id}
+        names = {one.id: (one.name, one.title) for one in self._listed.documents() if one.id}
         named = named_documents(question, names)
         asked = numbered_places(named.question)
         if not asked.bare and not named.ids:

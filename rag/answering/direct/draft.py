@@ -7,6 +7,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from rag.text.language import detect_language
+from rag.text.messages import Text
+from rag.text.sentences import split_prose
 from rag.types.answers import (
     Answer,
     AnswerSource,
@@ -21,7 +23,9 @@ from rag.types.answers import (
 )
 
 if TYPE_CHECKING:
-    from rag.text.messages import Language, Text
+    from collections.abc import Callable
+
+    from rag.text.messages import Language
 
 _QUOTED = 300  # characters of a passage that a link to a document shows
 
@@ -61,6 +65,23 @@ class Draft:
             self.prove(text, passage, passage.chunk.start, end)
             return self
         return self.add(text)
+
+    def quote(self, passage: Passage, terms: Callable[[str], list[str]], asked: set[str]) -> None:
+        """Add the sentence of a passage that holds most of what is asked, and where it stands.
+
+        Of one that only asks the same, as headings of a guide do, the sentence after it.
+        """
+        text, at = passage.chunk.text, passage.chunk.start
+        spans = split_prose(text)
+        held = [set(terms(text[start:end])) for start, end in spans]
+        best = max(range(len(spans)), key=lambda i: len(asked & held[i]))
+        if held[best] <= asked and best + 1 < len(spans):
+            best += 1
+        start, end = spans[best]
+        self.add("\n\n")
+        self.prove(f"“{' '.join(text[start:end].split())}”", passage, at + start, at + end)
+        page = passage.chunk.first_page
+        self.say(Text(f" ({passage.document}, p. {page})", f"（{passage.document}，第 {page} 页）"))
 
     def prove(self, text: str, passage: Passage, start: int, end: int) -> None:
         """Add a sentence that ``start`` to ``end`` of the document's text says."""

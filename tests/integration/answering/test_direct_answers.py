@@ -128,3 +128,21 @@ def test_an_empty_library_says_how_to_begin(tmp_path: Path) -> None:
         assert "no documents yet" in ask(made, "How many documents do I have?").text
     finally:
         made.close()
+
+
+def test_the_guide_is_quoted_where_it_is_in_the_library(tmp_path: Path) -> None:
+    folder = tmp_path / "knowledge"
+    lines = (
+        "How do I add documents?\nDrop PDF files onto the window, or copy\nthem into the folder."
+    )
+    write_pdf(folder / "RAG Desk guide.pdf", [lines])
+    made = App.open(settings(folder))
+    try:
+        made.start()
+        until(lambda: bool(made.documents()) and made.state().sync_progress is None)
+        answer = ask(made, "How do I add documents?")
+        (sentence,) = answer.sentences
+        assert "Drop PDF files onto the window, or copy them into the folder." in answer.text
+        assert sentence.evidence[0].boxes
+    finally:
+        made.close()
