@@ -1,9 +1,9 @@
 """Questions that no document answers: about the library, about the app, and small talk.
 
-By rules that have to match a question whole, so that "How many documents do I have?" is about
-the library, and "How many documents do I have to sign?" is searched. The rules stand in
-``question_kinds.toml``; what they reach is in docs/decisions.md, "Questions that no document
-answers".
+First by rules that have to match a question whole (``question_kinds.toml``), so that "How many
+documents do I have?" is about the library, and "How many documents do I have to sign?" is
+searched; then by the words alone (``question_words``), where one that is not listed vetoes. What
+they reach is in docs/decisions.md, "Questions that no document answers".
 """
 
 from __future__ import annotations
