@@ -18,7 +18,7 @@ from importlib.resources import files
 from typing import Literal, TypeVar, cast
 
 from rag.retrieval.analyser import simplified
-from rag.retrieval.query.question_words import talk_by_words, told_by_words
+from rag.retrieval.query.question_words import talk_by_words, told_by_words, tongue_in
 
 About = Literal["count", "list", "topic", "pages", "unread", "added", "extreme", "language", "size"]
 """What of the library is asked for: how many, which, which about something, how many pages, what
@@ -246,6 +246,7 @@ def _by_words(asked: str, rules: _AllRules) -> QuestionKind | None:
     extreme = told.topic in _EXTREMES
     return AboutLibrary(
         cast("About", "extreme" if extreme else told.topic),
+        topic=tongue_in(asked) if told.topic == "language" and not told.document else "",
         document=told.document if told.topic in _OF_ONE else "",
         period=_meant(rules.periods, asked) or "" if told.topic == "added" else "",
         extreme=cast("Extreme", told.topic) if extreme else "newest",

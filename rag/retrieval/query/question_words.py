@@ -69,6 +69,23 @@ def talk_by_words(asked: str) -> str | None:
     return next((kind for kind in _TALK if kind in heard), None)
 
 
+def tongue_in(asked: str) -> str:
+    """Return the language that ``asked`` names; "" for none, and for several.
+
+    >>> tongue_in("which of my files are in french"), tongue_in("english or french")
+    ('french', '')
+    """
+    concepts, tokens = _words().concepts, _TOKEN.findall(asked)
+    named: set[str] = set()
+    at = 0
+    while at < len(tokens):
+        length, meant = _longest(tokens, at, concepts)
+        if meant and "tongue" in meant:
+            named.add(_joined(tokens[at : at + length]))
+        at += length
+    return named.pop() if len(named) == 1 else ""
+
+
 _TALK = ("thanks", "bye", "there", "hello", "fine")  # what is answered of several
 
 

@@ -112,6 +112,17 @@ def test_how_it_is_put_does_not_matter(question: str, kind: str) -> None:
     assert told(question) == kind
 
 
+def test_what_is_told_by_words_has_its_period_language_and_document_too() -> None:
+    added = question_kind("I'd like to see what has been uploaded today.")
+    assert added == AboutLibrary("added", period="today")
+    french = question_kind("tell me please which of all my papers would be in French")
+    assert french == AboutLibrary("language", topic="french")
+    thick = question_kind("How thick is the tender file? pages I mean")
+    assert thick == AboutLibrary("pages", document="tender")
+    oldest = question_kind("I'm tidying up, so which PDF did I add first of all?")
+    assert oldest == AboutLibrary("extreme", extreme="oldest")
+
+
 def test_each_rule_names_concepts_that_there_are() -> None:
     text = files("rag.retrieval.query").joinpath("question_words.toml").read_text("utf-8")
     table = tomllib.loads(text)
