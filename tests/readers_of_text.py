@@ -18,6 +18,8 @@ from rag.retrieval.analyser import BilingualAnalyser, join_broken_lines
 from rag.retrieval.query.content_words import content_terms, model_numbers, names_in, weighed_terms
 from rag.retrieval.query.follow_ups import readings
 from rag.retrieval.query.named_places import named_documents, named_pages
+from rag.retrieval.query.question_kind import question_kind
+from rag.retrieval.query.question_words import talk_by_words, told_by_words
 from rag.retrieval.query.whole_document import may_be_whole, whole_task
 from rag.retrieval.terms.second_reading import shipped_terms
 from rag.storage.near_duplicates import sketch
@@ -76,6 +78,9 @@ def _weighed(text: str) -> object:
     return weighed_terms(text, content_terms(text, _ANALYSER), dict.fromkeys(text.split(), 1))
 
 
+_QUESTION = 160  # characters; a longer question is of no kind
+question_kind("?")  # reads its rules, which takes longer than a question does
+
 READERS: dict[str, Callable[[str], object]] = {
     "quantities": quantities,
     "index terms of quantities": quantity_terms,
@@ -112,6 +117,11 @@ READERS: dict[str, Callable[[str], object]] = {
         shipped_terms().second_reading(text, language) for language in ("en", "zh")
     ],
     "whole question": lambda text: (may_be_whole(text), whole_task(text, documents=2)),
+    "kind of question": lambda text: (
+        question_kind(text[:_QUESTION]),
+        talk_by_words(text),
+        told_by_words(text),
+    ),
     "language": lambda text: (detect_language(text), undrawn(text), shown(text)),
     "markup": _drawn,
     "score": lambda text: (score_answer(text, [text, "5"]), numbers(text)),

@@ -1,9 +1,9 @@
 """Questions that no document answers: about the library, about the app, and small talk.
 
-By rules that have to match a question whole, so that "How many documents do I have?" is about
-the library, and "How many documents do I have to sign?" is searched. The rules stand in
-``question_kinds.toml``; what they reach is in docs/decisions.md, "Questions that no document
-answers".
+First by rules that have to match a question whole (``question_kinds.toml``), so that "How many
+documents do I have?" is about the library, and "How many documents do I have to sign?" is
+searched; then by the words alone (``question_words``), where one that is not listed vetoes. What
+they reach is in docs/decisions.md, "Questions that no document answers".
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Literal, TypeVar, cast
+
+from rag.retrieval.analyser import simplified
+from rag.retrieval.query.question_words import talk_by_words, told_by_words, tongue_in
 
 About = Literal["count", "list", "topic", "pages", "unread", "added", "extreme", "language", "size"]
 """What of the library is asked for: how many, which, which about something, how many pages, what
@@ -74,10 +77,12 @@ def question_kind(question: str) -> QuestionKind | None:
     rules, asked = _rules(), _plain(question)
     if talk := _first(rules.talk, asked):
         return SmallTalk(cast("Talk", talk[0]))
+    if said := talk_by_words(asked):
+        return SmallTalk(cast("Talk", said))
     asked = _bare(asked, rules)
     if app := _first(rules.app, asked):
         return AboutApp(cast("AppTopic", app[0]))
-    return next(_about_library(rules, asked), None)
+    return next(_about_library(rules, asked), None) or _by_words(asked, rules)
 
 
 def loose_kind(question: str) -> QuestionKind | None:
@@ -125,6 +130,7 @@ class _AllRules:
     loose_app: _Rules
     loose_library: _Rules
     no_topic: re.Pattern[str]
+    no_document: re.Pattern[str]
     periods: Mapping[str, Period]  # by a word of it, the first that is in what was written
     extremes: Mapping[str, Extreme]
 
@@ -159,6 +165,7 @@ def _rules() -> _AllRules:
         loose_app=tuple((key, compiled(rule)) for key, rule in loose["app"].items()),
         loose_library=tuple((key, compiled(rule)) for key, rule in loose["library"].items()),
         no_topic=compiled(around["no_topic"]),
+        no_document=compiled(around["no_document"]),
         periods=table["periods"],
         extremes=table["extremes"],
     )
@@ -179,7 +186,8 @@ def _first(rules: _Rules, asked: str) -> tuple[str, re.Match[str]] | None:
 
 def _plain(question: str) -> str:
     """Return the words in small letters, without emoji, and without punctuation at the ends."""
-    text = unicodedata.normalize("NFKC", question).casefold().translate(_SIMPLE)
+    text = simplified(unicodedata.normalize("NFKC", question).casefold().translate(_SIMPLE))
+    text = _REPEATED.sub(r"\1", text)
     text = "".join(" " if unicodedata.category(char) in _SIGNS else char for char in text)
     text = re.sub(r"(?<=[\u3400-\u9fff])\s+(?=[\u3400-\u9fff])", "", text)
     return " ".join(text.split()).strip(_EDGES)
@@ -188,10 +196,11 @@ def _plain(question: str) -> str:
 _SIGNS = frozenset({"So", "Sk", "Cs", "Cf", "Mn"})
 _EDGES = " .,!?;:~-_…。，！？；：、\"'“”‘’()（）"
 _SIMPLE = str.maketrans(
-    "’`´檔個幾裡裏麼嗎這讀們會說請問謝該為書報論頁圖資庫類種語無掃識顯內數據剛傳誰開發樣難編導",
-    "'''档个几里里么吗这读们会说请问谢该为书报论页图资库类种语无扫识显内数据刚传谁开发样难编导",
+    dict(zip("’`´嘅咗冇喺嗰嚟啲畀撳㗎咩哋睇", "'''的了没在那来些给按的啥们看", strict=True))
+    | {"冇": "没有"}
 )
-"""Apostrophes, and traditional characters that the rules write simplified."""
+"""Apostrophes, and what is only written in Cantonese."""
+_REPEATED = re.compile(r"([a-z])\1{2,}")  # "hiiii"
 
 
 def _bare(asked: str, rules: _AllRules) -> str:
@@ -213,9 +222,11 @@ def _about_library(rules: _AllRules, asked: str) -> Iterator[AboutLibrary]:
         if (match := rule.fullmatch(asked)) is None:
             continue
         given = {name: value.strip(_EDGES) for name, value in match.groupdict("").items()}
-        topic = given.get("topic", "")
+        topic = given.get("topic") or given.get("topic_of", "")
         if about == "topic" and (not topic or rules.no_topic.match(topic)):
             continue  # "which documents must be signed" goes on with the sentence
+        if rules.no_document.match(given.get("document", "")):
+            continue  # "how many pages may the offer have" is what the offer's rules say
         yield AboutLibrary(
             cast("About", about),
             topic=topic,
@@ -224,6 +235,27 @@ def _about_library(rules: _AllRules, asked: str) -> Iterator[AboutLibrary]:
             extreme=_meant(rules.extremes, given.get("extreme", "")) or "newest",
             why="why" in given or any(word in asked for word in ("why", "为什么", "原因", "为啥")),
         )
+
+
+def _by_words(asked: str, rules: _AllRules) -> QuestionKind | None:
+    """Return what a question is about whose words are all those of the app or the library."""
+    if (told := told_by_words(asked)) is None:
+        return None
+    if told.kind == "app":
+        return AboutApp(cast("AppTopic", told.topic))
+    extreme = told.topic in _EXTREMES
+    return AboutLibrary(
+        cast("About", "extreme" if extreme else told.topic),
+        topic=tongue_in(asked) if told.topic == "language" and not told.document else "",
+        document=told.document if told.topic in _OF_ONE else "",
+        period=_meant(rules.periods, asked) or "" if told.topic == "added" else "",
+        extreme=cast("Extreme", told.topic) if extreme else "newest",
+        why="why" in told.concepts,
+    )
+
+
+_OF_ONE = frozenset({"pages", "size", "added", "language", "unread"})
+_EXTREMES = frozenset({"longest", "shortest", "oldest", "newest"})
 
 
 def _meant(words: Mapping[str, T], written: str) -> T | None:

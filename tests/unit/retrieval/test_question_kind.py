@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,21 @@ from rag.retrieval.query.question_kind import (
     question_kind,
 )
 
-QUESTIONS = Path(__file__).parents[2] / "eval" / "ordinary_questions.jsonl"
+EVAL = Path(__file__).parents[2] / "eval"
 KINDS = {AboutLibrary: "library", AboutApp: "app", SmallTalk: "greeting"}
 FROM_CONTENT = {"author", "date"}  # of a document: what its own text says
+_EVERY = 4  # of the second questions, one in so many was not looked at for the rules
 
 
-def written(*, aside: bool) -> list[dict[str, Any]]:
-    rows = [json.loads(line) for line in QUESTIONS.read_text("utf-8").splitlines()]
-    return [row for row in rows if bool(row.get("aside")) is aside]
+def rows_of(part: str) -> list[dict[str, Any]]:
+    """Return the questions that the rules were made on ("first", "second"), or "unseen" ones."""
+    name = "ordinary_questions" if part == "first" else "ordinary_questions_2"
+    lines = (EVAL / f"{name}.jsonl").read_text("utf-8").splitlines()
+    rows = [row for row in map(json.loads, lines) if not row.get("aside")]
+    if part == "first":
+        return rows
+    unseen = part == "unseen"
+    return [row for row in rows if (int(row["id"].split("_")[1]) % _EVERY == 0) is unseen]
 
 
 def told(question: str) -> str:
@@ -37,11 +46,17 @@ def meant(row: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("kind", "floor"), [("library", 0.95), ("app", 0.97), ("greeting", 0.95), ("content", 0.98)]
-)
-def test_what_the_rules_were_made_on_is_recognised(kind: str, floor: float) -> None:
-    rows = [row for row in written(aside=False) if meant(row) == kind]
-    wrong = [row["text"] for row in rows if told(row["text"]) != kind]
+    ("part", "kind", "floor"),
+    [
+        ("first", "library", 0.97), ("first", "app", 0.97), ("first", "greeting", 0.97),
+        ("first", "content", 0.99), ("second", "library", 0.93), ("second", "app", 0.93),
+        ("second", "greeting", 0.97), ("second", "content", 0.98), ("unseen", "library", 0.79),
+        ("unseen", "app", 0.66), ("unseen", "greeting", 0.93), ("unseen", "content", 0.99),
+    ],
+)  # fmt: skip
+def test_a_question_is_told_from_the_others(part: str, kind: str, floor: float) -> None:
+    rows = [row for row in rows_of(part) if meant(row) == kind]
+    wrong = [row["id"] for row in rows if told(row["text"]) != kind]
     assert 1 - len(wrong) / len(rows) >= floor, wrong
 
 
@@ -58,6 +73,12 @@ def test_what_the_rules_were_made_on_is_recognised(kind: str, floor: float) -> N
         "What is the latest delivery date?",
         "Is the data encrypted by the vendor?",
         "第三方能否转让？",
+        "How many of those files are signed?",
+        "How many pages may the offer have?",
+        "Which languages did the missionaries learn?",
+        "My mother takes blood thinners. Is there anything on it in the leaflet?",
+        "论文里训练用了几块显卡",
+        "公司会把我的个人信息提供给别人吗？",
     ],
 )
 def test_what_looks_like_it_and_is_not_is_left_to_the_documents(question: str) -> None:
@@ -74,6 +95,44 @@ def test_a_period_a_topic_and_a_document_are_taken_from_the_question() -> None:
     why = question_kind("哪些文件读不了，为什么？")
     assert isinstance(why, AboutLibrary)
     assert why.why
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("My boss worries about leaks. Does the text of my PDFs go to a server?", "app"),
+        ("nubmer of PDFs in here pls", "library"),
+        ("琴日上載咗啲咩文件？", "library"),
+        ("Thanks a bunch, that's just what I was after", "greeting"),
+        ("the laptop is full, so what's my biggest file", "library"),
+        ("改了文件內容之後要不要重建索引？", "app"),
+    ],
+)
+def test_how_it_is_put_does_not_matter(question: str, kind: str) -> None:
+    assert told(question) == kind
+
+
+def test_what_is_told_by_words_has_its_period_language_and_document_too() -> None:
+    added = question_kind("I'd like to see what has been uploaded today.")
+    assert added == AboutLibrary("added", period="today")
+    french = question_kind("tell me please which of all my papers would be in French")
+    assert french == AboutLibrary("language", topic="french")
+    thick = question_kind("How thick is the tender file? pages I mean")
+    assert thick == AboutLibrary("pages", document="tender")
+    oldest = question_kind("I'm tidying up, so which PDF did I add first of all?")
+    assert oldest == AboutLibrary("extreme", extreme="oldest")
+
+
+def test_each_rule_names_concepts_that_there_are() -> None:
+    text = files("rag.retrieval.query").joinpath("question_words.toml").read_text("utf-8")
+    table = tomllib.loads(text)
+    named = {
+        word.lstrip("-")
+        for target, lines in table["rules"].items()
+        for part in [*target.split()[2:], *lines]
+        for word in part.replace("|", " ").split()
+    }
+    assert named - {"loosely"} <= set(table["concepts"])
 
 
 def test_a_long_text_is_never_small_talk() -> None:
