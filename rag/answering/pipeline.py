@@ -44,7 +44,7 @@ from rag.verification.linker import Linker
 
 if TYPE_CHECKING:
     from rag.answering.highlights import Highlighter
-    from rag.protocols import Analyser, Embedder, Retriever, TextGenerator
+    from rag.protocols import Analyser, Embedder, Retriever, TextGenerator, Vector
     from rag.types.answers import TypedDraft
 
 
@@ -229,9 +229,11 @@ class RagPipeline:
         fallback: OutOfMemoryFallback | None = None,
         continuing: PromptReuse | None = None,
         instead: Callable[[str], Answer | None] = lambda _: None,
+        embed_query: Callable[[str], Vector] | None = None,
     ) -> None:
         """``generator(cancelled)`` waits until a model is loaded; ``None`` = cancelled.
 
+        ``embed_query`` is the embedder's, or one that remembers what it was just asked.
         ``instead`` answers what the documents hold no answer to, if it is not about them.
         ``complete`` adds to the passages found what belongs to them before the model reads
         them. ``ladder`` and ``continuing`` outlive the pipeline; ``None`` makes one for it alone.
@@ -249,7 +251,7 @@ class RagPipeline:
         self._quoter = Quoter(
             lambda question: content_terms(question, analyser),
             analyser.terms,
-            embed_query=embedder.embed_query,
+            embed_query=embed_query or embedder.embed_query,
             embed=embedder.embed_passages,
         )
 

@@ -234,9 +234,12 @@ def question_parts(
         "settings": _ask_settings(settings),
         "fallback": container.fallback,
     }
-    alone: dict[str, Any] = {"continuing": container.continuing, "instead": instead}
-    complete = partial(with_whole_tables, store=store)
-    pipeline = RagPipeline(retriever=found, complete=complete, **alone, **common)
+    own: dict[str, Any] = {
+        "retriever": found,
+        "embed_query": found.embed_query,
+        "complete": partial(with_whole_tables, store=store),
+    }
+    pipeline = RagPipeline(continuing=container.continuing, instead=instead, **own, **common)
     whole: dict[str, Any] = {"shelf": LedgerDocuments(ledger, version), "pace": pace}
     planner = ReadingPlanner(retriever=found, limit=settings.retrieve.whole_passages, **whole)
     asker = WholeDocumentAsker(pipeline, planner, NoteEngines(**whole, **common))

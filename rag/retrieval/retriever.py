@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import chain
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -70,6 +71,7 @@ OF_LANGUAGE = 0.5
 """How much of the centre is taken out of a question across languages. Measured:
 docs/decisions.md, "Questions in another language than the documents"."""
 _SPREAD = 4  # times k: as many passages are looked at before pages are spread
+_REMEMBERED = 16  # questions whose vectors are kept
 _JUDGED = 5  # best passages whose words and language are looked at
 _EMBEDDING = ThreadPoolExecutor(2, "question")
 """Embeds questions while their words are looked up: one core does each."""
@@ -107,6 +109,7 @@ class HybridRetriever:
         self._lexical = lexical
         self._index = index
         self._embedder = embedder
+        self._embedded = lru_cache(_REMEMBERED)(self._embed)
         self._candidates = candidates
         self._analyser = analyser or BilingualAnalyser()
         self._reranker = reranker
@@ -114,6 +117,13 @@ class HybridRetriever:
         self._baselines: Baselines = {} if baselines is None else baselines
         self._calibrations = calibrations
         self._terms = shipped_terms() if terms is None else terms
+
+    def embed_query(self, question: str) -> Vector:
+        """Return a question's vector, of the last ones without embedding them again."""
+        return self._embedded(question)
+
+    def _embed(self, question: str) -> Vector:
+        return self._embedder.embed_query(question)
 
     def search(
         self,
@@ -285,7 +295,7 @@ class HybridRetriever:
         self, question: str, *, k: int, documents: Collection[str] | None, words: str = ""
     ) -> BothRankings:
         """Return at most ``k`` candidates of each retriever; ``words`` are the question's own."""
-        embedding = _EMBEDDING.submit(_timed, self._embedder.embed_query, question)
+        embedding = _EMBEDDING.submit(_timed, self.embed_query, question)
         words = words or question
         lexical, lexical_s = _timed(self._lexical.search, words, k=k, documents=documents)
         query, embed_s = embedding.result()

@@ -24,11 +24,13 @@
     show();
   };
 
-  app.actions["read-all"] = (button) => {
+  const askAgain = (mode) => (button) => {
     if (document.body.dataset.busy) return;
-    once = "whole";
+    once = mode;
     app.ask(button.dataset.question);
   };
+  app.actions["read-all"] = askAgain("whole");
+  app.actions["search-documents"] = askAgain("passages");
 
   app.onFrame.push((element) => {
     if (element.querySelector("#mode")) show();
