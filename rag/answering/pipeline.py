@@ -320,7 +320,10 @@ class RagPipeline:
             yield Finished(self._answer(run, run.quoted(cancelled)))
 
     def _quote(self, run: AnswerState) -> Iterator[Event]:
-        found = self._quoter.best(run.found.question, run.found.passages)
+        try:
+            found = self._quoter.best(run.found.question, run.found.passages)
+        except OutOfMemory:
+            return  # a full card costs the quotation, and nothing else
         if found is not None:
             run.quotation = self._highlighter.proven_beside(found, run.found.passages, run.beside)
             yield Quoted(run.quotation[0])

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rag.protocols import TextGenerator, VectorIndex
     from rag.retrieval.retriever import HybridRetriever
     from rag.storage.ledger import Ledger
+    from rag.storage.passages import LedgerPassages
     from rag.storage.vectors.manager import VectorIndexManager
     from rag.types.answers import Answer
 
@@ -212,7 +213,6 @@ def question_parts(
     Raises:
         StoreError: nothing has been indexed yet.
     """
-    from rag.answering.highlights import Highlighter
     from rag.answering.pipeline import RagPipeline
     from rag.answering.whole_document.asker import WholeDocumentAsker
     from rag.answering.whole_document.notes import NoteEngines
@@ -226,14 +226,7 @@ def question_parts(
     index, pace = index or exact_index(ledger, version), pace or ReadingPace()
     store = LedgerPassages(ledger, version)
     found = retriever(container, ledger, engines, index)
-    common: dict[str, Any] = {
-        "generator": generator,
-        "highlighter": Highlighter(settings.knowledge, store, container.pool()),
-        "embedder": engines.embedder,
-        "analyser": container.analyser,
-        "settings": _ask_settings(settings),
-        "fallback": container.fallback,
-    }
+    common = _common(container, engines, store) | {"generator": generator}
     own: dict[str, Any] = {
         "retriever": found,
         "embed_query": found.embed_query,
@@ -245,6 +238,19 @@ def question_parts(
     asker = WholeDocumentAsker(pipeline, planner, NoteEngines(**whole, **common))
     explainer = partial(_explainer, container, ledger, found, pipeline, version)
     return QuestionParts(version, index, found, pipeline, asker, explainer)
+
+
+def _common(container: Container, engines: IndexEngines, store: LedgerPassages) -> dict[str, Any]:
+    """Return what answers from passages and answers from whole documents have in common."""
+    from rag.answering.highlights import Highlighter
+
+    return {
+        "highlighter": Highlighter(container.settings.knowledge, store, container.pool()),
+        "embedder": engines.embedder,
+        "analyser": container.analyser,
+        "settings": _ask_settings(container.settings),
+        "fallback": container.fallback,
+    }
 
 
 def _ask_settings(settings: Settings) -> AskSettings:

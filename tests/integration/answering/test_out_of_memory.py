@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -340,6 +340,26 @@ def test_documents_that_are_read_whole_go_on_in_smaller_steps(tmp_path: Path) ->
     assert [notice.step for notice in answer.notices if notice.kind == "lowered"] == steps(events)
 
 
+def test_a_full_card_costs_the_quotation_and_nothing_else(
+    library: PageLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = Desk(library, 100_000)
+    assert finished(app.ask()).answer.quotation is not None
+
+    embed, asked = library.embedder.embed_passages, []
+
+    def full_at_first(texts: Sequence[str]) -> Any:
+        asked.append(texts)
+        if len(asked) == 1:
+            raise OutOfMemory(Text("Full.", "已满。"), hint=Text("Wait.", "请稍候。"))
+        return embed(texts)
+
+    monkeypatch.setattr(library.embedder, "embed_passages", full_at_first)
+    answer = finished(app.ask()).answer
+    assert answer.quotation is None
+    assert answer.text
+
+
 def test_a_full_card_moves_the_embedder_that_reads_the_question(
     library: PageLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -355,6 +375,6 @@ def test_a_full_card_moves_the_embedder_that_reads_the_question(
     app.card.others = app.card.total - app.card.used
     events = []
     with pytest.raises(OutOfMemory):  # the model finds no place
-        events = app.ask()
+        events = app.ask(question=f"{QUESTION} Anew?")  # a question that nobody has asked before
     assert not events
     assert not app.small.on_card
