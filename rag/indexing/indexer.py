@@ -29,7 +29,6 @@ from rag.indexing.incoming import (
     failed,
     from_ledger,
 )
-from rag.retrieval.analyser import embedding_text, lexical_text, text_digest
 from rag.storage.ledger import IndexedChunks
 from rag.storage.status import remember_speed
 from rag.system.process import give_back
@@ -220,6 +219,8 @@ class Indexer:
                 yield cut.pending, len(cut.texts)
 
     def _commit(self, cut: Cut, rows: Vectors) -> None:
+        from rag.retrieval.analyser import text_digest  # with stemmers: not for an unchanged sync
+
         began = perf_counter()
         digests = [text_digest(text) for text in cut.texts]
         indexed = IndexedChunks(cut.chunks, cut.terms, digests, rows)
@@ -280,6 +281,7 @@ class Indexer:
 
         What is taken from the ledger has its 16 bits, so that what is written again is the same.
         """
+        from rag.retrieval.analyser import text_digest
         from rag.storage.passages import known_vectors
 
         embedder = self._engines.embedder
@@ -298,6 +300,8 @@ class Indexer:
 
 def indexed_texts(engines: IndexEngines, chunks: Iterable[Chunk]) -> tuple[list[str], list[str]]:
     """Return what of each passage the embedder gets, and what the full-text index gets."""
+    from rag.retrieval.analyser import embedding_text, lexical_text
+
     embedder, analyser = engines.embedder, engines.analyser
     limit, count = embedder.max_tokens, embedder.count_tokens
     return (

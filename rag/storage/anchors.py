@@ -6,14 +6,17 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rag.storage.passages import LedgerPassages
-from rag.text.anchors import VERSION, find_anchors
 from rag.types.documents import PAGE_JOIN
 
 if TYPE_CHECKING:
     from rag.storage.ledger import Ledger
     from rag.text.anchors import AnchorKind
     from rag.types.answers import Passage
+
+
+VERSION = 1
+"""Counted up when the rules of ``rag.text.anchors`` find other places; documents are then looked
+through anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ def keep_anchors(ledger: Ledger) -> int:
 
 
 def _keep(ledger: Ledger, document_id: str) -> None:
+    from rag.text.anchors import find_anchors  # a sync without anything new needs none of it
+
     pages = ledger.connection.execute(
         "SELECT start, text FROM pages WHERE document_id = ? ORDER BY number", (document_id,)
     ).fetchall()
@@ -101,6 +106,8 @@ class StoredPlaces:
 
     def over(self, anchor: KeptAnchor) -> list[Passage]:
         """Return the passages of the active index version that a place touches, in order."""
+        from rag.storage.passages import LedgerPassages  # it brings numpy; a sync may not need it
+
         version = self._ledger.active_space()
         if version is None:
             return []

@@ -234,7 +234,7 @@ CREATE INDEX evaluation_questions_of ON evaluation_questions (evaluation_id);
 _V9 = """
 CREATE TABLE anchored (                      -- a row = the document was looked through
   document_id TEXT PRIMARY KEY REFERENCES documents (id) ON DELETE CASCADE,
-  version     INTEGER NOT NULL               -- rag.text.anchors.VERSION
+  version     INTEGER NOT NULL               -- rag.storage.anchors.VERSION
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE anchors (
   document_id TEXT NOT NULL REFERENCES documents (id) ON DELETE CASCADE,

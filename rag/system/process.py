@@ -11,8 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 
 def give_back() -> bool:
     """Let the C library return what lies free between blocks in use; say whether it can.
@@ -33,6 +31,8 @@ def peak_bytes() -> int:
     ``getrusage`` would, on Linux, count what the parent held when it started this process.
     """
     if sys.platform == "win32":
+        import psutil  # nowhere else: a command that is done at once would wait for it
+
         return int(psutil.Process().memory_info().peak_wset)
     if sys.platform == "linux":
         with suppress(OSError):
@@ -68,6 +68,8 @@ def lower_process(niceness: int) -> None:
     """Let this process, and the threads that it will start, give way; 0 changes nothing."""
     if sys.platform == "win32":
         if niceness:
+            import psutil
+
             with suppress(psutil.Error):
                 psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
     else:

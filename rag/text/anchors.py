@@ -16,8 +16,6 @@ from typing import Literal
 from rag.text.quantities.numerals import CHINESE, chinese_number
 
 AnchorKind = Literal["clause", "chapter", "figure", "table", "footnote", "appendix"]
-VERSION = 1
-"""Counted up when the rules find other places; documents are then looked through anew."""
 _CLAUSE_END, _CAPTION_END = 6_000, 900  # characters that a place has at most
 _ROMAN = r"[IVXLC]+|[ivxlc]+"
 _NUMBER = "|".join(

@@ -386,3 +386,19 @@ def test_help_names_every_command_and_loads_no_heavy_library(shell: Shell) -> No
         [sys.executable, "-c", code], env=shell.environment, text=True
     ).split()
     assert heavy.isdisjoint(loaded)
+
+
+def test_a_sync_that_finds_nothing_new_loads_nothing_that_reading_needs(synced: Shell) -> None:
+    synced.json("sync")  # a copied folder has other times
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['rag', 'sync']\n"
+        "try:\n    runpy.run_module('rag', run_name='__main__')\n"
+        "except SystemExit:\n    pass\n"
+        "print(*sys.modules)"
+    )
+    loaded = subprocess.check_output(
+        [sys.executable, "-c", code], env=synced.environment, text=True
+    ).split()
+    reading = {"numpy", "psutil", "pypdfium2", "rag.retrieval.analyser", "rag.text.anchors"}
+    assert reading.isdisjoint(loaded)
