@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.errors import TooMuchToRead
-from rag.retrieval.query.named_places import Named, named_documents
+from rag.retrieval.query.named_places import Named, loosely_named, named_documents
 from rag.retrieval.query.whole_document import may_be_whole, whole_task
 from rag.text.messages import Text
 from rag.text.parse_errors import attempt
@@ -150,9 +150,18 @@ class ReadingPlanner:
 
 
 def _task_of(question: str, names: Mapping[str, Iterable[str]]) -> tuple[Named, Task | None]:
-    """Return the documents that a question names, and what it wants of whole documents."""
+    """Return the documents that a question names, and what it wants of whole documents.
+
+    "Summarise the Kelp report" names a document by one word that its name alone has.
+    """
     named = named_documents(question, names)
-    return named, whole_task(named.question, documents=len(named.ids))
+    task = whole_task(named.question, documents=len(named.ids))
+    if not named.ids:
+        loosely = loosely_named(question, names)
+        meant = whole_task(loosely.question, documents=len(loosely.ids)) if loosely.ids else None
+        if meant == "summary":  # figures are compared, and lists asked for, within documents
+            return loosely, meant
+    return named, task
 
 
 def _passages(documents: Sequence[Readable]) -> int:

@@ -317,3 +317,12 @@ def test_answers_come_as_pieces_of_the_text(reader: Reader) -> None:
     events = reader.ask("List all fees", RuleReader(words=("fee number",)))
     said = "".join(event.text for event in events if isinstance(event, Delta))
     assert said == answer_of(events).text
+
+
+def test_a_document_is_meant_by_one_word_that_only_its_name_has(tmp_path: Path) -> None:
+    names = {"MarlowTransport_2015-EX-10.1": LEASE, "kelp paper": ["Kelp grows fast."]}
+    reader = Reader(tmp_path, names)
+    answer = answer_of(reader.ask("Summarise the Marlow agreement", RuleReader()))
+    assert answer.coverage is not None
+    assert answer.coverage.documents == ("MarlowTransport_2015-EX-10.1.pdf",)
+    assert answer.coverage.left_out == 1
