@@ -130,10 +130,10 @@ def client_of(sent: object) -> Client:
 
 
 def history_of(turns: Iterable[Turn]) -> list[Message]:
-    """Return the conversation as the model should see it: only turns that were answered."""
+    """Return the conversation as the model should see it: what documents have answered."""
     messages: list[Message] = []
     for turn in turns:
-        if turn.text:
+        if turn.text and not (turn.answer and turn.answer.beside_documents):
             messages += [Message("user", turn.question), Message("assistant", turn.text)]
     return messages
 

@@ -61,6 +61,8 @@ def overall(sentences: Sequence[Sentence]) -> Verdict:
     return "unsupported" if all(verdict == "unsupported" for verdict in claims) else "weak"
 
 
+Instead = Callable[[str, "Collection[str] | None"], "Answer | None"]
+"""Answers a question over these documents, ``None`` is all, that they hold no answer to."""
 Complete = Callable[[Sequence[Passage]], tuple[Passage, ...]]
 """Adds to passages what belongs to them."""
 
@@ -228,7 +230,7 @@ class RagPipeline:
         complete: Complete = tuple,
         fallback: OutOfMemoryFallback | None = None,
         continuing: PromptReuse | None = None,
-        instead: Callable[[str], Answer | None] = lambda _: None,
+        instead: Instead = lambda *_: None,
         embed_query: Callable[[str], Vector] | None = None,
     ) -> None:
         """``generator(cancelled)`` waits until a model is loaded; ``None`` = cancelled.
@@ -282,12 +284,14 @@ class RagPipeline:
         *,
         history: Sequence[Message] = (),
         documents: Collection[str] | None = None,
+        direct: bool = True,
         cancelled: Cancelled = never,
     ) -> Iterator[Event]:
         """Yield ``Retrieved`` (again if the budget cut passages), the text, then ``Finished``.
 
         The text comes in deltas, and after each sentence comes its ``Checked``. Boxes are found
-        beside the model, and come with one more ``Retrieved`` that is ``placed``.
+        beside the model, and come with one more ``Retrieved`` that is ``placed``. Unless
+        ``direct``, nothing but the documents is asked.
         """
         clock = Clock()
         language = detect_language(question)
@@ -301,7 +305,7 @@ class RagPipeline:
         )
         found = self.made_whole((yield from self._sparing(search, notices)))
         clock.retrieved()
-        if self.refuses(found) and (answer := self._instead(question)):
+        if direct and self.refuses(found) and (answer := self._instead(question, documents)):
             yield from events(answer)
             return
         with BackgroundThread() as beside:

@@ -16,7 +16,7 @@ from rag.types.index_version import WantedVersion, chunking_name, model_name, oc
 if TYPE_CHECKING:
     from rag.answering.direct.answerer import DirectAnswerer
     from rag.answering.explain.explainer import Explainer
-    from rag.answering.pipeline import AskSettings, RagPipeline
+    from rag.answering.pipeline import AskSettings, Instead, RagPipeline
     from rag.answering.whole_document.asker import WholeDocumentAsker
     from rag.answering.whole_document.scope import ReadingPace
     from rag.app.container import Container
@@ -203,7 +203,7 @@ def question_parts(
     generator: Callable[[Callable[[], bool]], TextGenerator | None],
     index: VectorIndex | None = None,
     pace: ReadingPace | None = None,
-    instead: Callable[[str], Answer | None] = lambda _: None,
+    instead: Instead = lambda *_: None,
 ) -> QuestionParts:
     """Put together what answers questions over the active index version.
 

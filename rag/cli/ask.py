@@ -223,7 +223,7 @@ def _history_of(ledger: Ledger, chat: str) -> list[Message]:
     return [
         message
         for turn in (Chats(ledger).turns(number) if number is not None else ())
-        if turn.answer.text
+        if turn.answer.text and not turn.answer.beside_documents
         for message in (
             Message("user", turn.question),
             Message("assistant", turn.answer.text),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -172,7 +172,12 @@ class HybridRetriever:
         ranking = self._read(question, k=k, documents=documents)
         if read.completed is not None:
             completed = self._read(read.completed, k=k, documents=documents)
-            if trust := self._trust(read, ranking, completed):
+            trust = attempt(
+                partial(self._trust, read, ranking, completed),
+                instead=0.0,
+                what="how far a question is a follow-up",
+            )
+            if trust:
                 ranking = together(ranking, completed, read, trust=trust)
         if self._reranker is None:
             return ranking

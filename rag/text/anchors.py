@@ -16,6 +16,8 @@ from typing import Literal
 from rag.text.quantities.numerals import CHINESE, chinese_number
 
 AnchorKind = Literal["clause", "chapter", "figure", "table", "footnote", "appendix"]
+LETTERED: frozenset[AnchorKind] = frozenset({"appendix", "figure", "table"})
+"""What may be counted by letters."""
 _CLAUSE_END, _CAPTION_END = 6_000, 900  # characters that a place has at most
 _ROMAN = r"[IVXLC]+|[ivxlc]+"
 _NUMBER = "|".join(
@@ -65,7 +67,7 @@ _FOOTNOTE = re.compile(
     r"|^[ \t]*(?:脚注|注)[ \t]*(?P<d>\d{1,3})",
     re.MULTILINE,
 )
-_CONTENTS = re.compile(r"\.{3,}|…|(?:\. ){3,}|[ \t]{2,}\d{1,4}[ \t]*$")
+_CONTENTS = re.compile(r"\.{3,}|…|(?:\. ){3,}|(?<![ \t])[ \t]{2,}\d{1,4}[ \t]*$")
 _SPACES = dict.fromkeys((0xA0, 0x2002, 0x2003, 0x2007, 0x2009, 0x202F, 0x3000), " ")
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 
@@ -115,14 +117,17 @@ def find_anchors(text: str, page_starts: Sequence[int]) -> list[Anchor]:
     return sorted(longest.values(), key=lambda anchor: anchor.start)
 
 
-def place_number(written: str) -> str:
+def place_number(written: str, *, lettered: bool = False) -> str:
     """Return a number as it is kept: Arabic, a letter in capitals.
+
+    Of what is ``lettered``, as appendices are, C, L, V and X are letters and no Roman numbers.
 
     >>> place_number("XII"), place_number("七"), place_number("b"), place_number("7.2")
     ('12', '7', 'B', '7.2')
     """
     bare = written.strip().replace("-", ".").replace("．", ".").strip(".")
-    if re.fullmatch(_ROMAN, bare) and (value := _roman(bare.upper())):
+    letter = lettered and len(bare) == 1 and bare.upper() != "I"
+    if not letter and re.fullmatch(_ROMAN, bare) and (value := _roman(bare.upper())):
         return str(value)
     if bare[:1].isascii():
         return bare.upper()
@@ -154,7 +159,8 @@ def _headed(text: str) -> Iterator[_Found]:
             number = match["number"] or match["znumber"] or match["zh"]
         else:
             kind, word, number = "clause", "", match["bare"] or match["single"]
-        yield _Found(kind, word, place_number(number), match.start())
+        number = place_number(number, lettered=kind in LETTERED)
+        yield _Found(kind, word, number, match.start())
 
 
 def _footnotes(text: str, page_starts: Sequence[int]) -> Iterator[_Found]:

@@ -263,6 +263,11 @@ class Answer:
     quotation: Sentence | None = None  # the place that was shown before the answer
 
     @property
+    def beside_documents(self) -> bool:
+        """Whether it says nothing of what documents hold, so that no question goes on from it."""
+        return self.source in {"library", "app"}
+
+    @property
     def unproven(self) -> bool:
         """Whether it was written to its end and no sentence of it stands in the documents."""
         return bool(self.sentences) and self.verdict == "unsupported" and self.finish == "stop"

@@ -64,8 +64,14 @@ def is_refusal(sentence: str) -> bool:
 
 
 _ASKS_FOR = re.compile(
-    r"\b(?:who|whom|whose|what|which|when|where|why|how)\b|谁|什么|哪|多少|几|何时|为何|怎么|怎样|如何|啥",
+    r"^\W*(?:(?:and|so|ok|then|please|hi|hello|but)\b\W*)*(?:in |at |on |by |for |to |from |of )?"
+    r"(?:who|whom|whose|what|which|when|where|why|how)\b"
+    r"|谁|什么|哪|多少|几(?!乎)|何时|为何|怎么|怎样|如何|啥",
     re.IGNORECASE,
+)
+_LEAVES_A_CHOICE = re.compile(r"\bor\b|\bwhether\b|还是|或|吗|是否|是不是|有没有", re.IGNORECASE)
+_DENIES = re.compile(
+    r"\b(?:no|not|never|none|nobody|nothing|without)\b|n['’]t\b|不|没|无|未|非", re.IGNORECASE
 )
 _NO_ANSWER = (
     "the a an of in on at to for from by with and or as is are was were be been it its this that "
@@ -91,7 +97,9 @@ def only_repeats(question: str, sentence: str, terms: Callable[[str], list[str]]
     >>> only_repeats("Who wrote the kelp paper?", "The kelp paper was written by Ada.", words)
     False
     """
-    if not _ASKS_FOR.search(question):
+    if not _ASKS_FOR.search(question) or _LEAVES_A_CHOICE.search(question):
+        return False
+    if _DENIES.search(sentence) and not _DENIES.search(question):
         return False
     said = {char for char in sentence if is_cjk(char)}
     if said:

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from rag.types.answers import Answer
 
 HERE = Text(
-    "Your documents and questions stay on this computer.", "你的文档和问题都留在这台电脑上。"
+    "Your documents and questions stay on this computer; a network is needed only to download "
+    "models.",
+    "你的文档和问题都留在这台电脑上，只有下载模型时才需要联网。",
 )
 
 
@@ -76,10 +78,10 @@ class DirectAnswerer:
             what="what kind of question it is",
         )
 
-    def instead(self, question: str) -> Answer | None:
+    def instead(self, question: str, documents: Collection[str] | None) -> Answer | None:
         """Return what to say where the documents hold no answer, if they are not what is meant."""
         return attempt(
-            lambda: self._of_kind(question, loose_kind(question), None),
+            lambda: self._of_kind(question, loose_kind(question), documents),
             instead=None,
             what="what kind of question it is",
         )
@@ -95,7 +97,7 @@ class DirectAnswerer:
     ) -> Answer | None:
         if isinstance(kind, SmallTalk):
             return Draft(question, "app").say(talk(kind.talk)).answer()
-        if isinstance(kind, AboutApp):
+        if isinstance(kind, AboutApp) and documents is None:  # who has picked some asks of these
             return self._about_app(question, kind)
         if isinstance(kind, AboutLibrary):
             answer = self._library.answer(question, kind, documents)
@@ -125,5 +127,7 @@ class DirectAnswerer:
         if not asked.bare:
             return None
         chosen = [i for i in named.ids if documents is None or i in documents]
+        if (named.ids and not chosen) or not names:
+            return None  # of a document that was not picked, or nothing is indexed yet
         scope = chosen if named.ids else documents
         return self._proven(self._places.answer(question, asked.places, scope))

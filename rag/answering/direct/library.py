@@ -122,7 +122,7 @@ class LibraryAnswers:
             return False  # other words may say it: that is for the search
         draft.say(
             Text(
-                f"{_n(len(found), 'document')} about “{asked.topic}”, the likeliest first:",
+                f"{_n(len(found), 'document')} mention “{asked.topic}”, the likeliest first:",
                 f"提到“{asked.topic}”的文档有 {len(found):,} 份，最相关的在前：",
             )
         )
@@ -150,8 +150,10 @@ class LibraryAnswers:
         )
         return True
 
-    def _unread(self, draft: Draft, _: AboutLibrary, known: list[ListedDocument]) -> bool:
+    def _unread(self, draft: Draft, asked: AboutLibrary, known: list[ListedDocument]) -> bool:
         gaps = [one for one in known if one.reason or one.unread]
+        if not gaps and asked.document:
+            return False  # "what is missing in the lease?" asks what it says
         if not gaps:
             draft.say(
                 Text(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rag.types.answers import Answer, Passage
 
 _QUOTED = 4  # documents that are quoted from; more are named
-_LISTED = 12  # numbers that are offered
+_LISTED = 12  # numbers, or documents, that are offered
 _MOST = 1_500  # characters of one place that are quoted
 _NAMES: Mapping[str, Text] = {
     "section": Text("Section", "节"), "clause": Text("Clause", "条款"),
@@ -27,6 +27,12 @@ _NAMES: Mapping[str, Text] = {
     "exhibit": Text("Exhibit", "附件"), "attachment": Text("Attachment", "附件"),
     "footnote": Text("Footnote", "脚注"),
 }  # fmt: skip
+
+
+_NO_PART = Text(
+    "\n\nIts part could not be told apart; this is all of it.",
+    "\n\n未能单独识别其中的项，以上为全文。",
+)
 
 
 class PlaceQuotes:
@@ -46,9 +52,15 @@ class PlaceQuotes:
             found = [(anchor, passages) for anchor, passages in found if passages]
             if len(found) > _QUOTED:
                 self._named(draft, place, found)
+            if not found and len(places) > 1:
+                one = _written(place)
+                draft.add("\n\n" if draft.text else "").say(
+                    Text(f"No {one.en.lower()} was found.", f"没有找到{one.zh}。")
+                )
             for anchor, passages in found[: 0 if len(found) > _QUOTED else None]:
                 self._quote(draft, place, anchor, passages)
-        if not draft.text:
+        if not draft.sentences:
+            draft.text = ""
             self._others(draft, places[0], scope)
         return draft.answer()
 
@@ -80,8 +92,11 @@ class PlaceQuotes:
         passages: Sequence[Passage],
     ) -> None:
         text, start = _text(passages, anchor)
+        unknown = False
         if place.parts:
-            text, start = _part(text, start, place.parts)
+            part = _part(text, start, place.parts)
+            unknown = part is None
+            text, start = part or (text, start)
         whole = len(text) <= _MOST
         text = text if whole else _cut(text)
         first = next((p for p in passages if p.chunk.end > start), passages[0])
@@ -95,6 +110,8 @@ class PlaceQuotes:
             draft.add("\n")
         if not whole:
             draft.say(Text("… and goes on there.", "……（后文见该页）"))
+        if unknown:
+            draft.say(_NO_PART)
 
     def _named(
         self,
@@ -109,11 +126,14 @@ class PlaceQuotes:
                 f"有 {len(found)} 份文档包含{written.zh}。请写出或选定其中一份：",
             )
         )
-        for anchor, passages in found:
+        for anchor, passages in found[:_LISTED]:
             text, start = _text(passages, anchor)
             line = " ".join(text[:120].split("\n")[0].split())
             draft.add(f"\n- {passages[0].document}: ")
             draft.prove(line, passages[0], start, start + len(line))
+        if len(found) > _LISTED:
+            more = len(found) - _LISTED
+            draft.say(Text(f"\n\nAnd {more} more.", f"\n\n另有 {more} 份。"))
 
 
 def _single(scope: Collection[str] | None) -> bool:
@@ -141,27 +161,26 @@ def _text(passages: Sequence[Passage], anchor: KeptAnchor) -> tuple[str, int]:
     return text[: anchor.end - start].rstrip(), start
 
 
-def _part(text: str, start: int, parts: Sequence[str]) -> tuple[str, int]:
-    """Return what stands under "(b)" of a place; all of it where no such part is found."""
+def _part(text: str, start: int, parts: Sequence[str]) -> tuple[str, int] | None:
+    """Return what stands under "(b)" of a place; ``None`` where no such part begins a line."""
     for part in parts:
-        found = re.search(rf"(?m)(?:^|\s)[(（]?{re.escape(part)}[)）]", text)
+        found = re.search(rf"(?m)^[ \t]*[(（]?{re.escape(part)}[)）.、]", text)
         if found is None:
-            break
-        at = found.start() + (1 if text[found.start()].isspace() else 0)
-        following = _next_part(part)
-        end = re.search(rf"(?m)(?:^|\s)[(（]{re.escape(following)}[)）]", text[at + 2 :])
-        start += at
-        text = text[at : at + 2 + end.start()] if end else text[at:]
+            return None
+        following = "|".join(map(re.escape, _next_parts(part)))
+        end = re.search(rf"(?m)^[ \t]*[(（]?(?:{following})[)）.、]", text[found.end() :])
+        start += found.start()
+        text = text[found.start() : found.end() + end.start()] if end else text[found.start() :]
     return text.rstrip(), start
 
 
-def _next_part(part: str) -> str:
+def _next_parts(part: str) -> list[str]:
+    """Return what may follow a part: after (i) comes (ii) or (j)."""
     if part.isdecimal():
-        return str(int(part) + 1)
-    roman = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x")
-    if part in roman[1:-1]:
-        return roman[roman.index(part) + 1]
-    return chr(ord(part[0]) + 1)
+        return [str(int(part) + 1)]
+    roman = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi")
+    found = [roman[roman.index(part) + 1]] if part in roman[:-1] else []
+    return [*found, chr(ord(part) + 1)] if len(part) == 1 else found or [part]
 
 
 def _cut(text: str) -> str:

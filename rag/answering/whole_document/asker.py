@@ -88,7 +88,11 @@ class WholeDocumentAsker:
             yield from self._read(plan, cancelled)
             return
         for event in self._pipeline.ask(
-            question, history=history, documents=documents, cancelled=cancelled
+            question,
+            history=history,
+            documents=documents,
+            direct=mode == "auto",
+            cancelled=cancelled,
         ):
             yield (
                 Finished(replace(event.answer, offer=plan))

@@ -53,6 +53,7 @@ the completed question, and the best passage's score."""
 _ALONE, _SURE = 0.2, 0.7  # probabilities below and above which nothing is in doubt
 _TRUST = 0.85  # in the completed reading of what surely is a follow-up
 _LONG = {"en": 60, "zh": 20}  # characters of a question that has all it needs
+_LONGEST = 4.0  # times that; longer says no more
 _MOST_WORDS = 12
 
 
@@ -92,7 +93,7 @@ class Readings:
     @property
     def _signs(self) -> tuple[float, ...]:
         chinese = any(map(is_cjk, self.alone))
-        length = len(self.alone) / _LONG["zh" if chinese else "en"]
+        length = min(_LONGEST, len(self.alone) / _LONG["zh" if chinese else "en"])
         return self.says_so, self.refers, self.ellipsis, length, chinese
 
 

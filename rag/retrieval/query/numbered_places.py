@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from rag.retrieval.query.question_kind import place_rules
-from rag.text.anchors import AnchorKind, kind_of, place_number
+from rag.text.anchors import LETTERED, AnchorKind, kind_of, place_number
 from rag.text.quantities.numerals import CHINESE
 
 _MOST = 30  # numbers of a range; more than that is no place
@@ -31,7 +31,7 @@ _PLACE = re.compile(
     rf"|\bthe (?P<ordinal>{'|'.join(_ORDINALS)}) "
     r"(?P<ordinal_word>section|clause|article|chapter|figure|table|footnote|appendix|schedule)\b"
     rf"|第\s*(?P<zh>\d{{1,4}}(?:\.\d{{1,3}}){{0,3}}|{CHINESE})\s*(?:(?:[-–到至])\s*第?\s*(?P<zh_to>\d{{1,4}}|{CHINESE})\s*)?(?P<unit>条(?!生产线|线|路|街|河|腿|鱼|狗|裤)|款(?!车|手机|产品|型号|应用|游戏)|小?节(?!课|电池|车厢)|章|部分|篇(?!论文|文章|报告))(?:\s*第\s*(?P<sub>\d{{1,2}}|{CHINESE})\s*[款项])?"
-    rf"|(?P<zword>图|表|附录|附件|附表|脚注|注释|注)\s*(?P<znumber>\d{{1,3}}(?!个|年|月|天|次|元|万)(?:[.-]\d{{1,3}}){{0,2}}|[a-z](?![a-z])|[一二三四五六七八九十]+)"
+    rf"|(?<![代发手企地关投电水钟仪列报外意试备标])(?P<zword>图|表|附录|附件|附表|脚注|注释|注)\s*(?P<znumber>\d{{1,3}}(?!个|年|月|天|次|元|万)(?:[.-]\d{{1,3}}){{0,2}}|[a-z](?![a-z])|[一二三四五六七八九十]+)"
     r"|(?:条款|条文)\s*(?P<article>\d{1,3}(?:\.\d{1,3}){0,3})|(?<![\d.])(?P<part>\d{1,3}(?:\.\d{1,3}){1,3})\s*(?P<part_word>小节|节|条|款|章)"
     rf"|第\s*(?P<note>\d{{1,3}}|{CHINESE})\s*(?:个|条)?(?P<note_word>脚注|注释)"
     rf"|第\s*(?P<fig>\d{{1,3}}|{CHINESE})\s*(?:张|个|幅)?(?P<fig_word>图|表)(?![书象片像格达示明面])",
@@ -40,6 +40,8 @@ _PLACE = re.compile(
 _NAMES = ("word", "unit", "zword", "part_word", "note_word", "fig_word")
 _NUMBERS = ("number", "zh", "znumber", "article", "part", "note", "fig")
 """Groups of the expression, of which a match has one each."""
+_LETTERED = frozenset({"appendix", "annex", "schedule", "exhibit", "attachment"})
+"""What is counted by letters, which people write small."""
 _SINGULAR = {
     "小节": "节",
     "appendices": "appendix", "annexes": "annex", "figs": "fig", "figs.": "fig.", "fig": "fig",
@@ -90,9 +92,20 @@ def numbered_places(question: str) -> PlaceQuestion:
     asked = unicodedata.normalize("NFKC", question)
     found: dict[NumberedPlace, None] = {}
     for match in _PLACE.finditer(asked):
-        found.update(dict.fromkeys(_places(match)))
+        if _is_number(match, asked):
+            found.update(dict.fromkeys(_places(match)))
     rest = _PLACE.sub("@", asked)
     return PlaceQuestion(tuple(found), bool(found) and _is_bare(_tidy(rest)))
+
+
+def _is_number(match: re.Match[str], asked: str) -> bool:
+    """Tell "appendix B" and "Part II" from "the figure I have to pay" and "which section a ..."."""
+    number = match["number"] or ""
+    if not number.isalpha() or number.lower() in _WORD_NUMBERS:
+        return True
+    if number.lower() in {"a", "i"} and re.match(r"\s+[a-z\u3400-\u9fff]", asked[match.end() :]):
+        return False
+    return number.isupper() or match["word"].lower() in _LETTERED
 
 
 def _places(match: re.Match[str]) -> list[NumberedPlace]:
@@ -108,9 +121,11 @@ def _places(match: re.Match[str]) -> list[NumberedPlace]:
     number, *parts = re.split(r"\s?[()]+\s?", first.strip("() ").replace(")(", "("))
     if sub := given.get("sub"):
         parts.append(place_number(sub))
-    begin = _number(number)
+    if ranged := _RANGE.fullmatch(number) if named.lower().endswith("s") else None:
+        number, given["to"] = ranged["first"], ranged["last"]
+    begin = _number(number, kind)
     made = [NumberedPlace(kind, word, begin, tuple(part.lower() for part in parts if part))]
-    last = _number(given.get("to") or given.get("zh_to") or "")
+    last = _number(given.get("to") or given.get("zh_to") or "", kind)
     if last.isdecimal() and begin.isdecimal() and int(begin) < int(last) < int(begin) + _MOST:
         made += [
             NumberedPlace(kind, word, str(value)) for value in range(int(begin) + 1, int(last) + 1)
@@ -118,8 +133,15 @@ def _places(match: re.Match[str]) -> list[NumberedPlace]:
     return made
 
 
-def _number(written: str) -> str:
-    return _WORD_NUMBERS.get(written.lower()) or (place_number(written) if written else "")
+_RANGE = re.compile(r"(?P<first>\d{1,3})-(?P<last>\d{1,3})")
+"""Of "sections 3-5"; "section 3-5" is one."""
+
+
+def _number(written: str, kind: AnchorKind) -> str:
+    if not written:
+        return ""
+    lettered = kind in LETTERED
+    return _WORD_NUMBERS.get(written.lower()) or place_number(written, lettered=lettered)
 
 
 def _singular(word: str) -> str:

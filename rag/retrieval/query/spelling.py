@@ -12,6 +12,7 @@ from difflib import get_close_matches
 
 _WORD = re.compile(r"(?<![\w-])[a-z]{4,30}(?![\w-])")
 _ALIKE = 0.8  # difflib's ratio: one letter of five, two of nine
+_MOST = 5  # words of a question that are looked up: a pasted page is no slip
 _FIRST = 2  # letters that have to be right
 
 
@@ -39,18 +40,26 @@ def corrected(
     words = {match[0]: terms(match[0]) for match in _WORD.finditer(question)}
     single = {word: found[0] for word, found in words.items() if len(found) == 1}
     counts = frequency(list(single.values())) if single else {}
-    unknown = {word: term for word, term in single.items() if not counts.get(term)}
-    read = {word: _nearest(term, beginning(term[:_FIRST])) for word, term in unknown.items()}
+    unknown = [(word, term) for word, term in single.items() if not counts.get(term)][:_MOST]
+    read = {word: _nearest(term, beginning(term[:_FIRST])) for word, term in unknown}
     return _WORD.sub(lambda match: read.get(match[0]) or match[0], question)
 
 
 def _nearest(term: str, known: Mapping[str, int]) -> str:
     """Return the likest known term, the more frequent of two alike; "" where none is like it."""
     words = [word for word in known if word.isalpha() and abs(len(word) - len(term)) <= _FIRST]
-    near = get_close_matches(term, words, n=3, cutoff=_ALIKE)
+    near = [w for w in get_close_matches(term, words, n=3, cutoff=_ALIKE) if _is_slip(w, term)]
     if not near:
         return ""
     return max(near, key=lambda word: (_same_letters(word, term), known[word]))
+
+
+def _is_slip(word: str, term: str) -> bool:
+    """Tell a slip from another word: the employer is not the employee, a payer no payee."""
+    longer, shorter = sorted((word, term), key=len, reverse=True)
+    if longer.startswith(shorter):
+        return longer == shorter + shorter[-1]  # its last letter twice
+    return True
 
 
 def _same_letters(word: str, term: str) -> bool:

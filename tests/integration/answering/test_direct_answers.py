@@ -93,6 +93,18 @@ def test_a_place_that_is_not_there_is_said_not_to_be(app: App) -> None:
     assert "there" not in ask(app, "第九十九条").text
 
 
+def test_a_part_that_cannot_be_told_apart_is_not_claimed(app: App) -> None:
+    answer = ask(app, "clause 7.2(b)")
+    assert "Thirty days" in answer.text
+    assert "could not be told apart" in answer.text
+
+
+def test_the_documents_can_be_asked_instead(app: App) -> None:
+    assert ask(app, "What can you do?", mode="passages").source == "documents"
+    lease = next(one.id for one in app.documents() if one.paths == ("lease.pdf",))
+    assert ask(app, "What can you do?", documents=[lease]).source == "documents"
+
+
 def test_a_question_about_a_clause_is_answered_from_it(app: App) -> None:
     answer = ask(app, "What period is meant in section 7.2?")
     assert answer.source == "documents"

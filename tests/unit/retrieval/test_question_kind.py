@@ -142,3 +142,18 @@ def test_a_long_text_is_never_small_talk() -> None:
 def test_the_loose_rules_ask_who_is_addressed() -> None:
     assert loose_kind("Will you put what I type into some cloud?") == AboutApp("privacy")
     assert loose_kind("Which cloud did the vendor choose?") is None
+
+
+@pytest.mark.parametrize("char", ["嗯", "哈", "哦", "ha", "好"])
+def test_a_long_row_of_the_same_sound_is_no_trap(char: str) -> None:
+    question_kind(char * 70 + "为什么")  # would go on for ages
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["How long is the lease?", "合同多久？", "What is not included?", "What papers must I bring?",
+     "这篇论文用的什么模型", "What model is used?", "What materials are used?",
+     "Which items are excluded from the warranty?", "How many papers are cited?"],
+)  # fmt: skip
+def test_what_a_document_says_is_not_asked_of_the_list(question: str) -> None:
+    assert question_kind(question) is None

@@ -54,3 +54,10 @@ def test_words_that_are_known_names_and_nonsense_stay_as_they_are(
     library: PageLibrary, question: str
 ) -> None:
     assert library.retriever.search(question, k=1).also is None
+
+
+def test_the_other_party_is_no_slip(tmp_path: Path) -> None:
+    made = PageLibrary(tmp_path, HashingEmbedder())
+    made.add("work", ["The employee and the payee sign first."])
+    for question in ("who is the employer", "who is the payer"):
+        assert made.retriever.search(question, k=1).also is None

@@ -67,3 +67,7 @@ def test_a_footnote_stands_at_the_foot_of_its_page() -> None:
     page = "Text.\n" * 40 + "5 See the annual report.\n"
     assert ("footnote", "5") in places(page)
     assert ("footnote", "5") not in places("5 See the annual report.\n" + "Text.\n" * 40)
+
+
+def test_a_line_of_spaces_is_no_trap() -> None:
+    find_anchors(f"7.2 Notice{' ' * 60_000}x\n", [0])  # would take minutes

@@ -53,6 +53,11 @@ def test_an_answer_is_no_echo(question: str, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("question", "sentence"),
     [
+        ("Who pays the deposit, the tenant or the landlord?", "The landlord pays the deposit."),
+        ("Is subletting permitted when the landlord agrees?", "It is permitted when he agrees."),
+        ("谁支付押金，房东还是租客？", "房东支付押金。"),
+        ("几乎所有员工都有保险吗？", "所有员工都有保险。"),
+        ("What happens if pets are kept?", "It does not happen."),
         ("显存带宽是多少？", "显存带宽是1008GB每秒。"),
         ("谁签的字？", "张三签的字。"),
         ("合同什么时候到期？", "合同到期日是2026年。"),
