@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import time
 from itertools import permutations
 
 import pytest
@@ -166,6 +168,24 @@ def test_offsets_lead_into_the_text_as_it_was_given():
 )
 def test_index_terms_bring_spellings_together(text, terms):
     assert quantity_terms(text) == terms
+
+
+def test_a_megabyte_takes_no_longer_than_a_second():
+    page = (
+        "The Company’s net sales were $32,765 million in fiscal 2018, an increase of 3.5% over\n"
+        "2017. Cash flows (in millions) 1,577 1,373 (1,420) as of December 31, 2018.\n"
+        "2018年3月，公司实现营业收入3.2亿元，同比增长百分之二十五，员工约12万人。\n"
+        "It may be renewed for twelve months unless either party gives notice to the other.\n"
+    )
+    text = page * (200_000 // len(page.encode()))
+    gc.disable()  # what other tests have left behind is not this function's to look through
+    try:
+        began = time.process_time()
+        assert quantities(text)
+        per_second = len(text.encode()) / (time.process_time() - began)
+    finally:
+        gc.enable()
+    assert per_second > 300_000  # 1.6 MB/s on report pages; this one is denser, and CI is busy
 
 
 @pytest.mark.parametrize(
