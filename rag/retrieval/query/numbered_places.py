@@ -30,7 +30,7 @@ _PLACE = re.compile(
     rf"(?:\s?(?:-|–|to|through)\s?(?P<to>{_EN_NUMBER}))?"
     rf"|\bthe (?P<ordinal>{'|'.join(_ORDINALS)}) "
     r"(?P<ordinal_word>section|clause|article|chapter|figure|table|footnote|appendix|schedule)\b"
-    rf"|第\s*(?P<zh>\d{{1,4}}(?:\.\d{{1,3}}){{0,3}}|{CHINESE})\s*(?:(?:[-–到至])\s*第?\s*(?P<zh_to>\d{{1,4}}|{CHINESE})\s*)?(?P<unit>条(?!生产线|线|路|街|河|腿|鱼|狗|裤)|款(?!车|手机|产品|型号|应用|游戏)|小?节(?!课|电池|车厢)|章|部分|篇(?!论文|文章|报告))(?:\s*第\s*(?P<sub>\d{{1,2}}|{CHINESE})\s*[款项])?"
+    rf"|第\s*(?P<zh>\d{{1,4}}(?:\.\d{{1,3}}){{0,3}}|{CHINESE})\s*(?:[条款节章]?\s*[-–到至]\s*第?\s*(?P<zh_to>\d{{1,4}}|{CHINESE})\s*)?(?P<unit>条(?!生产线|线|路|街|河|腿|鱼|狗|裤)|款(?!车|手机|产品|型号|应用|游戏)|小?节(?!课|电池|车厢)|章|部分|篇(?!论文|文章|报告))(?:\s*第\s*(?P<sub>\d{{1,2}}|{CHINESE})\s*[款项])?"
     rf"|(?<![代发手企地关投电水钟仪列报外意试备标])(?P<zword>图|表|附录|附件|附表|脚注|注释|注)\s*(?P<znumber>\d{{1,3}}(?!个|年|月|天|次|元|万)(?:[.-]\d{{1,3}}){{0,2}}|[a-z](?![a-z])|[一二三四五六七八九十]+)"
     r"|(?:条款|条文)\s*(?P<article>\d{1,3}(?:\.\d{1,3}){0,3})|(?<![\d.])(?P<part>\d{1,3}(?:\.\d{1,3}){1,3})\s*(?P<part_word>小节|节|条|款|章)"
     rf"|第\s*(?P<note>\d{{1,3}}|{CHINESE})\s*(?:个|条)?(?P<note_word>脚注|注释)"
@@ -85,7 +85,7 @@ def numbered_places(question: str) -> PlaceQuestion:
     >>> asked.bare, asked.places[0].kind, asked.places[0].written
     (True, 'clause', '7.2(b)')
     >>> [place.number for place in numbered_places("第三条到第五条规定了什么？").places]
-    ['3', '5']
+    ['3', '4', '5']
     >>> numbered_places("What is the deadline in section 4?").bare
     False
     """
