@@ -1,7 +1,4 @@
-"""The library as commands read it, never written; and the server that answers, as they show it.
-
-Only the tables of an older version are brought up to date first (``rag.storage.database.upgrade``).
-"""
+"""The library as commands read it, never written; and the server that answers, as they show it."""
 
 from __future__ import annotations
 

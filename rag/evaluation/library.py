@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import tempfile
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -22,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from platformdirs import user_cache_path
 
 from rag.errors import StoreError
+from rag.storage.copies import LedgerCopy
 from rag.storage.database import fts_table
-from rag.storage.errors import store_failure, writable
 from rag.storage.ledger import Ledger, delete_document
 from rag.text.messages import Text
 from rag.types.progress import Progress
@@ -38,7 +36,6 @@ Report = Callable[[Progress], None]
 Part = tuple[str, "Collection[int] | None"]
 """What is taken out: the document of this id, or all passages that reach into these pages."""
 _COPY = "measure-"
-_LEFT_BEHIND_S = 24 * 3600
 _OTHER_SETTINGS = Text(
     "The index was made with other settings than those in force; that index is measured."
     " `rag rebuild` makes the one they ask for, and keeps this one to go back to.",
@@ -217,26 +214,18 @@ def _stat(file: Path) -> tuple[int, int]:
 def reduced(ledger: Ledger, parts: Iterable[Part]) -> Iterator[Ledger]:
     """Give a copy of a ledger without ``parts``, as if they had never been there.
 
-    The ledger is only read. The copy lies beside it, because that is where a person expects
-    its text to be; elsewhere only if nothing can be written there. It is removed afterwards.
+    The ledger is only read. The copy is removed afterwards.
 
     Raises:
         StoreError: it cannot be copied.
     """
-    home = ledger.path.parent
-    beside = home if writable(home) else None
-    if beside is not None:
-        _tidy(beside)
-    with tempfile.TemporaryDirectory(prefix=_COPY, dir=beside) as folder:
-        file = Path(folder) / ledger.path.name
-        try:
-            with closing(sqlite3.connect(file)) as target:
-                ledger.connection.backup(target)
-        except sqlite3.Error as error:
-            raise store_failure(file, error) from error
-        with closing(Ledger(file)) as copy:
+    copied = LedgerCopy(ledger.path, ledger.connection, prefix=_COPY)
+    try:
+        with closing(Ledger(copied.file)) as copy:
             _take_out(copy, parts)
             yield copy
+    finally:
+        copied.remove()
 
 
 def _take_out(copy: Ledger, parts: Iterable[Part]) -> None:
@@ -259,10 +248,3 @@ def _take_out_page(connection: sqlite3.Connection, document_id: str, page: int) 
         table = fts_table(space_id)
         connection.execute(f"DELETE FROM {table} WHERE rowid = ?", (chunk_id,))  # noqa: S608 - ours
         connection.execute("DELETE FROM chunks WHERE id = ?", (chunk_id,))
-
-
-def _tidy(home: Path) -> None:
-    """Remove copies whose process was killed."""
-    for left in home.glob(f"{_COPY}*"):
-        if time.time() - left.stat().st_mtime > _LEFT_BEHIND_S:
-            shutil.rmtree(left, ignore_errors=True)

@@ -50,6 +50,11 @@ _OTHER_WORDS = Text(
     " and nothing else.\n\n{}",
     "把下面的问题换一种说法。保留所有名称和数字。只回答一个问题，不要写别的。\n\n{}",
 )
+_OLDER = Text(
+    "This run is not kept: an older version of RAG Desk made the library. `rag sync` brings it up"
+    " to date.",
+    "本次评测未保存：资料库由旧版 RAG Desk 建立。运行 `rag sync` 即可更新。",
+)
 _LONGEST = 2.5  # times the question that it was made of
 _TOKENS = 80
 _AROUND = 600  # characters on each side of what the question was made of
@@ -437,12 +442,18 @@ def _finished(
     row = EvaluationRow(0, 0.0, options.name, options.source_name, settings, sets)
     run = EvaluationRun(row, found.outcomes, found.left_out, questions)
     comparison = runs.compare(runs.load(measured.ledger, before), run) if before else None
-    unkept, number = None, 0
+    number, unkept = _keep(measured, run)
+    space = measured.space()
+    return Measured(run, space, comparison, found.answered, number, unkept)
+
+
+def _keep(measured: MeasuredLibrary, run: EvaluationRun) -> tuple[int, Text | None]:
+    """Return the number that the run is kept under; 0, and why, if it cannot be."""
+    if measured.ledger.is_older:  # measuring is no reason to change it
+        return 0, _OLDER
     try:
         # also in a library that another process owns and this one only reads
         with closing(Ledger(measured.ledger.path)) as ledger:
-            number = runs.keep(ledger, run, documents=measured.documents())
+            return runs.keep(ledger, run, documents=measured.documents()), None
     except StoreError as error:
-        unkept = error.message
-    space = measured.space()
-    return Measured(run, space, comparison, found.answered, number, unkept)
+        return 0, error.message

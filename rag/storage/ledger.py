@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from rag.storage.database import connect, create_fts, drop_fts, fts_table, migrate, upgrade
+from rag.storage.copies import LedgerCopy, current_copy
+from rag.storage.database import connect, create_fts, drop_fts, fts_table, migrate
 from rag.storage.errors import store_failure
 from rag.types.documents import Chunk, Document, DocumentState, Heading, IndexVersion, Page
 
@@ -84,6 +85,9 @@ class Ledger:
 
     It is closed when the thread ends, so no thread has to say that it is done. What a statement
     returned must be read by the thread that ran it.
+
+    Who only reads changes nothing on disk: of a file that an older version made, a copy is
+    brought up to date and read, as the file stood when it was opened.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -92,11 +96,17 @@ class Ledger:
         self._local = threading.local()  # lets go of what a thread kept here when that ends
         self._open: weakref.WeakSet[_ThreadState] = weakref.WeakSet()
         self._guard = threading.Lock()
+        self._copy: LedgerCopy | None = None
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
             migrate(self.connection, path)
         elif path.is_file():
-            upgrade(path)
+            self._copy = current_copy(path)
+
+    @property
+    def is_older(self) -> bool:
+        """An older version made the file, and it is only read: it stays so."""
+        return self._copy is not None
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -104,7 +114,8 @@ class Ledger:
         return (getattr(self._local, "state", None) or self._opened()).connection
 
     def _opened(self) -> _ThreadState:
-        self._local.state = opened = _ThreadState(connect(self.path, read_only=self._read_only))
+        file = self._copy.file if self._copy else self.path
+        self._local.state = opened = _ThreadState(connect(file, read_only=self._read_only))
         with self._guard:
             self._open.add(opened)
         return opened
@@ -126,6 +137,8 @@ class Ledger:
                 state.connection.close()
             self._open.clear()
         self._local = threading.local()
+        if self._copy is not None:
+            self._copy.remove()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
