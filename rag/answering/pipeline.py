@@ -12,7 +12,6 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from rag.answering.direct.draft import events
 from rag.answering.oom_fallback import SEARCHING, Attempts, Budget, Lowering, OutOfMemoryFallback
 from rag.answering.prompt_reuse import PromptReuse
 from rag.answering.quotation import Quoter
@@ -61,7 +60,7 @@ def overall(sentences: Sequence[Sentence]) -> Verdict:
     return "unsupported" if all(verdict == "unsupported" for verdict in claims) else "weak"
 
 
-Instead = Callable[[str, "Collection[str] | None"], "Answer | None"]
+Instead = Callable[[str, "Collection[str] | None", Cancelled], "Iterator[Event] | None"]
 """Answers a question over these documents, ``None`` is all, that they hold no answer to."""
 Complete = Callable[[Sequence[Passage]], tuple[Passage, ...]]
 """Adds to passages what belongs to them."""
@@ -305,9 +304,11 @@ class RagPipeline:
         )
         found = self.made_whole((yield from self._sparing(search, notices)))
         clock.retrieved()
-        if direct and self.refuses(found) and (answer := self._instead(question, documents)):
-            yield from events(answer)
-            return
+        if direct and self.refuses(found):
+            other = self._instead(question, documents, cancelled)
+            if other is not None:
+                yield from other
+                return
         with BackgroundThread() as beside:
             run = AnswerState(found, language, clock, "", notices=notices, beside=beside)
             run.places = (

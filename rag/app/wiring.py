@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rag.config import Settings
     from rag.indexing.incoming import IndexEngines
     from rag.indexing.library import Library
-    from rag.protocols import TextGenerator, VectorIndex
+    from rag.protocols import Cancelled, TextGenerator, VectorIndex
     from rag.retrieval.retriever import HybridRetriever
     from rag.storage.ledger import Ledger
     from rag.storage.passages import LedgerPassages
@@ -157,13 +157,12 @@ def direct_answerer(
     server = container.settings.generator.asked_server()
     away = leaving(server) if server else None
 
-    def proven(answer: Answer) -> Answer:
-        if not answer.passages:
-            return answer
+    def proven(answer: Answer, cancelled: Cancelled) -> Answer:
         store = LedgerPassages(ledger, _active(ledger))
         found = Highlighter(container.settings.knowledge, store, container.pool())
-        sentences = found.proven(answer.sentences[:_BOXED], answer.passages)
-        return replace(answer, sentences=(*sentences, *answer.sentences[_BOXED:]))
+        quoted, rest = answer.sentences[:_BOXED], answer.sentences[_BOXED:]
+        sentences = found.proven(quoted, answer.passages, cancelled=cancelled)
+        return replace(answer, sentences=(*sentences, *rest))
 
     def words(text: str) -> list[str]:
         return content_terms(text, container.analyser)

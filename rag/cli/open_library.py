@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rag.config import Settings
     from rag.protocols import TextGenerator
     from rag.storage.ledger import Ledger
-    from rag.types.answers import Answer, AskMode, Event, Message
+    from rag.types.answers import AskMode, Event, Message
 
 
 def server_json(settings: Settings) -> dict[str, Any] | None:
@@ -57,8 +57,8 @@ class CommandLibrary:
             instead=self.direct_answerer.instead,
         )
 
-    def direct(self, question: str, documents: Collection[str] | None) -> Answer | None:
-        """Return the answer of a question that needs no model; ``None`` for any other."""
+    def direct(self, question: str, documents: Collection[str] | None) -> Iterator[Event] | None:
+        """Return the events of an answer that needs no model; ``None`` for any other."""
         return self.direct_answerer.answer(question, documents)
 
     @cached_property

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.answering.direct.app_words import about_app, talk
-from rag.answering.direct.draft import Draft
+from rag.answering.direct.draft import Draft, events
+from rag.protocols import Cancelled, never
 from rag.retrieval.query.named_places import loosely_named, named_documents
 from rag.retrieval.query.numbered_places import numbered_places
 from rag.retrieval.query.question_kind import (
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from rag.answering.direct.places import PlaceQuotes
     from rag.retrieval.query.question_kind import QuestionKind
     from rag.storage.listing import LibraryList
-    from rag.types.answers import Answer
+    from rag.types.answers import Answer, Event
 
+Proven = Callable[["Answer", Cancelled], "Answer"]
+"""Adds to evidence the boxes on its pages, unless nobody waits for them any more."""
 HERE = Text(
     "Your documents and questions stay on this computer; a network is needed only to download "
     "models.",
@@ -43,6 +46,14 @@ class AppFacts:
     leaves: Text = HERE  # what leaves this computer
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """An answer, and whether it quotes: then its evidence is marked on its pages."""
+
+    answer: Answer
+    boxed: bool = False
+
+
 class DirectAnswerer:
     """Answers by code what is not for the model."""
 
@@ -54,12 +65,9 @@ class DirectAnswerer:
         listed: LibraryList,
         *,
         words: Callable[[str], list[str]],
-        proven: Callable[[Answer], Answer],
+        proven: Proven,
     ) -> None:
-        """``words`` gives the terms of a text that carry weight.
-
-        ``proven`` adds to evidence the boxes on its pages.
-        """
+        """``words`` gives the terms of a text that carry weight."""
         self._words = words
         self._facts = facts
         self._library = library
@@ -67,26 +75,43 @@ class DirectAnswerer:
         self._listed = listed
         self._proven = proven
 
-    def answer(self, question: str, documents: Collection[str] | None = None) -> Answer | None:
-        """Return the answer; ``None`` where the question is one for the documents' content.
+    def answer(
+        self,
+        question: str,
+        documents: Collection[str] | None = None,
+        *,
+        cancelled: Cancelled = never,
+    ) -> Iterator[Event] | None:
+        """Return the answer's events; ``None`` where the documents' content is asked for.
 
         ``documents`` are the ids of those that were picked; ``None`` is all.
         """
-        return attempt(
+        found = attempt(
             lambda: self._answer(question, documents),
             instead=None,
             what="what kind of question it is",
         )
+        return self._events(found, cancelled)
 
-    def instead(self, question: str, documents: Collection[str] | None) -> Answer | None:
+    def instead(
+        self, question: str, documents: Collection[str] | None, cancelled: Cancelled
+    ) -> Iterator[Event] | None:
         """Return what to say where the documents hold no answer, if they are not what is meant."""
-        return attempt(
+        found = attempt(
             lambda: self._of_kind(question, loose_kind(question), documents),
             instead=None,
             what="what kind of question it is",
         )
+        return self._events(found, cancelled)
 
-    def _answer(self, question: str, documents: Collection[str] | None) -> Answer | None:
+    def _events(self, found: _Said | None, cancelled: Cancelled) -> Iterator[Event] | None:
+        if found is None:
+            return None
+        if not found.boxed:
+            return events(found.answer)
+        return events(found.answer, lambda answer: self._proven(answer, cancelled))
+
+    def _answer(self, question: str, documents: Collection[str] | None) -> _Said | None:
         kind = question_kind(question)
         if kind is None:
             return self._place(question, documents)
@@ -94,17 +119,17 @@ class DirectAnswerer:
 
     def _of_kind(
         self, question: str, kind: QuestionKind | None, documents: Collection[str] | None
-    ) -> Answer | None:
+    ) -> _Said | None:
         if isinstance(kind, SmallTalk):
-            return Draft(question, "app").say(talk(kind.talk)).answer()
+            return _Said(Draft(question, "app").say(talk(kind.talk)).answer())
         if isinstance(kind, AboutApp) and documents is None:  # who has picked some asks of these
             return self._about_app(question, kind)
         if isinstance(kind, AboutLibrary):
             answer = self._library.answer(question, kind, documents)
-            return self._proven(answer) if answer and kind.about == "topic" else answer
+            return _Said(answer, boxed=kind.about == "topic") if answer else None
         return None
 
-    def _about_app(self, question: str, kind: AboutApp) -> Answer:
+    def _about_app(self, question: str, kind: AboutApp) -> _Said:
         facts = self._facts
         said = about_app(
             kind.topic, model=facts.model() or "?", folder=facts.folder, leaves=facts.leaves
@@ -113,9 +138,9 @@ class DirectAnswerer:
         asked = self._words(question)
         if asked and (found := self._listed.of_guide(asked, draft.language)):
             draft.quote(found, self._words, set(asked))
-        return self._proven(draft.answer())
+        return _Said(draft.answer(), boxed=True)
 
-    def _place(self, question: str, documents: Collection[str] | None) -> Answer | None:
+    def _place(self, question: str, documents: Collection[str] | None) -> _Said | None:
         if not numbered_places(question).places:
             return None
         names = {one.id: (one.name, one.title) for one in self._listed.documents() if one.id}
@@ -130,4 +155,4 @@ class DirectAnswerer:
         if (named.ids and not chosen) or not names:
             return None  # of a document that was not picked, or nothing is indexed yet
         scope = chosen if named.ids else documents
-        return self._proven(self._places.answer(question, asked.places, scope))
+        return _Said(self._places.answer(question, asked.places, scope), boxed=True)

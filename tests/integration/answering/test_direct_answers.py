@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from rag.app import wiring
 from rag.app.app import App
-from rag.types.answers import Answer, Finished
+from rag.app.container import Container
+from rag.types.answers import Answer, Checked, Delta, Finished
 from tests.factories import settings
 from tests.integration.app.test_app import until
 from tests.pdfs import write_pdf
@@ -84,6 +88,30 @@ def test_a_clause_is_quoted_where_it_stands(app: App) -> None:
     assert (evidence.document, evidence.page) == ("lease.pdf", 1)
     assert evidence.quote == "7.2 Period. Thirty days before the end of a month."
     assert evidence.boxes
+
+
+def test_a_quotation_is_shown_before_its_places_are_found_on_their_pages(
+    app: App, tmp_path: Path
+) -> None:
+    knowledge = app.settings.knowledge
+    folder = Path(shutil.copytree(knowledge, tmp_path / "knowledge"))
+    container = Container(settings(folder))
+    with closing(container), closing(container.ledger(read_only=True)) as ledger:
+        direct = wiring.direct_answerer(container, ledger, model=lambda: "")
+        for question in ("What does clause 7.2 say?", "Which documents are about the lease?"):
+            events = direct.answer(question)
+            assert events is not None
+            shown = next(event for event in events if isinstance(event, Delta))
+            (folder / "lease.pdf").rename(folder / "away.pdf")
+            *told, last = events
+            (folder / "away.pdf").rename(folder / "lease.pdf")
+            assert isinstance(last, Finished)
+            answer = last.answer
+            assert answer.text == shown.text
+            assert [one.sentence for one in told if isinstance(one, Checked)] == list(
+                answer.sentences
+            )
+            assert not any(e.boxes for s in answer.sentences for e in s.evidence)
 
 
 def test_a_place_that_is_not_there_is_said_not_to_be(app: App) -> None:
