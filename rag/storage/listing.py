@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -33,11 +34,17 @@ class ListedDocument:
     reason: str | None  # why the file cannot be read; ``None`` where it has pages
     added_at: float  # seconds since 1970; 0 where it could not be read
     size: int  # bytes
+    repeated: bool = False  # another document's file has the same name, in another folder
 
     @property
     def name(self) -> str:
         """File name."""
         return PurePosixPath(self.path).name
+
+    @property
+    def shown(self) -> str:
+        """What tells it from all others: its name, with the folder where names repeat."""
+        return self.path if self.repeated else self.name
 
 
 class LibraryList:
@@ -63,7 +70,7 @@ class LibraryList:
             " d.added_at, max(f.size) FROM files f LEFT JOIN documents d ON d.id = f.document_id"
             " GROUP BY coalesce(f.document_id, f.path) ORDER BY 2"
         )
-        return [
+        listed = [
             ListedDocument(
                 identity or "",
                 path,
@@ -78,6 +85,8 @@ class LibraryList:
             for identity, path, title, language, reason, why, added_at, size in rows
             if reason != FORGOTTEN
         ]
+        names = Counter(one.name for one in listed)
+        return [replace(one, repeated=True) if names[one.name] > 1 else one for one in listed]
 
     def beginnings(self, documents: Sequence[str]) -> dict[str, Passage]:
         """Return the first passage of each of these documents that has one."""

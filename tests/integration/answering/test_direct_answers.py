@@ -14,6 +14,7 @@ from rag.app.app import App
 from rag.app.container import Container
 from rag.types.answers import Answer, Checked, Delta, Finished
 from tests.factories import settings
+from tests.inside import Inside
 from tests.integration.app.test_app import until
 from tests.pdfs import write_pdf
 
@@ -56,6 +57,33 @@ def test_a_list_leads_to_the_documents(app: App) -> None:
     assert {passage.document for passage in answer.passages} == {"lease.pdf", "kelp paper.pdf"}
     linked = [answer.text[s.start : s.end] for s in answer.sentences]
     assert sorted(linked) == ["kelp paper.pdf", "lease.pdf"]
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    folder = tmp_path / "knowledge"
+    for year, fee in (("2023", "nine"), ("2024", "ten")):
+        write_pdf(folder / year / "lease.pdf", [f"1. Rent\nThe rent is {fee} euros for the barn."])
+    write_pdf(folder / "kelp.pdf", KELP)
+    (folder / "2023" / "broken.pdf").write_bytes(b"%PDF-1.4 nothing")
+    (folder / "2024" / "broken.pdf").write_bytes(b"%PDF-1.4 neither")
+    shell = Inside(folder)
+    shell.run("sync")
+
+    def said(question: str) -> str:
+        return str(shell.json("ask", question)["answer"])
+
+    for question in ("Which documents do I have?", "我有哪些文档？"):
+        text = said(question)
+        assert "\n- 2023/lease.pdf (" in text.replace("（", " (")
+        assert "\n- 2024/lease.pdf (" in text.replace("（", " (")
+        assert "\n- kelp.pdf" in text
+    assert "2024/broken.pdf" in said("What could not be read and why?")
+    about = said("Which documents are about the barn?")
+    assert "2023/lease.pdf" in about
+    assert "2024/lease.pdf" in about
+    quoted = said("What does section 1 say?")
+    assert "· 2023/lease.pdf, p. 1" in quoted
+    assert "· 2024/lease.pdf, p. 1" in quoted
 
 
 def test_documents_about_something_lead_to_the_place(app: App) -> None:
