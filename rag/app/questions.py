@@ -224,7 +224,7 @@ class Questions:
             StoreError: the documents are asked, and nothing has been indexed yet.
         """
         if mode == "auto":
-            said = self._direct.answer(question, documents, cancelled=cancelled)
+            said = self._direct.answer(question, documents, history=history, cancelled=cancelled)
             if said is not None:
                 yield from said
                 return

@@ -73,7 +73,7 @@ def ask(
     with opened(context, with_model=False) as library:
         documents = only(library.ledger, document)
         history = _history_of(library.ledger, chat)
-        direct = library.direct(question, documents) if mode == "auto" else None
+        direct = library.direct(question, documents, history) if mode == "auto" else None
         answer = _streamed(context, direct, quiet=as_json) if direct is not None else None
     if answer is None:
         found = _by_model(context, question, history, documents, mode)

@@ -57,9 +57,11 @@ class CommandLibrary:
             instead=self.direct_answerer.instead,
         )
 
-    def direct(self, question: str, documents: Collection[str] | None) -> Iterator[Event] | None:
+    def direct(
+        self, question: str, documents: Collection[str] | None, history: Sequence[Message]
+    ) -> Iterator[Event] | None:
         """Return the events of an answer that needs no model; ``None`` for any other."""
-        return self.direct_answerer.answer(question, documents)
+        return self.direct_answerer.answer(question, documents, history=history)
 
     @cached_property
     def direct_answerer(self) -> DirectAnswerer:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.answering.direct.app_words import about_app, talk
 from rag.answering.direct.draft import Draft, events
 from rag.protocols import Cancelled, never
+from rag.retrieval.query.follow_ups import readings
 from rag.retrieval.query.named_places import loosely_named, named_documents
 from rag.retrieval.query.numbered_places import numbered_places
 from rag.retrieval.query.question_kind import (
@@ -20,10 +21,12 @@ from rag.retrieval.query.question_kind import (
 )
 from rag.text.messages import Text
 from rag.text.parse_errors import attempt
+from rag.types.answers import Message
 
 if TYPE_CHECKING:
     from rag.answering.direct.library import LibraryAnswers
     from rag.answering.direct.places import PlaceQuotes
+    from rag.retrieval.query.numbered_places import PlaceQuestion
     from rag.retrieval.query.question_kind import QuestionKind
     from rag.storage.listing import LibraryList
     from rag.types.answers import Answer, Event
@@ -80,14 +83,16 @@ class DirectAnswerer:
         question: str,
         documents: Collection[str] | None = None,
         *,
+        history: Sequence[Message] = (),
         cancelled: Cancelled = never,
     ) -> Iterator[Event] | None:
         """Return the answer's events; ``None`` where the documents' content is asked for.
 
-        ``documents`` are the ids of those that were picked; ``None`` is all.
+        ``documents`` are the ids of those that were picked; ``None`` is all. ``history`` are the
+        turns before: a place that names no document may be of the one that they are about.
         """
         found = attempt(
-            lambda: self._answer(question, documents),
+            lambda: self._answer(question, documents, history),
             instead=None,
             what="what kind of question it is",
         )
@@ -111,10 +116,12 @@ class DirectAnswerer:
             return events(found.answer)
         return events(found.answer, lambda answer: self._proven(answer, cancelled))
 
-    def _answer(self, question: str, documents: Collection[str] | None) -> _Said | None:
+    def _answer(
+        self, question: str, documents: Collection[str] | None, history: Sequence[Message]
+    ) -> _Said | None:
         kind = question_kind(question)
         if kind is None:
-            return self._place(question, documents)
+            return self._place(question, documents, history)
         return self._of_kind(question, kind, documents)
 
     def _of_kind(
@@ -140,19 +147,60 @@ class DirectAnswerer:
             draft.quote(found, self._words, set(asked))
         return _Said(draft.answer(), boxed=True)
 
-    def _place(self, question: str, documents: Collection[str] | None) -> _Said | None:
+    def _place(
+        self, question: str, documents: Collection[str] | None, history: Sequence[Message]
+    ) -> _Said | None:
         if not numbered_places(question).places:
             return None
         names = {one.id: (one.name, one.title) for one in self._listed.documents() if one.id}
-        named = named_documents(question, names)
-        asked = numbered_places(named.question)
-        if not asked.bare and not named.ids:
-            named = loosely_named(question, names)
-            asked = numbered_places(named.question)
-        if not asked.bare:
-            return None
-        chosen = [i for i in named.ids if documents is None or i in documents]
-        if (named.ids and not chosen) or not names:
-            return None  # of a document that was not picked, or nothing is indexed yet
-        scope = chosen if named.ids else documents
+        ids, asked = _of_document(question, names)
+        if not asked.bare or not names:
+            return None  # or nothing is indexed yet
+        chosen = [i for i in ids if documents is None or i in documents]
+        if ids and not chosen:
+            return None  # of a document that was not picked
+        if not ids:
+            before = _before(question, history, names)
+            chosen = [i for i in before if documents is None or i in documents]
+        scope = chosen or documents
         return _Said(self._places.answer(question, asked.places, scope), boxed=True)
+
+
+Names = Mapping[str, "tuple[str, str]"]
+"""File name and title of each document, by id."""
+_BACK = 10  # questions before one that may lend it their document
+
+
+def _of_document(question: str, names: Names) -> tuple[tuple[str, ...], PlaceQuestion]:
+    """Return the documents that a question names, if need be by part of a name; and its places."""
+    named = named_documents(question, names)
+    asked = numbered_places(named.question)
+    if not asked.bare and not named.ids:
+        named = loosely_named(question, names)
+        asked = numbered_places(named.question)
+    return named.ids, asked
+
+
+def _before(question: str, history: Sequence[Message], names: Names) -> tuple[str, ...]:
+    """Return the documents that a question names no more, because one before it did.
+
+    It goes on from that one by its words ("and clause 8?", 那第八条呢), or because both ask for a
+    numbered place.
+    """
+    asked = [turn.content for turn in history if turn.role == "user"][-_BACK:]
+    ids: tuple[str, ...] = ()
+    for number, earlier in enumerate(asked):
+        own, places = _of_document(earlier, names)
+        if own and (places.bare or named_documents(earlier, names).ids):
+            ids = own
+        elif not _goes_on(earlier, asked[:number]):
+            ids = ()
+    return ids if ids and _goes_on(question, asked) else ()
+
+
+def _goes_on(question: str, asked: Sequence[str]) -> bool:
+    if not asked:
+        return False
+    if numbered_places(question).places and numbered_places(asked[-1]).places:
+        return True
+    return readings(question, [Message("user", asked[-1])]).says_so

@@ -12,7 +12,7 @@ import pytest
 from rag.app import wiring
 from rag.app.app import App
 from rag.app.container import Container
-from rag.types.answers import Answer, Checked, Delta, Finished
+from rag.types.answers import Answer, Checked, Delta, Finished, Message
 from tests.factories import settings
 from tests.inside import Inside
 from tests.integration.app.test_app import until
@@ -116,6 +116,64 @@ def test_a_clause_is_quoted_where_it_stands(app: App) -> None:
     assert (evidence.document, evidence.page) == ("lease.pdf", 1)
     assert evidence.quote == "7.2 Period. Thirty days before the end of a month."
     assert evidence.boxes
+
+
+NOTICE = "What does clause 7.2 of the lease say?"
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """An app over two documents that have the same clauses."""
+    folder = tmp_path_factory.mktemp("two") / "knowledge"
+    write_pdf(folder / "lease.pdf", [f"{LEASE}\n8. Barn\nThe barn goes with the house."])
+    write_pdf(folder / "loan.pdf", ["LOAN\n7. Rate\nFive percent.\n8. Security\nThe tractor."])
+    made = App.open(settings(folder))
+    made.start()
+    until(lambda: len(made.documents()) == 2 and made.state().sync_progress is None)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        [NOTICE, "And clause 8?"],
+        [NOTICE, "那第八条呢"],
+        [NOTICE, "还有第八条呢？"],
+        [NOTICE, "What of clause 8 then?"],
+        [NOTICE, "What does clause 8 say?"],
+        [NOTICE, "And 7.3?", "and section 8?"],
+        ["How long does the lease run?", "And what does clause 8 say?"],
+        ["lease.pdf 第七条怎么规定？", "第八条呢"],
+    ],
+)
+def test_a_place_that_follows_is_of_the_same_document(two: App, asked: list[str]) -> None:
+    answer = ask(two, asked[-1], history=history(*asked[:-1]))
+    assert answer.source == "place"
+    assert "barn" in answer.text
+    assert "tractor" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["How long does the lease run?", "What does clause 8 say?"],  # it stands by itself
+        [NOTICE, "Who grows kelp along the coast?", "And clause 8?"],
+        [NOTICE, "What does clause 8 of the loan say?"],
+    ],
+)
+def test_a_place_after_something_else_is_looked_for_everywhere(two: App, asked: list[str]) -> None:
+    answer = ask(two, asked[-1], history=history(*asked[:-1]))
+    assert answer.source == "place"
+    assert "tractor" in answer.text
+
+
+def history(*asked: str) -> list[Message]:
+    return [
+        message
+        for question in asked
+        for message in (Message("user", question), Message("assistant", "It says so."))
+    ]
 
 
 def test_a_quotation_is_shown_before_its_places_are_found_on_their_pages(
