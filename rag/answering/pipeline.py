@@ -237,7 +237,7 @@ class RagPipeline:
         ``embed_query`` is the embedder's, or one that remembers what it was just asked.
         ``instead`` answers what the documents hold no answer to, if it is not about them.
         ``complete`` adds to the passages found what belongs to them before the model reads
-        them. ``ladder`` and ``continuing`` outlive the pipeline; ``None`` makes one for it alone.
+        them. ``fallback`` and ``continuing`` outlive the pipeline; ``None`` makes one for it alone.
         """
         self._retriever = retriever
         self._generator = generator

@@ -338,7 +338,7 @@ class App:
 
     def _hooks(self) -> WorkerHooks:
         return WorkerHooks(
-            wanted=lambda space: wiring.is_wanted(self._container, space),
+            wanted=lambda version: wiring.is_wanted(self._container, version),
             prepare=self._open_index,
             give_way=lambda: self._scheduler.give_way(self._stopping.is_set),
             report=self.machine.report,
@@ -357,5 +357,5 @@ class App:
         )
 
     def _open_index(self) -> None:
-        if self._ledger.active_space() is not None:
+        if self._ledger.active_version() is not None:
             self._index.for_writing()

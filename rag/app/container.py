@@ -70,7 +70,7 @@ class Container:
         self._reranker: Reranker | None = None
         self._loading = threading.Lock()  # of what finds passages
         self.baselines: dict[int, Baselines] = {}
-        """By space: what retrievers have in common, each question being wired anew."""
+        """By index version: what retrievers have in common, each question being wired anew."""
 
     @property
     def analyser(self) -> Analyser:
@@ -243,12 +243,12 @@ class Container:
     def _reading(self) -> MemoryReading:
         return self.readings().read()
 
-    def chunker(self, embedder: Embedder, space: IndexVersion | None = None) -> Chunker:
-        """Return the chunker of the settings, or the one that a space was cut with."""
+    def chunker(self, embedder: Embedder, version: IndexVersion | None = None) -> Chunker:
+        """Return the chunker of the settings, or the one that an index version was cut with."""
         chunk = self.settings.chunk
         tokens, overlap = chunk.tokens, chunk.overlap
-        if space is not None:
-            _, size, shared, *_ = space.chunking.split("/")
+        if version is not None:
+            _, size, shared, *_ = version.chunking.split("/")
             tokens, overlap = int(size), int(shared)
         built: Chunker = load("chunker")(
             tokens=tokens,

@@ -242,7 +242,7 @@ class Questions:
 
     def _now(self) -> QuestionParts:
         """Return the parts for the index that is open; those of the last question if they are."""
-        version = self._ledger.active_space()
+        version = self._ledger.active_version()
         if version is None:
             raise _nothing_indexed()
         with self._guard:

@@ -63,12 +63,13 @@ def doctor(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
 
 
 def _installation() -> Iterator[Finding]:
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as package_version
 
     yield _ok(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}")
     for package in _PACKAGES:
         try:
-            yield _ok(f"{package} {version(package)}")
+            yield _ok(f"{package} {package_version(package)}")
         except PackageNotFoundError:
             yield Finding(
                 "error",
@@ -234,14 +235,14 @@ def _library(context: Context) -> Iterator[Finding]:
 def _index(context: Context, ledger: Ledger) -> Iterator[Finding]:
     from rag.storage.vectors.manager import collection_name, is_clean
 
-    space = ledger.active_space()
+    version = ledger.active_version()
     chroma = context.settings.data / "chroma"
-    if space is None or not chroma.exists():
+    if version is None or not chroma.exists():
         return
-    if is_clean(ledger, space, chroma):
+    if is_clean(ledger, version, chroma):
         yield _ok(
-            f"vector index {collection_name(space)} was closed in order",
-            f"向量索引 {collection_name(space)} 已正常关闭",
+            f"vector index {collection_name(version)} was closed in order",
+            f"向量索引 {collection_name(version)} 已正常关闭",
         )
     else:
         yield _ok(
@@ -260,11 +261,11 @@ def _own_questions(ledger: Ledger) -> Iterator[Finding]:
     from rag.indexing.calibration import kept
     from rag.types.index_version import model_name
 
-    space = ledger.active_space()
-    if space is None:
+    version = ledger.active_version()
+    if version is None:
         return
-    embedder = model_name(space.embedder)
-    for language, known in kept(ledger, space).items():
+    embedder = model_name(version.embedder)
+    for language, known in kept(ledger, version).items():
         name = _LANGUAGES[language]
         yield _ok(
             f"{known.questions} questions of its own in {name.en} say what counts as not in"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from importlib.metadata import version
+from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,13 +71,13 @@ class MeasuredLibrary:
         from rag.evaluation.asking import Searching
         from rag.storage.vectors.manager import exact_index
 
-        index = exact_index(self.ledger, self.engines.space)
+        index = exact_index(self.ledger, self.engines.version)
         retriever = wiring.retriever(self.container, self.ledger, self.engines, index)
         return Searching(retriever, min_relevance=self.container.settings.retrieve.min_relevance)
 
-    def space(self) -> dict[str, Any]:
-        """Return embedder, dimensions, cutting and analyser of the space that is measured."""
-        values = asdict(self.engines.space)
+    def version(self) -> dict[str, Any]:
+        """Return embedder, dimensions, cutting and analyser of the version that is measured."""
+        values = asdict(self.engines.version)
         del values["id"]
         return values
 
@@ -87,10 +87,10 @@ class MeasuredLibrary:
 
         settings = self.container.settings
         kept = {
-            "version": version("ragdesk"),
+            "version": package_version("ragdesk"),
             "reader": wiring.wanted_version(self.container).reader,
-            **self.space(),
-            "passages": self.ledger.chunk_count(self.engines.space),
+            **self.version(),
+            "passages": self.ledger.chunk_count(self.engines.version),
         }
         sections = {"retrieve": settings.retrieve.model_dump(mode="json")}
         if settings.reranker.model:
@@ -138,15 +138,15 @@ def opened_own(
         closing(Container(settings, report=report)) as container,
         closing(container.ledger(read_only=True)) as ledger,
     ):
-        space = ledger.active_space()
-        if space is None:
+        version = ledger.active_version()
+        if version is None:
             raise StoreError(
                 Text("Nothing has been indexed yet.", "还没有建立任何索引。"),
                 hint=Text("Run `rag sync`.", "请运行 `rag sync`。"),
             )
-        if not wiring.is_wanted(container, space):
+        if not wiring.is_wanted(container, version):
             notify(_OTHER_SETTINGS)
-        engines = wiring.index_engines(container, ledger, space)
+        engines = wiring.index_engines(container, ledger, version)
         yield MeasuredLibrary(container, ledger, engines, report)
 
 
@@ -156,20 +156,22 @@ def brought(source: Path, container: Container, ledger: Ledger, report: Report) 
 
     _bring_pdfs(source, container.settings.knowledge)
     library = wiring.library(container, ledger, index=None)
-    if ledger.active_space() is None:
+    if ledger.active_version() is None:
         library.sync(report=report)
     else:
-        library.rebuild(wanted=lambda space: wiring.is_wanted(container, space), report=report)
-    engines = wiring.index_engines(container, ledger, ledger.active_space())
+        library.rebuild(wanted=lambda version: wiring.is_wanted(container, version), report=report)
+    engines = wiring.index_engines(container, ledger, ledger.active_version())
     return MeasuredLibrary(container, ledger, engines, report)
 
 
 def for_texts(container: Container, ledger: Ledger, report: Report) -> MeasuredLibrary:
-    """Return the library in the space of the present settings; others are kept beside it."""
+    """Return the library as the present settings index it; other versions are kept beside it."""
     from rag.app import wiring
 
-    spaces = (space for space in ledger.spaces().values() if wiring.is_wanted(container, space))
-    engines = wiring.index_engines(container, ledger, next(spaces, None))
+    versions = (
+        version for version in ledger.versions().values() if wiring.is_wanted(container, version)
+    )
+    engines = wiring.index_engines(container, ledger, next(versions, None))
     return MeasuredLibrary(container, ledger, engines, report)
 
 
@@ -244,7 +246,7 @@ def _take_out_page(connection: sqlite3.Connection, document_id: str, page: int) 
         " AND first_page <= ? AND last_page >= ?",
         (document_id, page, page),
     ).fetchall()
-    for chunk_id, space_id in found:
-        table = fts_table(space_id)
+    for chunk_id, version_id in found:
+        table = fts_table(version_id)
         connection.execute(f"DELETE FROM {table} WHERE rowid = ?", (chunk_id,))  # noqa: S608 - ours
         connection.execute("DELETE FROM chunks WHERE id = ?", (chunk_id,))

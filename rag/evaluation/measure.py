@@ -122,7 +122,7 @@ class Measured:
     """A run with what is shown beside it."""
 
     run: EvaluationRun
-    space: Mapping[str, Any]
+    version: Mapping[str, Any]
     comparison: RunComparison | None
     answered: Sequence[Answered]
     number: int  # of the run in the ledger
@@ -443,8 +443,8 @@ def _finished(
     run = EvaluationRun(row, found.outcomes, found.left_out, questions)
     comparison = runs.compare(runs.load(measured.ledger, before), run) if before else None
     number, unkept = _keep(measured, run)
-    space = measured.space()
-    return Measured(run, space, comparison, found.answered, number, unkept)
+    version = measured.version()
+    return Measured(run, version, comparison, found.answered, number, unkept)
 
 
 def _keep(measured: MeasuredLibrary, run: EvaluationRun) -> tuple[int, Text | None]:

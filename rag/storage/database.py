@@ -255,21 +255,21 @@ MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, CHAT_TABLES, _
 _TOKENIZER = r"ascii tokenchars '!#$%&()*+,-./:;<=>?@[\]^_{|}~'"
 
 
-def fts_table(space_id: int) -> str:
-    """Return the name of a space's full-text table."""
-    return f"fts_{int(space_id)}"
+def fts_table(version_id: int) -> str:
+    """Return the name of an index version's full-text table."""
+    return f"fts_{int(version_id)}"
 
 
-def create_fts(connection: sqlite3.Connection, space_id: int) -> None:
-    """Create a space's full-text table. One a space, so that statistics never mix."""
-    name = fts_table(space_id)
+def create_fts(connection: sqlite3.Connection, version_id: int) -> None:
+    """Create an index version's full-text table: its own, so that statistics never mix."""
+    name = fts_table(version_id)
     connection.execute(f'CREATE VIRTUAL TABLE {name} USING fts5(terms, tokenize="{_TOKENIZER}")')
     connection.execute(f"CREATE VIRTUAL TABLE {name}_vocab USING fts5vocab({name}, row)")
 
 
-def drop_fts(connection: sqlite3.Connection, space_id: int) -> None:
-    """Drop a space's full-text table."""
-    name = fts_table(space_id)
+def drop_fts(connection: sqlite3.Connection, version_id: int) -> None:
+    """Drop an index version's full-text table."""
+    name = fts_table(version_id)
     connection.execute(f"DROP TABLE IF EXISTS {name}_vocab")
     connection.execute(f"DROP TABLE IF EXISTS {name}")
 

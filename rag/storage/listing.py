@@ -90,7 +90,7 @@ class LibraryList:
 
     def beginnings(self, documents: Sequence[str]) -> dict[str, Passage]:
         """Return the first passage of each of these documents that has one."""
-        version = self._ledger.active_space()
+        version = self._ledger.active_version()
         if version is None:
             return {}
         store = LedgerPassages(self._ledger, version)
@@ -107,7 +107,7 @@ class LibraryList:
 
     def of_guide(self, terms: Sequence[str], language: Language) -> Passage | None:
         """Return the passage of the app's own guide that holds most of ``terms``, if it is here."""
-        version = self._ledger.active_space()
+        version = self._ledger.active_version()
         guides = [one.id for one in self.documents() if one.name == GUIDES[language]]
         if version is None or not guides:
             return None
@@ -117,7 +117,7 @@ class LibraryList:
 
     def holding(self, terms: Collection[str]) -> list[Passage]:
         """Return of each document the best passage that holds all ``terms``, the best first."""
-        version = self._ledger.active_space()
+        version = self._ledger.active_version()
         if version is None or not terms:
             return []
         store = LedgerPassages(self._ledger, version)

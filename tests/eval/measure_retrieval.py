@@ -79,16 +79,16 @@ class Bench:
         settings = load_settings(None, {**os.environ, "RAGDESK_KNOWLEDGE": str(knowledge)})
         self._container = Container(settings)
         self.ledger = self._container.ledger(read_only=True)
-        space = self.ledger.active_space()
-        if space is None:
+        version = self.ledger.active_version()
+        if version is None:
             raise SystemExit(f"{knowledge} has no index yet; run rag sync first")
-        self.space = space
-        engines = wiring.index_engines(self._container, self.ledger, space)
+        self.version = version
+        engines = wiring.index_engines(self._container, self.ledger, version)
         engines = replace(engines, embedder=RememberingEmbedder(engines.embedder))
-        self.store = LedgerPassages(self.ledger, space)
+        self.store = LedgerPassages(self.ledger, version)
         self.embedder: Embedder = engines.embedder
         self.analyser: Analyser = self._container.analyser
-        self.index: ExactIndex = exact_index(self.ledger, space)
+        self.index: ExactIndex = exact_index(self.ledger, version)
         self.lexical: LexicalIndex = load("lexical")(self.store, self._container.analyser)
         self.retriever: Retriever = wiring.retriever(
             self._container, self.ledger, engines, self.index

@@ -70,10 +70,10 @@ def _sync(folder: Path, models_folder: Path) -> None:
     live = VectorIndexManager(ledger, settings.data / "chroma", engine=settings.retrieve.index)
     try:
         library = wiring.library(container, ledger, index=live)
-        if ledger.active_space() is None:
+        if ledger.active_version() is None:
             library.sync()
         else:  # kept from a run of another version, it may be stale
-            library.rebuild(wanted=lambda space: wiring.is_wanted(container, space))
+            library.rebuild(wanted=lambda version: wiring.is_wanted(container, version))
     finally:
         live.close()
         container.close()

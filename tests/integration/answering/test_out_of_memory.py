@@ -63,7 +63,7 @@ class Desk:
     def ask(
         self, *, cancelled: Callable[[], bool] = lambda: False, question: str = QUESTION
     ) -> list[Event]:
-        store = LedgerPassages(self._library.ledger, self._library.space)
+        store = LedgerPassages(self._library.ledger, self._library.version)
         model: TextGenerator = self.model
         pipeline = RagPipeline(  # each question is wired anew
             retriever=self._library.retriever,

@@ -60,11 +60,11 @@ class Reader:
     ) -> Iterator[Event]:
         library = self.library
         settings = AskSettings(max_tokens=self.max_tokens)
-        store = LedgerPassages(library.ledger, library.space)
+        store = LedgerPassages(library.ledger, library.version)
         highlighter = (
             Highlighter(self.folder, store, viewer) if viewer else locator_over(self.folder, store)
         )
-        shelf = LedgerDocuments(library.ledger, library.space)
+        shelf = LedgerDocuments(library.ledger, library.version)
         pipeline = RagPipeline(
             retriever=library.retriever,
             generator=lambda _: model,
@@ -146,7 +146,7 @@ def test_each_sentence_is_proved_by_the_passage_it_came_from(reader: Reader) -> 
 
 def test_an_item_of_a_list_leads_to_its_own_page_of_a_passage(tmp_path: Path) -> None:
     reader = Reader(tmp_path, {"lease": LEASE})
-    (first, *_), library = reader.library.ledger.spaces().values(), reader.library
+    (first, *_), library = reader.library.ledger.versions().values(), reader.library
     connection = library.ledger.connection
     connection.execute("DELETE FROM chunks WHERE first_page = 2")
     connection.execute(

@@ -40,9 +40,9 @@ class Home:
         return document_id
 
     def finds(self, word: str) -> list[str]:
-        space = self.ledger.active_space()
-        assert space is not None
-        store = LedgerPassages(self.ledger, space)
+        version = self.ledger.active_version()
+        assert version is not None
+        store = LedgerPassages(self.ledger, version)
         ids = [i for i, _ in store.match([word], k=9, documents=None)]
         return sorted(p.document for p in store.passages(ids).values())
 

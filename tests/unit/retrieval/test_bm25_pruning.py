@@ -26,7 +26,7 @@ TEXTS = [
 @pytest.fixture
 def store(tmp_path: Path) -> LedgerPassages:
     ledger = Ledger(tmp_path / "library.db")
-    space = ledger.create_space(embedder="none", dim=1, chunking="none", analyser=ANALYSER.name)
+    version = ledger.create_version(embedder="none", dim=1, chunking="none", analyser=ANALYSER.name)
     pages = tuple(Page(number, text) for number, text in enumerate(TEXTS, start=1))
     document = Document("d" * 64, "Title", pages)
     chunks = [
@@ -40,8 +40,8 @@ def store(tmp_path: Path) -> LedgerPassages:
         np.ones((len(TEXTS), 1), dtype=np.float32),
     )
     files = [FileRow("a.pdf", 1, 1, document.id)]
-    ledger.commit_document(DocumentRow(document, "en", "ready", None, files), space, indexed)
-    return LedgerPassages(ledger, space)
+    ledger.commit_document(DocumentRow(document, "en", "ready", None, files), version, indexed)
+    return LedgerPassages(ledger, version)
 
 
 def ranked(store: LedgerPassages, question: str, *, most: int) -> list[tuple[int, float]]:
