@@ -18,6 +18,8 @@ from tests.inside import Inside
 from tests.integration.app.test_app import until
 from tests.pdfs import write_pdf
 
+pytestmark = pytest.mark.usefixtures("shared_workers")
+
 LEASE = (
     "LEASE\n1. Term\nThe lease runs for ten years.\n7. Notice\n7.1 Form. In writing only.\n"
     "7.2 Period. Thirty days before the end of a month.\n7.3 Costs. None."

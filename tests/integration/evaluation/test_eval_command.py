@@ -10,6 +10,8 @@ from tests.inside import Inside
 from tests.pdfs import write_pdf
 from tests.unit.evaluation.test_collections import write_beir, write_squad
 
+pytestmark = pytest.mark.usefixtures("shared_workers")
+
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Inside:

@@ -16,6 +16,8 @@ from rag.storage.lock import LibraryLock
 from tests.inside import Inside
 from tests.pdfs import write_pdf
 
+pytestmark = pytest.mark.usefixtures("shared_workers")
+
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Inside:

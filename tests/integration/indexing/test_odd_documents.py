@@ -22,6 +22,8 @@ from rag.text.reasons import reason_text
 from tests.factories import settings
 from tests.pdfs import write_pdf
 
+pytestmark = pytest.mark.usefixtures("shared_workers")
+
 ADDRESS = "The server listens on 192.168.0.1:8080 in release 1.2.3:4.5.6 of the product."
 
 

@@ -25,6 +25,8 @@ from rag.types.index_version import WantedVersion
 from tests.factories import settings
 from tests.pdfs import lines, write_pdf
 
+pytestmark = pytest.mark.usefixtures("shared_workers")
+
 
 class Counting(HashingEmbedder):
     """Counts what it is asked for, and carries the name of its bytes."""

@@ -26,6 +26,8 @@ from rag.types.progress import Progress
 from tests.factories import settings
 from tests.pdfs import lines, write_pdf
 
+pytestmark = pytest.mark.usefixtures("shared_workers")
+
 
 @dataclass
 class Home:

@@ -20,6 +20,8 @@ from rag.system import secrets as keyring_store
 from tests.factories import settings
 from tests.pdfs import write_pdf
 
+pytestmark = pytest.mark.usefixtures("shared_workers")
+
 SECRET = "open sesame 芝麻"
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from tests.inside import Inside
 
+pytestmark = pytest.mark.usefixtures("shared_workers")
+
 KEPT = Path(__file__).parents[2] / "data" / "library_v1"
 
 
