@@ -123,7 +123,10 @@ def compare(
     command: Sequence[str] = _COMMAND,
     limit_s: float = LIMIT_S,
 ) -> EngineChoice | None:
-    """Time the engines in a process of its own; ``None`` if it was stopped, or there is no room."""
+    """Time the engines in a process of its own.
+
+    ``None`` if it was stopped, took too long beside other work, or if there is no room for it.
+    """
     need = round(_TRIAL_SHARE * gguf.stat().st_size) + _TRIAL_BYTES
     if (free := psutil.virtual_memory().available) < need:
         logger.info("engines are not compared: %d bytes free, %d needed", free, need)
@@ -142,9 +145,7 @@ def compare(
                 asked, waited = "", waited + _POLL_S
                 if stopped() or waited > limit_s:
                     process.kill()
-                    break
-    if stopped():
-        return None
+                    return None
     return _heard(said, process.returncode)
 
 

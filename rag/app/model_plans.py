@@ -302,7 +302,7 @@ class ModelPlans:
             name = default_generator(self._reading())
         entry = store.catalogue.find(name)
         if entry is not None:
-            engine = entry.engine if generator.engine == "auto" else generator.engine
+            engine: str = entry.engine if generator.engine == "auto" else generator.engine
             if generator.engine == "auto" and engine == LLAMACPP:
                 engine = self._faster(store.installed(entry.name))
             return ChosenGenerator(entry.name, engine)
