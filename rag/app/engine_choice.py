@@ -35,6 +35,8 @@ QUESTION_READ, QUESTION_WRITTEN = 1100, 80
 OPENVINO_MEMORY = 1.5
 """Bytes that OpenVINO holds for each byte of the file, keys and values apart: 1.43 measured. Beside
 that it has its copy mapped, which the system may take back; llama.cpp computes from the file."""
+QUESTIONS_A_START = 5
+"""Over so many questions an engine that loads longer has to make up for it. An assumption."""
 LIMIT_S = 900.0
 _FORMAT = 1  # of what is remembered, and of how it was timed
 _COMMAND = (sys.executable, "-m", "rag.app.engine_trial")
@@ -58,6 +60,11 @@ class EngineTime:
         """What the median question takes: reading counts more, there is more of it."""
         return QUESTION_READ * self.read_s + QUESTION_WRITTEN * self.write_s
 
+    @property
+    def start_s(self) -> float:
+        """What loading and the questions after it take: what is compared."""
+        return self.load_s + QUESTIONS_A_START * self.question_s
+
 
 @dataclass(frozen=True, slots=True)
 class EngineChoice:
@@ -69,7 +76,7 @@ class EngineChoice:
     def fastest(self) -> str:
         """The engine for questions; llama.cpp where nothing else could be used."""
         usable = [one for one in self.times if not one.refused]
-        return min(usable, key=lambda one: one.question_s).engine if usable else LLAMACPP
+        return min(usable, key=lambda one: one.start_s).engine if usable else LLAMACPP
 
 
 @cache
