@@ -16,7 +16,7 @@ from rag.app.engine_trial import MARK
 from rag.app.model_plans import ModelPlans
 from rag.config import Settings
 from rag.errors import ModelError
-from rag.generation.openvino_copy import keep_copy
+from rag.generation.openvino_copy import has_copy, keep_copy
 from rag.text.sizes import GIB
 from rag.types.hardware import GpuReading, MemoryReading
 from tests.tiny_models import llama_gguf
@@ -204,6 +204,22 @@ def test_where_it_cannot_be_loaded_llama_cpp_is_asked(
         container.generator()
     assert "OpenVINO says" in caplog.text
     assert "llama.cpp is used" in caplog.text
+
+
+def test_a_copy_that_is_of_no_use_is_removed_after_the_comparison(fit: Path) -> None:
+    """The real process, to which each engine says that it cannot load this file."""
+    container = Container(Settings.model_validate({"generator": {"model": str(fit)}}))
+    container.plans = plans(fit)
+    container.compare_engines(never)
+    known = container.plans.engines.of(fit)
+    assert known is not None
+    assert [(one.engine, bool(one.refused)) for one in known.times] == [
+        ("llamacpp", True),
+        ("openvino", True),
+    ]
+    assert known.fastest == "llamacpp"
+    assert not has_copy(fit)
+    assert container.plans.to_compare() is None
 
 
 def test_its_memory_is_planned_for(fit: Path) -> None:
