@@ -118,6 +118,11 @@ class App:
         self._unlock = partial(library.unlocking.unlock, settings.knowledge, self._worker.sync_soon)
         self._wire_questions()
 
+    def _load_model(self) -> None:
+        self._model.load(self._container)
+        if self._model.state == "ready":
+            self._container.compare_engines(self._stopping.is_set)
+
     def _wire_questions(self) -> None:
         settings = self.settings
         self._last_usage: Usage | None = None
@@ -157,7 +162,7 @@ class App:
     def start(self) -> None:
         """Load the model, sync the folder and watch it, all in the background."""
         for part in (
-            Part("model", _MODEL, lambda: self._model.load(self._container), again=False),
+            Part("model", _MODEL, self._load_model, again=False),
             Part("library", _LIBRARY, self._worker.run),
             Part("errands", _ERRANDS, self._worker.run_quick),
             Part("watch", _WATCH, self._worker.watch),

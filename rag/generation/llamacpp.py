@@ -20,8 +20,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-import psutil
-
 from rag.errors import ModelError
 from rag.generation.engine_errors import (
     AGAIN,
@@ -33,6 +31,7 @@ from rag.generation.engine_errors import (
 )
 from rag.generation.prompt import LLAMA2_CHAT, LLAMA2_VOCABULARY, plain_turns
 from rag.generation.streaming import OneAtATime, Stopped, iterate
+from rag.system.process import physical_cores
 from rag.text.messages import Text
 from rag.types.answers import Delta, FinishReason, Message
 from rag.types.gguf import DamagedGguf, read_gguf
@@ -419,7 +418,7 @@ def _parameters(path: Path, *, context_tokens: int, threads: int) -> Any:
     params.n_ctx = context_tokens
     params.n_parallel = 1
     params.n_batch = params.n_ubatch = BATCH_TOKENS
-    cores = threads or _physical_cores()
+    cores = threads or physical_cores()
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = cores
     params.n_gpu_layers = -1  # all that fit; not measured, for want of a GPU
     params.fit_params = False  # without a GPU a second reading of the file for nothing
@@ -443,13 +442,6 @@ def _divide(params: Any, cards: OnCards) -> None:
     params.tensor_split = shares + [0.0] * (len(params.tensor_split) - len(shares))
     if cards.kv_bits == 8:  # noqa: PLR2004 - bits
         params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_Q8_0
-
-
-def _physical_cores() -> int:
-    """Hyperthreads share the units that multiply; one thread a core, of those allowed."""
-    allowed = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else 0
-    physical = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
-    return max(1, min(physical, allowed or physical))
 
 
 def _free_vram() -> int | None:
