@@ -156,7 +156,7 @@ class LlamaCppGenerator:
             ModelError: llama.cpp broke off, or the model is unloaded, or did nothing but think.
         """
         request = _request(messages, max_tokens=max_tokens, temperature=temperature)
-        deltas = iterate(
+        deltas: Iterator[Delta] = iterate(
             lambda emit, stopped: self._generate(request, emit, stopped), cancelled=cancelled
         )
         return without_thoughts(self.name, deltas)

@@ -125,7 +125,7 @@ class TransformersGenerator:
             ModelError: the template refuses the messages, or the model is unloaded, or did
                 nothing but think.
         """
-        deltas = iterate(
+        deltas: Iterator[Delta] = iterate(
             lambda emit, stopped: self._answer(
                 messages, emit, stopped, max_tokens=max_tokens, temperature=temperature
             ),
