@@ -63,6 +63,7 @@ class AppState:
     reading_ahead: bool = False
     stale: Text | None = None  # what a rebuild would mend, and what it costs
     server: Address | None = None  # that answers, where the model does not run in this program
+    model_offer: Text | None = None  # a model that would answer better here
     lowered: tuple[Text, ...] = ()  # what answers do without, for want of memory
     heat: Text | None = None  # why answers come with pauses
     forecast: Forecast | None = None  # of the next question, where a model is loaded here
@@ -192,6 +193,7 @@ class App:
             model_name=model.name,
             model_progress=model.progress,
             model_note=model.note,
+            model_offer=model.offer,
             sync_progress=self._worker.progress,
             sync_note=self._worker.note,
             documents_revision=self._worker.revision,

@@ -269,6 +269,10 @@ class Container:
         """Return which model answers; see ``ModelPlans.chosen``."""
         return self.plans.chosen()
 
+    def offered_generator(self) -> Text | None:
+        """Return what would answer better on this machine; see ``ModelPlans.offer``."""
+        return self.plans.offer()
+
     def _reading(self) -> MemoryReading:
         return self.readings().read()
 

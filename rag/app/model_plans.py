@@ -29,6 +29,8 @@ from rag.models.planning.planner import WANTED_CONTEXT, plan
 from rag.models.planning.subjects import (
     default_generator,
     helpers_of,
+    offer,
+    offer_words,
     subject_of_entry,
     subject_of_path,
 )
@@ -49,6 +51,9 @@ Reading = Callable[[], "MemoryReading"]
 _MODEL = ("weights", "kv", "working")
 OCR_PROCESS_BYTES = 510_000_000
 """A process that has recognised two pages (measured); there are at most ``ingest.workers``."""
+
+COMPARED = ("Qwen3-8B", "Qwen3-14B", "Llama-2-13b-chat")
+"""Models for which the card matters; as many as stand side by side in 80 columns."""
 
 SAVED = "prepared"
 """Below the folder of models: weights in 4 bits, made at the first load."""
@@ -122,7 +127,7 @@ def outlooks(
     """Return what cards would do with models: a row for each card, all with the same models.
 
     ``name`` is a model (on every card) or a card (with every model); ``None`` takes every card
-    and the models for which the card matters: those that a processor is too slow for.
+    and the models of ``COMPARED``.
 
     Raises:
         RagError: there is no such card or model.
@@ -130,7 +135,7 @@ def outlooks(
     entries = [e for e in store.catalogue if e.kind == "generator"]
     cards: Sequence[Gpu] = guide.gpus
     if name is None:
-        subjects = [subject_of_entry(e) for e in entries if e.engine == "transformers"]
+        subjects = [subject_of_entry(store.catalogue.get(larger)) for larger in COMPARED]
     elif card := _card_named(store, guide, name):
         cards, subjects = [card], [subject_of_entry(e) for e in entries]
     else:
@@ -241,6 +246,7 @@ class ModelPlans:
         self._reading = reading
         self._room: Room | None = None
         self._made: dict[str, Plan | None] = {}
+        self._unchosen = ""  # the model, once it is known
         self._guard = threading.Lock()
         self.loaded: Plan | None = None
         """By which the model was loaded that answers; ``None`` where nothing could be computed."""
@@ -285,6 +291,11 @@ class ModelPlans:
             ),
         }
 
+    def offer(self) -> Text | None:
+        """Return what would answer better here, in words; ``None`` where nothing would."""
+        found = offer(self._settings, self._store(), self._reading())
+        return offer_words(found) if found else None
+
     def chosen(self) -> ChosenGenerator:
         """Return which model answers, by the settings and by what this machine is.
 
@@ -299,7 +310,7 @@ class ModelPlans:
             return ChosenGenerator(f"{generator.model} @ {address.shown}", URL)
         name = generator.model
         if name == "auto":
-            name = default_generator(self._reading())
+            name = self._default(store)
         entry = store.catalogue.find(name)
         if entry is not None:
             engine: str = entry.engine if generator.engine == "auto" else generator.engine
@@ -362,6 +373,15 @@ class ModelPlans:
         except RagError:
             return False
         return chosen.engine == OPENVINO and chosen.named == name
+
+    def _default(self, store: ModelStore) -> str:
+        """Return which model nobody chose; the same all the run, whatever it takes by then."""
+        with self._guard:
+            if not self._unchosen:
+                self._unchosen = default_generator(
+                    self._reading(), lambda name: store.installed(name) is not None
+                )
+            return self._unchosen
 
     def helper_device(self, wanted: str) -> str:
         """Return where embedder or reranker works: where its setting says, else by the plan."""

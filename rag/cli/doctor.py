@@ -126,6 +126,9 @@ def _models(context: Context) -> Iterator[Finding]:
                         f"首次使用时会自动下载，也可运行 `rag models pull {name}`。",
                     ),
                 )
+        better = container.offered_generator()
+        if better is not None:
+            yield Finding("ok", better)
     except RagError as error:
         yield Finding("error", error.message, error.hint)
 

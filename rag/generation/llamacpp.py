@@ -32,6 +32,7 @@ from rag.generation.engine_errors import (
 from rag.generation.prompt import LLAMA2_CHAT, LLAMA2_VOCABULARY, plain_turns
 from rag.generation.streaming import OneAtATime, Stopped, iterate
 from rag.system.process import physical_cores
+from rag.generation.thoughts import CLOSED, OPENED, without_thoughts
 from rag.text.messages import Text
 from rag.types.answers import Delta, FinishReason, Message
 from rag.types.gguf import DamagedGguf, read_gguf
@@ -151,12 +152,13 @@ class LlamaCppGenerator:
 
         Raises:
             PromptTooLong: the prompt does not fit the window.
-            ModelError: llama.cpp broke off, or the model is unloaded.
+            ModelError: llama.cpp broke off, or the model is unloaded, or did nothing but think.
         """
         request = _request(messages, max_tokens=max_tokens, temperature=temperature)
-        return iterate(
+        deltas: Iterator[Delta] = iterate(
             lambda emit, stopped: self._generate(request, emit, stopped), cancelled=cancelled
         )
+        return without_thoughts(self.name, deltas)
 
     def _generate(self, request: dict[str, Any], emit: Emit, stopped: Stopped) -> None:
         with self._gate.turn(stopped) as mine:
@@ -221,6 +223,7 @@ class _Reply:
         self._stopped = stopped
         self._tokens = 0  # decoded so far
         self._pending = 0  # of them not yet behind an emitted piece
+        self._thinking = False
         self._finish: FinishReason | None = None
         self._error: BaseException | None = None
 
@@ -252,12 +255,23 @@ class _Reply:
         self._pending += decoded - self._tokens
         self._tokens = decoded
         for choice in chunk["choices"]:
-            if text := choice["delta"].get("content"):
+            if text := self._marked(choice["delta"]):
                 self._emit(Delta(text, self._pending))
                 self._pending = 0
             if reason := choice["finish_reason"]:
                 self._finish = "length" if reason == "length" else "stop"
         return False
+
+    def _marked(self, delta: Mapping[str, str | None]) -> str:
+        """Return what is said; thoughts, which come under a name of their own, as a mark only."""
+        said = delta.get("content") or ""
+        if delta.get("reasoning_content") and not self._thinking:
+            self._thinking = True
+            said = OPENED + said
+        elif self._thinking and said:
+            self._thinking = False
+            said = CLOSED + said
+        return said
 
     def _refusal(self, chunk: dict[str, Any]) -> Exception:
         error = chunk.get("error", chunk)

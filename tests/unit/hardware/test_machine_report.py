@@ -151,6 +151,17 @@ def test_the_panel_names_every_holder_and_why_the_card_is_slow(tmp_path: Path, l
     app.close()
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_better_model_is_offered_in_the_panel_and_nothing_else_is(
+    tmp_path: Path, language
+) -> None:
+    app = FakeApp(tmp_path)
+    assert "offer" not in machine_html(app.state(), (), language)
+    app.change(model_offer=Text("`rag models pull <M>` fetches it", "运行 `rag models pull <M>`"))
+    assert "rag models pull &lt;M&gt;" in machine_html(app.state(), (), language)
+    app.close()
+
+
 def test_without_a_card_the_panel_shows_processor_and_main_memory(tmp_path: Path) -> None:
     app = FakeApp(tmp_path)
     html = machine_html(app.state(), app.machine.history(SPAN_S), "en")
