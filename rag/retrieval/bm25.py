@@ -31,6 +31,8 @@ _K1, _B = 0.7, 0.75
 occurs again grows less than with FTS5's k1 of 1.2: passages are short."""
 _OF_LIBRARY = 100
 """Passages: the rarity in chosen documents counts by their number, that in the library as these."""
+MOST_WITHIN = 4_000
+"""Passages of chosen documents within which words are counted: a few long reports, some 15 ms."""
 _DEEPER = 4  # times k: candidates that are put in order
 
 
@@ -38,12 +40,18 @@ class BM25Index:
     """Finds passages that hold any of a question's words, rare words first."""
 
     def __init__(
-        self, store: PassageStore, analyser: Analyser, *, most_scored: int = MOST_SCORED
+        self,
+        store: PassageStore,
+        analyser: Analyser,
+        *,
+        most_scored: int = MOST_SCORED,
+        most_within: int = MOST_WITHIN,
     ) -> None:
         """``analyser`` must be the one that the passages were indexed with."""
         self._store = store
         self._analyser = analyser
         self._most_scored = most_scored
+        self._most_within = most_within
 
     def search(
         self, question: str, *, k: int, documents: Collection[str] | None
@@ -60,14 +68,19 @@ class BM25Index:
         frequency, total = self._store.document_frequency(terms)
         weights = {term: rarity(frequency[term], total) for term in terms if frequency[term]}
         finding = list(weights)
-        if documents is not None and weights:
+        if documents is not None and weights and self._few(documents):
             own, count = self._store.document_frequency(finding, documents)
             weights = _within(weights, own, count)
-            finding = _telling(own, count)
+            if count > _DEEPER * k:  # else every passage may be a candidate
+                finding = _telling(own, count)
         rare = _rarest(finding, frequency, most=self._most_scored)
         found = self._store.match(rare, k=_DEEPER * k, documents=documents)
         scored = self._scored([chunk_id for chunk_id, _ in found], weights)
         return sorted(scored, key=lambda pair: (-pair[1], pair[0]))[:k]
+
+    def _few(self, documents: Collection[str]) -> bool:
+        """Return whether words may be counted within these documents."""
+        return 0 < self._store.document_frequency([], documents)[1] <= self._most_within
 
     def _scored(self, ids: Sequence[int], weights: Mapping[str, float]) -> list[tuple[int, float]]:
         """Return each candidate with its BM25 score.
