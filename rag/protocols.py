@@ -190,8 +190,13 @@ class PassageStore(Protocol):
         """
         ...
 
-    def document_frequency(self, terms: Sequence[str]) -> tuple[dict[str, int], int]:
-        """Return in how many chunks each term occurs, and how many chunks there are."""
+    def document_frequency(
+        self, terms: Sequence[str], documents: Collection[str] | None = None
+    ) -> tuple[dict[str, int], int]:
+        """Return in how many chunks each term occurs, and how many chunks there are.
+
+        Of all chunks, or of those of ``documents`` alone.
+        """
         ...
 
     def beginning(self, letters: str) -> dict[str, int]:

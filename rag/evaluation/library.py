@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 from platformdirs import user_cache_path
 
 from rag.errors import StoreError
+from rag.protocols import never
 from rag.storage.copies import LedgerCopy
 from rag.storage.database import fts_table
 from rag.storage.ledger import Ledger, delete_document
+from rag.storage.ocr_pages import waiting_pages
 from rag.text.messages import Text
 from rag.types.progress import Progress
 
@@ -150,8 +152,13 @@ def opened_own(
         yield MeasuredLibrary(container, ledger, engines, report)
 
 
-def brought(source: Path, container: Container, ledger: Ledger, report: Report) -> MeasuredLibrary:
-    """Bring the library of a folder of PDFs up to date with it and with the settings."""
+def brought(
+    source: Path, container: Container, ledger: Ledger, report: Report, *, recognised: bool = False
+) -> MeasuredLibrary:
+    """Bring the library of a folder of PDFs up to date with it and with the settings.
+
+    ``recognised``: scans are read as well, page by page, once; stopped, it goes on there.
+    """
     from rag.app import wiring
 
     _bring_pdfs(source, container.settings.knowledge)
@@ -160,6 +167,8 @@ def brought(source: Path, container: Container, ledger: Ledger, report: Report) 
         library.sync(report=report)
     else:
         library.rebuild(wanted=lambda version: wiring.is_wanted(container, version), report=report)
+    if recognised and waiting_pages(ledger):
+        library.recognise(pause=never, report=report)
     engines = wiring.index_engines(container, ledger, ledger.active_version())
     return MeasuredLibrary(container, ledger, engines, report)
 

@@ -25,6 +25,7 @@ from rag.evaluation.datasets import (
     load_set,
     load_sets,
     load_squad,
+    without_unread,
 )
 from rag.evaluation.library import MeasuredLibrary, Report
 from rag.evaluation.runs import EvaluationRun, QuestionOutcome, RunComparison
@@ -34,6 +35,7 @@ from rag.indexing.questions.maker import OWN, Question, make_questions
 from rag.protocols import never
 from rag.storage.evaluations import EvaluationRow, list_evaluations
 from rag.storage.ledger import Ledger
+from rag.storage.ocr_pages import waiting_pages
 from rag.text.language import detect_language
 from rag.text.messages import Text
 from rag.types.answers import Message, Passage
@@ -178,8 +180,12 @@ def _measure_folder(settings: Settings, options: Options, report: Report) -> Mea
     chosen = _chosen(load_sets(source), options)  # what is wrong is said before any indexing
     with library.opened(settings, source, report=report) as (container, ledger):
         before = _earlier(ledger, options, [found.name for found in chosen])
-        pages = library.brought(source, container, ledger, report)
+        pages = library.brought(
+            source, container, ledger, report, recognised=settings.ingest.ocr == "auto"
+        )
         sets = _chosen(load_sets(source, read_by_ocr=_read_by_ocr(ledger)), options)
+        unread = _unread(ledger)
+        sets = [without_unread(found, unread) for found in sets]
         return _finished(pages, _measure_sets(pages, sets, options), before, options)
 
 
@@ -210,6 +216,16 @@ def _read_by_ocr(ledger: Ledger) -> set[str]:
         " WHERE p.state = 'ocr'"
     )
     return {Path(row[0]).name for row in rows}
+
+
+def _unread(ledger: Ledger) -> dict[str, set[int]]:
+    """Return by file name the pages that no text recognition has read."""
+    waiting = waiting_pages(ledger, failed_too=True)
+    return {
+        Path(path).name: set(waiting[row.document_id])
+        for path, row in ledger.files().items()
+        if row.document_id in waiting
+    }
 
 
 # ---- asking -------------------------------------------------------------------------------

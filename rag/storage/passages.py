@@ -174,7 +174,11 @@ class LedgerPassages:
         )
         return [(int(row[0]), float(row[1])) for row in rows]
 
-    def document_frequency(self, terms: Sequence[str]) -> tuple[dict[str, int], int]:
+    def document_frequency(
+        self, terms: Sequence[str], documents: Collection[str] | None = None
+    ) -> tuple[dict[str, int], int]:
+        if documents is not None:
+            return self._frequency_within(terms, documents)
         # SQLite counts by reading every row, and each question asks for the same more than once
         kept = self._ledger.memo()
         counts: dict[str, int] = kept.setdefault(self._fts, {})
@@ -194,6 +198,28 @@ class LedgerPassages:
             ).fetchone()[0]
             kept[self._version.id] = total
         return {term: counts[term] for term in terms}, int(total)
+
+    def _frequency_within(
+        self, terms: Sequence[str], documents: Collection[str]
+    ) -> tuple[dict[str, int], int]:
+        within = (
+            f"SELECT id FROM chunks WHERE space_id = ? AND document_id IN ({_marks(documents)})"
+        )
+        chosen = (self._version.id, *documents)
+        run = self._ledger.connection.execute
+        total, first, last = run(
+            f"SELECT count(*), min(id), max(id) FROM ({within})", chosen
+        ).fetchone()
+        counts = {
+            # the index skips to the first row; of a common word it would else read all
+            term: run(
+                f"SELECT count(*) FROM {self._fts} WHERE {self._fts} MATCH ?"
+                f" AND rowid BETWEEN ? AND ? AND +rowid IN ({within})",
+                (f'"{term}"', first, last, *chosen),
+            ).fetchone()[0]
+            for term in (dict.fromkeys(terms) if total else ())
+        }
+        return {term: int(counts.get(term, 0)) for term in terms}, int(total)
 
     def beginning(self, letters: str) -> dict[str, int]:
         rows = self._ledger.connection.execute(

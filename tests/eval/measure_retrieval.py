@@ -26,7 +26,7 @@ from rag.evaluation.asking import measure_pages
 from rag.evaluation.datasets import load_sets
 from rag.evaluation.runs import QuestionOutcome, value
 from rag.storage.passages import LedgerPassages
-from rag.storage.vectors.manager import exact_index
+from rag.storage.vectors.manager import VectorIndexManager, exact_index
 from rag.types.answers import Passage
 
 if TYPE_CHECKING:
@@ -70,6 +70,31 @@ class RememberingEmbedder:
         if text not in self._queries:
             self._queries[text] = self._embedder.embed_query(text)
         return self._queries[text]
+
+
+def synced(folder: Path, models_folder: Path) -> None:
+    """Bring the library of a knowledge folder up to date with its PDFs."""
+    settings = load_settings(
+        None,
+        {
+            "RAGDESK_KNOWLEDGE": str(folder),
+            "RAGDESK_MODELS__FOLDER": str(models_folder),
+            "RAGDESK_RETRIEVE__INDEX": "numpy",
+        },
+    )
+    container = Container(settings)
+    ledger = container.ledger()
+    live = VectorIndexManager(ledger, settings.data / "chroma", engine=settings.retrieve.index)
+    try:
+        library = wiring.library(container, ledger, index=live)
+        if ledger.active_version() is None:
+            library.sync()
+        else:  # kept from a run of another version, it may be stale
+            library.rebuild(wanted=lambda version: wiring.is_wanted(container, version))
+    finally:
+        live.close()
+        container.close()
+        ledger.close()
 
 
 class Bench:
