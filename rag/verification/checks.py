@@ -15,11 +15,22 @@ from itertools import pairwise
 
 from rag.text.quantities import Gap, Place, Quantity, gaps, quantities
 from rag.verification.spans import Terms, stands_beside
-from rag.verification.wording import Name, exchanged, names, negations, opposites, squeezed
+from rag.verification.wording import (
+    Name,
+    exchanged,
+    exchanged_names,
+    is_common,
+    names,
+    negations,
+    opposites,
+    plain_marks,
+    squeezed,
+)
 
 _CLAUSE = re.compile(r"[,;:，；：。、\n]|[.!?](?=\s)")
 _SAME_CLAUSE = 0.5  # of its words that a clause shares with another of which it speaks as well
 _SHORT_WORD = 4
+_WORDS = re.compile(r"[A-Za-z0-9][\w.'’-]*|[\u3400-\u9fff]")
 _NEARLY = 0.8  # of the best clause's share: it may be that one
 _PROSE = re.compile(r"(?:\b[a-z]+\b[ ,]+){4}|[\u4e00-\u9fff，]{12}")  # no table's row
 _BETWEEN = 20  # characters between two words of a name: "Jensen (Jen-Hsun) Huang"
@@ -73,7 +84,8 @@ class Claim:
     def is_named(self, quantity: Quantity) -> bool:
         """Say whether a number belongs to a name: RTX 4090, Item 7."""
         plain = not (quantity.unit or quantity.scaled or quantity.date or quantity.code)
-        return plain and bool(_NUMBERED_NAME.search(self.text, 0, quantity.start))
+        name = _NUMBERED_NAME.search(self.text, 0, quantity.start) if plain else None
+        return name is not None and not is_common(name[0].strip(" -"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +140,13 @@ class EvidenceSource:
 
     def together(self, one: str, two: str) -> bool:
         """Say whether two words of a name stand side by side here, a word or two between them."""
-        one, two = one.casefold(), two.casefold()
+        one, two = plain_marks(one).casefold(), plain_marks(two).casefold()
         places = (match.end() for match in re.finditer(re.escape(one), self._folded))
         return any(two in self._folded[end : end + len(two) + _BETWEEN] for end in places)
 
     @cached_property
     def _folded(self) -> str:
-        return " ".join(self.whole.split()).casefold()
+        return plain_marks(" ".join(self.whole.split())).casefold()
 
     @cached_property
     def _initials(self) -> str:
@@ -168,6 +180,8 @@ def failed_checks(
     if not foreign:
         for quantity in exchanged(claim.text, claim.numbers, span):
             yield FailedCheck(f"elsewhere:{claim.said(quantity)}")
+        for word in exchanged_names(claim.text, claim.names, span):
+            yield FailedCheck(f"elsewhere:{word}")
         yield from _contrary(claim, span, source)
 
 
@@ -238,7 +252,11 @@ def _contrary(claim: Claim, span: str, source: EvidenceSource) -> Iterator[Faile
             continue
         shares = [len(words & other) / len(words) for other in spoken]
         best = max(shares, default=0.0)
-        alike = [c for c, share in zip(clauses, shares, strict=True) if share >= _NEARLY * best]
+        alike = [
+            _up_to(clause, words & other, source)
+            for clause, other, share in zip(clauses, spoken, shares, strict=True)
+            if share >= _NEARLY * best
+        ]
         denied = negations(said)
         if best < _SAME_CLAUSE:
             contrary = denied > 0 and not negations(span)
@@ -251,6 +269,18 @@ def _contrary(claim: Claim, span: str, source: EvidenceSource) -> Iterator[Faile
             break
     for word in opposites(claim.text, span):
         yield FailedCheck(f"opposite:{word}")
+
+
+def _up_to(clause: str, shared: Collection[str], source: EvidenceSource) -> str:
+    """Return a clause up to its last shared word: what is denied after it is something else.
+
+    "The laws of Colorado apply without regard to conflicts of law" does not deny Colorado.
+    """
+    last = 0
+    for word in _WORDS.finditer(clause):
+        if any(term in shared for term in source.analyse(clause[word.start() : word.end() + 1])):
+            last = word.end()
+    return clause[:last] if last else clause
 
 
 def _tells(term: str) -> bool:

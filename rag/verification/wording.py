@@ -172,6 +172,19 @@ _NOT_NAMES = (
 _COMMON = frozenset(_NOT_NAMES.split())
 
 
+def is_common(word: str) -> bool:
+    """Say whether a capitalised word is one for other reasons than being a name: The, Note."""
+    return word.casefold() in _COMMON
+
+
+def plain_marks(text: str) -> str:
+    """Return a text with straight apostrophes and quotation marks."""
+    return text.translate(_STRAIGHT)
+
+
+_STRAIGHT = str.maketrans("’‘“”", "''\"\"")
+
+
 @dataclass(frozen=True, slots=True)
 class Name:
     """One name at ``text[start:end]``; ``words`` are those that must be found."""
@@ -262,6 +275,11 @@ _ENGLISH = re.compile(
     r"\b(?:not|no|never|none|nor|neither|without|cannot|nothing|nobody|unable|(?:\w+n['’]t))\b",
     re.IGNORECASE,
 )
+_ENGLISH_POSITIVE = re.compile(
+    r"\bwithout (?:regard|limit|limitation|prejudice)\b|\bnot (?:be )?limited to\b|\bnot only\b"
+    r"|\b(?:no|not) (?:later|less|more|fewer|earlier) than\b|\bnot exceed(?:ing)?\b|\bno\.(?= ?\d)",
+    re.IGNORECASE,
+)
 # Words that hold such a character and deny nothing; 不得不 says yes.
 _CHINESE_POSITIVE = re.compile(
     "不得不|不仅|不但|不断|不同|不少|不过|不久|不管|不论|不妨|不禁|不愧|不止|不只|不一|不等|不锈钢|不动产|"
@@ -303,6 +321,7 @@ def negations(text: str) -> int:
     (2, 1)
     """
     text = _BROKEN.sub("", text)
+    text = _ENGLISH_POSITIVE.sub("", text)
     return len(_ENGLISH.findall(text)) + len(_CHINESE.findall(_CHINESE_POSITIVE.sub("", text)))
 
 
@@ -356,6 +375,27 @@ def exchanged(claim: str, found: Sequence[Quantity], evidence: str) -> Iterator[
         for quantity in mine:
             if theirs and not any(_agree(quantity, one, evidence) for one in theirs):
                 yield quantity
+
+
+def exchanged_names(claim: str, found: Sequence[Name], evidence: str) -> Iterator[str]:
+    """Yield terms in Latin letters of a Chinese claim where the evidence has others instead.
+
+    Among Chinese such words are names; a place that leaves one out and has one that the claim
+    leaves out speaks of another thing.
+
+    >>> says = "xelatex 命令结合的是 pdfTeX 引擎和 LaTeX 格式。"
+    >>> there = "xelatex 命令是结合 XeTeX 引擎和 LaTeX 格式的编译命令。"
+    >>> list(exchanged_names(says, names(says), there))
+    ['pdfTeX']
+    """
+    if not _CJK.search(claim) or not _CJK.search(evidence):
+        return
+    said, there = squeezed(claim), squeezed(evidence)
+    more = [m[0] for m in _WORD.finditer(evidence) if squeezed(m[0]) not in said]
+    for name in found:
+        words = claim[name.start : name.end]
+        if more and _LATIN.search(words) and squeezed(words) not in there:
+            yield words
 
 
 def _agree(said: Quantity, there: Quantity, evidence: str) -> bool:
