@@ -25,12 +25,12 @@ from rag.verification.wording import (
     opposites,
     plain_marks,
     squeezed,
+    up_to_last,
 )
 
 _CLAUSE = re.compile(r"[,;:，；：。、\n]|[.!?](?=\s)")
 _SAME_CLAUSE = 0.5  # of its words that a clause shares with another of which it speaks as well
 _SHORT_WORD = 4
-_WORDS = re.compile(r"[A-Za-z0-9][\w.'’-]*|[\u3400-\u9fff]")
 _NEARLY = 0.8  # of the best clause's share: it may be that one
 _PROSE = re.compile(r"(?:\b[a-z]+\b[ ,]+){4}|[\u4e00-\u9fff，]{12}")  # no table's row
 _BETWEEN = 20  # characters between two words of a name: "Jensen (Jen-Hsun) Huang"
@@ -253,7 +253,7 @@ def _contrary(claim: Claim, span: str, source: EvidenceSource) -> Iterator[Faile
         shares = [len(words & other) / len(words) for other in spoken]
         best = max(shares, default=0.0)
         alike = [
-            _up_to(clause, words & other, source)
+            up_to_last(clause, words & other, source.analyse)
             for clause, other, share in zip(clauses, spoken, shares, strict=True)
             if share >= _NEARLY * best
         ]
@@ -269,18 +269,6 @@ def _contrary(claim: Claim, span: str, source: EvidenceSource) -> Iterator[Faile
             break
     for word in opposites(claim.text, span):
         yield FailedCheck(f"opposite:{word}")
-
-
-def _up_to(clause: str, shared: Collection[str], source: EvidenceSource) -> str:
-    """Return a clause up to its last shared word: what is denied after it is something else.
-
-    "The laws of Colorado apply without regard to conflicts of law" does not deny Colorado.
-    """
-    last = 0
-    for word in _WORDS.finditer(clause):
-        if any(term in shared for term in source.analyse(clause[word.start() : word.end() + 1])):
-            last = word.end()
-    return clause[:last] if last else clause
 
 
 def _tells(term: str) -> bool:

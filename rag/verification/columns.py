@@ -116,7 +116,7 @@ def row_values(row: str) -> list[str]:
     """
     found: list[str] = []
     for word in reversed(row.split()):
-        if _VALUE.fullmatch(word):
+        if _VALUE.fullmatch(word) and word.count("(") == word.count(")"):
             found.append(word.strip("$€£¥"))
         elif word not in _FILLER:
             break

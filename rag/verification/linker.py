@@ -22,10 +22,10 @@ from rag.types.documents import Chunk
 from rag.verification.arithmetic import Calculated, check_calculations
 from rag.verification.checks import Claim, EvidenceSource, FailedCheck, failed_checks, gravest
 from rag.verification.columns import displaced, figures_apart
-from rag.verification.spans import Rarity, Span, Terms, candidate_spans, or_none
+from rag.verification.spans import Rarity, Span, Terms, candidate_spans, is_row, or_none
 from rag.verification.subject import Subject
-from rag.verification.wording import bare, is_refusal, only_repeats, squeezed, without_pages
-from rag.verification.yes_no import Answered, answered
+from rag.verification.wording import bare, is_refusal, only_repeats, squeezed, without_pages, without_possessive
+from rag.verification.yes_no import Answered, answered, denies
 
 if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Embed = Callable[[Sequence[str]], "Vectors"]
 PageOf = Callable[[Passage, int], int]
 
-SUPPORTED = 0.5
+SUPPORTED = 0.55
 """Support from which a sentence counts as supported, if nothing in it is in doubt."""
 WEAK = 0.25
 """Support below which nothing is shown as evidence."""
@@ -52,8 +52,11 @@ _QUESTION_BARE = 0.6  # and to a sentence with few words of its own
 _CHINESE_LETTERS = 0.15  # share of the letters from which a passage counts as Chinese
 _BARE = 3  # words of its own: such a sentence takes its subject from the question
 _ABOUT = 0.3  # share of the question that stands around a place that is about it
+_LABELLED = 0.1  # of it beside a figure alone: its row is labelled, its sentence names something
+_KNOWN = 0.6  # of it in the document of a sentence that names its own subject
 _ASIDE = 0.2  # more of the question in the clause of another figure: that one was asked for
 _ANSWERED = 0.4  # share of the question that stands in a place that answers yes or no
+_ANSWERS = 0.75  # and from which its yes or no is called supported
 _ACROSS_SUPPORT = 0.3  # support by meaning alone; numbers and names must add the rest
 
 
@@ -197,15 +200,36 @@ class Linker:
         """Yield why a place may be about something else than was asked."""
         source, passage = self._sources[match.span.passage], self._passages[match.span.passage]
         is_bare = self._subject.added(claim.text) <= _BARE
+        if not match.foreign:
+            yield from self._in_another_row(claim, match)
         held = source.terms | match.span.terms
         for name in self._subject.foreign(passage.chunk.document_id, held):
             yield FailedCheck(f"about:{name}", grave=is_bare or not claim.names)
         around, inside = self._subject.share(held), self._subject.share(match.span.terms)
-        near = min(around, (around + inside) / 2) if is_bare else around
-        if not match.foreign and near < _ABOUT:
+        if is_bare:
+            is_aside = (around + inside) / 2 < _ABOUT
+            is_aside |= not self._subject.added(claim.text) and inside < _LABELLED
+        else:
+            known = self._subject.known(passage.chunk.document_id)
+            is_aside = around < _ABOUT and known < _KNOWN
+        if is_aside and not match.foreign:
             yield FailedCheck("subject")
         if not match.foreign and not self._subject.added(claim.text):
             yield from self._beside(claim, match.span)
+
+    def _in_another_row(self, claim: Claim, match: _Match) -> Iterator[FailedCheck]:
+        """Yield figures of a row of which another row says more of what was asked and answered."""
+        span, figures = match.span, [q for q in claim.quantities if not q.date]
+        if not figures or not is_row(span.text):
+            return
+        said = frozenset(self._terms(" ".join(claim.said(q) for q in figures)))
+        wanted = (claim.terms | self._subject.weights.keys()) - said
+        rows = [s for s in self._spans if s.passage == span.passage and is_row(s.text)]
+        wanted &= frozenset().union(*(row.terms for row in rows))
+        told = self._rarity.share(wanted & span.terms, wanted)
+        best = max(self._rarity.share(wanted & row.terms, wanted) for row in rows)
+        if best > told + _ASIDE:
+            yield FailedCheck(f"elsewhere:{claim.said(figures[0])}")
 
     def _beside(self, claim: Claim, span: Span) -> Iterator[FailedCheck]:
         """Yield figures in whose clause less of the question stands than in another's."""
@@ -225,8 +249,14 @@ class Linker:
         best = max(range(len(shares)), key=lambda i: shares[i], default=None)
         if best is None or shares[best] < _ANSWERED:
             return Sentence(start, end, "unsupported", reason="nowhere")
-        match = _Match(self._spans[best], shares[best])
-        return Sentence(start, end, "weak", (self._evidence(match),), "answered")
+        span = self._spans[best]
+        agrees = denies(self._question, span.text, self._terms) != said.yes
+        evidence = (self._evidence(_Match(span, shares[best])),)
+        if not agrees:
+            return Sentence(start, end, "weak", evidence, "negation")
+        if shares[best] >= _ANSWERS:
+            return Sentence(start, end, "supported", evidence)
+        return Sentence(start, end, "weak", evidence, "answered")
 
     def _best(self, claim: Claim) -> _Match | None:
         """Return the span with the best support; ``None`` when there is no span."""
@@ -309,11 +339,16 @@ class Linker:
 
     def _names_held(self, claim: Claim) -> list[float]:
         """Return the share of the claim's names that stand in each span."""
-        wanted = {squeezed(word) for name in claim.names for word in name.words} - {""}
-        if not wanted:
+        wanted = {
+            squeezed(word): self._rarity.weight(next(iter(self._terms(word)), ""))
+            for name in claim.names
+            for word in map(without_possessive, name.words)
+        }
+        total = sum(wanted.values())
+        if not total:
             return [0.0] * len(self._spans)
         letters = [squeezed(span.text) for span in self._spans]
-        return [sum(word in there for word in wanted) / len(wanted) for there in letters]
+        return [sum(w for word, w in wanted.items() if word in there) / total for there in letters]
 
     def _overlap(self, claim: Claim, span: Span) -> float:
         """Return the share of the claim that the span holds, a little less for long spans."""

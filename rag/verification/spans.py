@@ -21,12 +21,14 @@ from rag.types.answers import Passage
 
 Terms = Callable[[str], list[str]]
 
-MAX_SPAN_CHARS = 400
+MAX_SPAN_CHARS = 600
 """A longer run without an end of sentence is a table or a list: its lines count."""
 
 
 _ROWS = 3  # lines from which a table is one; a sentence is broken over two or three
 _ROW = re.compile(r"\|.*\||(?:[\d,.)%$€£¥—–-]+\s+){2,}[\d,.)%$€£¥—–-]*$")
+_ENDS_A_ROW = re.compile(r"[ \t]\(?[$€£¥]?[ \t]?\d[\d,.]*\)?%?\)?[ \t]*$|\|[^|\n]*\|?[ \t]*$")
+_IS_YEAR = re.compile(r"(?:19|20)\d\d")
 _SHORT_LINE = 30  # characters, a Chinese one counted twice: a cell that stands alone
 
 
@@ -64,8 +66,9 @@ def _places(text: str) -> Iterable[tuple[int, int]]:
         if not apart and len(lines) > 1:
             yield from lines
     yield from units
-    for (start, _), (_, end) in pairwise(units):
-        if end - start <= MAX_SPAN_CHARS:
+    for (start, middle), (_, end) in pairwise(units):
+        # a row is complete; with the next one it would say what neither does
+        if end - start <= MAX_SPAN_CHARS and not is_row(text[start:middle]):
             yield start, end
 
 
@@ -74,6 +77,13 @@ def _is_tabular(lines: Sequence[str]) -> bool:
     told = [line for line in lines if any(map(str.isalnum, line))]
     rows = sum(bool(_ROW.search(line)) or _width(line) < _SHORT_LINE for line in told)
     return len(told) >= _ROWS and 2 * rows > len(told)
+
+
+def is_row(text: str) -> bool:
+    """Say whether a place is one row of a table with figures: its header has years at most."""
+    if "\n" in text.strip() or not _ENDS_A_ROW.search(text):
+        return False
+    return any(not _IS_YEAR.fullmatch(figure) for figure in re.findall(r"\d[\d,.]*", text))
 
 
 def _width(line: str) -> int:

@@ -44,6 +44,10 @@ class Subject:
             0.5 if is_cjk(term[0]) else 1 for term in own if not any(map(str.isdigit, term))
         )
 
+    def known(self, document_id: str) -> float:
+        """Return the share, by weight, of the question's words that a document has anywhere."""
+        return self.share([term for term in self.weights if self.holds(document_id, term)])
+
     def foreign(self, document_id: str, held: Collection[str]) -> tuple[str, ...]:
         """Return the names that neither ``held`` nor the whole document has."""
         return tuple(
