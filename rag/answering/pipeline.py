@@ -468,9 +468,7 @@ class RagPipeline:
             run.text = NOTHING_LEFT.say(run.language)
             yield Delta(run.text, 0)
 
-    def linker(
-        self, question: str, passages: Sequence[Passage], *, searched: str = ""
-    ) -> Linker:
+    def linker(self, question: str, passages: Sequence[Passage], *, searched: str = "") -> Linker:
         """Return what judges the sentences of an answer; ``searched`` is a follow-up made whole."""
         return Linker(
             passages,

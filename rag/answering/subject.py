@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache, partial
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ _TASKS = frozenset(
 """Stems by which a question says what is to be done, not with what."""
 
 
+_SHORT_FORM = 3  # letters; a document may write it out
+_YEAR = re.compile(r"(?:fy)?(?:19|20)?\d\d\Z")
 _TASKS_ZH = frozenset(
     "文档 主要 内容 介绍 讲述 文章 论文 资料 文件 部分 方面 情况 关于 总结 概括 概述 说明 解释 区别 目的 类型 主题"
     " 信息 原文 答案 问题 具体 大概 大致 简单 简要 怎样 意思 叫做 名字 名称 比较 对比 哪里".split()
@@ -58,7 +61,7 @@ def _subject(question: str, analyser: Analyser, store: PassageStore) -> Subject:
 
     names = chain.from_iterable(map(analyser.terms, names_in(question)))
     weights = {term: rarity(frequency[term], total) for term in terms}
-    return Subject(weights, tuple(dict.fromkeys(filter(_tells, names))), holds, telling)
+    return Subject(weights, tuple(dict.fromkeys(filter(_is_name, names))), holds, telling)
 
 
 def _tells(term: str) -> bool:
@@ -66,3 +69,8 @@ def _tells(term: str) -> bool:
         hollow = term in _TASKS_ZH or any(char in _HOLLOW for char in term)
         return len(term) > 1 and not hollow
     return term not in _TASKS
+
+
+def _is_name(term: str) -> bool:
+    """Say whether the term of a name is looked for: no year (FY2023), no short form (EPS, R&D)."""
+    return _tells(term) and (is_cjk(term[0]) or len(term) > _SHORT_FORM) and not _YEAR.match(term)

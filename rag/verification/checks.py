@@ -102,7 +102,7 @@ class EvidenceSource:
     def __init__(self, text: str, *, above: str, terms: Terms) -> None:
         self.whole = f"{above}\n{text}"
         self.terms = frozenset(terms(self.whole))
-        self._above = above
+        self.above = above
         self.analyse = terms
         self._places: dict[str, Place] = {}
 
@@ -115,7 +115,7 @@ class EvidenceSource:
         if text not in self._places:
             header = self.whole
             if _PROSE.search(text):
-                header = "" if Place(text).years else self._above
+                header = "" if Place(text).years else self.above
             self._places[text] = Place(text, header, self.whole)
         return self._places[text]
 
@@ -177,11 +177,14 @@ def failed_checks(
     for name in claim.names:
         if doubt := _name_doubt(claim, name, source, foreign=foreign):
             yield doubt
+        elif not foreign and _PROSE.search(span) and _is_another_number(claim, name, span, source):
+            yield FailedCheck(f"elsewhere:{claim.text[name.start : name.end]}")
     if not foreign:
         for quantity in exchanged(claim.text, claim.numbers, span):
             yield FailedCheck(f"elsewhere:{claim.said(quantity)}")
-        for word in exchanged_names(claim.text, claim.names, span):
-            yield FailedCheck(f"elsewhere:{word}")
+        if _PROSE.search(" ".join(span.split())):  # a row's names stand in its header
+            for word in exchanged_names(claim.text, claim.names, span):
+                yield FailedCheck(f"elsewhere:{word}")
         yield from _contrary(claim, span, source)
 
 
@@ -221,6 +224,14 @@ def _same(quantity: Quantity) -> tuple[object, ...]:
     """Return what is alike in two mentions of one quantity; a year counts in every date."""
     date = quantity.date
     return (quantity.code, (date.year or date[:4]) if date else quantity.value)
+
+
+def _is_another_number(claim: Claim, name: Name, span: str, source: EvidenceSource) -> bool:
+    """Say whether a numbered name, Auction 107, stands in the passage but not where it is said."""
+    written = claim.text[name.start : name.end]
+    if not name.quoted or written != name.words[0] or not written[-1:].isdigit():
+        return False
+    return squeezed(written) not in squeezed(f"{source.above}\n{span}")
 
 
 def _name_doubt(

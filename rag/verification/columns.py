@@ -19,7 +19,9 @@ _YEAR = re.compile(r"(?<![\d.,$])(?:19|20)\d\d(?![\d.,%]\d|\d)")
 _VALUE = re.compile(r"[(\[]?[-–−+]?[$€£¥]?\d[\d,]*(?:\.\d+)?%?[)\]]?%?|[—–-]")
 _FILLER = frozenset("$ € £ ¥ % ) ( )%".split())
 _REACH = 40  # lines above a row in which its header is looked for
-_CLAUSE = re.compile(r"[;；，。、]|,(?!\d)|\b(?:and|while|whereas|but|compared (?:to|with)|from|versus)\b|和|而|与")
+_CLAUSE = re.compile(
+    r"[;；，。、]|,(?!\d)|\b(?:and|while|whereas|but|compared (?:to|with)|from|versus)\b|和|而|与"
+)
 _FEWEST = 2  # columns; one needs no telling apart
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from rag.text.language import detect_language, is_cjk
 from rag.text.messages import Language
 from rag.text.parse_errors import attempt
-from rag.text.quantities import gaps
+from rag.text.quantities import Place, gaps
 from rag.text.sentences import split_sentences
 from rag.types.answers import Evidence, Passage, Sentence, Verdict
 from rag.types.documents import Chunk
@@ -24,7 +24,14 @@ from rag.verification.checks import Claim, EvidenceSource, FailedCheck, failed_c
 from rag.verification.columns import displaced, figures_apart
 from rag.verification.spans import Rarity, Span, Terms, candidate_spans, is_row, or_none
 from rag.verification.subject import Subject
-from rag.verification.wording import bare, is_refusal, only_repeats, squeezed, without_pages, without_possessive
+from rag.verification.wording import (
+    bare,
+    is_refusal,
+    only_repeats,
+    squeezed,
+    without_pages,
+    without_possessive,
+)
 from rag.verification.yes_no import Answered, answered, denies
 
 if TYPE_CHECKING:
@@ -56,7 +63,6 @@ _LABELLED = 0.1  # of it beside a figure alone: its row is labelled, its sentenc
 _KNOWN = 0.6  # of it in the document of a sentence that names its own subject
 _ASIDE = 0.2  # more of the question in the clause of another figure: that one was asked for
 _ANSWERED = 0.4  # share of the question that stands in a place that answers yes or no
-_ANSWERS = 0.75  # and from which its yes or no is called supported
 _ACROSS_SUPPORT = 0.3  # support by meaning alone; numbers and names must add the rest
 
 
@@ -202,6 +208,7 @@ class Linker:
         is_bare = self._subject.added(claim.text) <= _BARE
         if not match.foreign:
             yield from self._in_another_row(claim, match)
+            yield from self._in_another_year(claim, match)
         held = source.terms | match.span.terms
         for name in self._subject.foreign(passage.chunk.document_id, held):
             yield FailedCheck(f"about:{name}", grave=is_bare or not claim.names)
@@ -231,6 +238,15 @@ class Linker:
         if best > told + _ASIDE:
             yield FailedCheck(f"elsewhere:{claim.said(figures[0])}")
 
+    def _in_another_year(self, claim: Claim, match: _Match) -> Iterator[FailedCheck]:
+        """Yield the year of a question where a claim without one comes from a place of another."""
+        asked = Place(self._question).years
+        place = self._sources[match.span.passage].place(match.span.text)
+        there = Place(match.span.text).years
+        if len(asked) != 1 or Place(claim.text).years or not there or asked & place.years:
+            return
+        yield FailedCheck(f"date:{next(iter(asked))}")
+
     def _beside(self, claim: Claim, span: Span) -> Iterator[FailedCheck]:
         """Yield figures in whose clause less of the question stands than in another's."""
         if detect_language(span.text) == "zh":
@@ -254,8 +270,6 @@ class Linker:
         evidence = (self._evidence(_Match(span, shares[best])),)
         if not agrees:
             return Sentence(start, end, "weak", evidence, "negation")
-        if shares[best] >= _ANSWERS:
-            return Sentence(start, end, "supported", evidence)
         return Sentence(start, end, "weak", evidence, "answered")
 
     def _best(self, claim: Claim) -> _Match | None:
@@ -413,7 +427,9 @@ class Linker:
 
 def _is_told_by_figures(claim: Claim, held: Sequence[float]) -> bool:
     """Say whether some place holds all of a claim's figures, one of which stands nowhere by chance."""
-    digits = [q.value.normalize().as_tuple().digits for q in claim.quantities if q.value and not q.date]
+    digits = [
+        q.value.normalize().as_tuple().digits for q in claim.quantities if q.value and not q.date
+    ]
     return any(len(each) >= _TELLING_DIGITS for each in digits) and max(held, default=0.0) >= 1
 
 

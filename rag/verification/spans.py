@@ -26,6 +26,7 @@ MAX_SPAN_CHARS = 600
 
 
 _ROWS = 3  # lines from which a table is one; a sentence is broken over two or three
+_CELLS = re.compile(r"\|.*\|")
 _ROW = re.compile(r"\|.*\||(?:[\d,.)%$€£¥—–-]+\s+){2,}[\d,.)%$€£¥—–-]*$")
 _ENDS_A_ROW = re.compile(r"[ \t]\(?[$€£¥]?[ \t]?\d[\d,.]*\)?%?\)?[ \t]*$|\|[^|\n]*\|?[ \t]*$")
 _IS_YEAR = re.compile(r"(?:19|20)\d\d")
@@ -75,8 +76,12 @@ def _places(text: str) -> Iterable[tuple[int, int]]:
 def _is_tabular(lines: Sequence[str]) -> bool:
     """Say whether lines without an end of sentence are rows: no one place says all of them."""
     told = [line for line in lines if any(map(str.isalnum, line))]
-    rows = sum(bool(_ROW.search(line)) or _width(line) < _SHORT_LINE for line in told)
-    return len(told) >= _ROWS and 2 * rows > len(told)
+    if len(told) < _ROWS:  # a sentence is broken over two lines as well
+        return len(told) > 1 and bool(_ROW.search(told[-1]) or _CELLS.search(told[-1]))
+    rows = sum(
+        bool(_ROW.search(line)) or is_row(line) or _width(line) < _SHORT_LINE for line in told
+    )
+    return 2 * rows > len(told)
 
 
 def is_row(text: str) -> bool:

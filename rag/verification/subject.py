@@ -40,9 +40,7 @@ class Subject:
         A pair of Chinese characters counts half.
         """
         own = set(self.telling(sentence)) - self.weights.keys()
-        return sum(
-            0.5 if is_cjk(term[0]) else 1 for term in own if not any(map(str.isdigit, term))
-        )
+        return sum(0.5 if is_cjk(term[0]) else 1 for term in own if not any(map(str.isdigit, term)))
 
     def known(self, document_id: str) -> float:
         """Return the share, by weight, of the question's words that a document has anywhere."""

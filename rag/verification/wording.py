@@ -334,9 +334,7 @@ def negations(text: str) -> int:
 _ANY_WORD = re.compile(r"[A-Za-z0-9][\w.'’-]*|[\u3400-\u9fff]")
 
 
-def up_to_last(
-    clause: str, shared: Collection[str], terms: Callable[[str], list[str]]
-) -> str:
+def up_to_last(clause: str, shared: Collection[str], terms: Callable[[str], list[str]]) -> str:
     """Return a clause up to its last shared word: what is denied after it is something else.
 
     >>> words = lambda text: text.lower().split()

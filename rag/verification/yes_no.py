@@ -27,7 +27,9 @@ _ASKS = re.compile(
 )
 
 
-_CHOICE = re.compile("是不是|能不能|会不会|有没有|可不可以|要不要|对不对|好不好|需不需要|该不该|是否|能否|可否")
+_CHOICE = re.compile(
+    "是不是|能不能|会不会|有没有|可不可以|要不要|对不对|好不好|需不需要|该不该|是否|能否|可否"
+)
 _PARTICLES = frozenset("是的会能可以有对不没否吧了啊呢要需应该")
 _BARE = 6  # characters; a longer one restates the question, and is a sentence like any other
 _DENIED = re.compile(r"\W*(?:不|没|否|非|未)")
@@ -40,9 +42,7 @@ class Answered:
     yes: bool
 
 
-def answered(
-    question: str, sentence: str, terms: Callable[[str], list[str]]
-) -> Answered | None:
+def answered(question: str, sentence: str, terms: Callable[[str], list[str]]) -> Answered | None:
     """Return what a sentence answers that says yes or no, or a verb of the question, and no more.
 
     >>> words = lambda text: text.lower().strip(".?").split()
@@ -58,7 +58,12 @@ def answered(
         if match and not terms(sentence[match.end() :]):
             return Answered(yes)
     said = {char for char in sentence if is_cjk(char)}
-    if said and len(sentence) <= _BARE and said <= set(question) | _PARTICLES and not re.search(r"[A-Za-z0-9]", sentence):
+    if (
+        said
+        and len(sentence) <= _BARE
+        and said <= set(question) | _PARTICLES
+        and not re.search(r"[A-Za-z0-9]", sentence)
+    ):
         return Answered(not _DENIED.match(sentence))
     return None
 
