@@ -40,6 +40,7 @@ from rag.types.answers import (
     Verdict,
 )
 from rag.verification.linker import Linker
+from rag.verification.subject import Subject
 
 if TYPE_CHECKING:
     from rag.answering.highlights import Highlighter
@@ -231,6 +232,7 @@ class RagPipeline:
         continuing: PromptReuse | None = None,
         instead: Instead = lambda *_: None,
         embed_query: Callable[[str], Vector] | None = None,
+        subject_of: Callable[[str], Subject] = lambda _: Subject(),
     ) -> None:
         """``generator(cancelled)`` waits until a model is loaded; ``None`` = cancelled.
 
@@ -249,6 +251,7 @@ class RagPipeline:
         self._fallback = fallback or OutOfMemoryFallback()
         self._continuing = continuing or PromptReuse()
         self._instead = instead
+        self._subject_of = subject_of
         self._quoter = Quoter(
             lambda question: content_terms(question, analyser),
             analyser.terms,
@@ -466,14 +469,19 @@ class RagPipeline:
             run.text = NOTHING_LEFT.say(run.language)
             yield Delta(run.text, 0)
 
-    def _checker(self, run: AnswerState) -> SentenceChecker:
-        linker = Linker(
-            run.shown,
+    def linker(self, question: str, passages: Sequence[Passage], *, searched: str = "") -> Linker:
+        """Return what judges the sentences of an answer; ``searched`` is a follow-up made whole."""
+        return Linker(
+            passages,
             terms=self._analyser.terms,
             embed=self._embedder.embed_passages,
-            question=run.found.question,
+            question=question,
+            subject=self._subject_of(searched or question),
         )
 
+    def _checker(self, run: AnswerState) -> SentenceChecker:
+        found = run.found
+        linker = self.linker(found.question, run.shown, searched=found.searched)
         located = partial(self._highlighter.proven_beside, passages=run.shown, beside=run.beside)
         return SentenceChecker(linker.judge, located, drop=self._settings.drop_unsupported)
 

@@ -215,6 +215,7 @@ def question_parts(
         StoreError: nothing has been indexed yet.
     """
     from rag.answering.pipeline import RagPipeline
+    from rag.answering.subject import subject_of
     from rag.answering.whole_document.asker import WholeDocumentAsker
     from rag.answering.whole_document.notes import NoteEngines
     from rag.answering.whole_document.scope import ReadingPace, ReadingPlanner
@@ -232,6 +233,7 @@ def question_parts(
         "retriever": found,
         "embed_query": found.embed_query,
         "complete": partial(with_whole_tables, store=store),
+        "subject_of": partial(subject_of, analyser=engines.analyser, store=store),
     }
     pipeline = RagPipeline(continuing=container.continuing, instead=instead, **own, **common)
     whole: dict[str, Any] = {"shelf": LedgerDocuments(ledger, version), "pace": pace}
