@@ -247,7 +247,7 @@ class ModelPlans:
         self._room: Room | None = None
         self._made: dict[str, Plan | None] = {}
         self._unchosen = ""  # the model, once it is known
-        self._guard = threading.Lock()
+        self._guard = threading.RLock()  # a plan asks which model nobody chose
         self.loaded: Plan | None = None
         """By which the model was loaded that answers; ``None`` where nothing could be computed."""
 

@@ -31,8 +31,8 @@ from rag.generation.engine_errors import (
 )
 from rag.generation.prompt import LLAMA2_CHAT, LLAMA2_VOCABULARY, plain_turns
 from rag.generation.streaming import OneAtATime, Stopped, iterate
-from rag.system.process import physical_cores
 from rag.generation.thoughts import CLOSED, OPENED, without_thoughts
+from rag.system.process import physical_cores
 from rag.text.messages import Text
 from rag.types.answers import Delta, FinishReason, Message
 from rag.types.gguf import DamagedGguf, read_gguf

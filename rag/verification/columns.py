@@ -17,7 +17,7 @@ from rag.verification.wording import squeezed
 
 _YEAR = re.compile(r"(?<![\d.,$])(?:19|20)\d\d(?![\d.,%]\d|\d)")
 _VALUE = re.compile(r"[(\[]?[-–−+]?[$€£¥]?\d[\d,]*(?:\.\d+)?%?[)\]]?%?|[—–-]")
-_FILLER = frozenset("$ € £ ¥ % ) ( )%".split())
+_FILLER = frozenset(["$", "€", "£", "¥", "%", ")", "(", ")%"])
 _REACH = 40  # lines above a row in which its header is looked for
 _CLAUSE = re.compile(
     r"[;；，。、]|,(?!\d)|\b(?:and|while|whereas|but|compared (?:to|with)|from|versus)\b|和|而|与"
@@ -35,7 +35,7 @@ class _Clause:
 def displaced(
     claim: str, figures: Sequence[Quantity], row: str, above: str, *, question: str = ""
 ) -> Iterator[Quantity]:
-    """Yield those figures of a claim that its row has in a column of another year or name.
+    r"""Yield those figures of a claim that its row has in a column of another year or name.
 
     ``row`` is the line that is the evidence, ``above`` what stands over it, header included. A
     clause without a year or name of its own takes the only one of the claim, else of the question.
@@ -43,7 +43,7 @@ def displaced(
     >>> from rag.text.quantities import quantities
     >>> said = "Net sales were 42,794 in 2022."
     >>> [said[q.start:q.end] for q in displaced(said, quantities(said)[:1],
-    ...  "Net sales $ 42,794 $ 47,830", "(in millions)\\n2023 2022")]
+    ...  "Net sales $ 42,794 $ 47,830", "(in millions)\n2023 2022")]
     ['42,794']
     """
     for figure in figures:
@@ -126,9 +126,9 @@ def row_values(row: str) -> list[str]:
 
 
 def header_years(above: str, *, columns: int) -> tuple[str, ...]:
-    """Return the years of the nearest header above a row, one for each of its columns, in order.
+    r"""Return the years of the nearest header above a row, one for each of its columns, in order.
 
-    >>> header_years("Years ended December 31, 2018 2017 2016\\nRevenues $ 1 $ 2 $ 3", columns=3)
+    >>> header_years("Years ended December 31, 2018 2017 2016\nRevenues $ 1 $ 2 $ 3", columns=3)
     ('2018', '2017', '2016')
     """
     if columns < _FEWEST:

@@ -145,12 +145,8 @@ class Linker:
         claim = Claim(text, frozenset(self._terms(text)))
         if not claim.terms:
             return None
-        if is_refusal(text):
-            return Sentence(start, end, "not_in_documents")
-        if said := answered(self._question, text, self._terms):
-            return self._yes_or_no(said, start, end)
-        if only_repeats(self._question, text, self._terms):
-            return Sentence(start, end, "unsupported", reason="echo")
+        if found := self._told_by_words(text, start, end):
+            return found
         match = self._best(claim)
         if match is not None:
             claim, match = self._without_page(claim, match)
@@ -161,6 +157,16 @@ class Linker:
         if verdict == "unsupported" and match.support < SUPPORTED:
             return Sentence(start, end, verdict, reason=reason)
         return Sentence(start, end, verdict, (self._evidence(match),), reason)
+
+    def _told_by_words(self, text: str, start: int, end: int) -> Sentence | None:
+        """Judge a sentence that claims nothing of its own; ``None`` for any other."""
+        if is_refusal(text):
+            return Sentence(start, end, "not_in_documents")
+        if said := answered(self._question, text, self._terms):
+            return self._yes_or_no(said, start, end)
+        if only_repeats(self._question, text, self._terms):
+            return Sentence(start, end, "unsupported", reason="echo")
+        return None
 
     def _without_page(self, claim: Claim, match: _Match) -> tuple[Claim, _Match]:
         """Leave out "on page 14" where the passage stands on that page: no text says so."""
@@ -181,8 +187,8 @@ class Linker:
             claim, match.span.text, source, others, foreign=match.foreign,
             calculated=sums.quantities,
         )  # fmt: skip
-        found = [*found, *self._said_of_another(claim, match, sums)]
-        doubt = gravest([*found, sums.doubt] if sums.doubt else found)
+        every = [*found, *self._said_of_another(claim, match, sums)]
+        doubt = gravest([*every, sums.doubt] if sums.doubt else every)
         if doubt is not None and doubt is sums.doubt and not doubt.grave:
             return "weak", doubt.reason
         if doubt is not None:
@@ -194,7 +200,7 @@ class Linker:
         self, claim: Claim, match: _Match, sums: Calculated
     ) -> Iterator[FailedCheck]:
         """Yield what is true of another column, or of something else than was asked."""
-        source, passage = self._sources[match.span.passage], self._passages[match.span.passage]
+        passage = self._passages[match.span.passage]
         figures = [q for q in claim.quantities if q not in sums.quantities]
         for row in match.span.text.splitlines():
             above = f"{_named(passage.chunk)}\n{passage.chunk.text[: match.span.start]}"
@@ -426,7 +432,7 @@ class Linker:
 
 
 def _is_told_by_figures(claim: Claim, held: Sequence[float]) -> bool:
-    """Say whether some place holds all of a claim's figures, one of which stands nowhere by chance."""
+    """Say whether a place holds all of a claim's figures, one of them with many digits."""
     digits = [
         q.value.normalize().as_tuple().digits for q in claim.quantities if q.value and not q.date
     ]

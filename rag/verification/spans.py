@@ -88,7 +88,11 @@ def is_row(text: str) -> bool:
     """Say whether a place is one row of a table with figures: its header has years at most."""
     if "\n" in text.strip() or not _ENDS_A_ROW.search(text):
         return False
-    return any(not _IS_YEAR.fullmatch(figure) for figure in re.findall(r"\d[\d,.]*", text))
+    figures = re.findall(r"(?:^|[\s|($€£¥])(\d[\d,.]*)(?=[^\w]|[A-Za-z%]{1,3}\b|$)", text)
+    if "|" in text:  # a header's cells may have numbers in their names
+        cells = [cell.strip().lstrip("($€£¥") for cell in text.split("|")]
+        figures = [cell for cell in cells if cell[:1].isdigit()]
+    return any(not _IS_YEAR.fullmatch(figure) for figure in figures)
 
 
 def _width(line: str) -> int:

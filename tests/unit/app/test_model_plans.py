@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -273,3 +274,12 @@ def test_what_a_loaded_model_takes_does_not_change_the_choice(tmp_path: Path) ->
     first = container.plans.chosen()
     container.reading = Scripted(unchosen(tmp_path), ram=2).reading
     assert container.plans.chosen() == first
+
+
+def test_a_plan_may_ask_which_model_answers_while_it_is_made(tmp_path):
+    """With nothing chosen by name, whether OpenVINO runs it is asked from inside the plan."""
+    container = Container(settings(tmp_path))
+    worker = threading.Thread(target=lambda: container.plans.of("auto-or-any"), daemon=True)
+    worker.start()
+    worker.join(30)
+    assert not worker.is_alive()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 import pytest
 
 from rag.answering.subject import subject_of
@@ -20,12 +22,16 @@ class Library:
     def __init__(self, texts: dict[str, str]) -> None:
         self.terms = {name: set(ANALYSER.terms(text)) for name, text in texts.items()}
 
-    def document_frequency(self, terms):
+    def document_frequency(
+        self, terms: Sequence[str], documents: Collection[str] | None = None
+    ) -> tuple[dict[str, int], int]:
         found = {t: sum(t in held for held in self.terms.values()) for t in terms}
         return found, len(self.terms)
 
-    def match(self, terms, *, k, documents):
-        return [(1, 1.0) for d in documents if any(t in self.terms[d] for t in terms)][:k]
+    def match(
+        self, terms: Sequence[str], *, k: int, documents: Collection[str] | None
+    ) -> list[tuple[int, float]]:
+        return [(1, 1.0) for d in documents or () if any(t in self.terms[d] for t in terms)][:k]
 
 
 def passage(name: str, text: str) -> Passage:
