@@ -278,8 +278,9 @@ def test_what_a_loaded_model_takes_does_not_change_the_choice(tmp_path: Path) ->
 
 def test_a_plan_may_ask_which_model_answers_while_it_is_made(tmp_path):
     """With nothing chosen by name, whether OpenVINO runs it is asked from inside the plan."""
-    container = Container(settings(tmp_path))
-    worker = threading.Thread(target=lambda: container.plans.of("auto-or-any"), daemon=True)
+    container = Container(settings(tmp_path, model="auto"))
+    name = "Qwen2.5-Coder-1.5B-Instruct-Q4_K_M"
+    worker = threading.Thread(target=lambda: container.plans.of(name), daemon=True)
     worker.start()
     worker.join(30)
     assert not worker.is_alive()
