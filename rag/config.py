@@ -104,8 +104,11 @@ class GeneratorSettings(_Section):
     """Which model answers, and how."""
 
     engine: Annotated[
-        Literal["auto", "llamacpp", "transformers", "url", "echo"],
-        Field(description="auto: what the model needs; the server, if `generator.url` is set"),
+        Literal["auto", "llamacpp", "openvino", "transformers", "url", "echo"],
+        Field(
+            description="auto: what the model needs, on a CPU what is faster there; the server, if "
+            "`generator.url` is set"
+        ),
     ] = "auto"
     model: Annotated[
         str,

@@ -8,7 +8,7 @@ RagError
 ├─ StoreError             the library cannot be opened, read or written
 │  ├─ LibraryBusy         another process holds the library
 │  ├─ LibraryTooNew       written by a newer version of this program
-│  ├─ SpaceMismatch       the index was made by another embedder than the one installed
+│  ├─ IndexMismatch       the index was made by another embedder than the one installed
 │  ├─ UnknownDocument     no such document in the library
 │  └─ UnknownChat         no such chat among those that are kept
 └─ ModelError             a model could not be had, loaded or run
@@ -98,7 +98,7 @@ class LibraryTooNew(StoreError):
     """The library was written by a newer version of this program."""
 
 
-class SpaceMismatch(StoreError):
+class IndexMismatch(StoreError):
     """The index was made by an embedder that is not the one installed now."""
 
 

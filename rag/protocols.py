@@ -105,7 +105,7 @@ class PageViewer(Protocol):
 class Chunker(Protocol):
     """Cuts a document into passages."""
 
-    name: str  # strategy and sizes, e.g. "recursive/230/0"; part of the space
+    name: str  # strategy and sizes, e.g. "recursive/230/0"; part of the index version
 
     def split(self, document: Document) -> list[Chunk]:
         """Return passages in document order, none of them blank, none too long to embed."""
@@ -115,7 +115,7 @@ class Chunker(Protocol):
 class Embedder(Protocol):
     """Maps text to unit vectors, so that a dot product is a cosine."""
 
-    name: str  # model, revision, pooling and prefixes; part of the space
+    name: str  # model, revision, pooling and prefixes; part of the index version
     dim: int
     max_tokens: int  # what the model takes, prefix and special tokens included
 
@@ -133,7 +133,7 @@ class Embedder(Protocol):
 
 
 class VectorIndex(Protocol):
-    """Nearest neighbours among the vectors of one space. A cache: the ledger is the truth."""
+    """Nearest neighbours among one index version's vectors. A cache: the ledger is the truth."""
 
     def put(self, ids: Sequence[int], vectors: Vectors) -> None:
         """Insert or replace rows."""
@@ -190,8 +190,13 @@ class PassageStore(Protocol):
         """
         ...
 
-    def document_frequency(self, terms: Sequence[str]) -> tuple[dict[str, int], int]:
-        """Return in how many chunks each term occurs, and how many chunks there are."""
+    def document_frequency(
+        self, terms: Sequence[str], documents: Collection[str] | None = None
+    ) -> tuple[dict[str, int], int]:
+        """Return in how many chunks each term occurs, and how many chunks there are.
+
+        Of all chunks, or of those of ``documents`` alone.
+        """
         ...
 
     def beginning(self, letters: str) -> dict[str, int]:
@@ -203,7 +208,7 @@ class PassageStore(Protocol):
         ...
 
     def vectors(self, documents: Collection[str]) -> tuple[list[int], Vectors]:
-        """Return chunk ids and their rows for these documents in the active space."""
+        """Return chunk ids and their rows for these documents in the active index version."""
         ...
 
 
@@ -309,7 +314,7 @@ class TextGenerator(Protocol):
 class Analyser(Protocol):
     """Turns text into index terms; one analyser for passages and questions."""
 
-    name: str  # part of the space
+    name: str  # part of the index version
 
     def terms(self, text: str) -> list[str]:
         """Return terms in order, repeats included; no term holds white space or quotes."""

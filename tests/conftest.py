@@ -104,6 +104,27 @@ def _clean_environment(
 
 
 @pytest.fixture(scope="session")
+def _workers_kept() -> Iterator[None]:
+    yield
+    from tests import shared_workers
+
+    shared_workers.end()
+
+
+@pytest.fixture(scope="module")
+def shared_workers(_workers_kept: None) -> Iterator[None]:
+    """Let the app read PDFs in worker processes that stay from test to test.
+
+    A module asks for it with ``pytest.mark.usefixtures`` if it proves nothing of the workers.
+    """
+    from rag.app.registry import ENGINES
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ENGINES, "reader", "tests.shared_workers:SharedWorkers")
+        yield
+
+
+@pytest.fixture(scope="session")
 def models_folder() -> Path:
     """Where real weights are kept between runs."""
     from rag.config import ModelSettings

@@ -1,4 +1,4 @@
-"""A desk without models: real PDFs, and answers from a script."""
+"""An app without models: real PDFs, and answers from a script."""
 
 from __future__ import annotations
 

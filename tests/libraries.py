@@ -24,15 +24,15 @@ class PageLibrary:
         self.embedder = embedder
         self.analyser = BilingualAnalyser()
         self.ledger = Ledger(folder / "library.db")
-        self.space = self.ledger.create_space(
+        self.version = self.ledger.create_version(
             embedder=embedder.name,
             dim=embedder.dim,
             chunking="page",
             analyser=self.analyser.name,
         )
-        self.ledger.activate(self.space)
+        self.ledger.activate(self.version)
         self.index = ExactIndex(dim=embedder.dim)
-        self.store = LedgerPassages(self.ledger, self.space)
+        self.store = LedgerPassages(self.ledger, self.version)
         self.lexical = BM25Index(self.store, self.analyser)
         self.retriever = HybridRetriever(
             self.store, self.lexical, self.index, embedder, candidates=50
@@ -60,7 +60,7 @@ class PageLibrary:
         )
         files = [FileRow(f"{name}.pdf", 1, 1, name)]
         ids, _ = self.ledger.commit_document(
-            DocumentRow(made, "en", "ready", None, files), self.space, indexed
+            DocumentRow(made, "en", "ready", None, files), self.version, indexed
         )
         self.index.put(ids, rows)
         return ids

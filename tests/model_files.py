@@ -35,7 +35,7 @@ def entry(name: str = "Tiny-Chat-Q4", **changes: object) -> Entry:
         "licence": "Apache-2.0",
         "languages": ("en", "zh"),
         "context_tokens": 1024,
-        "description": Text("tiny", "极小"),
+        "good_for": Text("tiny", "极小"),
         "loaded_bytes": len(WEIGHTS),
         "loads": "tiny.gguf",
         "files": (File("tiny.gguf", len(WEIGHTS), digest(WEIGHTS)),),

@@ -103,9 +103,17 @@ def llama_folder(
 
 
 def llama_gguf(
-    path: Path, *, template: str | None = CHATML, vocabulary: int = 300, window: int = 512
+    path: Path,
+    *,
+    template: str | None = CHATML,
+    vocabulary: int = 300,
+    window: int = 512,
+    tokenizer: str = "llama",
 ) -> Path:
-    """Write a GGUF of a Llama with a SentencePiece vocabulary, as Llama 2 has it."""
+    """Write a GGUF of a Llama with a SentencePiece vocabulary, as Llama 2 has it.
+
+    With another ``tokenizer`` only its header is of use.
+    """
     writer = GGUFWriter(path, "llama")
     writer.add_context_length(window)
     writer.add_embedding_length(_HIDDEN)
@@ -115,7 +123,7 @@ def llama_gguf(
     writer.add_head_count_kv(1)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(_HIDDEN // _HEADS)
-    _add_vocabulary(writer, vocabulary)
+    _add_vocabulary(writer, vocabulary, tokenizer)
     if template is not None:
         writer.add_chat_template(template)
     for name, shape in _tensors(vocabulary):
@@ -132,13 +140,13 @@ def llama_gguf(
     return path
 
 
-def _add_vocabulary(writer: GGUFWriter, size: int) -> None:
+def _add_vocabulary(writer: GGUFWriter, size: int, tokenizer: str) -> None:
     tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁"]
     kinds = [TokenType.UNKNOWN, TokenType.CONTROL, TokenType.CONTROL]
     kinds += [TokenType.BYTE] * 256
     tokens += [chr(0x4E00 + index) for index in range(size - len(tokens))]
     kinds += [TokenType.NORMAL] * (size - len(kinds))
-    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_model(tokenizer)
     writer.add_token_list(tokens)
     writer.add_token_scores([-float(index) for index in range(size)])
     writer.add_token_types(kinds)

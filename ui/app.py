@@ -55,7 +55,7 @@ def create_app(app: App, *, language: Literal["auto", "en", "zh"]) -> FastAPI:
 
     web = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     web.include_router(app_router(app))
-    web.mount("/desk/assets", assets())
+    web.mount("/app/assets", assets())
     _in_a_loop(lambda: _mount(web, app))
     web.state.end_streams = web.routes[-1].app.stop_event.set  # type: ignore[attr-defined]
     web.add_middleware(Shell, head=head_html(language), skeleton=skeleton_html())

@@ -153,8 +153,8 @@ def _splash(
     return Starlette(
         routes=[
             Route("/", welcome),
-            Route("/desk/opening", opening),
-            Mount("/desk/assets", assets()),
+            Route("/app/opening", opening),
+            Mount("/app/assets", assets()),
             Route("/{path:path}", not_yet),
         ],
         middleware=[

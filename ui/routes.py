@@ -77,7 +77,7 @@ def add_machine(router: APIRouter, app: App) -> None:
             made = app.machine.report(folder / name)
         except RagError as error:
             return {"note": error.say(language), "picture": ""}
-        picture = f"/desk/machine/{name}.png" if "report.png" in made["files"] else ""
+        picture = f"/app/machine/{name}.png" if "report.png" in made["files"] else ""
         note = say("machine_reported", language, folder=str(folder / name))
         return {"note": note, "picture": picture}
 
@@ -97,8 +97,8 @@ Width = Annotated[int, Query(ge=64, le=MAX_WIDTH)]
 
 
 def app_router(app: App) -> APIRouter:
-    """Return the routes below ``/desk``; none of them waits for the model."""
-    router = APIRouter(prefix="/desk")
+    """Return the routes below ``/app``; none of them waits for the model."""
+    router = APIRouter(prefix="/app")
     _add_assets(router)
     _add_pages(router, app)
     _add_state(router, app)

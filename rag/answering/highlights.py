@@ -6,10 +6,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from rag.answering.sentence_check import BackgroundThread, wait_for
 from rag.errors import IngestError
 from rag.ingestion.scan import real_path
+from rag.protocols import Cancelled, never
 from rag.types.answers import Evidence, Passage, Sentence
 from rag.types.documents import Box
 from rag.types.recognised_text import span_boxes
@@ -17,11 +19,11 @@ from rag.types.recognised_text import span_boxes
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from rag.answering.sentence_check import BackgroundThread
     from rag.protocols import PageViewer
     from rag.storage.passages import LedgerPassages
 
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 Span = tuple[str, int, int]
 """Document id, start and end in characters of the document's text."""
@@ -67,9 +69,11 @@ class Highlighter:
             replace(passage, boxes=boxes) for passage, boxes in zip(passages, find(), strict=True)
         )
 
-    def placed(self, passages: Sequence[Passage]) -> tuple[Passage, ...]:
-        """Return the passages with their boxes."""
-        return self.placing(passages)()
+    def placed(
+        self, passages: Sequence[Passage], *, cancelled: Cancelled = never
+    ) -> tuple[Passage, ...]:
+        """Return the passages with their boxes, unless ``cancelled`` before those are found."""
+        return _found(self.placing(passages), tuple(passages), cancelled)
 
     def paged(
         self, sentences: Sequence[Sentence], passages: Sequence[Passage]
@@ -110,10 +114,18 @@ class Highlighter:
         return prove
 
     def proven(
-        self, sentences: Sequence[Sentence], passages: Sequence[Passage]
+        self,
+        sentences: Sequence[Sentence],
+        passages: Sequence[Passage],
+        *,
+        cancelled: Cancelled = never,
     ) -> tuple[Sentence, ...]:
-        """Return the sentences with page and boxes for the evidence of each."""
-        return self.proving(self.paged(sentences, passages), passages)()
+        """Return the sentences with page and boxes for the evidence of each.
+
+        Boxes that are not found before it is ``cancelled`` are left out.
+        """
+        paged = self.paged(sentences, passages)
+        return _found(self.proving(paged, passages), paged, cancelled)
 
     def proven_beside(
         self, sentence: Sentence, passages: Sequence[Passage], beside: BackgroundThread
@@ -168,3 +180,10 @@ class Highlighter:
         except Exception:  # a bug here costs the marks on the page, never the answer
             logger.exception("no boxes for %s", look.path)
         return []
+
+
+def _found(find: Callable[[], T], otherwise: T, cancelled: Cancelled) -> T:
+    """Return what ``find`` finds, in a thread of its own; or, where nobody waits for it, else."""
+    with BackgroundThread() as beside:
+        found = beside(find)
+        return found.result() if wait_for(found, cancelled) else otherwise

@@ -12,7 +12,6 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from rag.answering.direct.draft import events
 from rag.answering.excerpts import Excerpts
 from rag.answering.oom_fallback import SEARCHING, Attempts, Budget, Lowering, OutOfMemoryFallback
 from rag.answering.prompt_reuse import PromptReuse
@@ -42,6 +41,7 @@ from rag.types.answers import (
     Verdict,
 )
 from rag.verification.linker import Linker
+from rag.verification.subject import Subject
 
 if TYPE_CHECKING:
     from rag.answering.highlights import Highlighter
@@ -62,7 +62,7 @@ def overall(sentences: Sequence[Sentence]) -> Verdict:
     return "unsupported" if all(verdict == "unsupported" for verdict in claims) else "weak"
 
 
-Instead = Callable[[str, "Collection[str] | None"], "Answer | None"]
+Instead = Callable[[str, "Collection[str] | None", Cancelled], "Iterator[Event] | None"]
 """Answers a question over these documents, ``None`` is all, that they hold no answer to."""
 Complete = Callable[[Sequence[Passage]], tuple[Passage, ...]]
 """Adds to passages what belongs to them."""
@@ -234,13 +234,14 @@ class RagPipeline:
         continuing: PromptReuse | None = None,
         instead: Instead = lambda *_: None,
         embed_query: Callable[[str], Vector] | None = None,
+        subject_of: Callable[[str], Subject] = lambda _: Subject(),
     ) -> None:
         """``generator(cancelled)`` waits until a model is loaded; ``None`` = cancelled.
 
         ``embed_query`` is the embedder's, or one that remembers what it was just asked.
         ``instead`` answers what the documents hold no answer to, if it is not about them.
         ``complete`` adds to the passages found what belongs to them before the model reads
-        them. ``ladder`` and ``continuing`` outlive the pipeline; ``None`` makes one for it alone.
+        them. ``fallback`` and ``continuing`` outlive the pipeline; ``None`` makes one for it alone.
         """
         self._retriever = retriever
         self._generator = generator
@@ -252,6 +253,7 @@ class RagPipeline:
         self._fallback = fallback or OutOfMemoryFallback()
         self._continuing = continuing or PromptReuse()
         self._instead = instead
+        self._subject_of = subject_of
         words = partial(content_terms, analyser=analyser)
         self._excerpts = Excerpts(words, analyser.terms, settings.passage_tokens)
         self._quoter = Quoter(
@@ -309,9 +311,11 @@ class RagPipeline:
         )
         found = self.made_whole((yield from self._sparing(search, notices)))
         clock.retrieved()
-        if direct and self.refuses(found) and (answer := self._instead(question, documents)):
-            yield from events(answer)
-            return
+        if direct and self.refuses(found):
+            other = self._instead(question, documents, cancelled)
+            if other is not None:
+                yield from other
+                return
         with BackgroundThread() as beside:
             run = AnswerState(found, language, clock, "", notices=notices, beside=beside)
             run.places = (
@@ -470,14 +474,19 @@ class RagPipeline:
             run.text = NOTHING_LEFT.say(run.language)
             yield Delta(run.text, 0)
 
-    def _checker(self, run: AnswerState) -> SentenceChecker:
-        linker = Linker(
-            run.shown,
+    def linker(self, question: str, passages: Sequence[Passage], *, searched: str = "") -> Linker:
+        """Return what judges the sentences of an answer; ``searched`` is a follow-up made whole."""
+        return Linker(
+            passages,
             terms=self._analyser.terms,
             embed=self._embedder.embed_passages,
-            question=run.found.question,
+            question=question,
+            subject=self._subject_of(searched or question),
         )
 
+    def _checker(self, run: AnswerState) -> SentenceChecker:
+        found = run.found
+        linker = self.linker(found.question, run.shown, searched=found.searched)
         located = partial(self._highlighter.proven_beside, passages=run.shown, beside=run.beside)
         return SentenceChecker(linker.judge, located, drop=self._settings.drop_unsupported)
 

@@ -63,6 +63,7 @@ class AppState:
     reading_ahead: bool = False
     stale: Text | None = None  # what a rebuild would mend, and what it costs
     server: Address | None = None  # that answers, where the model does not run in this program
+    model_offer: Text | None = None  # a model that would answer better here
     lowered: tuple[Text, ...] = ()  # what answers do without, for want of memory
     heat: Text | None = None  # why answers come with pauses
     forecast: Forecast | None = None  # of the next question, where a model is loaded here
@@ -118,6 +119,11 @@ class App:
         self._unlock = partial(library.unlocking.unlock, settings.knowledge, self._worker.sync_soon)
         self._wire_questions()
 
+    def _load_model(self) -> None:
+        self._model.load(self._container)
+        if self._model.state == "ready":
+            self._container.compare_engines(self._stopping.is_set)
+
     def _wire_questions(self) -> None:
         settings = self.settings
         self._last_usage: Usage | None = None
@@ -157,7 +163,7 @@ class App:
     def start(self) -> None:
         """Load the model, sync the folder and watch it, all in the background."""
         for part in (
-            Part("model", _MODEL, lambda: self._model.load(self._container), again=False),
+            Part("model", _MODEL, self._load_model, again=False),
             Part("library", _LIBRARY, self._worker.run),
             Part("errands", _ERRANDS, self._worker.run_quick),
             Part("watch", _WATCH, self._worker.watch),
@@ -187,6 +193,7 @@ class App:
             model_name=model.name,
             model_progress=model.progress,
             model_note=model.note,
+            model_offer=model.offer,
             sync_progress=self._worker.progress,
             sync_note=self._worker.note,
             documents_revision=self._worker.revision,
@@ -338,7 +345,7 @@ class App:
 
     def _hooks(self) -> WorkerHooks:
         return WorkerHooks(
-            wanted=lambda space: wiring.is_wanted(self._container, space),
+            wanted=lambda version: wiring.is_wanted(self._container, version),
             prepare=self._open_index,
             give_way=lambda: self._scheduler.give_way(self._stopping.is_set),
             report=self.machine.report,
@@ -357,5 +364,5 @@ class App:
         )
 
     def _open_index(self) -> None:
-        if self._ledger.active_space() is not None:
+        if self._ledger.active_version() is not None:
             self._index.for_writing()

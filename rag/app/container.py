@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag.answering.oom_fallback import OutOfMemoryFallback
 from rag.answering.prompt_reuse import PromptReuse
+from rag.app.engine_choice import LLAMACPP, OPENVINO, compare
 from rag.app.model_plans import ChosenGenerator, ModelPlans
 from rag.app.registry import HASHING, load, without_weights
-from rag.errors import ConfigError, DownloadFailed, StoreError
+from rag.errors import ConfigError, DownloadFailed, RagError, StoreError
+from rag.generation.openvino_copy import drop_copy
 from rag.protocols import Movable
 from rag.text.messages import Text
 from rag.types.documents import IndexVersion
@@ -70,7 +73,7 @@ class Container:
         self._reranker: Reranker | None = None
         self._loading = threading.Lock()  # of what finds passages
         self.baselines: dict[int, Baselines] = {}
-        """By space: what retrievers have in common, each question being wired anew."""
+        """By index version: what retrievers have in common, each question being wired anew."""
 
     @property
     def analyser(self) -> Analyser:
@@ -210,9 +213,35 @@ class Container:
         self.plans.options(chosen.named, chosen.engine)  # before 26 GB are downloaded
         chosen, path = self._generator_weights(chosen, cancelled or self._cancelled)
         self._report(Progress("load", item=chosen.model))
+        if chosen.engine == OPENVINO and self.settings.generator.engine == "auto":
+            try:
+                return self._loaded(chosen, path)
+            except RagError as error:
+                logger.warning("%s; llama.cpp is used", error.message.en)
+                chosen = replace(chosen, engine=LLAMACPP)
+        return self._loaded(chosen, path)
+
+    def _loaded(self, chosen: ChosenGenerator, path: Path) -> TextGenerator:
         options = self.plans.options(chosen.named, chosen.engine)
         built: TextGenerator = load(chosen.engine).load(path, name=chosen.model, **options)
         return built
+
+    def compare_engines(self, stopped: Callable[[], bool]) -> None:
+        """Find out which engine is faster for the model that answers, if that is not known yet.
+
+        It takes a minute or more, in a process of low priority; what is found counts from the
+        next time the model is loaded.
+        """
+        try:
+            path = self.plans.to_compare()
+            found = path and compare(path, threads=self.settings.generator.threads, stopped=stopped)
+        except (RagError, OSError, ValueError) as error:
+            logger.warning("the engines could not be compared: %s", error)
+            return
+        if path and found:
+            self.plans.engines.keep(path, found)
+            if found.fastest != OPENVINO:
+                drop_copy(path)  # as large as the model, and of no use
 
     def _generator_weights(
         self, chosen: ChosenGenerator, cancelled: Callable[[], bool]
@@ -240,15 +269,19 @@ class Container:
         """Return which model answers; see ``ModelPlans.chosen``."""
         return self.plans.chosen()
 
+    def offered_generator(self) -> Text | None:
+        """Return what would answer better on this machine; see ``ModelPlans.offer``."""
+        return self.plans.offer()
+
     def _reading(self) -> MemoryReading:
         return self.readings().read()
 
-    def chunker(self, embedder: Embedder, space: IndexVersion | None = None) -> Chunker:
-        """Return the chunker of the settings, or the one that a space was cut with."""
+    def chunker(self, embedder: Embedder, version: IndexVersion | None = None) -> Chunker:
+        """Return the chunker of the settings, or the one that an index version was cut with."""
         chunk = self.settings.chunk
         tokens, overlap = chunk.tokens, chunk.overlap
-        if space is not None:
-            _, size, shared, *_ = space.chunking.split("/")
+        if version is not None:
+            _, size, shared, *_ = version.chunking.split("/")
             tokens, overlap = int(size), int(shared)
         built: Chunker = load("chunker")(
             tokens=tokens,

@@ -38,6 +38,8 @@ class ModelLoader:
         self.state: ModelState = "none"
         self.name = ""
         self.note: Text | None = None
+        self.offer: Text | None = None
+        """What would answer better on this machine, before the model that there is took memory."""
 
     @property
     def progress(self) -> Progress | None:
@@ -58,6 +60,7 @@ class ModelLoader:
             # the small one first: syncing and searching wait for it
             source.embedder(loading)
             chosen = source.chosen_generator()
+            self.offer = source.offered_generator()
             self.name = loading = chosen.model
             self._generator = source.generator(self._stopped)
             self.name = self._generator.name

@@ -12,8 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag.app.engine_choice import (
+    LLAMACPP,
+    OPENVINO,
+    OPENVINO_MEMORY,
+    EngineMemory,
+    may_compare,
+)
 from rag.app.registry import ECHO, URL
 from rag.errors import ConfigError, OutOfMemory, RagError
+from rag.generation.openvino_copy import has_copy
 from rag.models.catalogue import load_catalogue
 from rag.models.planning.gpu_guide import Gpu, Guide, Outlook, load_guide, outlook, with_bandwidth
 from rag.models.planning.plan import Card, Helpers, Plan, Room, Subject, Wishes, room_of
@@ -21,6 +29,8 @@ from rag.models.planning.planner import WANTED_CONTEXT, plan
 from rag.models.planning.subjects import (
     default_generator,
     helpers_of,
+    offer,
+    offer_words,
     subject_of_entry,
     subject_of_path,
 )
@@ -41,6 +51,9 @@ Reading = Callable[[], "MemoryReading"]
 _MODEL = ("weights", "kv", "working")
 OCR_PROCESS_BYTES = 510_000_000
 """A process that has recognised two pages (measured); there are at most ``ingest.workers``."""
+
+COMPARED = ("Qwen3-8B", "Qwen3-14B", "Llama-2-13b-chat")
+"""Models for which the card matters; as many as stand side by side in 80 columns."""
 
 SAVED = "prepared"
 """Below the folder of models: weights in 4 bits, made at the first load."""
@@ -114,7 +127,7 @@ def outlooks(
     """Return what cards would do with models: a row for each card, all with the same models.
 
     ``name`` is a model (on every card) or a card (with every model); ``None`` takes every card
-    and the models for which the card matters: those that a processor is too slow for.
+    and the models of ``COMPARED``.
 
     Raises:
         RagError: there is no such card or model.
@@ -122,7 +135,7 @@ def outlooks(
     entries = [e for e in store.catalogue if e.kind == "generator"]
     cards: Sequence[Gpu] = guide.gpus
     if name is None:
-        subjects = [subject_of_entry(e) for e in entries if e.engine == "transformers"]
+        subjects = [subject_of_entry(store.catalogue.get(larger)) for larger in COMPARED]
     elif card := _card_named(store, guide, name):
         cards, subjects = [card], [subject_of_entry(e) for e in entries]
     else:
@@ -216,15 +229,25 @@ class ModelPlans:
     """The plans of one run, each made once: free memory counts before anything is loaded."""
 
     def __init__(
-        self, settings: Settings, store: Callable[[], ModelStore], reading: Reading
+        self,
+        settings: Settings,
+        store: Callable[[], ModelStore],
+        reading: Reading,
+        *,
+        engines: EngineMemory | None = None,
     ) -> None:
-        """``reading`` gives the machine's memory as it is now."""
+        """``reading`` gives the machine's memory as it is now.
+
+        ``engines`` remembers which engine was faster here; ``None`` is that of this user.
+        """
+        self.engines = engines or EngineMemory()
         self._settings = settings
         self._store = store
         self._reading = reading
         self._room: Room | None = None
         self._made: dict[str, Plan | None] = {}
-        self._guard = threading.Lock()
+        self._unchosen = ""  # the model, once it is known
+        self._guard = threading.RLock()  # a plan asks which model nobody chose
         self.loaded: Plan | None = None
         """By which the model was loaded that answers; ``None`` where nothing could be computed."""
 
@@ -249,7 +272,9 @@ class ModelPlans:
         window = chosen.context_tokens
         if window == "auto":  # in main memory the window was never the planner's to cut
             window = layout.context_tokens if layout and layout.layers else WANTED_CONTEXT
-        if engine == "llamacpp":
+        if engine == OPENVINO:
+            return {"context_tokens": window, "threads": chosen.threads}
+        if engine == LLAMACPP:
             cards = _on_cards(found) if found else None
             return {"context_tokens": window, "threads": chosen.threads, "cards": cards}
         precision = chosen.quantization
@@ -266,6 +291,11 @@ class ModelPlans:
             ),
         }
 
+    def offer(self) -> Text | None:
+        """Return what would answer better here, in words; ``None`` where nothing would."""
+        found = offer(self._settings, self._store(), self._reading())
+        return offer_words(found) if found else None
+
     def chosen(self) -> ChosenGenerator:
         """Return which model answers, by the settings and by what this machine is.
 
@@ -280,13 +310,78 @@ class ModelPlans:
             return ChosenGenerator(f"{generator.model} @ {address.shown}", URL)
         name = generator.model
         if name == "auto":
-            name = default_generator(self._reading())
+            name = self._default(store)
         entry = store.catalogue.find(name)
         if entry is not None:
-            engine = entry.engine if generator.engine == "auto" else generator.engine
+            engine: str = entry.engine if generator.engine == "auto" else generator.engine
+            if generator.engine == "auto" and engine == LLAMACPP:
+                engine = self._faster(store.installed(entry.name))
             return ChosenGenerator(entry.name, engine)
         path = store.resolve(name)
-        return ChosenGenerator(path.name, "llamacpp" if path.is_file() else "transformers", path)
+        engine = OPENVINO if generator.engine == OPENVINO else self._faster(path)
+        return ChosenGenerator(path.name, engine if path.is_file() else "transformers", path)
+
+    def _faster(self, path: Path | None) -> str:
+        """Return the engine that was faster for a GGUF, where it may be used; else llama.cpp."""
+        if path is None or not path.is_file() or not self._on_cpu() or may_compare(path):
+            return LLAMACPP
+        found = self.engines.of(path)
+        if found is None or found.fastest != OPENVINO or not has_copy(path):
+            return LLAMACPP
+        free = self._first_room().ram_free_bytes
+        beside = helpers(self._settings)
+        need = round(OPENVINO_MEMORY * path.stat().st_size) + beside.embedder_ram
+        if need > free:
+            logger.info("OpenVINO needs %d bytes, %d are free: llama.cpp is used", need, free)
+            return LLAMACPP
+        return OPENVINO
+
+    def to_compare(self) -> Path | None:
+        """Return the GGUF that answers if it is not known here which engine is faster for it."""
+        if self._settings.generator.engine != "auto":
+            return None
+        chosen = self.chosen()
+        path = self.file_of(chosen)
+        if chosen.engine != LLAMACPP or path is None or not self._on_cpu():
+            return None
+        if why := may_compare(path):
+            logger.info("%s is run by llama.cpp: %s", path.name, why)
+            return None
+        known = self.engines.of(path)
+        lost = known is not None and known.fastest == OPENVINO and not has_copy(path)
+        return path if known is None or lost else None
+
+    def file_of(self, chosen: ChosenGenerator) -> Path | None:
+        """Return the file that is loaded; ``None`` for a folder, or what is not here yet."""
+        path = chosen.path or self._store().installed(chosen.model)
+        return path if path is not None and path.is_file() else None
+
+    def _on_cpu(self) -> bool:
+        """Whether no card takes a part of a GGUF."""
+        return not self._first_room().cards
+
+    def _first_room(self) -> Room:
+        """Return what was free when it was first asked for: before anything was loaded."""
+        if self._room is None:
+            self._room = free_room(self._reading())
+        return self._room
+
+    def _runs_openvino(self, name: str) -> bool:
+        """Tell whether that is the model that answers, through OpenVINO."""
+        try:
+            chosen = self.chosen()
+        except RagError:
+            return False
+        return chosen.engine == OPENVINO and chosen.named == name
+
+    def _default(self, store: ModelStore) -> str:
+        """Return which model nobody chose; the same all the run, whatever it takes by then."""
+        with self._guard:
+            if not self._unchosen:
+                self._unchosen = default_generator(
+                    self._reading(), lambda name: store.installed(name) is not None
+                )
+            return self._unchosen
 
     def helper_device(self, wanted: str) -> str:
         """Return where embedder or reranker works: where its setting says, else by the plan."""
@@ -308,9 +403,9 @@ class ModelPlans:
         except RagError as error:
             logger.info("no plan for %s: %s", name, error.message.en)
             return None
-        if self._room is None:
-            self._room = free_room(self._reading())
-        found = plan_for(self._settings, subject, self._room)
+        if self._runs_openvino(name):
+            subject = replace(subject, spread=OPENVINO_MEMORY)
+        found = plan_for(self._settings, subject, self._first_room())
         for reason in found.reasons:
             logger.info("%s: %s", name, reason.en)
         return found

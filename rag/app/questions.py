@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rag.answering.direct.draft import events
 from rag.answering.whole_document.scope import ReadingPace
 from rag.errors import RagError, StoreError
 from rag.generation.prompt import build_messages
@@ -224,10 +223,11 @@ class Questions:
         Raises:
             StoreError: the documents are asked, and nothing has been indexed yet.
         """
-        answer = self._direct.answer(question, documents) if mode == "auto" else None
-        if answer is not None:
-            yield from events(answer)
-            return
+        if mode == "auto":
+            said = self._direct.answer(question, documents, history=history, cancelled=cancelled)
+            if said is not None:
+                yield from said
+                return
         yield from self.asker().ask(
             question, history=history, documents=documents, mode=mode, cancelled=cancelled
         )
@@ -242,7 +242,7 @@ class Questions:
 
     def _now(self) -> QuestionParts:
         """Return the parts for the index that is open; those of the last question if they are."""
-        version = self._ledger.active_space()
+        version = self._ledger.active_version()
         if version is None:
             raise _nothing_indexed()
         with self._guard:

@@ -27,6 +27,7 @@ ENGINES = {
     "onnx": f"{_EMBEDDING}.onnxruntime:OnnxEmbedder",
     "onnx-graph": f"{_EMBEDDING}.onnxruntime:int8_graph",
     "llamacpp": "rag.generation.llamacpp:LlamaCppGenerator",
+    "openvino": "rag.generation.openvino:OpenVinoGenerator",
     "transformers": "rag.generation.transformers.engine:TransformersGenerator",
     "url": "rag.generation.openai_server.engine:UrlGenerator",
     "echo": "rag.generation.echo:EchoGenerator",
@@ -45,7 +46,9 @@ URL = "url"
 _OURS = frozenset({"rag", "ui"})
 _INNOCENT = _OURS | sys.stdlib_module_names | {""}
 
-_PACKAGES = dict.fromkeys(("langchain_openai", "openai", "httpx2"), "ragdesk[openai]")
+_PACKAGES = dict.fromkeys(("langchain_openai", "openai", "httpx2"), "ragdesk[openai]") | {
+    "openvino_genai": "openvino-genai"
+}
 """What to install for a module, where that is not the module's own name."""
 
 

@@ -79,7 +79,7 @@ class Supervisor:
     def start(self, part: Part) -> None:
         """Begin a part."""
         thread = threading.Thread(
-            target=self._keep_going, args=(part,), name=f"desk-{part.name}", daemon=True
+            target=self._keep_going, args=(part,), name=f"app-{part.name}", daemon=True
         )
         self._states[part.name] = _State(thread)
         thread.start()

@@ -61,7 +61,7 @@ def only_pdfs(folder: Path) -> Callable[[Change, str], bool]:
 class WorkerHooks:
     """What the worker asks of the app around it."""
 
-    wanted: Callable[[IndexVersion], bool]  # is this space what the settings ask for?
+    wanted: Callable[[IndexVersion], bool]  # is this index version what the settings ask for?
     prepare: Callable[[], None]  # before the first sync, e.g. open the vector index
     stale: Callable[[], Text | None]  # what a rebuild would mend
     give_way: Callable[[], None]  # between two batches: returns when no question runs
@@ -214,7 +214,7 @@ class SyncWorker:
                 self.note = error.text
         elif job.kind in {"rebuild", "rollback"}:
             self.note = None
-            self._guarded(self._hooks.prepare)  # another space answers now: its index is opened
+            self._guarded(self._hooks.prepare)  # another version answers now: its index is opened
 
     def _attempt(self, job: Job, work: Callable[[Job], dict[str, Any]]) -> RagError | None:
         """Do a job and leave its result, or what went wrong; that is returned as well."""

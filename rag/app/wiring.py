@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rag.app.registry import HASHING, load
-from rag.errors import SpaceMismatch, StoreError
+from rag.errors import IndexMismatch, StoreError
 from rag.text.messages import Text
 from rag.types.documents import IndexVersion
 from rag.types.index_version import WantedVersion, chunking_name, model_name, ocr_name, reader_name
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rag.config import Settings
     from rag.indexing.incoming import IndexEngines
     from rag.indexing.library import Library
-    from rag.protocols import TextGenerator, VectorIndex
+    from rag.protocols import Cancelled, TextGenerator, VectorIndex
     from rag.retrieval.retriever import HybridRetriever
     from rag.storage.ledger import Ledger
     from rag.storage.passages import LedgerPassages
@@ -34,33 +34,35 @@ if TYPE_CHECKING:
 _BOXED = 8  # sentences that code has quoted whose boxes are found: each opens a file
 
 
-def index_engines(container: Container, ledger: Ledger, space: IndexVersion | None) -> IndexEngines:
-    """Load what a space names; ``None`` makes a new space from the settings."""
+def index_engines(
+    container: Container, ledger: Ledger, version: IndexVersion | None
+) -> IndexEngines:
+    """Load what an index version names; ``None`` makes a new index version from the settings."""
     from rag.indexing.incoming import IndexEngines
 
-    name = model_name(space.embedder) if space else None
+    name = model_name(version.embedder) if version else None
     embedder = container.embedder(name or container.settings.embedder.model)
-    chunker = container.chunker(embedder, space)
-    if space is None:
-        space = ledger.create_space(
+    chunker = container.chunker(embedder, version)
+    if version is None:
+        version = ledger.create_version(
             embedder=embedder.name,
             dim=embedder.dim,
             chunking=chunker.name,
             analyser=container.analyser.name,
         )
-    elif (embedder.name, embedder.dim) != (space.embedder, space.dim):
-        raise SpaceMismatch(
+    elif (embedder.name, embedder.dim) != (version.embedder, version.dim):
+        raise IndexMismatch(
             Text(
-                f"The index was made with {space.embedder}, but {embedder.name} is installed.",
-                f"索引由 {space.embedder} 生成，但现在安装的是 {embedder.name}。",
+                f"The index was made with {version.embedder}, but {embedder.name} is installed.",
+                f"索引由 {version.embedder} 生成，但现在安装的是 {embedder.name}。",
             ),
             hint=Text("Run `rag rebuild`.", "请运行 `rag rebuild`。"),
         )
-    return IndexEngines(space, embedder, chunker, container.analyser)
+    return IndexEngines(version, embedder, chunker, container.analyser)
 
 
 def wanted_version(container: Container) -> WantedVersion:
-    """Return what a new space and a new reading would be called; loads no model."""
+    """Return what a new index version and a new reading would be called; loads no model."""
     chunk, name = container.settings.chunk, container.settings.embedder.model
     limit, embedder = 512, f"{HASHING}/256"
     if name != HASHING:
@@ -74,9 +76,9 @@ def wanted_version(container: Container) -> WantedVersion:
     return WantedVersion(embedder, chunking, container.analyser.name, reader_name(), ocr_name())
 
 
-def is_wanted(container: Container, space: IndexVersion) -> bool:
-    """Return whether a space is what the settings ask for; loads no model."""
-    return wanted_version(container).matches(space)
+def is_wanted(container: Container, version: IndexVersion) -> bool:
+    """Return whether an index version is what the settings ask for; loads no model."""
+    return wanted_version(container).matches(version)
 
 
 def stale_words(container: Container, ledger: Ledger) -> Text | None:
@@ -91,18 +93,18 @@ def library(container: Container, ledger: Ledger, *, index: VectorIndexManager |
     from rag.indexing.calibration import when_due
     from rag.indexing.library import Library
 
-    def asked(space: IndexVersion) -> HybridRetriever:
+    def asked(version: IndexVersion) -> HybridRetriever:
         """Return what the library is asked about itself by."""
         from rag.storage.vectors.manager import exact_index
 
-        engines = index_engines(container, ledger, space)
-        found = index.for_reading() if index else exact_index(ledger, space)
+        engines = index_engines(container, ledger, version)
+        found = index.for_reading() if index else exact_index(ledger, version)
         return retriever(container, ledger, engines, found, plain=True)
 
     return Library(
         container.settings.knowledge,
         ledger,
-        engines=lambda space: index_engines(container, ledger, space),
+        engines=lambda version: index_engines(container, ledger, version),
         pool=container.pool,
         index=index.for_writing if index else None,
         calibrate=partial(when_due, ledger, asked),
@@ -117,14 +119,14 @@ def retriever(
     *,
     plain: bool = False,
 ) -> HybridRetriever:
-    """Return hybrid retrieval over a space.
+    """Return hybrid retrieval over an index version.
 
-    A ``plain`` one has no reranker, and knows nothing of what the space was asked before.
+    A ``plain`` one has no reranker, and knows nothing of what the index version was asked before.
     """
     from rag.indexing.calibration import kept
     from rag.storage.passages import LedgerPassages
 
-    store = LedgerPassages(ledger, engines.space)
+    store = LedgerPassages(ledger, engines.version)
     built: HybridRetriever = load("retriever")(
         store=store,
         lexical=load("lexical")(store, container.analyser),
@@ -133,8 +135,8 @@ def retriever(
         candidates=container.settings.retrieve.candidates,
         reranker=None if plain else container.reranker(),
         reread=container.settings.reranker.passages,
-        baselines=container.baselines.setdefault(engines.space.id, {}),
-        calibrations=dict if plain else partial(kept, ledger, engines.space),
+        baselines=container.baselines.setdefault(engines.version.id, {}),
+        calibrations=dict if plain else partial(kept, ledger, engines.version),
         terms=container.terms,
     )
     return built
@@ -157,13 +159,12 @@ def direct_answerer(
     server = container.settings.generator.asked_server()
     away = leaving(server) if server else None
 
-    def proven(answer: Answer) -> Answer:
-        if not answer.passages:
-            return answer
+    def proven(answer: Answer, cancelled: Cancelled) -> Answer:
         store = LedgerPassages(ledger, _active(ledger))
         found = Highlighter(container.settings.knowledge, store, container.pool())
-        sentences = found.proven(answer.sentences[:_BOXED], answer.passages)
-        return replace(answer, sentences=(*sentences, *answer.sentences[_BOXED:]))
+        quoted, rest = answer.sentences[:_BOXED], answer.sentences[_BOXED:]
+        sentences = found.proven(quoted, answer.passages, cancelled=cancelled)
+        return replace(answer, sentences=(*sentences, *rest))
 
     def words(text: str) -> list[str]:
         return content_terms(text, container.analyser)
@@ -214,6 +215,7 @@ def question_parts(
         StoreError: nothing has been indexed yet.
     """
     from rag.answering.pipeline import RagPipeline
+    from rag.answering.subject import subject_of
     from rag.answering.whole_document.asker import WholeDocumentAsker
     from rag.answering.whole_document.notes import NoteEngines
     from rag.answering.whole_document.scope import ReadingPace, ReadingPlanner
@@ -231,6 +233,7 @@ def question_parts(
         "retriever": found,
         "embed_query": found.embed_query,
         "complete": partial(with_whole_tables, store=store),
+        "subject_of": partial(subject_of, analyser=engines.analyser, store=store),
     }
     pipeline = RagPipeline(continuing=container.continuing, instead=instead, **own, **common)
     whole: dict[str, Any] = {"shelf": LedgerDocuments(ledger, version), "pace": pace}
@@ -267,7 +270,7 @@ def _ask_settings(settings: Settings) -> AskSettings:
 
 
 def _active(ledger: Ledger) -> IndexVersion:
-    version = ledger.active_space()
+    version = ledger.active_version()
     if version is None:
         raise StoreError(
             Text("Nothing has been indexed yet.", "还没有建立任何索引。"),

@@ -66,7 +66,6 @@ def ask(
     as_json: JsonOption = False,
 ) -> None:
     """Answer one question, streamed, with sources."""
-    from rag.answering.direct.draft import events
     from rag.cli.context import print_coverage
 
     context: Context = ctx.obj
@@ -74,12 +73,11 @@ def ask(
     with opened(context, with_model=False) as library:
         documents = only(library.ledger, document)
         history = _history_of(library.ledger, chat)
-        direct = library.direct(question, documents) if mode == "auto" else None
-    if direct is not None:
-        found: Iterator[Event] = events(direct)
-    else:
+        direct = library.direct(question, documents, history) if mode == "auto" else None
+        answer = _streamed(context, direct, quiet=as_json) if direct is not None else None
+    if answer is None:
         found = _by_model(context, question, history, documents, mode)
-    answer = _streamed(context, found, quiet=as_json)
+        answer = _streamed(context, found, quiet=as_json)
     if chat:
         _keep_answer(context, chat, answer, documents or ())
     if as_json:

@@ -17,6 +17,7 @@ from rag.text.messages import Text
 from rag.text.sizes import file_size, memory_size
 
 if TYPE_CHECKING:
+    from rag.app.engine_choice import EngineChoice
     from rag.storage.ledger import Ledger
 
 _PACKAGES = (
@@ -42,6 +43,7 @@ def doctor(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
         *_installation(),
         *_machine(context),
         *_models(context),
+        *_engines(context),
         *_server(context),
         *_terms(context),
         *_library(context),
@@ -63,12 +65,13 @@ def doctor(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
 
 
 def _installation() -> Iterator[Finding]:
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as package_version
 
     yield _ok(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}")
     for package in _PACKAGES:
         try:
-            yield _ok(f"{package} {version(package)}")
+            yield _ok(f"{package} {package_version(package)}")
         except PackageNotFoundError:
             yield Finding(
                 "error",
@@ -123,8 +126,65 @@ def _models(context: Context) -> Iterator[Finding]:
                         f"首次使用时会自动下载，也可运行 `rag models pull {name}`。",
                     ),
                 )
+        better = container.offered_generator()
+        if better is not None:
+            yield Finding("ok", better)
     except RagError as error:
         yield Finding("error", error.message, error.hint)
+
+
+_ENGINES = {"llamacpp": "llama.cpp", "openvino": "OpenVINO"}
+
+
+def _engines(context: Context) -> Iterator[Finding]:
+    """Tell which engine runs a GGUF on this CPU, and why."""
+    from rag.app.container import Container
+    from rag.app.engine_choice import may_compare
+
+    plans = Container(context.settings).plans
+    try:
+        chosen = plans.chosen()
+        if chosen.engine not in _ENGINES:
+            return
+        path, name = plans.file_of(chosen), _ENGINES[chosen.engine]
+        waits = plans.to_compare() is not None
+    except RagError:
+        return  # told where the model is looked at
+    if path is None:
+        return
+    if waits:
+        yield _ok(
+            f"engine: {name}; the app finds out in the background whether OpenVINO is faster here",
+            f"引擎：{name}；应用会在后台测试 OpenVINO 在本机是否更快",
+        )
+    elif found := plans.engines.of(path):
+        yield _timed(name, found)
+    else:
+        why = may_compare(path)
+        why_zh = f"（{why}）" if why else ""
+        yield _ok(f"engine: {name}{f' ({why})' if why else ''}", f"引擎：{name}{why_zh}")
+
+
+def _timed(name: str, found: EngineChoice) -> Finding:
+    """Say what was measured: seconds of the median question, to load, and memory."""
+    from rag.app.engine_choice import QUESTION_READ, QUESTION_WRITTEN
+
+    en, zh = [], []
+    for one in found.times:
+        called = _ENGINES[one.engine]
+        if one.refused:
+            en.append(f"{called} cannot be used: {one.refused}")
+            zh.append(f"{called} 不可用：{one.refused}")
+            continue
+        memory = memory_size(one.memory_bytes)
+        en.append(f"{called} {one.question_s:.0f} s (loads in {one.load_s:.0f} s, {memory})")
+        zh.append(f"{called} {one.question_s:.0f} 秒（加载 {one.load_s:.0f} 秒，{memory}）")
+    return _ok(
+        f"engine: {name}; a question of {QUESTION_READ:,} tokens and an answer of"
+        f" {QUESTION_WRITTEN} take {'; '.join(en)}",
+        f"引擎：{name}；{QUESTION_READ:,} 个 token 的问题加 {QUESTION_WRITTEN} 个 token 的回答："
+        f"{'；'.join(zh)}",
+    )
 
 
 def _server(context: Context) -> Iterator[Finding]:
@@ -234,14 +294,14 @@ def _library(context: Context) -> Iterator[Finding]:
 def _index(context: Context, ledger: Ledger) -> Iterator[Finding]:
     from rag.storage.vectors.manager import collection_name, is_clean
 
-    space = ledger.active_space()
+    version = ledger.active_version()
     chroma = context.settings.data / "chroma"
-    if space is None or not chroma.exists():
+    if version is None or not chroma.exists():
         return
-    if is_clean(ledger, space, chroma):
+    if is_clean(ledger, version, chroma):
         yield _ok(
-            f"vector index {collection_name(space)} was closed in order",
-            f"向量索引 {collection_name(space)} 已正常关闭",
+            f"vector index {collection_name(version)} was closed in order",
+            f"向量索引 {collection_name(version)} 已正常关闭",
         )
     else:
         yield _ok(
@@ -260,11 +320,11 @@ def _own_questions(ledger: Ledger) -> Iterator[Finding]:
     from rag.indexing.calibration import kept
     from rag.types.index_version import model_name
 
-    space = ledger.active_space()
-    if space is None:
+    version = ledger.active_version()
+    if version is None:
         return
-    embedder = model_name(space.embedder)
-    for language, known in kept(ledger, space).items():
+    embedder = model_name(version.embedder)
+    for language, known in kept(ledger, version).items():
         name = _LANGUAGES[language]
         yield _ok(
             f"{known.questions} questions of its own in {name.en} say what counts as not in"

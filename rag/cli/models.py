@@ -141,8 +141,9 @@ def key(
 
 @app.command("list")
 def list_models(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
-    """List the known models: kind, languages, size, licence, and whether they fit and are here."""
+    """List the known models: what each is good for, its size and licence, whether it fits."""
     from rag.app.registry import load
+    from rag.models.planning.subjects import offer
     from rag.models.tables import model_values, models_table
 
     context: Context = ctx.obj
@@ -150,10 +151,15 @@ def list_models(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
     machine = load("readings")().read()
     server = server_json(context.settings)
     rows = [model_values(entry, store, context.settings, machine) for entry in store.catalogue]
+    better = offer(context.settings, store, machine)
     if as_json:
-        print_json({"folder": str(store.folder), "server": server, "models": rows})
+        offered = better.name if better else None
+        folder = str(store.folder)
+        print_json({"folder": folder, "server": server, "offered": offered, "models": rows})
         return
-    print_lines([models_table(rows, store.folder, language=context.language, server=server)])
+    print_lines(
+        [models_table(rows, store.folder, language=context.language, server=server, offered=better)]
+    )
 
 
 @app.command()

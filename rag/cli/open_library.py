@@ -1,7 +1,4 @@
-"""The library as commands read it, never written; and the server that answers, as they show it.
-
-Only the tables of an older version are brought up to date first (``rag.storage.database.upgrade``).
-"""
+"""The library as commands read it, never written; and the server that answers, as they show it."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ if TYPE_CHECKING:
     from rag.config import Settings
     from rag.protocols import TextGenerator
     from rag.storage.ledger import Ledger
-    from rag.types.answers import Answer, AskMode, Event, Message
+    from rag.types.answers import AskMode, Event, Message
 
 
 def server_json(settings: Settings) -> dict[str, Any] | None:
@@ -60,9 +57,11 @@ class CommandLibrary:
             instead=self.direct_answerer.instead,
         )
 
-    def direct(self, question: str, documents: Collection[str] | None) -> Answer | None:
-        """Return the answer of a question that needs no model; ``None`` for any other."""
-        return self.direct_answerer.answer(question, documents)
+    def direct(
+        self, question: str, documents: Collection[str] | None, history: Sequence[Message]
+    ) -> Iterator[Event] | None:
+        """Return the events of an answer that needs no model; ``None`` for any other."""
+        return self.direct_answerer.answer(question, documents, history=history)
 
     @cached_property
     def direct_answerer(self) -> DirectAnswerer:

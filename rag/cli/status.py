@@ -60,17 +60,17 @@ def _status_json(
     from rag.types.documents import PAGE_STATES
 
     totals = {state: sum(d.pages.get(state, 0) for d in documents) for state in PAGE_STATES}
-    space = ledger.active_space()
+    version = ledger.active_version()
     return {
         "documents": [_document_json(d, with_pages=with_pages) for d in documents],
         "space": None
-        if space is None
+        if version is None
         else {
-            "embedder": space.embedder,
-            "dim": space.dim,
-            "chunker": space.chunking,
-            "analyser": space.analyser,
-            "chunks": ledger.chunk_count(space),
+            "embedder": version.embedder,
+            "dim": version.dim,
+            "chunker": version.chunking,
+            "analyser": version.analyser,
+            "chunks": ledger.chunk_count(version),
             "stale": stale.embed + stale.terms,
             "reread": stale.read,
             "recognise_anew": stale.recognise,

@@ -166,7 +166,7 @@ def rebuild(
 
         return library.rebuild(
             everything=everything,
-            wanted=lambda space: wiring.is_wanted(container, space),
+            wanted=lambda version: wiring.is_wanted(container, version),
             report=report,
         ).to_json()
 
@@ -185,8 +185,8 @@ def _roll_back(context: Context, *, as_json: bool) -> None:
     if as_json:
         print_json(done)
         return
-    space = model_name(done["space"])
-    context.tell(Text(f"Back to the index of {space}.", f"已回退到 {space} 的索引。"))
+    version = model_name(done["space"])
+    context.tell(Text(f"Back to the index of {version}.", f"已回退到 {version} 的索引。"))
     if not done["syncing"]:
         context.tell(
             Text(

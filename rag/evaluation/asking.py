@@ -243,7 +243,7 @@ def index_texts(
     What an earlier, interrupted run has indexed is not done again.
     """
     item_of = {_identity(item): item for item in items}
-    done = ledger.complete_documents(engines.space)
+    done = ledger.complete_documents(engines.version)
     missing = [identity for identity in item_of if identity not in done]
     indexer = Indexer(ledger, engines, index=None, times=StageTimes())
     run = indexer.run(_pending(missing, item_of), embedded=lambda *_: None, cancelled=cancelled)

@@ -84,6 +84,24 @@ def load_set(file: Path, *, read_by_ocr: Collection[str] = ()) -> QuestionSet:
     return QuestionSet(file.stem, tuple(kept), dict(left_out))
 
 
+def without_unread(found: QuestionSet, unread: Mapping[str, Collection[int]]) -> QuestionSet:
+    """Leave out the rows all of whose pages are ``unread``: scans whose text nobody has.
+
+    ``unread`` gives page numbers from 1 by file name. A miss there would tell of the reading
+    and not of the search; how many there are is counted as ``page_not_read``.
+    """
+    kept = tuple(q for q in found.questions if not _all_unread(q, unread))
+    count = len(found.questions) - len(kept)
+    left_out = {**found.left_out, "page_not_read": count} if count else found.left_out
+    return replace(found, questions=kept, left_out=left_out)
+
+
+def _all_unread(question: Question, unread: Mapping[str, Collection[int]]) -> bool:
+    if not question.answerable or not question.documents or not question.pages:
+        return False
+    return set(question.pages) <= set(unread.get(question.documents[0], ()))
+
+
 def evenly(questions: Sequence[Question], limit: int) -> list[Question]:
     """Return at most ``limit`` questions from all over the set, the same ones every time.
 

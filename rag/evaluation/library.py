@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import tempfile
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from importlib.metadata import version
+from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_cache_path
 
 from rag.errors import StoreError
+from rag.protocols import never
+from rag.storage.copies import LedgerCopy
 from rag.storage.database import fts_table
-from rag.storage.errors import store_failure, writable
 from rag.storage.ledger import Ledger, delete_document
+from rag.storage.ocr_pages import waiting_pages
 from rag.text.messages import Text
 from rag.types.progress import Progress
 
@@ -38,7 +38,6 @@ Report = Callable[[Progress], None]
 Part = tuple[str, "Collection[int] | None"]
 """What is taken out: the document of this id, or all passages that reach into these pages."""
 _COPY = "measure-"
-_LEFT_BEHIND_S = 24 * 3600
 _OTHER_SETTINGS = Text(
     "The index was made with other settings than those in force; that index is measured."
     " `rag rebuild` makes the one they ask for, and keeps this one to go back to.",
@@ -74,13 +73,13 @@ class MeasuredLibrary:
         from rag.evaluation.asking import Searching
         from rag.storage.vectors.manager import exact_index
 
-        index = exact_index(self.ledger, self.engines.space)
+        index = exact_index(self.ledger, self.engines.version)
         retriever = wiring.retriever(self.container, self.ledger, self.engines, index)
         return Searching(retriever, min_relevance=self.container.settings.retrieve.min_relevance)
 
-    def space(self) -> dict[str, Any]:
-        """Return embedder, dimensions, cutting and analyser of the space that is measured."""
-        values = asdict(self.engines.space)
+    def version(self) -> dict[str, Any]:
+        """Return embedder, dimensions, cutting and analyser of the version that is measured."""
+        values = asdict(self.engines.version)
         del values["id"]
         return values
 
@@ -90,10 +89,10 @@ class MeasuredLibrary:
 
         settings = self.container.settings
         kept = {
-            "version": version("ragdesk"),
+            "version": package_version("ragdesk"),
             "reader": wiring.wanted_version(self.container).reader,
-            **self.space(),
-            "passages": self.ledger.chunk_count(self.engines.space),
+            **self.version(),
+            "passages": self.ledger.chunk_count(self.engines.version),
         }
         sections = {"retrieve": settings.retrieve.model_dump(mode="json")}
         if settings.reranker.model:
@@ -141,38 +140,47 @@ def opened_own(
         closing(Container(settings, report=report)) as container,
         closing(container.ledger(read_only=True)) as ledger,
     ):
-        space = ledger.active_space()
-        if space is None:
+        version = ledger.active_version()
+        if version is None:
             raise StoreError(
                 Text("Nothing has been indexed yet.", "还没有建立任何索引。"),
                 hint=Text("Run `rag sync`.", "请运行 `rag sync`。"),
             )
-        if not wiring.is_wanted(container, space):
+        if not wiring.is_wanted(container, version):
             notify(_OTHER_SETTINGS)
-        engines = wiring.index_engines(container, ledger, space)
+        engines = wiring.index_engines(container, ledger, version)
         yield MeasuredLibrary(container, ledger, engines, report)
 
 
-def brought(source: Path, container: Container, ledger: Ledger, report: Report) -> MeasuredLibrary:
-    """Bring the library of a folder of PDFs up to date with it and with the settings."""
+def brought(
+    source: Path, container: Container, ledger: Ledger, report: Report, *, recognised: bool = False
+) -> MeasuredLibrary:
+    """Bring the library of a folder of PDFs up to date with it and with the settings.
+
+    ``recognised``: scans are read as well, page by page, once; stopped, it goes on there.
+    """
     from rag.app import wiring
 
     _bring_pdfs(source, container.settings.knowledge)
     library = wiring.library(container, ledger, index=None)
-    if ledger.active_space() is None:
+    if ledger.active_version() is None:
         library.sync(report=report)
     else:
-        library.rebuild(wanted=lambda space: wiring.is_wanted(container, space), report=report)
-    engines = wiring.index_engines(container, ledger, ledger.active_space())
+        library.rebuild(wanted=lambda version: wiring.is_wanted(container, version), report=report)
+    if recognised and waiting_pages(ledger):
+        library.recognise(pause=never, report=report)
+    engines = wiring.index_engines(container, ledger, ledger.active_version())
     return MeasuredLibrary(container, ledger, engines, report)
 
 
 def for_texts(container: Container, ledger: Ledger, report: Report) -> MeasuredLibrary:
-    """Return the library in the space of the present settings; others are kept beside it."""
+    """Return the library as the present settings index it; other versions are kept beside it."""
     from rag.app import wiring
 
-    spaces = (space for space in ledger.spaces().values() if wiring.is_wanted(container, space))
-    engines = wiring.index_engines(container, ledger, next(spaces, None))
+    versions = (
+        version for version in ledger.versions().values() if wiring.is_wanted(container, version)
+    )
+    engines = wiring.index_engines(container, ledger, next(versions, None))
     return MeasuredLibrary(container, ledger, engines, report)
 
 
@@ -217,26 +225,18 @@ def _stat(file: Path) -> tuple[int, int]:
 def reduced(ledger: Ledger, parts: Iterable[Part]) -> Iterator[Ledger]:
     """Give a copy of a ledger without ``parts``, as if they had never been there.
 
-    The ledger is only read. The copy lies beside it, because that is where a person expects
-    its text to be; elsewhere only if nothing can be written there. It is removed afterwards.
+    The ledger is only read. The copy is removed afterwards.
 
     Raises:
         StoreError: it cannot be copied.
     """
-    home = ledger.path.parent
-    beside = home if writable(home) else None
-    if beside is not None:
-        _tidy(beside)
-    with tempfile.TemporaryDirectory(prefix=_COPY, dir=beside) as folder:
-        file = Path(folder) / ledger.path.name
-        try:
-            with closing(sqlite3.connect(file)) as target:
-                ledger.connection.backup(target)
-        except sqlite3.Error as error:
-            raise store_failure(file, error) from error
-        with closing(Ledger(file)) as copy:
+    copied = LedgerCopy(ledger.path, ledger.connection, prefix=_COPY)
+    try:
+        with closing(Ledger(copied.file)) as copy:
             _take_out(copy, parts)
             yield copy
+    finally:
+        copied.remove()
 
 
 def _take_out(copy: Ledger, parts: Iterable[Part]) -> None:
@@ -255,14 +255,7 @@ def _take_out_page(connection: sqlite3.Connection, document_id: str, page: int) 
         " AND first_page <= ? AND last_page >= ?",
         (document_id, page, page),
     ).fetchall()
-    for chunk_id, space_id in found:
-        table = fts_table(space_id)
+    for chunk_id, version_id in found:
+        table = fts_table(version_id)
         connection.execute(f"DELETE FROM {table} WHERE rowid = ?", (chunk_id,))  # noqa: S608 - ours
         connection.execute("DELETE FROM chunks WHERE id = ?", (chunk_id,))
-
-
-def _tidy(home: Path) -> None:
-    """Remove copies whose process was killed."""
-    for left in home.glob(f"{_COPY}*"):
-        if time.time() - left.stat().st_mtime > _LEFT_BEHIND_S:
-            shutil.rmtree(left, ignore_errors=True)

@@ -25,6 +25,7 @@ from rag.evaluation.datasets import (
     load_set,
     load_sets,
     load_squad,
+    without_unread,
 )
 from rag.evaluation.library import MeasuredLibrary, Report
 from rag.evaluation.runs import EvaluationRun, QuestionOutcome, RunComparison
@@ -34,6 +35,7 @@ from rag.indexing.questions.maker import OWN, Question, make_questions
 from rag.protocols import never
 from rag.storage.evaluations import EvaluationRow, list_evaluations
 from rag.storage.ledger import Ledger
+from rag.storage.ocr_pages import waiting_pages
 from rag.text.language import detect_language
 from rag.text.messages import Text
 from rag.types.answers import Message, Passage
@@ -49,6 +51,11 @@ _OTHER_WORDS = Text(
     "Say this question in other words. Keep every name and number. Answer with one question"
     " and nothing else.\n\n{}",
     "把下面的问题换一种说法。保留所有名称和数字。只回答一个问题，不要写别的。\n\n{}",
+)
+_OLDER = Text(
+    "This run is not kept: an older version of RAG Desk made the library. `rag sync` brings it up"
+    " to date.",
+    "本次评测未保存：资料库由旧版 RAG Desk 建立。运行 `rag sync` 即可更新。",
 )
 _LONGEST = 2.5  # times the question that it was made of
 _TOKENS = 80
@@ -117,7 +124,7 @@ class Measured:
     """A run with what is shown beside it."""
 
     run: EvaluationRun
-    space: Mapping[str, Any]
+    version: Mapping[str, Any]
     comparison: RunComparison | None
     answered: Sequence[Answered]
     number: int  # of the run in the ledger
@@ -173,8 +180,12 @@ def _measure_folder(settings: Settings, options: Options, report: Report) -> Mea
     chosen = _chosen(load_sets(source), options)  # what is wrong is said before any indexing
     with library.opened(settings, source, report=report) as (container, ledger):
         before = _earlier(ledger, options, [found.name for found in chosen])
-        pages = library.brought(source, container, ledger, report)
+        pages = library.brought(
+            source, container, ledger, report, recognised=settings.ingest.ocr == "auto"
+        )
         sets = _chosen(load_sets(source, read_by_ocr=_read_by_ocr(ledger)), options)
+        unread = _unread(ledger)
+        sets = [without_unread(found, unread) for found in sets]
         return _finished(pages, _measure_sets(pages, sets, options), before, options)
 
 
@@ -205,6 +216,16 @@ def _read_by_ocr(ledger: Ledger) -> set[str]:
         " WHERE p.state = 'ocr'"
     )
     return {Path(row[0]).name for row in rows}
+
+
+def _unread(ledger: Ledger) -> dict[str, set[int]]:
+    """Return by file name the pages that no text recognition has read."""
+    waiting = waiting_pages(ledger, failed_too=True)
+    return {
+        Path(path).name: set(waiting[row.document_id])
+        for path, row in ledger.files().items()
+        if row.document_id in waiting
+    }
 
 
 # ---- asking -------------------------------------------------------------------------------
@@ -437,12 +458,18 @@ def _finished(
     row = EvaluationRow(0, 0.0, options.name, options.source_name, settings, sets)
     run = EvaluationRun(row, found.outcomes, found.left_out, questions)
     comparison = runs.compare(runs.load(measured.ledger, before), run) if before else None
-    unkept, number = None, 0
+    number, unkept = _keep(measured, run)
+    version = measured.version()
+    return Measured(run, version, comparison, found.answered, number, unkept)
+
+
+def _keep(measured: MeasuredLibrary, run: EvaluationRun) -> tuple[int, Text | None]:
+    """Return the number that the run is kept under; 0, and why, if it cannot be."""
+    if measured.ledger.is_older:  # measuring is no reason to change it
+        return 0, _OLDER
     try:
         # also in a library that another process owns and this one only reads
         with closing(Ledger(measured.ledger.path)) as ledger:
-            number = runs.keep(ledger, run, documents=measured.documents())
+            return runs.keep(ledger, run, documents=measured.documents()), None
     except StoreError as error:
-        unkept = error.message
-    space = measured.space()
-    return Measured(run, space, comparison, found.answered, number, unkept)
+        return 0, error.message

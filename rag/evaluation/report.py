@@ -163,7 +163,7 @@ def measured_json(found: Measured) -> dict[str, Any]:
         sets[name] = row
     return {
         "sets": sets,
-        "space": dict(found.space),
+        "space": dict(found.version),
         "model": found.run.row.settings.get("model"),
         "settings": dict(found.run.row.settings),
         "run": found.number or None,

@@ -70,3 +70,19 @@ def failed(name: str, detail: str) -> ModelError:
             "请重试；如果每次都出现，请重新启动程序。",
         ),
     )
+
+
+def only_thoughts(name: str) -> ModelError:
+    """Say that an answer was used up by thoughts, which are not shown."""
+    return ModelError(
+        Text(
+            f"{name} was still thinking when its answer had reached its full length.",
+            f"{name} 在回答长度用完时仍在思考。",
+        ),
+        hint=Text(
+            "Choose a model that answers without thinking (`rag models list`), switch thinking off"
+            " at the server, or raise generator.max_tokens.",
+            "请选择不经思考直接回答的模型（`rag models list`），在服务器上关闭思考，"
+            "或调高 generator.max_tokens。",
+        ),
+    )

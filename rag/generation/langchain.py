@@ -26,6 +26,7 @@ from rag.errors import RagError
 from rag.generation.engine_errors import failed, prompt_too_long, unloaded
 from rag.generation.prompt import plain_turns
 from rag.generation.streaming import Bridge, Stopped
+from rag.generation.thoughts import without_thoughts
 from rag.types.answers import Delta, FinishReason, Message
 
 logger = logging.getLogger(__name__)
@@ -96,8 +97,21 @@ class LangChainGenerator:
 
         Raises:
             PromptTooLong: the prompt does not fit the window.
-            ModelError: the model broke off, or is closed.
+            ModelError: the model broke off, is closed, or did nothing but think.
         """
+        deltas = self._stream(
+            messages, max_tokens=max_tokens, temperature=temperature, cancelled=cancelled
+        )
+        return without_thoughts(self.name, deltas)
+
+    def _stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        temperature: float,
+        cancelled: Stopped,
+    ) -> Iterator[Delta]:
         if cancelled():
             yield Delta("", 0, "cancelled")
             return

@@ -20,8 +20,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-import psutil
-
 from rag.errors import ModelError
 from rag.generation.engine_errors import (
     AGAIN,
@@ -33,6 +31,8 @@ from rag.generation.engine_errors import (
 )
 from rag.generation.prompt import LLAMA2_CHAT, LLAMA2_VOCABULARY, plain_turns
 from rag.generation.streaming import OneAtATime, Stopped, iterate
+from rag.generation.thoughts import CLOSED, OPENED, without_thoughts
+from rag.system.process import physical_cores
 from rag.text.messages import Text
 from rag.types.answers import Delta, FinishReason, Message
 from rag.types.gguf import DamagedGguf, read_gguf
@@ -152,12 +152,13 @@ class LlamaCppGenerator:
 
         Raises:
             PromptTooLong: the prompt does not fit the window.
-            ModelError: llama.cpp broke off, or the model is unloaded.
+            ModelError: llama.cpp broke off, or the model is unloaded, or did nothing but think.
         """
         request = _request(messages, max_tokens=max_tokens, temperature=temperature)
-        return iterate(
+        deltas: Iterator[Delta] = iterate(
             lambda emit, stopped: self._generate(request, emit, stopped), cancelled=cancelled
         )
+        return without_thoughts(self.name, deltas)
 
     def _generate(self, request: dict[str, Any], emit: Emit, stopped: Stopped) -> None:
         with self._gate.turn(stopped) as mine:
@@ -222,6 +223,7 @@ class _Reply:
         self._stopped = stopped
         self._tokens = 0  # decoded so far
         self._pending = 0  # of them not yet behind an emitted piece
+        self._thinking = False
         self._finish: FinishReason | None = None
         self._error: BaseException | None = None
 
@@ -253,12 +255,23 @@ class _Reply:
         self._pending += decoded - self._tokens
         self._tokens = decoded
         for choice in chunk["choices"]:
-            if text := choice["delta"].get("content"):
+            if text := self._marked(choice["delta"]):
                 self._emit(Delta(text, self._pending))
                 self._pending = 0
             if reason := choice["finish_reason"]:
                 self._finish = "length" if reason == "length" else "stop"
         return False
+
+    def _marked(self, delta: Mapping[str, str | None]) -> str:
+        """Return what is said; thoughts, which come under a name of their own, as a mark only."""
+        said = delta.get("content") or ""
+        if delta.get("reasoning_content") and not self._thinking:
+            self._thinking = True
+            said = OPENED + said
+        elif self._thinking and said:
+            self._thinking = False
+            said = CLOSED + said
+        return said
 
     def _refusal(self, chunk: dict[str, Any]) -> Exception:
         error = chunk.get("error", chunk)
@@ -419,7 +432,7 @@ def _parameters(path: Path, *, context_tokens: int, threads: int) -> Any:
     params.n_ctx = context_tokens
     params.n_parallel = 1
     params.n_batch = params.n_ubatch = BATCH_TOKENS
-    cores = threads or _physical_cores()
+    cores = threads or physical_cores()
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = cores
     params.n_gpu_layers = -1  # all that fit; not measured, for want of a GPU
     params.fit_params = False  # without a GPU a second reading of the file for nothing
@@ -443,13 +456,6 @@ def _divide(params: Any, cards: OnCards) -> None:
     params.tensor_split = shares + [0.0] * (len(params.tensor_split) - len(shares))
     if cards.kv_bits == 8:  # noqa: PLR2004 - bits
         params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_Q8_0
-
-
-def _physical_cores() -> int:
-    """Hyperthreads share the units that multiply; one thread a core, of those allowed."""
-    allowed = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else 0
-    physical = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
-    return max(1, min(physical, allowed or physical))
 
 
 def _free_vram() -> int | None:

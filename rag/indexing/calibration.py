@@ -1,8 +1,8 @@
 """Asks a library about itself: what counts as "not in the documents" there.
 
 A library that has been indexed is asked questions made of its own text, with their answers and
-without; again when it has changed much. What came of it is kept in the ledger for each space: it
-speaks of one embedder and one way of cutting.
+without; again when it has changed much. What came of it is kept in the ledger for each index
+version: it speaks of one embedder and one way of cutting.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from rag.errors import ModelError, SpaceMismatch
+from rag.errors import IndexMismatch, ModelError
 from rag.retrieval.relevance import Calibrations, Trial, as_rows, calibrate, log_odds, of_rows
 from rag.text.language import detect_language
 from rag.text.parse_errors import attempt
@@ -41,28 +41,28 @@ _DEEP = 200  # passages of each retriever, so that some are left when a document
 _BUDGET_S = 30.0  # very large libraries are slow to look through; fewer questions do, too
 
 
-def kept(ledger: Ledger, space: IndexVersion) -> Calibrations:
-    """Return what is known of a space, by language; empty if it has not been asked."""
-    known = _known(ledger, space)
+def kept(ledger: Ledger, version: IndexVersion) -> Calibrations:
+    """Return what is known of an index version, by language; empty if it has not been asked."""
+    known = _known(ledger, version)
     with suppress(TypeError):  # what another version wrote
         return of_rows(known["languages"]) if known else {}
     return {}
 
 
-def keep(ledger: Ledger, space: IndexVersion, found: Calibrations) -> None:
-    """Remember what has been found out about a space as it is."""
+def keep(ledger: Ledger, version: IndexVersion, found: Calibrations) -> None:
+    """Remember what has been found out about an index version as it is."""
     row = {
         "method": _METHOD,
-        "passages": ledger.chunk_count(space),
+        "passages": ledger.chunk_count(version),
         "languages": as_rows(found),
     }
-    ledger.set_meta(_key(space), json.dumps(row))
+    ledger.set_meta(_key(version), json.dumps(row))
 
 
-def is_due(ledger: Ledger, space: IndexVersion) -> bool:
-    """Say whether a space has not been asked, or has changed much since."""
-    passages = ledger.chunk_count(space)
-    known = _known(ledger, space)
+def is_due(ledger: Ledger, version: IndexVersion) -> bool:
+    """Say whether an index version has not been asked, or has changed much since."""
+    passages = ledger.chunk_count(version)
+    known = _known(ledger, version)
     before = known["passages"] if known else 0
     return abs(passages - before) > _GREW * before
 
@@ -73,24 +73,24 @@ def when_due(
     report: Callable[[Progress], None],
     cancelled: Cancelled,
 ) -> None:
-    """Ask the active space by a ``retriever`` of it, if it has not been asked as it is.
+    """Ask the active index version by a ``retriever`` of it, if it has not been asked as it is.
 
     What is indexed is indexed, whether its embedder is to be had just now or not: without it the
-    space is asked another time.
+    index version is asked another time.
     """
-    space = ledger.active_space()
-    if space is None or cancelled() or not is_due(ledger, space):
+    version = ledger.active_version()
+    if version is None or cancelled() or not is_due(ledger, version):
         return
     from rag.storage.passages import LedgerPassages
 
-    store = LedgerPassages(ledger, space)
+    store = LedgerPassages(ledger, version)
     try:
-        found = ask_all(ledger, retriever(space), store, report=report, cancelled=cancelled)
-    except (ModelError, SpaceMismatch) as error:
+        found = ask_all(ledger, retriever(version), store, report=report, cancelled=cancelled)
+    except (ModelError, IndexMismatch) as error:
         logger.warning("the library could not be asked about itself: %s", error)
         return
     if found is not None:
-        keep(ledger, space, found)
+        keep(ledger, version, found)
 
 
 def ask_all(
@@ -161,10 +161,10 @@ def _without(found: Found, hidden: Collection[int]) -> Found:
     return [one for one in found if one[0] not in hidden]
 
 
-def _key(space: IndexVersion) -> str:
-    return f"calibration {space.id}"
+def _key(version: IndexVersion) -> str:
+    return f"calibration {version.id}"
 
 
-def _known(ledger: Ledger, space: IndexVersion) -> dict[str, Any] | None:
-    known: dict[str, Any] | None = json.loads(ledger.meta(_key(space)) or "null")
+def _known(ledger: Ledger, version: IndexVersion) -> dict[str, Any] | None:
+    known: dict[str, Any] | None = json.loads(ledger.meta(_key(version)) or "null")
     return known if known and known.get("method") == _METHOD else None

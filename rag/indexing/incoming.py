@@ -44,9 +44,9 @@ class StageTimes:
 
 @dataclass(frozen=True, slots=True)
 class IndexEngines:
-    """A space, with the engines its name stands for."""
+    """An index version, with the engines its name stands for."""
 
-    space: IndexVersion
+    version: IndexVersion
     embedder: Embedder
     chunker: Chunker
     analyser: Analyser

@@ -1,4 +1,4 @@
-"""Cuts, embeds and commits documents into a space: the one that answers, or one beside it.
+"""Cuts, embeds and commits documents into the index version that answers, or one beside it.
 
 Small documents are embedded together, so that batches are full and sorted by length across
 documents; each still commits in a transaction of its own, the moment its group is embedded.
@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from rag.errors import ModelError, SpaceMismatch
+from rag.errors import IndexMismatch, ModelError
 from rag.indexing.incoming import (
     INDEX_FAILED,
     IndexEngines,
@@ -61,7 +61,7 @@ class WriteContext:
 
 
 class IndexWriter:
-    """Knows the engines of every space, and the vector index of the live one."""
+    """Knows the engines of every index version, and the vector index of the live one."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class IndexWriter:
         engines: Callable[[IndexVersion | None], IndexEngines],
         index: OpenIndex | None,
     ) -> None:
-        """``engines(space)`` loads what the space names; ``None`` makes a new space."""
+        """``engines(version)`` loads what an index version names; ``None`` makes a new one."""
         self._ledger = ledger
         self._index = index
         self.engines = engines
@@ -82,37 +82,37 @@ class IndexWriter:
         *,
         spare: IndexEngines | None = None,
     ) -> None:
-        """Write into the live space, or into ``spare`` where its embedder is not to be had.
+        """Write into the live index version, or into ``spare`` where its embedder is not to be had.
 
-        The first documents of all make the live space.
+        The first documents of all make the live index version.
         """
         run.report(Progress("read", 0, total, "documents"))  # the engines may be minutes away
         engines = self._live(spare)
-        if self._ledger.active_space() is None:
-            self._ledger.activate(engines.space)
+        if self._ledger.active_version() is None:
+            self._ledger.activate(engines.version)
         self._index_all(documents, total, run, engines, beside=engines is spare)
 
     def _live(self, spare: IndexEngines | None) -> IndexEngines:
-        """Return the engines of the live space, else ``spare``."""
+        """Return the engines of the live index version, else ``spare``."""
         try:
-            return self.engines(self._ledger.active_space())
-        except (SpaceMismatch, ModelError):
+            return self.engines(self._ledger.active_version())
+        except (IndexMismatch, ModelError):
             if spare is None:
                 raise
             return spare
 
     def complete_live(self, run: WriteContext, *, spare: IndexEngines | None = None) -> None:
-        """Index what the ledger has read but the live space lacks."""
-        space = self._ledger.active_space()
-        if space is None:
+        """Index what the ledger has read but the live index version lacks."""
+        version = self._ledger.active_version()
+        if version is None:
             return
-        missing = self._ledger.missing_documents(space)
+        missing = self._ledger.missing_documents(version)
         if missing and self._live(spare) is not spare:
             self.write(from_ledger(self._ledger, missing), len(missing), run)
 
     def complete(self, engines: IndexEngines, run: WriteContext, *, anew: bool) -> None:
-        """Index what a space beside the live one lacks; ``anew`` embeds everything again."""
-        missing = self._ledger.missing_documents(engines.space)
+        """Index what an index version beside the live one lacks; ``anew`` embeds all again."""
+        missing = self._ledger.missing_documents(engines.version)
         documents = from_ledger(self._ledger, missing)
         self._index_all(documents, len(missing), run, engines, beside=True, anew=anew)
 
@@ -143,7 +143,7 @@ class IndexWriter:
 
 
 class Indexer:
-    """Writes into a space, and into the vector index where one is given."""
+    """Writes into an index version, and into the vector index where one is given."""
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class Indexer:
         fills: bool = True,
         reuse: bool = False,
     ) -> None:
-        """``index`` is that of the live space; not ``fills``: it only loses what goes.
+        """``index`` is that of the live index version; not ``fills``: it only loses what goes.
 
         With ``reuse``, what was embedded once by the same embedder is not again.
         """
@@ -224,14 +224,14 @@ class Indexer:
         began = perf_counter()
         digests = [text_digest(text) for text in cut.texts]
         indexed = IndexedChunks(cut.chunks, cut.terms, digests, rows)
-        space, pending = self._engines.space, cut.pending
+        version, pending = self._engines.version, cut.pending
         gone: list[int] = []
         if pending.row is None:
-            added = self._ledger.put_chunks(space, pending.document.id, indexed)
+            added = self._ledger.put_chunks(version, pending.document.id, indexed)
             if pending.failed:
                 self._ledger.set_failed(pending.document.id, INDEX_FAILED)
         else:
-            added, gone = self._ledger.commit_document(pending.row, space, indexed)
+            added, gone = self._ledger.commit_document(pending.row, version, indexed)
         if self._index is not None and gone:
             self._index().delete(gone)
         if self._index is not None and added and self._fills:
@@ -261,7 +261,7 @@ class Indexer:
         import numpy as np
 
         texts = [text for cut in cuts for text in cut.texts]
-        rows = np.empty((len(texts), self._engines.space.dim), np.float32)
+        rows = np.empty((len(texts), self._engines.version.dim), np.float32)
         for start in range(0, len(texts), GROUP):
             if cancelled():
                 return None

@@ -59,7 +59,7 @@ Ocr = Literal["off", "auto", "again"]
 
 
 class Library:
-    """Makes the ledger equal to the folder, and a new space out of an old one."""
+    """Makes the ledger equal to the folder, and a new index version out of an old one."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Library:
         index: Callable[[], VectorIndex] | None,
         calibrate: Callable[[Report, Cancelled], None] = lambda *_: None,
     ) -> None:
-        """``engines(None)`` makes the first space; ``calibrate`` asks the live one about itself."""
+        """``engines(None)`` makes the first index version; ``calibrate`` asks the live one."""
         self._folder = folder
         self._ledger = ledger
         self._writer = IndexWriter(ledger, engines, index)
@@ -135,7 +135,7 @@ class Library:
         return run.result.finish(self._ledger, seconds=perf_counter() - began)
 
     def _sync(self, run: WriteContext, *, spare: IndexEngines | None = None) -> None:
-        """Sync into the live space, or into ``spare`` if its embedder is not to be had."""
+        """Sync into the live index version, or into ``spare`` if its embedder is not to be had."""
         check_folder(self._folder)
         run.report(Progress("scan"))
         began = perf_counter()
@@ -251,9 +251,9 @@ class Library:
     ) -> SyncReport:
         """Mend what is stale; first of all the folder is looked at as in a sync.
 
-        ``wanted(space)`` tells whether a space is what the settings ask for. If the active
-        one is not, or ``everything`` is to be done again, all documents are indexed into a
-        new space beside the live one, which is checked and swapped in. Then documents that
+        ``wanted(version)`` tells whether an index version is what the settings ask for. If the
+        active one is not, or ``everything`` is to be done again, all documents are indexed into
+        a new one beside it, which is checked and swapped in. Then documents that
         another version of the reader has read are read again, each in one transaction. Last,
         as it takes longest, text is recognised anew where another version has recognised it;
         ``pause`` ends that between two pages. What was interrupted goes on where it stopped.
@@ -262,7 +262,7 @@ class Library:
 
         began = perf_counter()
         run = WriteContext(SyncReport(times=StageTimes()), report, cancelled)
-        active = self._ledger.active_space()
+        active = self._ledger.active_version()
         beside = None
         if active is not None and (everything or not wanted(active)):
             report(Progress("load"))  # which may take longer than a person waits for a sign
@@ -297,24 +297,24 @@ class Library:
             self._writer.write(read_differently(self._ledger, read, total, run.report), total, run)
 
     def rollback(self) -> IndexVersion:
-        """Let the space before the last rebuild answer again.
+        """Let the index version before the last rebuild answer again.
 
         Raises:
             ConfigError: there is none.
-            SpaceMismatch: it was made with another version of its embedder than is here.
+            IndexMismatch: it was made with another version of its embedder than is here.
             ModelError: its embedder cannot be loaded.
         """
-        space = self._ledger.previous_space()
-        if space is None:
+        version = self._ledger.previous_version()
+        if version is None:
             raise ConfigError(
                 Text("There is no earlier index to go back to.", "没有可以回退的旧索引。"),
                 hint=Text(
                     "One is kept after each `rag rebuild`.", "每次 `rag rebuild` 后会保留一个。"
                 ),
             )
-        self._writer.engines(space)  # an index that cannot be asked is no place to go to
-        self._ledger.activate(space)
-        return space
+        self._writer.engines(version)  # an index that cannot be asked is no place to go to
+        self._ledger.activate(version)
+        return version
 
     # -- forget ----------------------------------------------------------------------------
 

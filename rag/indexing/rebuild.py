@@ -1,4 +1,4 @@
-"""A new space beside the live one: filled, checked, and only then the one that answers."""
+"""A new index version beside the live one: filled, checked, and only then the one that answers."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ def engines_beside(
     wanted: Callable[[IndexVersion], bool],
     everything: bool,
 ) -> IndexEngines:
-    """Go on with a space that an interrupted rebuild left, or begin a new one.
+    """Go on with an index version that an interrupted rebuild left, or begin a new one.
 
-    A space that has answered already is gone back to as well, unless ``everything`` is to
+    An index version that has answered already is gone back to as well, unless ``everything`` is to
     be done again.
     """
-    active = ledger.active_space()
+    active = ledger.active_version()
     answered = ledger.meta("previous_space") if everything else None
-    for space in ledger.spaces().values():
-        later = active is None or space.id > active.id
-        if later and str(space.id) != answered and wanted(space):
-            return engines(space)
+    for version in ledger.versions().values():
+        later = active is None or version.id > active.id
+        if later and str(version.id) != answered and wanted(version):
+            return engines(version)
     return engines(None)
 
 
 def swap(ledger: Ledger, engines: IndexEngines, *, before: IndexVersion) -> None:
-    """Let the new space answer, and keep only the one before beside it.
+    """Let the new index version answer, and keep only the one before beside it.
 
     Raises:
         StoreError: it failed its check; it is dropped, and the old one goes on answering.
     """
-    space = engines.space
+    version = engines.version
     if problems := problems_of(ledger, engines, before=before):
-        ledger.drop_space(space)
+        ledger.drop_version(version)
         raise StoreError(
             Text(
                 f"The new index failed its check: {problems[0]}.",
@@ -67,35 +67,35 @@ def swap(ledger: Ledger, engines: IndexEngines, *, before: IndexVersion) -> None
                 "旧索引继续提供服务。请运行 `rag doctor`，然后重新运行 `rag rebuild`。",
             ),
         )
-    ledger.activate(space)
-    for other in ledger.spaces().values():
-        if other.id not in {space.id, before.id}:
-            ledger.drop_space(other)
+    ledger.activate(version)
+    for other in ledger.versions().values():
+        if other.id not in {version.id, before.id}:
+            ledger.drop_version(other)
 
 
 def problems_of(ledger: Ledger, engines: IndexEngines, *, before: IndexVersion) -> list[str]:
-    """Return why a new space should not answer; an empty list means that it may."""
-    space = engines.space
+    """Return why a new index version should not answer; an empty list means that it may."""
+    version = engines.version
     problems = broken_invariants(ledger)
-    if missing := ledger.missing_documents(space):
+    if missing := ledger.missing_documents(version):
         problems.append(f"{len(missing)} documents are missing")
-    had, has = _with_passages(ledger, before), _with_passages(ledger, space)
+    had, has = _with_passages(ledger, before), _with_passages(ledger, version)
     lost = had - has
     if len(lost) > max(1, _LOST_SHARE * len(had)):
         problems.append(f"{len(lost)} documents lost all their passages")
     return problems or _lost_passages(ledger, engines)
 
 
-def _with_passages(ledger: Ledger, space: IndexVersion) -> set[str]:
+def _with_passages(ledger: Ledger, version: IndexVersion) -> set[str]:
     rows = ledger.connection.execute(
-        "SELECT DISTINCT document_id FROM chunks WHERE space_id = ?", (space.id,)
+        "SELECT DISTINCT document_id FROM chunks WHERE space_id = ?", (version.id,)
     )
     return {row[0] for row in rows}
 
 
 def _lost_passages(ledger: Ledger, engines: IndexEngines) -> list[str]:
     """Embed some passages again: each must be what was embedded, and find itself."""
-    store = LedgerPassages(ledger, engines.space)
+    store = LedgerPassages(ledger, engines.version)
     ids = sorted(store.chunk_ids())
     sample = ids[:: max(1, len(ids) // SAMPLE)][:SAMPLE]
     if not sample:
@@ -112,7 +112,7 @@ def _lost_passages(ledger: Ledger, engines: IndexEngines) -> list[str]:
     unsaid = [i for i, words in zip(sample, terms, strict=True) if kept.get(i) != words]
     if unsaid:
         return [f"{len(unsaid)} of {len(sample)} passages are not found by their words"]
-    index = exact_index(ledger, engines.space)
+    index = exact_index(ledger, engines.version)
     stored = dict(zip(*store.vectors({p.chunk.document_id for p in found.values()}), strict=True))
     strange = 0
     for chunk_id, row in zip(sample, engines.embedder.embed_passages(texts), strict=True):

@@ -84,7 +84,7 @@ class Entry:
     licence: str
     languages: tuple[str, ...]
     context_tokens: int
-    description: Text
+    good_for: Text  # a sentence
     loaded_bytes: int  # of the weights in memory, at the engine's default precision
     loads: str  # what the engine opens, inside the model's folder; "." = the folder
     shape: Shape | None = None  # of a decoder; an encoder's says how wide it is
@@ -92,6 +92,7 @@ class Entry:
     hub: Hub | None = None
     wheels: Wheels | None = None
     embedding: Embedding | None = None
+    run_here: bool = False  # by this project, whatever its figures are
 
     @property
     def bytes(self) -> int:

@@ -249,6 +249,14 @@ class ModelStore:
         manifest = self.installation(name)
         return manifest.path(self.folder / manifest.name) if manifest else None
 
+    def may_fetch(self, entry: Entry) -> bool:
+        """Tell whether the settings allow a source that has the model; none is asked."""
+        if self._offline:
+            return False
+        return bool(
+            ("hub" in self._sources and entry.hub) or ("wheels" in self._sources and entry.wheels)
+        )
+
     def resolve(self, name_or_path: str) -> Path:
         """Return what an engine opens for a catalogue name, a .gguf file, or a folder.
 

@@ -13,7 +13,13 @@ from rich.table import Table
 from rich.text import Text as Styled
 
 from rag.models.planning.plan import PARTS, PRECISIONS, place_words
-from rag.models.planning.subjects import default_generator, fits, needs_bytes, needs_gpu
+from rag.models.planning.subjects import (
+    default_generator,
+    fits,
+    needs_bytes,
+    needs_gpu,
+    offer_words,
+)
 from rag.models.shape import kv_bytes_per_token
 from rag.text.messages import Language, Text
 from rag.text.sizes import file_size, memory_size
@@ -49,6 +55,7 @@ COLUMNS = {
 """Their widths in letters."""
 USED, CHOSEN = Text("in use", "使用中"), Text("chosen", "已选用")
 HERE = Text("installed", "已安装")
+NEVER_RUN = Text("Never run by this project.", "本项目未曾运行过。")
 NO_CARD, TOO_BIG = Text("no NVIDIA card", "无 NVIDIA 显卡"), Text("too big", "内存不足")
 
 
@@ -65,7 +72,8 @@ def model_values(
     if entry.kind == "generator" and settings.generator.server() is not None:
         chosen = ""  # the server answers
     if chosen == "auto":
-        chosen = default_generator(machine)
+        chosen = default_generator(machine, lambda name: store.installed(name) is not None)
+    sentence = {"en": entry.good_for.en, "zh": entry.good_for.zh}
     return {
         "name": entry.name,
         "kind": entry.kind,
@@ -85,7 +93,9 @@ def model_values(
         "no_card": needs_gpu(entry) and machine.vram_total_bytes is None,
         "fits": fits(entry, machine),
         "in_use": entry.name.lower() == chosen.lower(),
-        "description": {"en": entry.description.en, "zh": entry.description.zh},
+        "run_here": entry.run_here,
+        "good_for": sentence,
+        "description": sentence,  # what it was called first
     }
 
 
@@ -95,10 +105,12 @@ def models_table(
     *,
     language: Language,
     server: dict[str, Any] | None = None,
+    offered: Entry | None = None,
 ) -> RenderableType:
-    """Return the models by kind; below each name its licence, need and description.
+    """Return the models by kind; below each name its licence, its need and what it is good for.
 
-    A ``server`` answers in place of them all, and stands below them.
+    A ``server`` answers in place of them all, and stands below them; so does the model that
+    would answer better and is ``offered``.
     """
     drawn = _empty_table()
     for header, width in COLUMNS.items():
@@ -113,6 +125,8 @@ def models_table(
     lines = [Styled(where, style="dim", overflow="fold")]
     if server is not None:
         lines.append(Styled(_answering(server).say(language), style="green", overflow="fold"))
+    if offered is not None:
+        lines.append(Styled(offer_words(offered).say(language), style="green"))
     return Group(drawn, *lines)
 
 
@@ -128,7 +142,9 @@ def _answering(server: dict[str, Any]) -> Text:
 def _cells(row: dict[str, Any], language: Language) -> tuple[Styled, str, str, Styled]:
     name = Styled(row["name"], style="bold")
     name.append(f"\n{_needs(row).say(language)}\n", style="not bold")
-    name.append(row["description"][language], style="not bold dim")
+    name.append(row["good_for"][language], style="not bold dim")
+    if not row["run_here"]:
+        name.append(f"\n{NEVER_RUN.say(language)}", style="not bold dim italic")
     languages = ", ".join("50+" if code == "multilingual" else code for code in row["languages"])
     state, style = _state(row)
     said = Styled(state.say(language) if state else "", style=style)

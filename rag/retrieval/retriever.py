@@ -256,7 +256,14 @@ class HybridRetriever:
             terms=self._analyser.terms,
             frequency=lambda terms: self._store.document_frequency(terms)[0],
             beginning=self._store.beginning,
+            holding=self._texts_with,
         )
+
+    def _texts_with(self, term: str) -> list[str]:
+        """Return the texts of some passages that hold an index term."""
+        ids = [chunk_id for chunk_id, _ in self._store.match([term], k=_JUDGED, documents=None)]
+        chunks = [passage.chunk for passage in self._store.passages(ids).values()]
+        return [f"{chunk.heading} {chunk.context} {chunk.text}" for chunk in chunks]
 
     def _rank(
         self,

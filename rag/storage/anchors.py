@@ -108,7 +108,7 @@ class StoredPlaces:
         """Return the passages of the active index version that a place touches, in order."""
         from rag.storage.passages import LedgerPassages  # it brings numpy; a sync may not need it
 
-        version = self._ledger.active_space()
+        version = self._ledger.active_version()
         if version is None:
             return []
         rows = self._ledger.connection.execute(

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from rag.errors import LibraryTooNew, StoreError
+from rag.errors import LibraryTooNew
 from rag.storage.errors import store_failure, writable
 from rag.text.messages import Text
 
@@ -255,21 +255,21 @@ MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, CHAT_TABLES, _
 _TOKENIZER = r"ascii tokenchars '!#$%&()*+,-./:;<=>?@[\]^_{|}~'"
 
 
-def fts_table(space_id: int) -> str:
-    """Return the name of a space's full-text table."""
-    return f"fts_{int(space_id)}"
+def fts_table(version_id: int) -> str:
+    """Return the name of an index version's full-text table."""
+    return f"fts_{int(version_id)}"
 
 
-def create_fts(connection: sqlite3.Connection, space_id: int) -> None:
-    """Create a space's full-text table. One a space, so that statistics never mix."""
-    name = fts_table(space_id)
+def create_fts(connection: sqlite3.Connection, version_id: int) -> None:
+    """Create an index version's full-text table: its own, so that statistics never mix."""
+    name = fts_table(version_id)
     connection.execute(f'CREATE VIRTUAL TABLE {name} USING fts5(terms, tokenize="{_TOKENIZER}")')
     connection.execute(f"CREATE VIRTUAL TABLE {name}_vocab USING fts5vocab({name}, row)")
 
 
-def drop_fts(connection: sqlite3.Connection, space_id: int) -> None:
-    """Drop a space's full-text table."""
-    name = fts_table(space_id)
+def drop_fts(connection: sqlite3.Connection, version_id: int) -> None:
+    """Drop an index version's full-text table."""
+    name = fts_table(version_id)
     connection.execute(f"DROP TABLE IF EXISTS {name}_vocab")
     connection.execute(f"DROP TABLE IF EXISTS {name}")
 
@@ -317,14 +317,19 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         LibraryTooNew: a newer program wrote the file.
         StoreError: it cannot be written.
     """
-    while _version(connection, path) < len(MIGRATIONS):
+    while file_version(connection, path) < len(MIGRATIONS):
         try:
             _step(connection, path)
         except sqlite3.Error as error:
             raise store_failure(path, error) from error
 
 
-def _version(connection: sqlite3.Connection, path: Path) -> int:
+def file_version(connection: sqlite3.Connection, path: Path) -> int:
+    """Return how many migrations the file has seen.
+
+    Raises:
+        LibraryTooNew: a newer program wrote it.
+    """
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > len(MIGRATIONS):
         raise LibraryTooNew(
@@ -341,7 +346,7 @@ def _step(connection: sqlite3.Connection, path: Path) -> None:
     """Do the next migration, if there still is one once the file is ours to write."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        version = _version(connection, path)
+        version = file_version(connection, path)
         for script in MIGRATIONS[version : version + 1]:
             for statement in _statements(script):
                 connection.execute(statement)
@@ -365,41 +370,3 @@ def _statements(script: str) -> Iterator[str]:
             yield statement
             statement = ""
     assert not statement.strip(), "the last statement ends as well"
-
-
-def upgrade(path: Path) -> None:
-    """Bring an older file up to date before it is only read; a current one is not touched.
-
-    Raises:
-        LibraryTooNew: a newer program wrote the file.
-        StoreError: it is older, and cannot be written.
-    """
-    connection = connect(path, read_only=True)
-    try:
-        version = _version(connection, path)
-    finally:
-        connection.close()
-    if version == len(MIGRATIONS):
-        return
-    if not (writable(path) and writable(path.parent)):
-        raise _older(path)
-    connection = connect(path)
-    try:
-        migrate(connection, path)
-    finally:
-        connection.close()
-
-
-def _older(path: Path) -> StoreError:
-    return StoreError(
-        Text(
-            f"The library {path} was made by an older version of RAG Desk, and cannot be brought "
-            "up to date: it cannot be written.",
-            f"资料库 {path} 由旧版 RAG Desk 建立，但不可写入，因此无法更新。",
-        ),
-        hint=Text(
-            "Run `rag sync` once as somebody who may write there, or copy the folder and run it "
-            "on the copy.",
-            "请以有写入权限的用户运行一次 `rag sync`，或复制该文件夹后在副本上运行。",
-        ),
-    )

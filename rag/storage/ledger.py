@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from rag.storage.database import connect, create_fts, drop_fts, fts_table, migrate, upgrade
+from rag.storage.copies import LedgerCopy, current_copy
+from rag.storage.database import connect, create_fts, drop_fts, fts_table, migrate
 from rag.storage.errors import store_failure
 from rag.types.documents import Chunk, Document, DocumentState, Heading, IndexVersion, Page
 
@@ -49,7 +50,7 @@ class DocumentRow:
 
 @dataclass(frozen=True, slots=True)
 class IndexedChunks:
-    """A document's passages, ready for one space; all sequences run in parallel."""
+    """A document's passages, ready for one index version; all sequences run in parallel."""
 
     chunks: Sequence[Chunk]
     terms: Sequence[str]  # analysed, separated by spaces
@@ -84,6 +85,9 @@ class Ledger:
 
     It is closed when the thread ends, so no thread has to say that it is done. What a statement
     returned must be read by the thread that ran it.
+
+    Who only reads changes nothing on disk: of a file that an older version made, a copy is
+    brought up to date and read, as the file stood when it was opened.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -92,11 +96,17 @@ class Ledger:
         self._local = threading.local()  # lets go of what a thread kept here when that ends
         self._open: weakref.WeakSet[_ThreadState] = weakref.WeakSet()
         self._guard = threading.Lock()
+        self._copy: LedgerCopy | None = None
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
             migrate(self.connection, path)
         elif path.is_file():
-            upgrade(path)
+            self._copy = current_copy(path)
+
+    @property
+    def is_older(self) -> bool:
+        """An older version made the file, and it is only read: it stays so."""
+        return self._copy is not None
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -104,7 +114,8 @@ class Ledger:
         return (getattr(self._local, "state", None) or self._opened()).connection
 
     def _opened(self) -> _ThreadState:
-        self._local.state = opened = _ThreadState(connect(self.path, read_only=self._read_only))
+        file = self._copy.file if self._copy else self.path
+        self._local.state = opened = _ThreadState(connect(file, read_only=self._read_only))
         with self._guard:
             self._open.add(opened)
         return opened
@@ -126,6 +137,8 @@ class Ledger:
                 state.connection.close()
             self._open.clear()
         self._local = threading.local()
+        if self._copy is not None:
+            self._copy.remove()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -217,7 +230,7 @@ class Ledger:
             )
 
     def commit_document(
-        self, row: DocumentRow, space: IndexVersion, indexed: IndexedChunks
+        self, row: DocumentRow, version: IndexVersion, indexed: IndexedChunks
     ) -> tuple[list[int], list[int]]:
         """Write one document, its paths and its passages in one transaction.
 
@@ -227,7 +240,7 @@ class Ledger:
         """
         with self.transaction() as connection:
             gone = _put_document(connection, row)
-            added = _put_chunks(connection, space, row.document.id, indexed)
+            added = _put_chunks(connection, version, row.document.id, indexed)
             swept = set(_sweep(connection))  # all of it, if it was forgotten meanwhile
             return [i for i in added if i not in swept], [*gone, *swept]
 
@@ -292,22 +305,22 @@ class Ledger:
             "UPDATE documents SET reader = ? WHERE id = ?", (reader, document_id)
         )
 
-    # -- spaces ----------------------------------------------------------------------------
+    # -- index versions --------------------------------------------------------------------
 
-    def spaces(self) -> dict[int, IndexVersion]:
-        """Return all spaces by id."""
+    def versions(self) -> dict[int, IndexVersion]:
+        """Return all index versions by id."""
         found = self.connection.execute("SELECT id, embedder, dim, chunking, analyser FROM spaces")
         return {row[0]: IndexVersion(*row) for row in found}
 
-    def active_space(self) -> IndexVersion | None:
-        """Return the space that answers questions."""
-        return self._space("active_space")
+    def active_version(self) -> IndexVersion | None:
+        """Return the index version that answers questions."""
+        return self._version("active_space")
 
-    def previous_space(self) -> IndexVersion | None:
-        """Return the space to go back to, or forth again."""
-        return self._space("previous_space")
+    def previous_version(self) -> IndexVersion | None:
+        """Return the index version to go back to, or forth again."""
+        return self._version("previous_space")
 
-    def _space(self, key: str) -> IndexVersion | None:
+    def _version(self, key: str) -> IndexVersion | None:
         row = self.connection.execute(
             "SELECT id, embedder, dim, chunking, analyser FROM spaces"
             " WHERE id = (SELECT CAST(value AS INTEGER) FROM meta WHERE key = ?)",
@@ -315,59 +328,59 @@ class Ledger:
         ).fetchone()
         return IndexVersion(*row) if row else None
 
-    def create_space(
+    def create_version(
         self, *, embedder: str, dim: int, chunking: str, analyser: str
     ) -> IndexVersion:
-        """Add an empty space."""
+        """Add an empty index version."""
         with self.transaction() as connection:
             cursor = connection.execute(
                 "INSERT INTO spaces (embedder, dim, chunking, analyser, created_at)"
                 " VALUES (?, ?, ?, ?, ?)",
                 (embedder, dim, chunking, analyser, time.time()),
             )
-            space_id = int(cursor.lastrowid or 0)
-            create_fts(connection, space_id)
-        return IndexVersion(space_id, embedder, dim, chunking, analyser)
+            version_id = int(cursor.lastrowid or 0)
+            create_fts(connection, version_id)
+        return IndexVersion(version_id, embedder, dim, chunking, analyser)
 
-    def activate(self, space: IndexVersion) -> None:
-        """Let ``space`` answer from now on; the one before is kept for a rollback."""
+    def activate(self, version: IndexVersion) -> None:
+        """Let ``version`` answer from now on; the one before is kept for a rollback."""
         with self.transaction():
             before = self.meta("active_space")
-            if before and int(before) != space.id:
+            if before and int(before) != version.id:
                 self.set_meta("previous_space", before)
-            self.set_meta("active_space", str(space.id))
+            self.set_meta("active_space", str(version.id))
 
-    def drop_space(self, space: IndexVersion) -> None:
-        """Remove a space with its chunks and vectors."""
+    def drop_version(self, version: IndexVersion) -> None:
+        """Remove an index version with its chunks and vectors."""
         with self.transaction() as connection:
-            connection.execute("DELETE FROM spaces WHERE id = ?", (space.id,))
-            drop_fts(connection, space.id)
+            connection.execute("DELETE FROM spaces WHERE id = ?", (version.id,))
+            drop_fts(connection, version.id)
 
-    def complete_documents(self, space: IndexVersion) -> set[str]:
-        """Return the ids of documents whose passages are all in ``space``."""
+    def complete_documents(self, version: IndexVersion) -> set[str]:
+        """Return the ids of documents whose passages are all in ``version``."""
         found = self.connection.execute(
-            "SELECT document_id FROM space_documents WHERE space_id = ?", (space.id,)
+            "SELECT document_id FROM space_documents WHERE space_id = ?", (version.id,)
         )
         return {row[0] for row in found}
 
-    def missing_documents(self, space: IndexVersion) -> list[str]:
-        """Return the ids of documents that are not complete in ``space``, sorted."""
+    def missing_documents(self, version: IndexVersion) -> list[str]:
+        """Return the ids of documents that are not complete in ``version``, sorted."""
         found = self.connection.execute(
             "SELECT id FROM documents WHERE id NOT IN"
             " (SELECT document_id FROM space_documents WHERE space_id = ?) ORDER BY id",
-            (space.id,),
+            (version.id,),
         )
         return [row[0] for row in found]
 
-    def chunk_count(self, space: IndexVersion) -> int:
-        """Return how many passages a space has."""
+    def chunk_count(self, version: IndexVersion) -> int:
+        """Return how many passages an index version has."""
         query = "SELECT count(*) FROM chunks WHERE space_id = ?"
-        return int(self.connection.execute(query, (space.id,)).fetchone()[0])
+        return int(self.connection.execute(query, (version.id,)).fetchone()[0])
 
     def put_chunks(
-        self, space: IndexVersion, document_id: str, indexed: IndexedChunks
+        self, version: IndexVersion, document_id: str, indexed: IndexedChunks
     ) -> list[int]:
-        """Write a known document's passages into a space. Return their ids.
+        """Write a known document's passages into an index version. Return their ids.
 
         Nothing is written of one that was deleted or forgotten meanwhile.
         """
@@ -375,7 +388,7 @@ class Ledger:
             known = connection.execute("SELECT 1 FROM documents WHERE id = ?", (document_id,))
             if known.fetchone() is None:
                 return []
-            return _put_chunks(connection, space, document_id, indexed)
+            return _put_chunks(connection, version, document_id, indexed)
 
 
 # -- the statements behind the transactions: each runs inside one that its caller opened ------
@@ -401,10 +414,10 @@ def _put_files(connection: sqlite3.Connection, rows: Iterable[FileRow]) -> None:
 
 
 def _put_chunks(
-    connection: sqlite3.Connection, space: IndexVersion, document_id: str, indexed: IndexedChunks
+    connection: sqlite3.Connection, version: IndexVersion, document_id: str, indexed: IndexedChunks
 ) -> list[int]:
-    """Insert a document's passages into a space and mark it complete there. Return their ids."""
-    table = fts_table(space.id)
+    """Insert a document's passages, and mark it complete in that version. Return their ids."""
+    table = fts_table(version.id)
     rows = indexed.vectors.astype("float16")
     ids: list[int] = []
     for chunk, terms, digest, row in zip(
@@ -414,7 +427,7 @@ def _put_chunks(
             "INSERT INTO chunks (space_id, document_id, start, end, first_page, last_page,"
             " heading, context, tokens, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                space.id, document_id, chunk.start, chunk.end, chunk.first_page,
+                version.id, document_id, chunk.start, chunk.end, chunk.first_page,
                 chunk.last_page, chunk.heading, chunk.context, chunk.tokens, digest,
             ),
         )  # fmt: skip
@@ -426,7 +439,7 @@ def _put_chunks(
         )
         ids.append(chunk_id)
     connection.execute(
-        "INSERT OR REPLACE INTO space_documents VALUES (?, ?)", (space.id, document_id)
+        "INSERT OR REPLACE INTO space_documents VALUES (?, ?)", (version.id, document_id)
     )
     return ids
 
@@ -470,9 +483,9 @@ def delete_document(connection: sqlite3.Connection, document_id: str) -> list[in
     rows = connection.execute(
         "SELECT id, space_id FROM chunks WHERE document_id = ?", (document_id,)
     ).fetchall()
-    for chunk_id, space_id in rows:
+    for chunk_id, version_id in rows:
         connection.execute(
-            f"DELETE FROM {fts_table(space_id)} WHERE rowid = ?",
+            f"DELETE FROM {fts_table(version_id)} WHERE rowid = ?",
             (chunk_id,),
         )
     connection.execute("DELETE FROM documents WHERE id = ?", (document_id,))

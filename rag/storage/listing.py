@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -33,11 +34,17 @@ class ListedDocument:
     reason: str | None  # why the file cannot be read; ``None`` where it has pages
     added_at: float  # seconds since 1970; 0 where it could not be read
     size: int  # bytes
+    repeated: bool = False  # another document's file has the same name, in another folder
 
     @property
     def name(self) -> str:
         """File name."""
         return PurePosixPath(self.path).name
+
+    @property
+    def shown(self) -> str:
+        """What tells it from all others: its name, with the folder where names repeat."""
+        return self.path if self.repeated else self.name
 
 
 class LibraryList:
@@ -63,7 +70,7 @@ class LibraryList:
             " d.added_at, max(f.size) FROM files f LEFT JOIN documents d ON d.id = f.document_id"
             " GROUP BY coalesce(f.document_id, f.path) ORDER BY 2"
         )
-        return [
+        listed = [
             ListedDocument(
                 identity or "",
                 path,
@@ -78,10 +85,12 @@ class LibraryList:
             for identity, path, title, language, reason, why, added_at, size in rows
             if reason != FORGOTTEN
         ]
+        names = Counter(one.name for one in listed)
+        return [replace(one, repeated=True) if names[one.name] > 1 else one for one in listed]
 
     def beginnings(self, documents: Sequence[str]) -> dict[str, Passage]:
         """Return the first passage of each of these documents that has one."""
-        version = self._ledger.active_space()
+        version = self._ledger.active_version()
         if version is None:
             return {}
         store = LedgerPassages(self._ledger, version)
@@ -98,7 +107,7 @@ class LibraryList:
 
     def of_guide(self, terms: Sequence[str], language: Language) -> Passage | None:
         """Return the passage of the app's own guide that holds most of ``terms``, if it is here."""
-        version = self._ledger.active_space()
+        version = self._ledger.active_version()
         guides = [one.id for one in self.documents() if one.name == GUIDES[language]]
         if version is None or not guides:
             return None
@@ -108,7 +117,7 @@ class LibraryList:
 
     def holding(self, terms: Collection[str]) -> list[Passage]:
         """Return of each document the best passage that holds all ``terms``, the best first."""
-        version = self._ledger.active_space()
+        version = self._ledger.active_version()
         if version is None or not terms:
             return []
         store = LedgerPassages(self._ledger, version)

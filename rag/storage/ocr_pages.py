@@ -141,10 +141,10 @@ def recognised_lines(
 
 
 def passage_count(ledger: Ledger, document_id: str) -> int:
-    """Return how many passages a document has in the active space."""
-    space = ledger.active_space()
+    """Return how many passages a document has in the active index version."""
+    version = ledger.active_version()
     row = ledger.connection.execute(
         "SELECT count(*) FROM chunks WHERE document_id = ? AND space_id = ?",
-        (document_id, space.id if space else 0),
+        (document_id, version.id if version else 0),
     ).fetchone()
     return int(row[0])

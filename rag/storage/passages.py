@@ -1,4 +1,4 @@
-"""What is read of one space: passages, words, vectors; and documents, page by page or whole."""
+"""What is read of one index version: passages, words, vectors; documents, by page or whole."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def _marks(items: Collection[object]) -> str:
 
 
 class LedgerPassages:
-    """Satisfies ``PassageStore`` for one space."""
+    """Satisfies ``PassageStore`` for one index version."""
 
-    def __init__(self, ledger: Ledger, space: IndexVersion) -> None:
+    def __init__(self, ledger: Ledger, version: IndexVersion) -> None:
         self._ledger = ledger
-        self._space = space
-        self._fts = fts_table(space.id)
+        self._version = version
+        self._fts = fts_table(version.id)
 
     def passages(self, ids: Sequence[int]) -> dict[int, Passage]:
         rows = _each(
@@ -80,7 +80,7 @@ class LedgerPassages:
                 f" WHERE c.space_id = ? AND p.document_id IN ({_marks(batch)})"
                 f" AND (p.number IN ({_marks(pages)}) OR p.label IN ({_marks(pages)})"
                 f" OR p.number = {last if -1 in pages else 0}) ORDER BY c.document_id, c.start",
-                (self._space.id, *batch, *pages, *map(str, pages)),
+                (self._version.id, *batch, *pages, *map(str, pages)),
             )
             found.update({int(row[0]): None for row in rows})
         return list(found)
@@ -95,7 +95,7 @@ class LedgerPassages:
                 " ON c.document_id = a.document_id AND c.space_id = ?"
                 " AND c.end > a.start AND c.start < min(a.end, a.start + ?)"
                 " WHERE a.kind = ? AND a.number = ? ORDER BY c.start",
-                (self._space.id, _BEGINS, kind, number),
+                (self._version.id, _BEGINS, kind, number),
             )
             for document, chunk_id in rows:
                 if documents is None or document in documents:
@@ -170,11 +170,15 @@ class LedgerPassages:
         rows = self._ledger.connection.execute(
             f"SELECT rowid, -rank FROM {self._fts} WHERE {self._fts} MATCH ?{within}"
             " ORDER BY rank, rowid LIMIT ?",
-            (*values, *([self._space.id, *documents] if documents is not None else ()), k),
+            (*values, *([self._version.id, *documents] if documents is not None else ()), k),
         )
         return [(int(row[0]), float(row[1])) for row in rows]
 
-    def document_frequency(self, terms: Sequence[str]) -> tuple[dict[str, int], int]:
+    def document_frequency(
+        self, terms: Sequence[str], documents: Collection[str] | None = None
+    ) -> tuple[dict[str, int], int]:
+        if documents is not None:
+            return self._frequency_within(terms, documents)
         # SQLite counts by reading every row, and each question asks for the same more than once
         kept = self._ledger.memo()
         counts: dict[str, int] = kept.setdefault(self._fts, {})
@@ -188,12 +192,34 @@ class LedgerPassages:
                 batch,
             )
             counts.update(dict.fromkeys(batch, 0) | {row[0]: int(row[1]) for row in rows})
-        if (total := kept.get(self._space.id)) is None:
+        if (total := kept.get(self._version.id)) is None:
             total = self._ledger.connection.execute(
-                "SELECT count(*) FROM chunks WHERE space_id = ?", (self._space.id,)
+                "SELECT count(*) FROM chunks WHERE space_id = ?", (self._version.id,)
             ).fetchone()[0]
-            kept[self._space.id] = total
+            kept[self._version.id] = total
         return {term: counts[term] for term in terms}, int(total)
+
+    def _frequency_within(
+        self, terms: Sequence[str], documents: Collection[str]
+    ) -> tuple[dict[str, int], int]:
+        within = (
+            f"SELECT id FROM chunks WHERE space_id = ? AND document_id IN ({_marks(documents)})"
+        )
+        chosen = (self._version.id, *documents)
+        run = self._ledger.connection.execute
+        total, first, last = run(
+            f"SELECT count(*), min(id), max(id) FROM ({within})", chosen
+        ).fetchone()
+        counts = {
+            # the index skips to the first row; of a common word it would else read all
+            term: run(
+                f"SELECT count(*) FROM {self._fts} WHERE {self._fts} MATCH ?"
+                f" AND rowid BETWEEN ? AND ? AND +rowid IN ({within})",
+                (f'"{term}"', first, last, *chosen),
+            ).fetchone()[0]
+            for term in (dict.fromkeys(terms) if total else ())
+        }
+        return {term: int(counts.get(term, 0)) for term in terms}, int(total)
 
     def beginning(self, letters: str) -> dict[str, int]:
         rows = self._ledger.connection.execute(
@@ -213,12 +239,12 @@ class LedgerPassages:
             rows = self._ledger.connection.execute(
                 "SELECT v.chunk_id, v.vector FROM chunks c JOIN vectors v ON v.chunk_id = c.id"
                 f" WHERE c.space_id = ? AND c.document_id IN ({_marks(batch)}) ORDER BY c.id",
-                [self._space.id, *batch],
+                [self._version.id, *batch],
             )
             for row in rows:
                 ids.append(int(row[0]))
                 blobs.append(row[1])
-        return ids, unpack(blobs, dim=self._space.dim)
+        return ids, unpack(blobs, dim=self._version.dim)
 
     def digests(self, ids: Sequence[int]) -> dict[int, bytes]:
         """Return the sha256 of what was embedded of each chunk."""
@@ -226,18 +252,18 @@ class LedgerPassages:
         return {int(row[0]): row[1] for row in rows}
 
     def all_vectors(self) -> Iterator[tuple[list[int], Vectors]]:
-        """Yield the whole space's chunk ids and rows, in batches, by id."""
+        """Yield the whole index version's chunk ids and rows, in batches, by id."""
         last = 0
         while True:
             rows = self._ledger.connection.execute(
                 "SELECT v.chunk_id, v.vector FROM vectors v JOIN chunks c ON c.id = v.chunk_id"
                 " WHERE c.space_id = ? AND v.chunk_id > ? ORDER BY v.chunk_id LIMIT ?",
-                (self._space.id, last, _ROWS),
+                (self._version.id, last, _ROWS),
             ).fetchall()
             if not rows:
                 return
             ids = [int(row[0]) for row in rows]
-            yield ids, unpack([row[1] for row in rows], dim=self._space.dim)
+            yield ids, unpack([row[1] for row in rows], dim=self._version.dim)
             last = ids[-1]
 
     def page_spans(self, document_id: str, start: int, end: int) -> list[tuple[int, int, int]]:
@@ -272,9 +298,9 @@ class LedgerPassages:
         return None if row is None or row[0] is None else str(row[0])
 
     def chunk_ids(self) -> set[int]:
-        """Return the ids of all chunks of the space."""
+        """Return the ids of all chunks of the index version."""
         rows = self._ledger.connection.execute(
-            "SELECT id FROM chunks WHERE space_id = ?", (self._space.id,)
+            "SELECT id FROM chunks WHERE space_id = ?", (self._version.id,)
         )
         return {int(row[0]) for row in rows}
 
@@ -333,11 +359,11 @@ class UnreadPage:
 
 
 class StoredTexts:
-    """Answers where something is, for one space. Reads only."""
+    """Answers where something is, for one index version. Reads only."""
 
-    def __init__(self, ledger: Ledger, space: IndexVersion) -> None:
+    def __init__(self, ledger: Ledger, version: IndexVersion) -> None:
         self._ledger = ledger
-        self._space = space
+        self._version = version
 
     def files(self, name: str | None = None) -> list[FileRow]:
         """Return the known paths: all, or those that ``name`` may mean."""
@@ -363,7 +389,7 @@ class StoredTexts:
 
     def complete(self) -> set[str]:
         """Return the ids of the documents that answers come from."""
-        return self._ledger.complete_documents(self._space)
+        return self._ledger.complete_documents(self._version)
 
     def pages(self, document_id: str, numbers: Sequence[int] | None = None) -> list[PageText]:
         """Return pages with text, each with a part of the next one's: sentences run on."""
@@ -409,24 +435,24 @@ class StoredTexts:
         rows = self._ledger.connection.execute(
             "SELECT id, start, end FROM chunks WHERE space_id = ? AND document_id = ?"
             " AND start < ? AND end > ? ORDER BY start",
-            (self._space.id, document_id, end, start),
+            (self._version.id, document_id, end, start),
         )
         return [(int(row[0]), int(row[1]), int(row[2])) for row in rows]
 
 
 class LedgerDocuments:
-    """The documents of one space. Satisfies ``Shelf``."""
+    """The documents of one index version. Satisfies ``Shelf``."""
 
-    def __init__(self, ledger: Ledger, space: IndexVersion) -> None:
+    def __init__(self, ledger: Ledger, version: IndexVersion) -> None:
         self._ledger = ledger
-        self._space = space
-        self._passages = LedgerPassages(ledger, space)
+        self._version = version
+        self._passages = LedgerPassages(ledger, version)
 
     def names(self) -> dict[str, tuple[str, str]]:
         rows = self._ledger.connection.execute(
             "SELECT d.id, (SELECT min(f.path) FROM files f WHERE f.document_id = d.id), d.title"
             " FROM space_documents s JOIN documents d ON d.id = s.document_id WHERE s.space_id = ?",
-            (self._space.id,),
+            (self._version.id,),
         )
         return {row[0]: (PurePosixPath(row[1]).name, row[2]) for row in rows if row[1] is not None}
 
@@ -437,7 +463,7 @@ class LedgerDocuments:
             " count(c.id), sum(c.tokens)"
             " FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.space_id = ?"
             " GROUP BY d.id ORDER BY 2",
-            (self._space.id,),
+            (self._version.id,),
         )
         return [
             Readable(row[0], PurePosixPath(row[1]).name, row[2], *map(int, row[3:]))
@@ -450,7 +476,7 @@ class LedgerDocuments:
         for document in documents:
             rows = self._ledger.connection.execute(
                 "SELECT id FROM chunks WHERE space_id = ? AND document_id = ? ORDER BY start",
-                (self._space.id, document),
+                (self._version.id, document),
             )
             ids.extend(int(row[0]) for row in rows)
         found = self._passages.passages(ids)

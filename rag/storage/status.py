@@ -92,17 +92,17 @@ def seconds_for(ledger: Ledger, what: str, count: float) -> float | None:
     return count / speed if speed > 0 else None
 
 
-def find_stale(ledger: Ledger, fingerprint: WantedVersion) -> Stale:
+def find_stale(ledger: Ledger, wanted: WantedVersion) -> Stale:
     """Compare the library with what the settings would make of it today; loads no model."""
-    space = ledger.active_space()
-    if space is None:
+    version = ledger.active_version()
+    if version is None:
         return Stale()
     read, pages = ledger.connection.execute(
         "SELECT count(DISTINCT d.id), count(p.number) FROM documents d"
         " LEFT JOIN pages p ON p.document_id = d.id WHERE d.reader != ?",
-        (fingerprint.reader,),
+        (wanted.reader,),
     ).fetchone()
-    outdated = outdated_pages(ledger, engine=fingerprint.recogniser)
+    outdated = outdated_pages(ledger, engine=wanted.recogniser)
     stale = Stale(
         read=read,
         read_s=seconds_for(ledger, READING, pages),
@@ -110,36 +110,34 @@ def find_stale(ledger: Ledger, fingerprint: WantedVersion) -> Stale:
         recognise_s=seconds_for(ledger, RECOGNISING, sum(map(len, outdated.values()))),
     )
     everything = ledger.document_ids()
-    if fingerprint.matches(space):
-        return replace(stale, embed=len(ledger.missing_documents(space)))
-    if fingerprint.embeds_like(space) and fingerprint.chunking == space.chunking:
+    if wanted.matches(version):
+        return replace(stale, embed=len(ledger.missing_documents(version)))
+    if wanted.embeds_like(version) and wanted.chunking == version.chunking:
         return replace(stale, terms=len(everything))
-    left = everything - _done_beside(ledger, space, fingerprint)
-    embed_s = _embed_seconds(ledger, space, fingerprint)
+    left = everything - _done_beside(ledger, version, wanted)
+    embed_s = _embed_seconds(ledger, version, wanted)
     if embed_s is not None and everything:
         embed_s *= len(left) / len(everything)
     return replace(stale, embed=len(left), embed_s=embed_s)
 
 
-def _done_beside(ledger: Ledger, active: IndexVersion, fingerprint: WantedVersion) -> set[str]:
+def _done_beside(ledger: Ledger, active: IndexVersion, wanted: WantedVersion) -> set[str]:
     """Return what an interrupted rebuild has finished already."""
-    for space in ledger.spaces().values():
-        if space.id > active.id and fingerprint.matches(space):
-            return ledger.complete_documents(space)
+    for version in ledger.versions().values():
+        if version.id > active.id and wanted.matches(version):
+            return ledger.complete_documents(version)
     return set()
 
 
-def _embed_seconds(
-    ledger: Ledger, active: IndexVersion, fingerprint: WantedVersion
-) -> float | None:
+def _embed_seconds(ledger: Ledger, active: IndexVersion, wanted: WantedVersion) -> float | None:
     """Estimate from what the machine did before; the same passages, or as many by their size."""
     known = ledger.connection.execute("SELECT key FROM meta WHERE key LIKE 'speed embed %'")
     names = [str(row[0]).removeprefix("speed ") for row in known]
-    wanted = f"embed {fingerprint.embedder.partition('@')[0]}"
-    name = next((name for name in names if name.partition("@")[0] == wanted), None)
+    embedder = f"embed {wanted.embedder.partition('@')[0]}"
+    name = next((name for name in names if name.partition("@")[0] == embedder), None)
     if name is None:
         return None
-    size, before = chunking_tokens(fingerprint.chunking), chunking_tokens(active.chunking)
+    size, before = chunking_tokens(wanted.chunking), chunking_tokens(active.chunking)
     passages = ledger.chunk_count(active) * (before / size if size and before else 1.0)
     return seconds_for(ledger, name, passages)
 
@@ -174,7 +172,7 @@ _CHECKS: dict[str, str] = {
         SELECT count(*) FROM pages WHERE state IN ('text', 'ocr') AND trim(text) = ''""",
     "a version that was replaced still has a path": """
         SELECT count(*) FROM superseded s JOIN files f ON f.document_id = s.document_id""",
-    "the space that answers does not exist": """
+    "the index version that answers does not exist": """
         SELECT count(*) FROM meta WHERE key = 'active_space'
         AND CAST(value AS INTEGER) NOT IN (SELECT id FROM spaces)""",
     "a document is ready although pages are missing": """
@@ -197,22 +195,22 @@ def broken_invariants(ledger: Ledger) -> list[str]:
         count = connection.execute(query).fetchone()[0]
         if count:
             broken.append(f"{what} ({count})")
-    for space in ledger.spaces().values():
-        broken.extend(_broken_words(ledger, space.id))
+    for version in ledger.versions().values():
+        broken.extend(_broken_words(ledger, version.id))
     return broken
 
 
-def _broken_words(ledger: Ledger, space_id: int) -> list[str]:
-    table = fts_table(space_id)
+def _broken_words(ledger: Ledger, version_id: int) -> list[str]:
+    table = fts_table(version_id)
     connection = ledger.connection
     missing = connection.execute(
         f"SELECT count(*) FROM chunks WHERE space_id = ? AND id NOT IN (SELECT rowid FROM {table})",
-        (space_id,),
+        (version_id,),
     ).fetchone()[0]
     stray = connection.execute(
         f"SELECT count(*) FROM {table} WHERE rowid NOT IN"
         " (SELECT id FROM chunks WHERE space_id = ?)",
-        (space_id,),
+        (version_id,),
     ).fetchone()[0]
     broken = []
     if missing:

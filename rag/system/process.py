@@ -45,6 +45,18 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak << 10
 
 
+def physical_cores() -> int:
+    """Return how many threads should compute: one a core, of those that this process may use.
+
+    Hyperthreads share the units that multiply.
+    """
+    import psutil  # nowhere else: a command that is done at once would wait for it
+
+    allowed = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else 0
+    physical = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
+    return max(1, min(physical, allowed or physical))
+
+
 @cache
 def _trim() -> Any:
     if sys.platform != "linux":

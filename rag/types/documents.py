@@ -103,7 +103,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class IndexVersion:
-    """One way to cut and embed; passages and vectors of different spaces never mix."""
+    """One way to cut and embed; passages and vectors of different index versions never mix."""
 
     id: int
     embedder: str  # name, revision, pooling and prefixes

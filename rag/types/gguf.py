@@ -41,6 +41,7 @@ class Tensor:
     name: str
     numbers: int
     bytes: int
+    kind: int = 0  # ggml's number of how its weights are written; 0 = float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ class _Header:
             bytes_ = numbers // per * size if per else following[offset] - offset
             if begin + offset + bytes_ > self._size or bytes_ < 0:
                 raise DamagedGguf(f"it ends inside of {name[:80]!r}")
-            sized.append(Tensor(name, numbers, bytes_))
+            sized.append(Tensor(name, numbers, bytes_, kind))
         return tuple(sized)
 
     def _value(self, kind: int) -> Any:

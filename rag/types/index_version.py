@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import version
+from importlib.metadata import version as package_version
 
 from rag.text.messages import Text
 from rag.types.documents import IndexVersion
@@ -16,7 +16,8 @@ READER_VERSION = 3
 @lru_cache(maxsize=1)
 def reader_name() -> str:
     """Return the libraries that read PDFs, with their versions, and our own."""
-    return f"pypdfium2/{version('pypdfium2')}+pypdf/{version('pypdf')}/{READER_VERSION}"
+    pdfium, pypdf = package_version("pypdfium2"), package_version("pypdf")
+    return f"pypdfium2/{pdfium}+pypdf/{pypdf}/{READER_VERSION}"
 
 
 DPI = 150  # as good as 200, and a quarter cheaper: "Text recognition" in docs/decisions.md
@@ -27,7 +28,7 @@ OCR_VERSION = 2
 @lru_cache(maxsize=1)
 def ocr_name() -> str:
     """Return the library with its version, and so its models, the resolution, and our own."""
-    return f"rapidocr/{version('rapidocr')}/{DPI}/{OCR_VERSION}"
+    return f"rapidocr/{package_version('rapidocr')}/{DPI}/{OCR_VERSION}"
 
 
 CHUNKING_VERSION = 3
@@ -35,7 +36,7 @@ CHUNKING_VERSION = 3
 
 
 def chunking_name(*, tokens: int, overlap: int) -> str:
-    """Return the name that a space keeps of its chunker."""
+    """Return the name that an index version keeps of its chunker."""
     return f"recursive/{tokens}/{overlap}/{CHUNKING_VERSION}"
 
 
@@ -50,7 +51,7 @@ _LONG = 100  # minutes; more is said in hours
 
 
 def model_name(embedder: str) -> str:
-    """Return what a person calls the embedder of a space.
+    """Return what a person calls the embedder of an index version.
 
     >>> model_name("multilingual-e5-small@cd1caf18 query: passage:"), model_name("hashing/256")
     ('multilingual-e5-small', 'hashing')
@@ -62,22 +63,22 @@ def model_name(embedder: str) -> str:
 class WantedVersion:
     """What the settings and this program would make of a document today."""
 
-    embedder: str  # as in a space; without its bytes while the weights are not here
+    embedder: str  # as in an index version; without its bytes while the weights are not here
     chunking: str
     analyser: str
     reader: str
     recogniser: str
 
-    def embeds_like(self, space: IndexVersion) -> bool:
-        """Tell whether the vectors of a space are the ones that would be made."""
-        name, *prefixes = space.embedder.split(" ")
+    def embeds_like(self, version: IndexVersion) -> bool:
+        """Tell whether the vectors of an index version are the ones that would be made."""
+        name, *prefixes = version.embedder.split(" ")
         nameless = " ".join([name.partition("@")[0], *prefixes])
-        return self.embedder in {space.embedder, nameless}
+        return self.embedder in {version.embedder, nameless}
 
-    def matches(self, space: IndexVersion) -> bool:
-        """Tell whether a space is the one that would be made."""
-        same = (self.chunking, self.analyser) == (space.chunking, space.analyser)
-        return same and self.embeds_like(space)
+    def matches(self, version: IndexVersion) -> bool:
+        """Tell whether an index version is the one that would be made."""
+        same = (self.chunking, self.analyser) == (version.chunking, version.analyser)
+        return same and self.embeds_like(version)
 
 
 @dataclass(frozen=True, slots=True)

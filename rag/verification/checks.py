@@ -15,7 +15,18 @@ from itertools import pairwise
 
 from rag.text.quantities import Gap, Place, Quantity, gaps, quantities
 from rag.verification.spans import Terms, stands_beside
-from rag.verification.wording import Name, exchanged, names, negations, opposites, squeezed
+from rag.verification.wording import (
+    Name,
+    exchanged,
+    exchanged_names,
+    is_common,
+    names,
+    negations,
+    opposites,
+    plain_marks,
+    squeezed,
+    up_to_last,
+)
 
 _CLAUSE = re.compile(r"[,;:，；：。、\n]|[.!?](?=\s)")
 _SAME_CLAUSE = 0.5  # of its words that a clause shares with another of which it speaks as well
@@ -73,7 +84,8 @@ class Claim:
     def is_named(self, quantity: Quantity) -> bool:
         """Say whether a number belongs to a name: RTX 4090, Item 7."""
         plain = not (quantity.unit or quantity.scaled or quantity.date or quantity.code)
-        return plain and bool(_NUMBERED_NAME.search(self.text, 0, quantity.start))
+        name = _NUMBERED_NAME.search(self.text, 0, quantity.start) if plain else None
+        return name is not None and not is_common(name[0].strip(" -"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +102,7 @@ class EvidenceSource:
     def __init__(self, text: str, *, above: str, terms: Terms) -> None:
         self.whole = f"{above}\n{text}"
         self.terms = frozenset(terms(self.whole))
-        self._above = above
+        self.above = above
         self.analyse = terms
         self._places: dict[str, Place] = {}
 
@@ -103,7 +115,7 @@ class EvidenceSource:
         if text not in self._places:
             header = self.whole
             if _PROSE.search(text):
-                header = "" if Place(text).years else self._above
+                header = "" if Place(text).years else self.above
             self._places[text] = Place(text, header, self.whole)
         return self._places[text]
 
@@ -128,13 +140,13 @@ class EvidenceSource:
 
     def together(self, one: str, two: str) -> bool:
         """Say whether two words of a name stand side by side here, a word or two between them."""
-        one, two = one.casefold(), two.casefold()
+        one, two = plain_marks(one).casefold(), plain_marks(two).casefold()
         places = (match.end() for match in re.finditer(re.escape(one), self._folded))
         return any(two in self._folded[end : end + len(two) + _BETWEEN] for end in places)
 
     @cached_property
     def _folded(self) -> str:
-        return " ".join(self.whole.split()).casefold()
+        return plain_marks(" ".join(self.whole.split())).casefold()
 
     @cached_property
     def _initials(self) -> str:
@@ -165,9 +177,14 @@ def failed_checks(
     for name in claim.names:
         if doubt := _name_doubt(claim, name, source, foreign=foreign):
             yield doubt
+        elif not foreign and _PROSE.search(span) and _is_another_number(claim, name, span, source):
+            yield FailedCheck(f"elsewhere:{claim.text[name.start : name.end]}")
     if not foreign:
         for quantity in exchanged(claim.text, claim.numbers, span):
             yield FailedCheck(f"elsewhere:{claim.said(quantity)}")
+        if _PROSE.search(" ".join(span.split())):  # a row's names stand in its header
+            for word in exchanged_names(claim.text, claim.names, span):
+                yield FailedCheck(f"elsewhere:{word}")
         yield from _contrary(claim, span, source)
 
 
@@ -209,6 +226,14 @@ def _same(quantity: Quantity) -> tuple[object, ...]:
     return (quantity.code, (date.year or date[:4]) if date else quantity.value)
 
 
+def _is_another_number(claim: Claim, name: Name, span: str, source: EvidenceSource) -> bool:
+    """Say whether a numbered name, Auction 107, stands in the passage but not where it is said."""
+    written = claim.text[name.start : name.end]
+    if not name.quoted or written != name.words[0] or not written[-1:].isdigit():
+        return False
+    return squeezed(written) not in squeezed(f"{source.above}\n{span}")
+
+
 def _name_doubt(
     claim: Claim, name: Name, source: EvidenceSource, *, foreign: bool
 ) -> FailedCheck | None:
@@ -238,7 +263,11 @@ def _contrary(claim: Claim, span: str, source: EvidenceSource) -> Iterator[Faile
             continue
         shares = [len(words & other) / len(words) for other in spoken]
         best = max(shares, default=0.0)
-        alike = [c for c, share in zip(clauses, shares, strict=True) if share >= _NEARLY * best]
+        alike = [
+            up_to_last(clause, words & other, source.analyse)
+            for clause, other, share in zip(clauses, spoken, shares, strict=True)
+            if share >= _NEARLY * best
+        ]
         denied = negations(said)
         if best < _SAME_CLAUSE:
             contrary = denied > 0 and not negations(span)

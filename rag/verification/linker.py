@@ -8,21 +8,31 @@ names and negations are then checked one by one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rag.text.language import detect_language, is_cjk
 from rag.text.messages import Language
 from rag.text.parse_errors import attempt
-from rag.text.quantities import gaps
+from rag.text.quantities import Place, gaps
 from rag.text.sentences import split_sentences
 from rag.types.answers import Evidence, Passage, Sentence, Verdict
 from rag.types.documents import Chunk
 from rag.verification.arithmetic import Calculated, check_calculations
-from rag.verification.checks import Claim, EvidenceSource, failed_checks, gravest
-from rag.verification.spans import Rarity, Span, Terms, candidate_spans, or_none
-from rag.verification.wording import bare, is_refusal, only_repeats, without_pages
+from rag.verification.checks import Claim, EvidenceSource, FailedCheck, failed_checks, gravest
+from rag.verification.columns import displaced, figures_apart
+from rag.verification.spans import Rarity, Span, Terms, candidate_spans, is_row, or_none
+from rag.verification.subject import Subject
+from rag.verification.wording import (
+    bare,
+    is_refusal,
+    only_repeats,
+    squeezed,
+    without_pages,
+    without_possessive,
+)
+from rag.verification.yes_no import Answered, answered, denies
 
 if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors
@@ -31,19 +41,28 @@ if TYPE_CHECKING:
 Embed = Callable[[Sequence[str]], "Vectors"]
 PageOf = Callable[[Passage, int], int]
 
-SUPPORTED = 0.5
+SUPPORTED = 0.55
 """Support from which a sentence counts as supported, if nothing in it is in doubt."""
 WEAK = 0.25
 """Support below which nothing is shown as evidence."""
 _SHORTLIST = 8  # candidates by words whose meaning is compared as well
 _MEANING = 0.3  # what the nearest meaning adds when candidates are ordered
-_QUANTITIES = 0.6  # what holding all of a claim's quantities adds
+_NAMES = 0.5  # what holding all of its names adds
+_QUANTITIES = 0.9  # what holding all of a claim's quantities adds
 _VERBATIM = 0.85  # of a claim's words, its quantities aside: such a place is what it was taken from
 _AS_NEAR = 0.15  # the same sentence stands in the report of every year, with other figures
+_TELLING_DIGITS = 4  # a figure with as many is found by them: $490,481
 _FEW_WORDS = 4  # with fewer, such a place may be anywhere
 _DATED = 0.3  # of a figure's weight: a year stands on every other line of a report
 _QUESTION = 0.3  # what the question's words add: a bare "$1,577" says little of its place
+_QUESTION_BARE = 0.6  # and to a sentence with few words of its own
 _CHINESE_LETTERS = 0.15  # share of the letters from which a passage counts as Chinese
+_BARE = 3  # words of its own: such a sentence takes its subject from the question
+_ABOUT = 0.3  # share of the question that stands around a place that is about it
+_LABELLED = 0.1  # of it beside a figure alone: its row is labelled, its sentence names something
+_KNOWN = 0.6  # of it in the document of a sentence that names its own subject
+_ASIDE = 0.2  # more of the question in the clause of another figure: that one was asked for
+_ANSWERED = 0.4  # share of the question that stands in a place that answers yes or no
 _ACROSS_SUPPORT = 0.3  # support by meaning alone; numbers and names must add the rest
 
 
@@ -86,8 +105,13 @@ class Linker:
         page_of: PageOf = lambda passage, _: passage.chunk.first_page,
         embed: Embed | None = None,
         question: str = "",
+        subject: Subject | None = None,
     ) -> None:
-        """See ``link``; without ``page_of`` evidence names the first page of its passage."""
+        """See ``link``; without ``page_of`` evidence names the first page of its passage.
+
+        Without a ``subject`` a place may be about anything.
+        """
+        self._subject = subject or Subject()
         self._passages = passages
         self._terms = terms
         self._question = question
@@ -121,10 +145,8 @@ class Linker:
         claim = Claim(text, frozenset(self._terms(text)))
         if not claim.terms:
             return None
-        if is_refusal(text):
-            return Sentence(start, end, "not_in_documents")
-        if only_repeats(self._question, text, self._terms):
-            return Sentence(start, end, "unsupported", reason="echo")
+        if found := self._told_by_words(text, start, end):
+            return found
         match = self._best(claim)
         if match is not None:
             claim, match = self._without_page(claim, match)
@@ -135,6 +157,16 @@ class Linker:
         if verdict == "unsupported" and match.support < SUPPORTED:
             return Sentence(start, end, verdict, reason=reason)
         return Sentence(start, end, verdict, (self._evidence(match),), reason)
+
+    def _told_by_words(self, text: str, start: int, end: int) -> Sentence | None:
+        """Judge a sentence that claims nothing of its own; ``None`` for any other."""
+        if is_refusal(text):
+            return Sentence(start, end, "not_in_documents")
+        if said := answered(self._question, text, self._terms):
+            return self._yes_or_no(said, start, end)
+        if only_repeats(self._question, text, self._terms):
+            return Sentence(start, end, "unsupported", reason="echo")
+        return None
 
     def _without_page(self, claim: Claim, match: _Match) -> tuple[Claim, _Match]:
         """Leave out "on page 14" where the passage stands on that page: no text says so."""
@@ -155,7 +187,8 @@ class Linker:
             claim, match.span.text, source, others, foreign=match.foreign,
             calculated=sums.quantities,
         )  # fmt: skip
-        doubt = gravest([*found, sums.doubt] if sums.doubt else found)
+        every = [*found, *self._said_of_another(claim, match, sums)]
+        doubt = gravest([*every, sums.doubt] if sums.doubt else every)
         if doubt is not None and doubt is sums.doubt and not doubt.grave:
             return "weak", doubt.reason
         if doubt is not None:
@@ -163,16 +196,102 @@ class Linker:
             return ("unsupported" if grave else "weak"), doubt.reason
         return ("supported", "") if match.support >= SUPPORTED else ("weak", "wording")
 
+    def _said_of_another(
+        self, claim: Claim, match: _Match, sums: Calculated
+    ) -> Iterator[FailedCheck]:
+        """Yield what is true of another column, or of something else than was asked."""
+        passage = self._passages[match.span.passage]
+        figures = [q for q in claim.quantities if q not in sums.quantities]
+        for row in match.span.text.splitlines():
+            above = f"{_named(passage.chunk)}\n{passage.chunk.text[: match.span.start]}"
+            for figure in displaced(claim.text, figures, row, above, question=self._question):
+                yield FailedCheck(f"column:{claim.said(figure)}")
+        yield from self._about_another(claim, match)
+
+    def _about_another(self, claim: Claim, match: _Match) -> Iterator[FailedCheck]:
+        """Yield why a place may be about something else than was asked."""
+        source, passage = self._sources[match.span.passage], self._passages[match.span.passage]
+        is_bare = self._subject.added(claim.text) <= _BARE
+        if not match.foreign:
+            yield from self._in_another_row(claim, match)
+            yield from self._in_another_year(claim, match)
+        held = source.terms | match.span.terms
+        for name in self._subject.foreign(passage.chunk.document_id, held):
+            yield FailedCheck(f"about:{name}", grave=is_bare or not claim.names)
+        around, inside = self._subject.share(held), self._subject.share(match.span.terms)
+        if is_bare:
+            is_aside = (around + inside) / 2 < _ABOUT
+            is_aside |= not self._subject.added(claim.text) and inside < _LABELLED
+        else:
+            known = self._subject.known(passage.chunk.document_id)
+            is_aside = around < _ABOUT and known < _KNOWN
+        if is_aside and not match.foreign:
+            yield FailedCheck("subject")
+        if not match.foreign and not self._subject.added(claim.text):
+            yield from self._beside(claim, match.span)
+
+    def _in_another_row(self, claim: Claim, match: _Match) -> Iterator[FailedCheck]:
+        """Yield figures of a row of which another row says more of what was asked and answered."""
+        span, figures = match.span, [q for q in claim.quantities if not q.date]
+        if not figures or not is_row(span.text):
+            return
+        said = frozenset(self._terms(" ".join(claim.said(q) for q in figures)))
+        wanted = (claim.terms | self._subject.weights.keys()) - said
+        rows = [s for s in self._spans if s.passage == span.passage and is_row(s.text)]
+        wanted &= frozenset().union(*(row.terms for row in rows))
+        told = self._rarity.share(wanted & span.terms, wanted)
+        best = max(self._rarity.share(wanted & row.terms, wanted) for row in rows)
+        if best > told + _ASIDE:
+            yield FailedCheck(f"elsewhere:{claim.said(figures[0])}")
+
+    def _in_another_year(self, claim: Claim, match: _Match) -> Iterator[FailedCheck]:
+        """Yield the year of a question where a claim without one comes from a place of another."""
+        asked = Place(self._question).years
+        place = self._sources[match.span.passage].place(match.span.text)
+        there = Place(match.span.text).years
+        if len(asked) != 1 or Place(claim.text).years or not there or asked & place.years:
+            return
+        yield FailedCheck(f"date:{next(iter(asked))}")
+
+    def _beside(self, claim: Claim, span: Span) -> Iterator[FailedCheck]:
+        """Yield figures in whose clause less of the question stands than in another's."""
+        if detect_language(span.text) == "zh":
+            return  # its clauses share one subject, which the first one names
+        for figure, clause, others in figures_apart(claim.quantities, span.text):
+            told = self._subject.share(self._held_terms(clause))
+            if any(self._subject.share(self._held_terms(o)) > told + _ASIDE for o in others):
+                yield FailedCheck(f"elsewhere:{claim.said(figure)}")
+
+    def _held_terms(self, text: str) -> frozenset[str]:
+        return frozenset(self._terms(text))
+
+    def _yes_or_no(self, said: Answered, start: int, end: int) -> Sentence:
+        """Judge a bare yes or no by the place that says most of the question."""
+        shares = [self._subject.share(span.terms) for span in self._spans]
+        best = max(range(len(shares)), key=lambda i: shares[i], default=None)
+        if best is None or shares[best] < _ANSWERED:
+            return Sentence(start, end, "unsupported", reason="nowhere")
+        span = self._spans[best]
+        agrees = denies(self._question, span.text, self._terms) != said.yes
+        evidence = (self._evidence(_Match(span, shares[best])),)
+        if not agrees:
+            return Sentence(start, end, "weak", evidence, "negation")
+        return Sentence(start, end, "weak", evidence, "answered")
+
     def _best(self, claim: Claim) -> _Match | None:
         """Return the span with the best support; ``None`` when there is no span."""
         if not self._spans:
             return None
-        held = self._quantities_held(claim)
+        held, named = self._quantities_held(claim), self._names_held(claim)
+        asked = _QUESTION_BARE if self._subject.added(claim.text) <= _BARE else _QUESTION
         words = [
-            self._overlap(claim, span) + _QUANTITIES * held[i] + _QUESTION * self._asked[i]
+            self._overlap(claim, span)
+            + _QUANTITIES * held[i]
+            + _NAMES * named[i]
+            + asked * self._asked[i]
             for i, span in enumerate(self._spans)
         ]
-        verbatim = self._verbatim(claim)
+        verbatim = frozenset() if _is_told_by_figures(claim, held) else self._verbatim(claim)
         ranked = sorted(range(len(self._spans)), key=lambda i: (i not in verbatim, -words[i]))
         language = detect_language(claim.text)
         if self._embed is not None and self._language_of(ranked[0]) != language:
@@ -207,7 +326,16 @@ class Linker:
             if share(plain & span.terms, plain) >= _VERBATIM
         }
         nearest = max(near.values(), default=0.0)
-        return frozenset(i for i, alike in near.items() if alike >= nearest - _AS_NEAR)
+        chosen = {i for i, alike in near.items() if alike >= nearest - _AS_NEAR}
+        return frozenset(i for i in near if i in chosen or self._holds_one(i, chosen))
+
+    def _holds_one(self, index: int, chosen: Collection[int]) -> bool:
+        """Say whether a span holds one of the chosen whole: a line, and its sentence."""
+        span = self._spans[index]
+        return any(
+            span.passage == inner.passage and span.start <= inner.start and inner.end <= span.end
+            for inner in (self._spans[i] for i in chosen)
+        )
 
     def _asked_for(self, wanted: frozenset[str], span: Span) -> float:
         """Return the share of the question that the span and, half of it, its passage hold."""
@@ -228,6 +356,19 @@ class Linker:
         places = (self._sources[span.passage].place(span.text) for span in self._spans)
         missing = (sum(weight[gap.quantity] for gap in gaps(wanted, place)) for place in places)
         return [1 - lacking / sum(weights) for lacking in missing]
+
+    def _names_held(self, claim: Claim) -> list[float]:
+        """Return the share of the claim's names that stand in each span."""
+        wanted = {
+            squeezed(word): self._rarity.weight(next(iter(self._terms(word)), ""))
+            for name in claim.names
+            for word in map(without_possessive, name.words)
+        }
+        total = sum(wanted.values())
+        if not total:
+            return [0.0] * len(self._spans)
+        letters = [squeezed(span.text) for span in self._spans]
+        return [sum(w for word, w in wanted.items() if word in there) / total for there in letters]
 
     def _overlap(self, claim: Claim, span: Span) -> float:
         """Return the share of the claim that the span holds, a little less for long spans."""
@@ -288,6 +429,14 @@ class Linker:
             end=passage.chunk.start + span.end,
             score=round(min(1.0, match.support), 4),
         )
+
+
+def _is_told_by_figures(claim: Claim, held: Sequence[float]) -> bool:
+    """Say whether a place holds all of a claim's figures, one of them with many digits."""
+    digits = [
+        q.value.normalize().as_tuple().digits for q in claim.quantities if q.value and not q.date
+    ]
+    return any(len(each) >= _TELLING_DIGITS for each in digits) and max(held, default=0.0) >= 1
 
 
 def _language(passage: str) -> Language:

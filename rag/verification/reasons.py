@@ -22,6 +22,22 @@ REASONS: dict[str, Text] = {
     "quote": Text("The words “{0}” do not stand there.", "文中没有“{0}”这句话。"),
     "negation": Text("One of the two says “not”, the other does not.", "一处是否定，另一处不是。"),
     "opposite": Text("The place says the opposite of “{0}”.", "文中说法与“{0}”相反。"),
+    "column": Text(
+        "{0} stands there in the column of another year or name.",
+        "{0} 在文中属于另一列（另一年份或名称）。",
+    ),
+    "subject": Text(
+        "It stands there, but perhaps about something else than you asked.",
+        "文中有这句话，但说的可能不是你问的内容。",
+    ),
+    "about": Text(
+        "It stands there about something else: “{0}” does not stand in that document.",
+        "文中说的是别的内容：该文档中没有“{0}”。",
+    ),
+    "answered": Text(
+        "This place is about it; read there whether it is yes or no.",
+        "此处与问题有关；是或否请以原文为准。",
+    ),
     "wording": Text("Only some of its words stand there.", "文中只有其中一部分词语。"),
     "computed": Text(
         "Computed: its numbers stand in the passages, and the sum is right ({0}).",

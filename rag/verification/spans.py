@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from rag.text.language import is_cjk
 from rag.text.parse_errors import attempt
 from rag.text.quantities import Quantity
 from rag.text.sentences import split_lines, split_prose
@@ -20,8 +21,16 @@ from rag.types.answers import Passage
 
 Terms = Callable[[str], list[str]]
 
-MAX_SPAN_CHARS = 400
+MAX_SPAN_CHARS = 600
 """A longer run without an end of sentence is a table or a list: its lines count."""
+
+
+_ROWS = 3  # lines from which a table is one; a sentence is broken over two or three
+_CELLS = re.compile(r"\|.*\|")
+_ROW = re.compile(r"\|.*\||(?:[\d,.)%$€£¥—–-]+\s+){2,}[\d,.)%$€£¥—–-]*$")
+_ENDS_A_ROW = re.compile(r"[ \t]\(?[$€£¥]?[ \t]?\d[\d,.]*\)?%?\)?[ \t]*$|\|[^|\n]*\|?[ \t]*$")
+_IS_YEAR = re.compile(r"(?:19|20)\d\d")
+_SHORT_LINE = 30  # characters, a Chinese one counted twice: a cell that stands alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +79,41 @@ def _places(text: str) -> Iterable[tuple[int, int]]:
     units: list[tuple[int, int]] = []
     for start, end in split_prose(text):
         lines = [(start + a, start + b) for a, b in split_lines(text[start:end])]
-        units.extend(lines if end - start > MAX_SPAN_CHARS else [(start, end)])
-        if end - start <= MAX_SPAN_CHARS and len(lines) > 1:
+        apart = end - start > MAX_SPAN_CHARS or _is_tabular([text[a:b] for a, b in lines])
+        units.extend(lines if apart else [(start, end)])
+        if not apart and len(lines) > 1:
             yield from lines
     yield from units
-    for (start, _), (_, end) in pairwise(units):
-        if end - start <= MAX_SPAN_CHARS:
+    for (start, middle), (_, end) in pairwise(units):
+        # a row is complete; with the next one it would say what neither does
+        if end - start <= MAX_SPAN_CHARS and not is_row(text[start:middle]):
             yield start, end
+
+
+def _is_tabular(lines: Sequence[str]) -> bool:
+    """Say whether lines without an end of sentence are rows: no one place says all of them."""
+    told = [line for line in lines if any(map(str.isalnum, line))]
+    if len(told) < _ROWS:  # a sentence is broken over two lines as well
+        return len(told) > 1 and bool(_ROW.search(told[-1]) or _CELLS.search(told[-1]))
+    rows = sum(
+        bool(_ROW.search(line)) or is_row(line) or _width(line) < _SHORT_LINE for line in told
+    )
+    return 2 * rows > len(told)
+
+
+def is_row(text: str) -> bool:
+    """Say whether a place is one row of a table with figures: its header has years at most."""
+    if "\n" in text.strip() or not _ENDS_A_ROW.search(text):
+        return False
+    figures = re.findall(r"(?:^|[\s|($€£¥])(\d[\d,.]*)(?=[^\w]|[A-Za-z%]{1,3}\b|$)", text)
+    if "|" in text:  # a header's cells may have numbers in their names
+        cells = [cell.strip().lstrip("($€£¥") for cell in text.split("|")]
+        figures = [cell for cell in cells if cell[:1].isdigit()]
+    return any(not _IS_YEAR.fullmatch(figure) for figure in figures)
+
+
+def _width(line: str) -> int:
+    return len(line) + sum(map(is_cjk, line))
 
 
 def _span(passage: int, text: str, start: int, end: int, terms: Terms) -> Span:
@@ -109,7 +146,7 @@ _NEXT = re.compile(r"[)\]]?[ -]?(?P<word>[A-Za-z]{2,}|[\u4e00-\u9fff])")
 _BEFORE = re.compile(r"(?P<word>[A-Za-z]{2,}|[\u4e00-\u9fff])[ :：]?\Z")
 _LITTLE = (
     "and or of in to for the by from with at on as is are was were per than over an its "
-    "respectively 和 与 或 至 到 的 为 是 有 在 及 共 约 等"
+    "respectively 用 在 中 其 该 和 与 或 至 到 的 为 是 有 在 及 共 约 等"
 )
 _FUNCTION = frozenset(_LITTLE.split())
 _WINDOW = 40  # characters; four of Chinese

@@ -172,6 +172,24 @@ _NOT_NAMES = (
 _COMMON = frozenset(_NOT_NAMES.split())
 
 
+def without_possessive(word: str) -> str:
+    """Return Colorado for Colorado's."""
+    return re.sub(r"['’]s?\Z", "", word)
+
+
+def is_common(word: str) -> bool:
+    """Say whether a capitalised word is one for other reasons than being a name: The, Note."""
+    return word.casefold() in _COMMON
+
+
+def plain_marks(text: str) -> str:
+    """Return a text with straight apostrophes and quotation marks."""
+    return text.translate(_STRAIGHT)
+
+
+_STRAIGHT = str.maketrans("’‘“”", "''\"\"")
+
+
 @dataclass(frozen=True, slots=True)
 class Name:
     """One name at ``text[start:end]``; ``words`` are those that must be found."""
@@ -262,11 +280,17 @@ _ENGLISH = re.compile(
     r"\b(?:not|no|never|none|nor|neither|without|cannot|nothing|nobody|unable|(?:\w+n['’]t))\b",
     re.IGNORECASE,
 )
+_ENGLISH_POSITIVE = re.compile(
+    r"\bwithout (?:regard|limit|limitation|prejudice)\b|\bnot (?:be )?limited to\b|\bnot only\b"
+    r"|\b(?:no|not) (?:later|less|more|fewer|earlier) than\b|\bnot exceed(?:ing)?\b|\bno\.(?= ?\d)",
+    re.IGNORECASE,
+)
 # Words that hold such a character and deny nothing; 不得不 says yes.
 _CHINESE_POSITIVE = re.compile(
     "不得不|不仅|不但|不断|不同|不少|不过|不久|不管|不论|不妨|不禁|不愧|不止|不只|不一|不等|不锈钢|不动产|"
     "不丹|无论|无线|无锡|无非|无数|无疑|无机|无人机|未来|未必不|非常|非洲|除非|并非不|否则|是否|能否|可否|"
     "与否|差别|区别|分别|特别|级别|类别|性别|个别|别名|别称|别墅|别的|别人|没收|淹没|埋没|莫非|莫斯科|要不|"
+    "前所未有|史无前例|无与伦比|独一无二|必不可少|不可或缺|毫无疑问|未必|从未有过|"
     "对不起|了不起|来不及|忍不住|差不多|说不定|不得已|不可思议|不约而同|不了了之"
 )
 _CHINESE = re.compile("不|没|无|未|非|否|勿|别|莫|毫无")
@@ -303,7 +327,26 @@ def negations(text: str) -> int:
     (2, 1)
     """
     text = _BROKEN.sub("", text)
+    text = _ENGLISH_POSITIVE.sub("", text)
     return len(_ENGLISH.findall(text)) + len(_CHINESE.findall(_CHINESE_POSITIVE.sub("", text)))
+
+
+_ANY_WORD = re.compile(r"[A-Za-z0-9][\w.'’-]*|[\u3400-\u9fff]")
+
+
+def up_to_last(clause: str, shared: Collection[str], terms: Callable[[str], list[str]]) -> str:
+    """Return a clause up to its last shared word: what is denied after it is something else.
+
+    >>> words = lambda text: text.lower().split()
+    >>> up_to_last("Colorado law applies without delay", {"law", "applies"}, words)
+    'Colorado law applies'
+    """
+    last = 0
+    for word in _ANY_WORD.finditer(clause):
+        here = terms(clause[word.start() : word.end() + is_cjk(word[0][0])])
+        if any(term in shared for term in here):
+            last = word.end() + is_cjk(word[0][0])
+    return clause[:last] if last else clause
 
 
 def opposites(claim: str, place: str) -> Iterator[str]:
@@ -356,6 +399,27 @@ def exchanged(claim: str, found: Sequence[Quantity], evidence: str) -> Iterator[
         for quantity in mine:
             if theirs and not any(_agree(quantity, one, evidence) for one in theirs):
                 yield quantity
+
+
+def exchanged_names(claim: str, found: Sequence[Name], evidence: str) -> Iterator[str]:
+    """Yield terms in Latin letters of a Chinese claim where the evidence has others instead.
+
+    Among Chinese such words are names; a place that leaves one out and has one that the claim
+    leaves out speaks of another thing.
+
+    >>> says = "xelatex 命令结合的是 pdfTeX 引擎和 LaTeX 格式。"
+    >>> there = "xelatex 命令是结合 XeTeX 引擎和 LaTeX 格式的编译命令。"
+    >>> list(exchanged_names(says, names(says), there))
+    ['pdfTeX']
+    """
+    if not _CJK.search(claim) or not _CJK.search(evidence):
+        return
+    said, there = squeezed(claim), squeezed(evidence)
+    more = [m[0] for m in _WORD.finditer(evidence) if squeezed(m[0]) not in said]
+    for name in found:
+        words = claim[name.start : name.end]
+        if more and _LATIN.search(words) and squeezed(words) not in there:
+            yield words
 
 
 def _agree(said: Quantity, there: Quantity, evidence: str) -> bool:

@@ -66,7 +66,7 @@ class Result:
 class Source:
     """What new passages are made of."""
 
-    space: IndexVersion
+    version: IndexVersion
     terms: Sequence[Sequence[str]]
     pool: Sequence[str]  # all words, as often as they occur
     rows: Vectors
@@ -92,15 +92,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _source(settings: Settings) -> Source:
     ledger = Ledger(settings.data / "library.db", read_only=True)
-    space = ledger.active_space()
-    assert space is not None, "the folder is synced"
-    store = LedgerPassages(ledger, space)
-    index = exact_index(ledger, space)
+    version = ledger.active_version()
+    assert version is not None, "the folder is synced"
+    store = LedgerPassages(ledger, version)
+    index = exact_index(ledger, version)
     ids = sorted(index.ids())
     terms = [text.split() for text in store.analysed(ids).values()]
     rows = np.concatenate([rows for _, rows in store.all_vectors()])
     ledger.close()
-    return Source(space, terms, [term for text in terms for term in text], rows)
+    return Source(version, terms, [term for text in terms for term in text], rows)
 
 
 def measure(
@@ -111,17 +111,17 @@ def measure(
     container = Container(settings)
     ledger = container.ledger()
     try:
-        given = source.space
-        space = ledger.create_space(
+        given = source.version
+        version = ledger.create_version(
             embedder=given.embedder, dim=given.dim, chunking=given.chunking, analyser=given.analyser
         )
-        ledger.activate(space)
+        ledger.activate(version)
         began = perf_counter()
-        _fill(ledger, space, source, count=count)
-        reference = exact_index(ledger, space)
+        _fill(ledger, version, source, count=count)
+        reference = exact_index(ledger, version)
         index: VectorIndex = reference if exact else _chroma(settings, reference)
         build_s = perf_counter() - began
-        engines = wiring.index_engines(container, ledger, space)
+        engines = wiring.index_engines(container, ledger, version)
         recall = _recall(reference, index, source.rows)
         del reference
         asked = _ask(wiring.retriever(container, ledger, engines, index), questions)
@@ -181,7 +181,7 @@ def _chroma(settings: Settings, exact: VectorIndex) -> VectorIndex:
     return index
 
 
-def _fill(ledger: Ledger, space: IndexVersion, source: Source, *, count: int) -> None:
+def _fill(ledger: Ledger, version: IndexVersion, source: Source, *, count: int) -> None:
     chance, numbers = random.Random(2), np.random.default_rng(2)
     for number, start in enumerate(range(0, count, PER_DOCUMENT)):
         size = min(PER_DOCUMENT, count - start)
@@ -201,7 +201,7 @@ def _fill(ledger: Ledger, space: IndexVersion, source: Source, *, count: int) ->
             _rows(source.rows, numbers, size),
         )
         path = FileRow(f"{number}.pdf", 1, 1, document.id)
-        ledger.commit_document(DocumentRow(document, "en", "ready", None, [path]), space, indexed)
+        ledger.commit_document(DocumentRow(document, "en", "ready", None, [path]), version, indexed)
 
 
 def _texts(source: Source, chance: random.Random, count: int) -> Iterator[str]:

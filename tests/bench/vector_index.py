@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def load(knowledge: Path, *, questions: int) -> tuple[list[int], Vectors, list[Any], str]:
-    """Return ids and rows of the active space, embedded questions, and the embedder's name.
+    """Return ids and rows of the active index version, embedded questions, and the embedder's name.
 
     Raises:
         SystemExit: the library holds no vectors.
@@ -102,11 +102,11 @@ def load(knowledge: Path, *, questions: int) -> tuple[list[int], Vectors, list[A
     container = Container(settings)
     ledger = container.ledger(read_only=True)
     try:
-        space = ledger.active_space()
-        if space is None:
+        version = ledger.active_version()
+        if version is None:
             raise SystemExit("Nothing is indexed there yet. Run `rag sync`.")
-        parts = list(LedgerPassages(ledger, space).all_vectors())
-        embedder = wiring.index_engines(container, ledger, space).embedder
+        parts = list(LedgerPassages(ledger, version).all_vectors())
+        embedder = wiring.index_engines(container, ledger, version).embedder
     finally:
         ledger.close()
     texts = [question.text for found in load_sets(eval_sets()) for question in found.questions]

@@ -135,7 +135,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[FakeApp]:
-    """A desk without models over two small guides."""
+    """An app without models over two small guides."""
     fake = FakeApp(tmp_path / "knowledge")
     yield fake
     fake.close()

@@ -87,17 +87,17 @@ def test_the_whole_cycle_on_the_screen_with_a_terminal_beside_it(
     expect(kept).to_contain_text("Index before the last rebuild")
     expect(kept).to_contain_text("Made with hashing on")
     expect(kept).to_contain_text("of up to 230 tokens")
-    newer = open_desk._ledger.active_space()
+    newer = open_desk._ledger.active_version()
     kept.get_by_role("button", name="Go back to it").click()
     page.keyboard.press("Escape")
     expect(kept.locator(".sure")).to_be_hidden()
     page.keyboard.press("Enter")
     kept.get_by_role("button", name="Yes, change").click()
     expect(kept).to_contain_text("Index of the last rebuild")
-    assert open_desk._ledger.active_space() != newer
+    assert open_desk._ledger.active_version() != newer
     shell.json("rebuild", "--rollback")
     expect(kept).to_contain_text("Index before the last rebuild")
-    assert open_desk._ledger.active_space() == newer
+    assert open_desk._ledger.active_version() == newer
     assert set(documents(shell).values()) == {("ready", 2), ("ready", 1)}
     assert shell.json("search", "monthly rent")["passages"][0]["document"] == "lease.pdf"
 
@@ -108,13 +108,13 @@ def test_a_document_that_cannot_be_forgotten_stays_and_says_so(
     page = open_page(serve_app(open_desk), width=1280, height=800)
     lease = row(page, "lease.pdf")
     expect(lease).to_contain_text("2/2")
-    page.route("**/desk/forget", lambda route: route.abort())
+    page.route("**/app/forget", lambda route: route.abort())
     lease.hover()
     lease.locator(".forget").click()
     expect(page.locator("#notes .warn")).to_contain_text("could not be done")
     expect(lease).not_to_have_class("going")
     page.watch.wrong.clear()  # type: ignore[attr-defined]  # the request that was cut off
-    page.unroute("**/desk/forget")
+    page.unroute("**/app/forget")
     lease.locator(".forget").click()
     expect(page.locator("#notes .taken")).to_be_visible()
     expect(page.locator("#notes .warn")).to_have_count(0)

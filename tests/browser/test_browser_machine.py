@@ -43,7 +43,7 @@ def test_the_panel_shows_who_holds_the_memory(  # noqa: PLR0913, PLR0917 - four 
         page = open_page(serve_app(app), width=width, locale=LOCALES[language], theme=theme)
         panel = page.locator("#machine")
         expect(panel).to_be_hidden()
-        assert not [path for path in page.watch.asked if path == "/desk/machine"]  # type: ignore[attr-defined]
+        assert not [path for path in page.watch.asked if path == "/app/machine"]  # type: ignore[attr-defined]
         page.click(".strip .machine")
         expect(panel.locator(".m-bar")).to_be_visible()
         expect(panel.locator("polyline")).to_have_count(4 if card else 2)

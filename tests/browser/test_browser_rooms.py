@@ -197,10 +197,10 @@ def test_a_narrow_window_keeps_the_evidence_in_a_drawer(
 
 
 def test_the_page_says_when_the_program_has_ended(browser_page: Page, app: FakeApp) -> None:
-    browser_page.route("**/desk/state*", lambda route: route.abort())
+    browser_page.route("**/app/state*", lambda route: route.abort())
     expect(browser_page.locator("#banner")).to_contain_text("start it again with `rag ui`")
     expect(browser_page.locator("#strip .word")).to_have_text("Not running")
-    browser_page.unroute("**/desk/state*")
+    browser_page.unroute("**/app/state*")
     expect(browser_page.locator("#banner")).to_be_hidden()
     expect(browser_page.locator("#strip .word")).to_have_text("Ready")
     browser_page.watch.wrong.clear()  # type: ignore[attr-defined]  # the lost requests

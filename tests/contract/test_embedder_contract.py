@@ -133,7 +133,7 @@ def test_no_passage_is_ever_truncated(
 
 @pytest.mark.model
 @pytest.mark.parametrize("name", ["multilingual-e5-small"], scope="module")
-def test_a_space_knows_its_embedder_without_loading_it(
+def test_an_index_version_knows_its_embedder_without_loading_it(
     embedder: Embedder, name: str, factory_of: Callable[..., Container]
 ) -> None:
     container = factory_of()

@@ -145,6 +145,31 @@ def transformers(folder: Path, *, quantization: Any) -> Engine:
     return Engine(generator, plain)
 
 
+def openvino(folder: Path, model_path: ModelPath) -> Engine:
+    """The smallest real model: what this engine reads has to have a vocabulary of byte pairs."""
+    import openvino_genai
+
+    from rag.generation.openvino import OpenVinoGenerator
+
+    path = model_path("SmolLM2-135M-Instruct-Q4_1")
+    link = folder / "smollm2.gguf"  # so that its copy is the test's own
+    link.symlink_to(path)
+    generator = OpenVinoGenerator.load(link, name="smollm2", context_tokens=WINDOW)
+
+    def plain(messages: Sequence[Message], max_tokens: int) -> Plain:
+        pipeline, tokenizer = generator._holder[0], generator._tokenizer
+        prompt = tokenizer.apply_chat_template(plain_turns(messages), True)
+        config = openvino_genai.GenerationConfig()
+        config.max_new_tokens = max_tokens
+        config.apply_chat_template = False
+        ids = tokenizer.encode(prompt, add_special_tokens=False).input_ids
+        (found,) = pipeline.generate([ids], [config])
+        answer = found.m_generation_ids[0]
+        return Plain(tokenizer.decode(answer), len(answer), ids.shape[1])
+
+    return Engine(generator, plain)
+
+
 def tiny_gguf(folder: Path, model_path: ModelPath) -> Engine:
     from tests.tiny_models import llama_gguf
 
@@ -191,6 +216,7 @@ ENGINES: dict[str, Callable[[Path, ModelPath], Engine]] = {
     "transformers-nf4-tiny": tiny_folder("nf4"),
     "llamacpp-qwen": qwen,
     "url-qwen": url_qwen,
+    "openvino-smollm2": openvino,
     "transformers-none-smollm2": smollm2("none"),
     "transformers-nf4-smollm2": smollm2("nf4"),
 }

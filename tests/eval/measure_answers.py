@@ -115,11 +115,11 @@ def main() -> None:
         ledger,
         generator=lambda _: generator,
     ).pipeline
-    space = ledger.active_space()
-    assert space is not None, "the folder is synced"
+    version = ledger.active_version()
+    assert version is not None, "the folder is synced"
     from rag.storage.passages import LedgerDocuments
 
-    shelf = LedgerDocuments(ledger, space)
+    shelf = LedgerDocuments(ledger, version)
     ids = {Path(p).name: row.document_id for p, row in ledger.files().items() if row.document_id}
     with options.json.open("w", encoding="utf-8") as file:
         for question in chosen(options.each, options.seed):

@@ -117,10 +117,10 @@ def open_retriever(folder: Path) -> Retriever:
     settings = load_settings(None, {**_models(), "RAGDESK_KNOWLEDGE": str(folder)})
     container = Container(settings)
     ledger = container.ledger(read_only=True)
-    space = ledger.active_space()
-    assert space is not None, "the library is not synced"
-    engines = wiring.index_engines(container, ledger, space)
-    return wiring.retriever(container, ledger, engines, exact_index(ledger, space))
+    version = ledger.active_version()
+    assert version is not None, "the library is not synced"
+    engines = wiring.index_engines(container, ledger, version)
+    return wiring.retriever(container, ledger, engines, exact_index(ledger, version))
 
 
 def _models() -> dict[str, str]:

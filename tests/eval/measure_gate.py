@@ -112,7 +112,7 @@ def main() -> None:
     folders = parser.parse_args().folders
     for folder in folders:
         bench = Bench(folder)
-        known = kept(bench.ledger, bench.space)
+        known = kept(bench.ledger, bench.version)
         for name, language, trials in of_folder(bench):
             if trials:
                 calibration = known.get(language, UNKNOWN)  # type: ignore[call-overload]
@@ -122,7 +122,7 @@ def main() -> None:
     for language in ("en", "zh"):
         with tempfile.TemporaryDirectory() as scratch:
             library, trials = xquad(bench.embedder, language, Path(scratch))
-            known = kept(library.ledger, library.space)
+            known = kept(library.ledger, library.version)
             say("xquad", language, trials, known.get(language, UNKNOWN))  # type: ignore[call-overload]
     bench.close()
 

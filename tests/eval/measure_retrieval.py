@@ -26,7 +26,7 @@ from rag.evaluation.asking import measure_pages
 from rag.evaluation.datasets import load_sets
 from rag.evaluation.runs import QuestionOutcome, value
 from rag.storage.passages import LedgerPassages
-from rag.storage.vectors.manager import exact_index
+from rag.storage.vectors.manager import VectorIndexManager, exact_index
 from rag.types.answers import Passage
 
 if TYPE_CHECKING:
@@ -72,6 +72,31 @@ class RememberingEmbedder:
         return self._queries[text]
 
 
+def synced(folder: Path, models_folder: Path) -> None:
+    """Bring the library of a knowledge folder up to date with its PDFs."""
+    settings = load_settings(
+        None,
+        {
+            "RAGDESK_KNOWLEDGE": str(folder),
+            "RAGDESK_MODELS__FOLDER": str(models_folder),
+            "RAGDESK_RETRIEVE__INDEX": "numpy",
+        },
+    )
+    container = Container(settings)
+    ledger = container.ledger()
+    live = VectorIndexManager(ledger, settings.data / "chroma", engine=settings.retrieve.index)
+    try:
+        library = wiring.library(container, ledger, index=live)
+        if ledger.active_version() is None:
+            library.sync()
+        else:  # kept from a run of another version, it may be stale
+            library.rebuild(wanted=lambda version: wiring.is_wanted(container, version))
+    finally:
+        live.close()
+        container.close()
+        ledger.close()
+
+
 class Bench:
     """A library opened for measuring: exact vector search, so that no index adds its errors."""
 
@@ -79,16 +104,16 @@ class Bench:
         settings = load_settings(None, {**os.environ, "RAGDESK_KNOWLEDGE": str(knowledge)})
         self._container = Container(settings)
         self.ledger = self._container.ledger(read_only=True)
-        space = self.ledger.active_space()
-        if space is None:
+        version = self.ledger.active_version()
+        if version is None:
             raise SystemExit(f"{knowledge} has no index yet; run rag sync first")
-        self.space = space
-        engines = wiring.index_engines(self._container, self.ledger, space)
+        self.version = version
+        engines = wiring.index_engines(self._container, self.ledger, version)
         engines = replace(engines, embedder=RememberingEmbedder(engines.embedder))
-        self.store = LedgerPassages(self.ledger, space)
+        self.store = LedgerPassages(self.ledger, version)
         self.embedder: Embedder = engines.embedder
         self.analyser: Analyser = self._container.analyser
-        self.index: ExactIndex = exact_index(self.ledger, space)
+        self.index: ExactIndex = exact_index(self.ledger, version)
         self.lexical: LexicalIndex = load("lexical")(self.store, self._container.analyser)
         self.retriever: Retriever = wiring.retriever(
             self._container, self.ledger, engines, self.index

@@ -219,12 +219,14 @@ def main() -> None:
     container = Container(settings)
     ledger = container.ledger()
     try:
-        known = [s for s in ledger.spaces().values() if wiring.is_wanted(container, s)]
+        known = [s for s in ledger.versions().values() if wiring.is_wanted(container, s)]
         engines = wiring.index_engines(container, ledger, known[0] if known else None)
         item_of = index_texts(
             ledger, engines, collection.items, report=lambda _: None, cancelled=never
         )
-        retriever = wiring.retriever(container, ledger, engines, exact_index(ledger, engines.space))
+        retriever = wiring.retriever(
+            container, ledger, engines, exact_index(ledger, engines.version)
+        )
         least = settings.retrieve.min_relevance
         parts = arguments.parts.split(",")
         if "retrieval" in parts:

@@ -35,7 +35,7 @@ def test_what_is_not_there_is_refused_and_what_is_there_is_not(
 ) -> None:
     e5 = embedder(models_folder, "multilingual-e5-small", prefixes=True)
     library, trials = xquad(e5, language, tmp_path)
-    known = kept(library.ledger, library.space)[language]
+    known = kept(library.ledger, library.version)[language]
     assert known.meaning == 1
     assert len(trials) >= 150
     wrong, _, f1 = refusals(trials, known)
@@ -49,6 +49,6 @@ def test_an_embedder_is_not_listened_to_in_a_language_that_it_has_not_learnt(
 ) -> None:
     minilm = embedder(models_folder, "all-MiniLM-L6-v2", prefixes=False)
     library, trials = xquad(minilm, "zh", tmp_path)
-    assert kept(library.ledger, library.space)["zh"].meaning < 0.5
+    assert kept(library.ledger, library.version)["zh"].meaning < 0.5
     by_words = sum(trial.by_words for trial in trials)
     assert sum(trial.by_meaning for trial in trials) < 0.5 * by_words

@@ -17,7 +17,7 @@ from tests.eval.measure_conversations import load_turns
 from tests.eval.measure_conversations import measure as measure_conversations
 from tests.eval.measure_follow_ups import load_follow_ups, open_retriever
 from tests.eval.measure_follow_ups import measure as measure_follow_ups
-from tests.eval.measure_retrieval import PAGE_SETS, Bench, Leg, Mode, Row, measure
+from tests.eval.measure_retrieval import PAGE_SETS, Bench, Leg, Mode, Row, measure, synced
 from tests.inside import Inside
 
 pytestmark = [pytest.mark.eval, pytest.mark.model, pytest.mark.timeout(7200)]
@@ -47,37 +47,8 @@ def library(eval_sets: Path, models_folder: Path) -> Path:
     for pdf in sorted(eval_sets.glob("pdf_*/*.pdf")):
         if not (folder / pdf.name).exists():
             shutil.copy2(pdf, folder / pdf.name)
-    _sync(folder, models_folder)
+    synced(folder, models_folder)
     return folder
-
-
-def _sync(folder: Path, models_folder: Path) -> None:
-    from rag.app import wiring
-    from rag.app.container import Container
-    from rag.config import load_settings
-    from rag.storage.vectors.manager import VectorIndexManager
-
-    settings = load_settings(
-        None,
-        {
-            "RAGDESK_KNOWLEDGE": str(folder),
-            "RAGDESK_MODELS__FOLDER": str(models_folder),
-            "RAGDESK_RETRIEVE__INDEX": "numpy",
-        },
-    )
-    container = Container(settings)
-    ledger = container.ledger()
-    live = VectorIndexManager(ledger, settings.data / "chroma", engine=settings.retrieve.index)
-    try:
-        library = wiring.library(container, ledger, index=live)
-        if ledger.active_space() is None:
-            library.sync()
-        else:  # kept from a run of another version, it may be stale
-            library.rebuild(wanted=lambda space: wiring.is_wanted(container, space))
-    finally:
-        live.close()
-        container.close()
-        ledger.close()
 
 
 @pytest.fixture(scope="module")

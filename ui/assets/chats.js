@@ -100,7 +100,7 @@
     const documents = [...new Set(cards().map((card) => card.dataset.doc))];
     if (!documents.length) return;
     try {
-      const answer = await fetch("/desk/absent", {
+      const answer = await fetch("/app/absent", {
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({ documents, language: app.language() }),

@@ -129,7 +129,7 @@
   const address = () => {
     const wanted = pageOf().clientWidth * Math.min(window.devicePixelRatio || 1, 2);
     const width = WIDTHS.find((one) => one >= wanted) ?? WIDTHS.at(-1);
-    return `/desk/page/${page.doc}/${page.page}.png?width=${width}`;
+    return `/app/page/${page.doc}/${page.page}.png?width=${width}`;
   };
 
   const drawBoxes = (boxes, kind) => {

@@ -7,7 +7,7 @@
   let back = null; // the one that is being let in again
 
   const send = async (address, values) => {
-    const answer = await fetch(`/desk/${address}`, {
+    const answer = await fetch(`/app/${address}`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ ...values, language: app.language() }),
@@ -126,7 +126,7 @@
     button.disabled = true;
     button.textContent = app.say("client.changing");
     try {
-      const answer = await fetch("/desk/roll-back", { method: "POST" });
+      const answer = await fetch("/app/roll-back", { method: "POST" });
       if (!answer.ok) throw new Error(answer.status);
     } catch {
       ask(button, false);

@@ -115,7 +115,7 @@
   };
   app.actions.rebuild = async (button) => {
     button.disabled = true;
-    await fetch("/desk/rebuild", { method: "POST" });
+    await fetch("/app/rebuild", { method: "POST" });
   };
   document.addEventListener("submit", async (event) => {
     const form = event.target.closest(".unlock");
@@ -125,7 +125,7 @@
     const button = form.querySelector("button");
     button.disabled = true;
     try {
-      const answer = await fetch("/desk/unlock", {
+      const answer = await fetch("/app/unlock", {
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({

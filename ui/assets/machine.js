@@ -45,7 +45,7 @@
     const said = app.find("#machine-said");
     button.disabled = true;
     try {
-      const answer = await fetch("/desk/machine/report", {
+      const answer = await fetch("/app/machine/report", {
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({ language: app.language() }),

@@ -49,7 +49,7 @@
 
   app.fetch = async (address, values = {}) => {
     const query = new URLSearchParams({ language: app.language(), ...values });
-    const answer = await fetch(`/desk/${address}?${query}`, {
+    const answer = await fetch(`/app/${address}?${query}`, {
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
     if (!answer.ok) throw new Error(`${address}: ${answer.status}`);

@@ -15,7 +15,7 @@
   };
 
   const look = async (form) => {
-    const answer = await fetch("/desk/why", {
+    const answer = await fetch("/app/why", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({

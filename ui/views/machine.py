@@ -83,6 +83,7 @@ def machine_html(state: AppState, samples: Sequence[Sample], language: Language)
         "machine",
         language,
         cards=list(panel.cards()),
+        offer=state.model_offer,
         lowered=state.lowered,
         heat=state.heat,
         minutes=SPAN_S // 60,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.answering.direct.app_words import about_app, talk
-from rag.answering.direct.draft import Draft
+from rag.answering.direct.draft import Draft, events
+from rag.protocols import Cancelled, never
+from rag.retrieval.query.follow_ups import readings
 from rag.retrieval.query.named_places import loosely_named, named_documents
 from rag.retrieval.query.numbered_places import numbered_places
 from rag.retrieval.query.question_kind import (
@@ -19,14 +21,18 @@ from rag.retrieval.query.question_kind import (
 )
 from rag.text.messages import Text
 from rag.text.parse_errors import attempt
+from rag.types.answers import Message
 
 if TYPE_CHECKING:
     from rag.answering.direct.library import LibraryAnswers
     from rag.answering.direct.places import PlaceQuotes
+    from rag.retrieval.query.numbered_places import PlaceQuestion
     from rag.retrieval.query.question_kind import QuestionKind
     from rag.storage.listing import LibraryList
-    from rag.types.answers import Answer
+    from rag.types.answers import Answer, Event
 
+Proven = Callable[["Answer", Cancelled], "Answer"]
+"""Adds to evidence the boxes on its pages, unless nobody waits for them any more."""
 HERE = Text(
     "Your documents and questions stay on this computer; a network is needed only to download "
     "models.",
@@ -43,6 +49,14 @@ class AppFacts:
     leaves: Text = HERE  # what leaves this computer
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """An answer, and whether it quotes: then its evidence is marked on its pages."""
+
+    answer: Answer
+    boxed: bool = False
+
+
 class DirectAnswerer:
     """Answers by code what is not for the model."""
 
@@ -54,12 +68,9 @@ class DirectAnswerer:
         listed: LibraryList,
         *,
         words: Callable[[str], list[str]],
-        proven: Callable[[Answer], Answer],
+        proven: Proven,
     ) -> None:
-        """``words`` gives the terms of a text that carry weight.
-
-        ``proven`` adds to evidence the boxes on its pages.
-        """
+        """``words`` gives the terms of a text that carry weight."""
         self._words = words
         self._facts = facts
         self._library = library
@@ -67,44 +78,65 @@ class DirectAnswerer:
         self._listed = listed
         self._proven = proven
 
-    def answer(self, question: str, documents: Collection[str] | None = None) -> Answer | None:
-        """Return the answer; ``None`` where the question is one for the documents' content.
+    def answer(
+        self,
+        question: str,
+        documents: Collection[str] | None = None,
+        *,
+        history: Sequence[Message] = (),
+        cancelled: Cancelled = never,
+    ) -> Iterator[Event] | None:
+        """Return the answer's events; ``None`` where the documents' content is asked for.
 
-        ``documents`` are the ids of those that were picked; ``None`` is all.
+        ``documents`` are the ids of those that were picked; ``None`` is all. ``history`` are the
+        turns before: a place that names no document may be of the one that they are about.
         """
-        return attempt(
-            lambda: self._answer(question, documents),
+        found = attempt(
+            lambda: self._answer(question, documents, history),
             instead=None,
             what="what kind of question it is",
         )
+        return self._events(found, cancelled)
 
-    def instead(self, question: str, documents: Collection[str] | None) -> Answer | None:
+    def instead(
+        self, question: str, documents: Collection[str] | None, cancelled: Cancelled
+    ) -> Iterator[Event] | None:
         """Return what to say where the documents hold no answer, if they are not what is meant."""
-        return attempt(
+        found = attempt(
             lambda: self._of_kind(question, loose_kind(question), documents),
             instead=None,
             what="what kind of question it is",
         )
+        return self._events(found, cancelled)
 
-    def _answer(self, question: str, documents: Collection[str] | None) -> Answer | None:
+    def _events(self, found: _Said | None, cancelled: Cancelled) -> Iterator[Event] | None:
+        if found is None:
+            return None
+        if not found.boxed:
+            return events(found.answer)
+        return events(found.answer, lambda answer: self._proven(answer, cancelled))
+
+    def _answer(
+        self, question: str, documents: Collection[str] | None, history: Sequence[Message]
+    ) -> _Said | None:
         kind = question_kind(question)
         if kind is None:
-            return self._place(question, documents)
+            return self._place(question, documents, history)
         return self._of_kind(question, kind, documents)
 
     def _of_kind(
         self, question: str, kind: QuestionKind | None, documents: Collection[str] | None
-    ) -> Answer | None:
+    ) -> _Said | None:
         if isinstance(kind, SmallTalk):
-            return Draft(question, "app").say(talk(kind.talk)).answer()
+            return _Said(Draft(question, "app").say(talk(kind.talk)).answer())
         if isinstance(kind, AboutApp) and documents is None:  # who has picked some asks of these
             return self._about_app(question, kind)
         if isinstance(kind, AboutLibrary):
             answer = self._library.answer(question, kind, documents)
-            return self._proven(answer) if answer and kind.about == "topic" else answer
+            return _Said(answer, boxed=kind.about == "topic") if answer else None
         return None
 
-    def _about_app(self, question: str, kind: AboutApp) -> Answer:
+    def _about_app(self, question: str, kind: AboutApp) -> _Said:
         facts = self._facts
         said = about_app(
             kind.topic, model=facts.model() or "?", folder=facts.folder, leaves=facts.leaves
@@ -113,21 +145,62 @@ class DirectAnswerer:
         asked = self._words(question)
         if asked and (found := self._listed.of_guide(asked, draft.language)):
             draft.quote(found, self._words, set(asked))
-        return self._proven(draft.answer())
+        return _Said(draft.answer(), boxed=True)
 
-    def _place(self, question: str, documents: Collection[str] | None) -> Answer | None:
+    def _place(
+        self, question: str, documents: Collection[str] | None, history: Sequence[Message]
+    ) -> _Said | None:
         if not numbered_places(question).places:
             return None
         names = {one.id: (one.name, one.title) for one in self._listed.documents() if one.id}
-        named = named_documents(question, names)
+        ids, asked = _of_document(question, names)
+        if not asked.bare or not names:
+            return None  # or nothing is indexed yet
+        chosen = [i for i in ids if documents is None or i in documents]
+        if ids and not chosen:
+            return None  # of a document that was not picked
+        if not ids:
+            before = _before(question, history, names)
+            chosen = [i for i in before if documents is None or i in documents]
+        scope = chosen or documents
+        return _Said(self._places.answer(question, asked.places, scope), boxed=True)
+
+
+Names = Mapping[str, "tuple[str, str]"]
+"""File name and title of each document, by id."""
+_BACK = 10  # questions before one that may lend it their document
+
+
+def _of_document(question: str, names: Names) -> tuple[tuple[str, ...], PlaceQuestion]:
+    """Return the documents that a question names, if need be by part of a name; and its places."""
+    named = named_documents(question, names)
+    asked = numbered_places(named.question)
+    if not asked.bare and not named.ids:
+        named = loosely_named(question, names)
         asked = numbered_places(named.question)
-        if not asked.bare and not named.ids:
-            named = loosely_named(question, names)
-            asked = numbered_places(named.question)
-        if not asked.bare:
-            return None
-        chosen = [i for i in named.ids if documents is None or i in documents]
-        if (named.ids and not chosen) or not names:
-            return None  # of a document that was not picked, or nothing is indexed yet
-        scope = chosen if named.ids else documents
-        return self._proven(self._places.answer(question, asked.places, scope))
+    return named.ids, asked
+
+
+def _before(question: str, history: Sequence[Message], names: Names) -> tuple[str, ...]:
+    """Return the documents that a question names no more, because one before it did.
+
+    It goes on from that one by its words ("and clause 8?", 那第八条呢), or because both ask for a
+    numbered place.
+    """
+    asked = [turn.content for turn in history if turn.role == "user"][-_BACK:]
+    ids: tuple[str, ...] = ()
+    for number, earlier in enumerate(asked):
+        own, places = _of_document(earlier, names)
+        if own and (places.bare or named_documents(earlier, names).ids):
+            ids = own
+        elif not _goes_on(earlier, asked[:number]):
+            ids = ()
+    return ids if ids and _goes_on(question, asked) else ()
+
+
+def _goes_on(question: str, asked: Sequence[str]) -> bool:
+    if not asked:
+        return False
+    if numbered_places(question).places and numbered_places(asked[-1]).places:
+        return True
+    return readings(question, [Message("user", asked[-1])]).says_so

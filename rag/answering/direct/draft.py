@@ -12,6 +12,7 @@ from rag.text.sentences import split_prose
 from rag.types.answers import (
     Answer,
     AnswerSource,
+    Checked,
     Delta,
     Event,
     Evidence,
@@ -117,9 +118,16 @@ class Draft:
         )
 
 
-def events(answer: Answer) -> Iterator[Event]:
-    """Yield the events of an answer that is there already."""
+def events(answer: Answer, prove: Callable[[Answer], Answer] | None = None) -> Iterator[Event]:
+    """Yield the events of an answer that is there already.
+
+    ``prove`` adds to its evidence the boxes on its pages. That may take long, so the text comes
+    first.
+    """
     if answer.passages:
         yield Retrieved(answer.passages, placed=True)
     yield Delta(answer.text, 0, "stop")
+    if answer.passages and prove is not None:
+        answer = prove(answer)
+        yield from map(Checked, answer.sentences)
     yield Finished(answer)

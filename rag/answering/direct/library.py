@@ -127,7 +127,7 @@ class LibraryAnswers:
             )
         )
         for passage in found[:_SHOWN]:
-            draft.add("\n- ").link(ids[passage.chunk.document_id].name, passage)
+            draft.add("\n- ").link(ids[passage.chunk.document_id].shown, passage)
         self._more(draft, len(found))
         return True
 
@@ -145,7 +145,7 @@ class LibraryAnswers:
             return True
         (one,) = known
         begin = self._beginnings([one.id]).get(one.id)
-        draft.link(one.name, begin).say(
+        draft.link(one.shown, begin).say(
             Text(f" has {_n(one.pages, 'page')}.", f" 共 {one.pages:,} 页。")
         )
         return True
@@ -171,7 +171,7 @@ class LibraryAnswers:
         )
         begins = self._beginnings([one.id for one in gaps[:_SHOWN] if one.id])
         for one in gaps[:_SHOWN]:
-            draft.add("\n- ").link(one.name, begins.get(one.id)).say(Text(": ", "："))
+            draft.add("\n- ").link(one.shown, begins.get(one.id)).say(Text(": ", "："))
             draft.add(" ".join(_why(one, draft.language)))
         self._more(draft, len(gaps))
         return True
@@ -205,7 +205,8 @@ class LibraryAnswers:
         best = (max if most else min)(
             read, key=lambda one: one.pages if by_length else one.added_at
         )
-        draft.say(_LENGTH[asked.extreme]).link(best.name, self._beginnings([best.id]).get(best.id))
+        begin = self._beginnings([best.id]).get(best.id)
+        draft.say(_LENGTH[asked.extreme]).link(best.shown, begin)
         date = _date(best.added_at)
         if by_length:
             draft.say(Text(f", with {_n(best.pages, 'page')}.", f"，共 {best.pages:,} 页。"))
@@ -249,7 +250,7 @@ class LibraryAnswers:
     def _rows(self, draft: Draft, shown: Sequence[ListedDocument], *, dates: bool = False) -> None:
         begins = self._beginnings([one.id for one in shown[:_SHOWN] if one.id])
         for one in shown[:_SHOWN]:
-            draft.add("\n- ").link(one.name, begins.get(one.id))
+            draft.add("\n- ").link(one.shown, begins.get(one.id))
             if one.reason:
                 draft.say(Text(" (could not be read)", "（未能读取）"))
             elif dates:

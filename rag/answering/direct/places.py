@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -50,15 +51,16 @@ class PlaceQuotes:
             anchors = self._kept.find(place.kind, place.word, place.number, scope)
             found = [(anchor, self._kept.over(anchor)) for anchor in anchors]
             found = [(anchor, passages) for anchor, passages in found if passages]
+            names = Counter(passages[0].document for _, passages in found)
             if len(found) > _QUOTED:
-                self._named(draft, place, found)
+                self._named(draft, place, found, names)
             if not found and len(places) > 1:
                 one = _written(place)
                 draft.add("\n\n" if draft.text else "").say(
                     Text(f"No {one.en.lower()} was found.", f"没有找到{one.zh}。")
                 )
             for anchor, passages in found[: 0 if len(found) > _QUOTED else None]:
-                self._quote(draft, place, anchor, passages)
+                self._quote(draft, place, anchor, passages, names)
         if not draft.sentences:
             draft.text = ""
             self._others(draft, places[0], scope)
@@ -90,6 +92,7 @@ class PlaceQuotes:
         place: NumberedPlace,
         anchor: KeptAnchor,
         passages: Sequence[Passage],
+        names: Counter[str],
     ) -> None:
         text, start = _text(passages, anchor)
         unknown = False
@@ -100,7 +103,7 @@ class PlaceQuotes:
         whole = len(text) <= _MOST
         text = text if whole else _cut(text)
         first = next((p for p in passages if p.chunk.end > start), passages[0])
-        title = f"**{_written(place).say(draft.language)}** · {first.document}"
+        title = f"**{_written(place).say(draft.language)}** · {_shown(first, names)}"
         pages = f"p. {first.chunk.first_page}", f"第 {first.chunk.first_page} 页"
         draft.add(f"{'' if not draft.text else chr(10) * 2}{title}, ").say(Text(*pages))
         draft.add("\n\n")
@@ -118,6 +121,7 @@ class PlaceQuotes:
         draft: Draft,
         place: NumberedPlace,
         found: Sequence[tuple[KeptAnchor, Sequence[Passage]]],
+        names: Counter[str],
     ) -> None:
         written = _written(place)
         draft.add("\n\n" if draft.text else "").say(
@@ -129,11 +133,16 @@ class PlaceQuotes:
         for anchor, passages in found[:_LISTED]:
             text, start = _text(passages, anchor)
             line = " ".join(text[:120].split("\n")[0].split())
-            draft.add(f"\n- {passages[0].document}: ")
+            draft.add(f"\n- {_shown(passages[0], names)}: ")
             draft.prove(line, passages[0], start, start + len(line))
         if len(found) > _LISTED:
             more = len(found) - _LISTED
             draft.say(Text(f"\n\nAnd {more} more.", f"\n\n另有 {more} 份。"))
+
+
+def _shown(passage: Passage, names: Counter[str]) -> str:
+    """Return a document's name, with its folder where several have that name."""
+    return passage.path if names[passage.document] > 1 else passage.document
 
 
 def _single(scope: Collection[str] | None) -> bool:

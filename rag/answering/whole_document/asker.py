@@ -141,7 +141,7 @@ class _Run:
         self._cancelled = cancelled
         self._language = detect_language(plan.question)
         self._began = perf_counter()
-        self._first = 0.0  # when the answer's first token came
+        self._first = self._ended = 0.0  # when the answer's first token came, and its last
         self._of = sum(document.passages for document in plan.documents)
         self._taker: NoteTaker | None = None
         self._text = ""
@@ -175,7 +175,13 @@ class _Run:
             yield Delta(self._text, 0, "stop")
         elif self._plan.task in {"list", "count"}:
             self._list(taker)
+            yield Retrieved(tuple(self._sources))
+            self._first = self._ended = perf_counter()
             yield Delta(self._text, 0, "stop")
+            self._sentences = self._parts.highlighter.proven(
+                self._sentences, self._sources, cancelled=self._cancelled
+            )
+            yield from map(Checked, self._sentences)
         else:
             yield from self._compose(taker)
 
@@ -191,9 +197,8 @@ class _Run:
             for start, end in split_sentences(made.text)
             if any(first <= start < last for first, last in made.items)
         )
-        self._sentences = self._parts.highlighter.proven(
-            [sentence for sentence in found if sentence is not None], self._sources
-        )
+        cited = only_cited([one for one in found if one is not None], self._sources)
+        self._sentences, self._sources = cited
 
     def _compose(self, taker: NoteTaker) -> Iterator[Event]:
         """Shorten the notes until they fit, then let the model write."""
@@ -233,6 +238,7 @@ class _Run:
                 self._finish = delta.finish or self._finish
                 yield replace(delta, text=checker.take(delta.text, last=delta.finish is not None))
                 yield from map(Checked, checker.judged())
+            self._ended = perf_counter()
             yield from map(Checked, checker.judged(last=True, cancelled=self._cancelled))
         self._text, self._left_out = checker.text, checker.left_out
         self._sentences = tuple(checker.sentences)
@@ -302,11 +308,11 @@ class _Run:
     def _cited(self) -> tuple[tuple[Sentence, ...], tuple[Passage, ...]]:
         """Return the sentences, and of all sources those that they point to."""
         sentences, passages = only_cited(self._sentences, self._sources)
-        return sentences, self._parts.highlighter.placed(passages)
+        return sentences, self._parts.highlighter.placed(passages, cancelled=self._cancelled)
 
     def _usage(self, taker: NoteTaker | None) -> Usage:
         """Return what it cost; ``completion_tokens`` are the answer's, without the notes."""
-        ended = perf_counter()
+        ended = self._ended or perf_counter()
         return Usage(
             prompt_tokens=taker.prompt_tokens if taker else 0,
             completion_tokens=self._tokens,

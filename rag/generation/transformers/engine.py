@@ -14,6 +14,7 @@ from transformers import GenerationConfig
 from rag.generation.engine_errors import failed, prompt_too_long, unloaded
 from rag.generation.prompt import plain_turns
 from rag.generation.streaming import OneAtATime, Stopped, iterate
+from rag.generation.thoughts import CLOSING, OPENED, without_thoughts
 from rag.generation.transformers import generate
 from rag.generation.transformers.cache import (
     Kept,
@@ -46,6 +47,8 @@ CHUNK_TOKENS = 512
 """Of a prompt in one pass, at most; between two progress is told. Smaller ones cost time: see
 the measured decisions, "Answers of the transformers engine"."""
 PARAGRAPH = "\n\n"
+_OPENED_TOKENS = 12
+"""As many as ``<think>`` and a line break are at most, where each letter is a token."""
 
 
 class TransformersGenerator:
@@ -119,14 +122,16 @@ class TransformersGenerator:
         Raises:
             PromptTooLong: the prompt does not fit the window.
             OutOfMemory: the device ran out of memory.
-            ModelError: the template refuses the messages, or the model is unloaded.
+            ModelError: the template refuses the messages, or the model is unloaded, or did
+                nothing but think.
         """
-        return iterate(
+        deltas: Iterator[Delta] = iterate(
             lambda emit, stopped: self._answer(
                 messages, emit, stopped, max_tokens=max_tokens, temperature=temperature
             ),
             cancelled=cancelled,
         )
+        return without_thoughts(self.name, deltas)
 
     def prepare(self, messages: Sequence[Message], *, cancelled: Stopped) -> None:
         """Compute a prompt and keep its beginning; see ``rag.protocols.TextGenerator``.
@@ -279,8 +284,17 @@ class TransformersGenerator:
                     add_generation_prompt=True,
                     return_dict=True,
                     sanitize_control_tokens=True,
+                    enable_thinking=False,  # a word of its own templates; others never read it
                 )
+                ids: list[int] = encoded["input_ids"]
+                return [*ids, *self._end_of_thoughts(ids)]
         except TemplateError as error:
             raise failed(self.name, f"its chat template says: {error}") from error
-        ids: list[int] = encoded["input_ids"]
-        return ids
+
+    def _end_of_thoughts(self, ids: Sequence[int]) -> list[int]:
+        """Return the ids that end thoughts which a template begins whatever it is told."""
+        last = self._tokenizer.decode(ids[-_OPENED_TOKENS:]).rstrip()
+        if not last.endswith(OPENED):
+            return []
+        closing: list[int] = self._tokenizer.encode(CLOSING, add_special_tokens=False)
+        return closing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,15 +108,24 @@ def _largest_layer(header: Gguf) -> int:
     return max(layers.values(), default=0)
 
 
-GPU_GENERATOR = "Qwen2.5-7B-Instruct"
 CPU_GENERATOR = "Qwen2.5-Coder-1.5B-Instruct-Q4_K_M"
+"""Its bytes can be had from a package index too, and it is small: what the first start fetches."""
 SMALL_GENERATOR = "Qwen2.5-Coder-0.5B-Instruct-Q4_K_M"
 
 SMALL_RAM_BYTES = 4 << 30
 """Below this the 1.5B model, the embedder and a browser do not fit side by side."""
-GPU_BYTES = 8_000_000_000
-"""Free memory for the 7B model in 4 bit: 5.6 GB of weights, 0.2 GB for 4,096 tokens of
-context, and room for the embedder and the buffers of a prompt."""
+
+CARD_GENERATORS = {
+    "Qwen3-14B": 14_000_000_000,  # and the embedder on the card: 16 and 24 GB
+    "Qwen3-8B": 7_700_000_000,  # 8 GB, with the embedder on the processor, and 12 GB
+    "Qwen2.5-7B-Instruct": 8_000_000_000,  # the default before Qwen3
+    "Qwen3-4B": 4_500_000_000,  # 6 GB
+}
+"""The best first, in 4 bits, with the free memory of a card from which they are offered;
+docs/decisions.md, "Better models where they can be had"."""
+RAM_GENERATORS = {"Qwen3-8B-Q4_K_M": 14 << 30, "Qwen3-4B-Q4_K_M": 7 << 30}
+"""The best first, with the main memory from which they are offered without a card: computers
+that are sold with 16 and 8 GB, less what a graphics unit inside the processor takes."""
 BUFFER_BYTES = 512 << 20
 """For models that write nothing: an allowance for activations and the runtime."""
 
@@ -149,15 +159,55 @@ def fits(entry: Entry, machine: MemoryReading) -> bool:
     return needs_bytes(entry) <= machine.ram_total_bytes
 
 
-def default_generator(machine: MemoryReading) -> str:
-    """Return the catalogue name of the generator for a machine with so much free memory.
+def embedded_generator(machine: MemoryReading) -> str:
+    """Return the catalogue name of the small model that any first start can fetch."""
+    return SMALL_GENERATOR if machine.ram_total_bytes < SMALL_RAM_BYTES else CPU_GENERATOR
 
-    Never a model that needs a publisher's permission: the first start has to go on by itself.
+
+def better_generators(machine: MemoryReading) -> list[str]:
+    """Return the models that answer better than the embedded one and fit, the best first.
+
+    Never one that needs a publisher's permission.
     """
     free = (machine.vram_total_bytes or 0) - (machine.vram_used_bytes or 0)
-    if free >= GPU_BYTES:
-        return GPU_GENERATOR
-    return SMALL_GENERATOR if machine.ram_total_bytes < SMALL_RAM_BYTES else CPU_GENERATOR
+    on_card = [name for name, least in CARD_GENERATORS.items() if least <= free]
+    total = machine.ram_total_bytes
+    return on_card + [name for name, least in RAM_GENERATORS.items() if least <= total]
+
+
+def default_generator(machine: MemoryReading, installed: Callable[[str], bool]) -> str:
+    """Return which model answers on a machine with so much free memory, if nobody chose one.
+
+    The best that fits and is ``installed``, else the embedded one: gigabytes are fetched only
+    when somebody asks for them.
+    """
+    here = (name for name in better_generators(machine) if installed(name))
+    return next(here, embedded_generator(machine))
+
+
+def offer(settings: Settings, store: ModelStore, machine: MemoryReading) -> Entry | None:
+    """Return the model that would answer better here and could be fetched; often ``None``.
+
+    Nothing is asked of the network. Who named a model or a server is offered nothing.
+    """
+    chosen = settings.generator
+    if (chosen.engine, chosen.model) != ("auto", "auto") or chosen.server() is not None:
+        return None
+    best = next(iter(better_generators(machine)), None)
+    if best is None or store.installed(best) is not None:
+        return None
+    entry = store.catalogue.get(best)
+    return entry if store.may_fetch(entry) else None
+
+
+def offer_words(entry: Entry) -> Text:
+    """Return an offer in words, with what it costs and the command that takes it."""
+    size, command = file_size(entry.download_bytes), f"rag models pull {entry.name}"
+    return Text(
+        f"{entry.name} would answer better on this computer: `{command}` fetches it ({size}), and"
+        " the next start uses it.",
+        f"{entry.name} 在这台电脑上回答得更好：运行 `{command}` 下载（{size}），下次启动时使用。",
+    )
 
 
 def set_model(path: Path, section: str, name: str) -> None:

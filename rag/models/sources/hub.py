@@ -260,9 +260,9 @@ def _gated(hub: Hub) -> SourceUnavailable:
         hint=Text(
             f"Accept the licence on the hub page of {hub.repository} with your account, make an"
             " access token there and set it as HF_TOKEN. Or choose a model that needs no"
-            " permission: Qwen2.5-7B-Instruct, Qwen2.5-Coder-1.5B-Instruct-Q4_K_M.",
+            " permission: Qwen3-8B, Qwen2.5-Coder-1.5B-Instruct-Q4_K_M.",
             f"请用你的账号在模型库页面接受 {hub.repository} 的许可协议，创建访问令牌并设置环境变量"
-            " HF_TOKEN；或改用无需授权的模型：Qwen2.5-7B-Instruct、"
+            " HF_TOKEN；或改用无需授权的模型：Qwen3-8B、"
             "Qwen2.5-Coder-1.5B-Instruct-Q4_K_M。",
         ),
     )

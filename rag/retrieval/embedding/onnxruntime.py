@@ -1,7 +1,7 @@
 """Embedding on a CPU in int8 with onnxruntime; neither torch nor transformers is loaded.
 
 The vectors agree with those of the float32 model to a cosine of .999 on average, so both
-engines write into, and ask, the same spaces.
+engines write into, and ask, the same index versions.
 
 The graph is written once on this machine, checked, and kept. Its name holds the hash of the
 weights it was made of, so other weights never meet an old graph. A machine or a model on which

@@ -24,6 +24,7 @@ _NO_NAMES = frozenset(
 # what belongs to a name as it is written, though it is no letter
 _BEFORE_NAME = "\"'“‘《「『(（"
 _AFTER_NAME = re.compile(r"^[)）]*(?:\.pdf\b)?[\"'”’》」』)）]*", re.IGNORECASE)
+_ARTICLE = re.compile(r"\bthe\s*\Z", re.IGNORECASE)
 _ANY = {"en": " the document ", "zh": "这份文档"}
 
 
@@ -52,6 +53,8 @@ def named_documents(question: str, names: Mapping[str, Iterable[str]]) -> Named:
 
     >>> named_documents("Compare Lease-B and lease a", {"1": ["lease a.pdf"], "2": ["LEASE_B"]})
     Named(ids=('2', '1'), question='Compare the document and the document')
+    >>> named_documents("What does clause 8 of the loan say?", {"1": ["loan.pdf"]}).question
+    'What does clause 8 of the document say?'
     """
     asked = _squeeze(question)
     found = [
@@ -135,7 +138,8 @@ def _without(question: str, asked: _Squeezed, places: Iterable[tuple[int, int]])
     for start, end in sorted(places, reverse=True):
         after = question[asked.origins[end - 1] + 1 :]
         after = _AFTER_NAME.sub("", after)
-        question = question[: asked.origins[start]].rstrip(_BEFORE_NAME) + put + after
+        head = question[: asked.origins[start]].rstrip(_BEFORE_NAME)
+        question = _ARTICLE.sub("", head) + put + after
     return " ".join(question.split())
 
 

@@ -91,7 +91,7 @@ class ChromaIndex:
 
 
 def delete_collections(folder: Path, *, keep: Collection[str]) -> None:
-    """Delete the collections of spaces that are gone."""
+    """Delete the collections of index versions that are gone."""
     client = _client(folder)
     for collection in client.list_collections():
         if collection.name not in keep:

@@ -18,7 +18,7 @@ import shutil
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -37,57 +37,57 @@ T = TypeVar("T")
 _CLEAN = "index_clean"
 
 
-def collection_name(space: IndexVersion) -> str:
-    """Return the name of a space's collection."""
-    return f"space-{space.id}"
+def collection_name(version: IndexVersion) -> str:
+    """Return the name of an index version's collection."""
+    return f"space-{version.id}"
 
 
-def exact_index(ledger: Ledger, space: IndexVersion) -> ExactIndex:
+def exact_index(ledger: Ledger, version: IndexVersion) -> ExactIndex:
     """Return the reference index over the ledger's vectors. For readers, and as a stand-in."""
     # here and below: a sync that changes nothing loads no numpy
     from rag.storage.passages import LedgerPassages
     from rag.storage.vectors.exact import ExactIndex
 
-    return ExactIndex.filled(LedgerPassages(ledger, space).all_vectors(), dim=space.dim)
+    return ExactIndex.filled(LedgerPassages(ledger, version).all_vectors(), dim=version.dim)
 
 
-def is_clean(ledger: Ledger, space: IndexVersion, folder: Path) -> bool:
-    """Return whether the index on disk is as this program closed it, and of this space."""
-    return ledger.meta(_CLEAN) == _stamp(space, folder)
+def is_clean(ledger: Ledger, version: IndexVersion, folder: Path) -> bool:
+    """Return whether the index on disk is as this program closed it, and of this index version."""
+    return ledger.meta(_CLEAN) == _stamp(version, folder)
 
 
-def mark(ledger: Ledger, space: IndexVersion, folder: Path, *, clean: bool) -> None:
+def mark(ledger: Ledger, version: IndexVersion, folder: Path, *, clean: bool) -> None:
     """Remember whether the index on disk can be trusted."""
-    ledger.set_meta(_CLEAN, _stamp(space, folder) if clean else None)
+    ledger.set_meta(_CLEAN, _stamp(version, folder) if clean else None)
 
 
-def _stamp(space: IndexVersion, folder: Path) -> str:
-    """Name the space, Chroma's version, and every file with its size and time."""
+def _stamp(version: IndexVersion, folder: Path) -> str:
+    """Name the index version, Chroma's version, and every file with its size and time."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         stat = path.stat()
         if path.is_file():
             digest.update(f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}".encode())
-    return f"{space.id} {version('chromadb')} {digest.hexdigest()}"
+    return f"{version.id} {package_version('chromadb')} {digest.hexdigest()}"
 
 
-def open_chroma(ledger: Ledger, space: IndexVersion, folder: Path) -> VectorIndex:
-    """Open the space's collection, mending or refilling it as needed. Only for the owner."""
+def open_chroma(ledger: Ledger, version: IndexVersion, folder: Path) -> VectorIndex:
+    """Open the index version's collection, mended or refilled as needed. Only for the owner."""
     from rag.storage.passages import LedgerPassages
     from rag.storage.vectors.chroma import ChromaIndex, delete_collections, is_sound
 
-    name = collection_name(space)
-    clean = is_clean(ledger, space, folder)
+    name = collection_name(version)
+    clean = is_clean(ledger, version, folder)
     if folder.exists() and not clean and not is_sound(folder, collection=name):
         aside = folder.with_name(f"{folder.name}.damaged")
         shutil.rmtree(aside, ignore_errors=True)
         folder.rename(aside)
         logger.warning("the vector index was damaged and is set aside as %s", aside)
-    mark(ledger, space, folder, clean=False)
+    mark(ledger, version, folder, clean=False)
     if not clean and folder.exists():
-        delete_collections(folder, keep={collection_name(s) for s in ledger.spaces().values()})
+        delete_collections(folder, keep={collection_name(s) for s in ledger.versions().values()})
     index = ChromaIndex(folder, collection=name)
-    _reconcile(index, LedgerPassages(ledger, space))
+    _reconcile(index, LedgerPassages(ledger, version))
     return index
 
 
@@ -117,23 +117,23 @@ class PreviousIndex:
 
 def kept_index(ledger: Ledger) -> PreviousIndex | None:
     """Describe the index to go back to; ``None`` where there is none."""
-    space, active = ledger.previous_space(), ledger.active_space()
-    if space is None or active is None:
+    version, active = ledger.previous_version(), ledger.active_version()
+    if version is None or active is None:
         return None
     made_at = ledger.connection.execute(
-        "SELECT created_at FROM spaces WHERE id = ?", (space.id,)
+        "SELECT created_at FROM spaces WHERE id = ?", (version.id,)
     ).fetchone()[0]
     return PreviousIndex(
-        model_name(space.embedder),
-        chunking_tokens(space.chunking),
-        ledger.chunk_count(space),
+        model_name(version.embedder),
+        chunking_tokens(version.chunking),
+        ledger.chunk_count(version),
         made_at,
-        newer=space.id > active.id,
+        newer=version.id > active.id,
     )
 
 
 class VectorIndexManager:
-    """Follows the ledger's active space."""
+    """Follows the ledger's active index version."""
 
     def __init__(self, ledger: Ledger, folder: Path, *, engine: Literal["chroma", "numpy"]) -> None:
         self._ledger = ledger
@@ -142,32 +142,32 @@ class VectorIndexManager:
         self._guard = threading.RLock()  # held for moments
         self._opening = threading.Lock()  # held while Chroma is opened, which may take minutes
         self._index: VectorIndex | None = None
-        self._space: IndexVersion | None = None
+        self._version: IndexVersion | None = None
         self._writing = False
         self._closed = False
 
     def for_reading(self) -> VectorIndex:
-        """Return the index that is open, else an exact one. There must be an active space."""
-        space = self._active()
+        """Return the index that is open, else an exact one. An index version must be active."""
+        version = self._active()
         with self._guard:
-            if self._index is None or self._space != space:
-                self._hold(exact_index(self._ledger, space), space, writing=False)
+            if self._index is None or self._version != version:
+                self._hold(exact_index(self._ledger, version), version, writing=False)
             assert self._index is not None
             return self._index
 
     def for_writing(self) -> VectorIndex:
         """Return the index that changes go to; opened, and made equal to the ledger, if new."""
-        space = self._active()
+        version = self._active()
         with self._opening:
             with self._guard:
-                if self._index is not None and self._space == space and self._writing:
+                if self._index is not None and self._version == version and self._writing:
                     return self._index
-            fresh = self._opened(space)
+            fresh = self._opened(version)
             with self._guard:
                 if self._closed:
                     fresh.close()
                 else:
-                    self._hold(fresh, space, writing=True)
+                    self._hold(fresh, version, writing=True)
             return fresh
 
     def close(self) -> None:
@@ -177,18 +177,18 @@ class VectorIndexManager:
             if self._index is None:
                 return
             self._index.close()
-            if self._writing and self._engine == "chroma" and self._space is not None:
-                mark(self._ledger, self._space, self._folder, clean=True)
-            self._index = self._space = None
+            if self._writing and self._engine == "chroma" and self._version is not None:
+                mark(self._ledger, self._version, self._folder, clean=True)
+            self._index = self._version = None
             self._writing = False
 
-    def _opened(self, space: IndexVersion) -> VectorIndex:
+    def _opened(self, version: IndexVersion) -> VectorIndex:
         if self._engine == "chroma":
             try:
-                return _Guarded(open_chroma(self._ledger, space, self._folder), self, space)
+                return _Guarded(open_chroma(self._ledger, version, self._folder), self, version)
             except Exception as error:  # noqa: BLE001 - whatever it is, the ledger can do its work
                 self._give_up(error)
-        return exact_index(self._ledger, space)
+        return exact_index(self._ledger, version)
 
     def instead_of(self, failed: _Guarded, error: Exception) -> VectorIndex | None:
         """Return what does the work of an index that failed; ``None`` once all is closed.
@@ -202,35 +202,37 @@ class VectorIndexManager:
             if self._index is failed:
                 self._give_up(error)
                 return self._index
-            if self._space == failed.space:
+            if self._version == failed.version:
                 return self._index
-        return exact_index(self._ledger, failed.space)
+        return exact_index(self._ledger, failed.version)
 
     def _give_up(self, error: Exception) -> None:
         """Do without Chroma until the next start, which mends it."""
         logger.warning("the vector index failed (%s); it is mended at the next start", error)
         with self._guard:
             self._engine = "numpy"
-            if self._index is not None and self._space is not None:
-                self._index, self._writing = exact_index(self._ledger, self._space), True
+            if self._index is not None and self._version is not None:
+                self._index, self._writing = exact_index(self._ledger, self._version), True
 
-    def _hold(self, index: VectorIndex, space: IndexVersion, *, writing: bool) -> None:
+    def _hold(self, index: VectorIndex, version: IndexVersion, *, writing: bool) -> None:
         before = self._index
-        self._index, self._space, self._writing = index, space, writing
+        self._index, self._version, self._writing = index, version, writing
         if before is not None:
             before.close()
 
     def _active(self) -> IndexVersion:
-        space = self._ledger.active_space()
-        assert space is not None, "nothing is indexed before a space is active"
-        return space
+        version = self._ledger.active_version()
+        assert version is not None, "nothing is indexed before an index version is active"
+        return version
 
 
 class _Guarded:
     """Chroma, until it fails: a full disk or a damaged file costs no change and no answer."""
 
-    def __init__(self, chroma: VectorIndex, live: VectorIndexManager, space: IndexVersion) -> None:
-        self.space = space
+    def __init__(
+        self, chroma: VectorIndex, live: VectorIndexManager, version: IndexVersion
+    ) -> None:
+        self.version = version
         self._chroma = chroma
         self._live = live
 

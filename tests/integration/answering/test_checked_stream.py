@@ -58,7 +58,7 @@ def asking(  # noqa: PLR0913 - each test names what it is about
 ) -> Generator[Event]:
     library = PageLibrary(folder, HashingEmbedder())
     library.add("lease", PAGES)
-    store = LedgerPassages(library.ledger, library.space)
+    store = LedgerPassages(library.ledger, library.version)
     pipeline = RagPipeline(
         retriever=library.retriever,
         generator=lambda _: model or Speaker(text),

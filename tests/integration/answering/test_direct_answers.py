@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from rag.app import wiring
 from rag.app.app import App
-from rag.types.answers import Answer, Finished
+from rag.app.container import Container
+from rag.types.answers import Answer, Checked, Delta, Finished, Message
 from tests.factories import settings
+from tests.inside import Inside
 from tests.integration.app.test_app import until
 from tests.pdfs import write_pdf
+
+pytestmark = pytest.mark.usefixtures("shared_workers")
 
 LEASE = (
     "LEASE\n1. Term\nThe lease runs for ten years.\n7. Notice\n7.1 Form. In writing only.\n"
@@ -54,6 +61,33 @@ def test_a_list_leads_to_the_documents(app: App) -> None:
     assert sorted(linked) == ["kelp paper.pdf", "lease.pdf"]
 
 
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    folder = tmp_path / "knowledge"
+    for year, fee in (("2023", "nine"), ("2024", "ten")):
+        write_pdf(folder / year / "lease.pdf", [f"1. Rent\nThe rent is {fee} euros for the barn."])
+    write_pdf(folder / "kelp.pdf", KELP)
+    (folder / "2023" / "broken.pdf").write_bytes(b"%PDF-1.4 nothing")
+    (folder / "2024" / "broken.pdf").write_bytes(b"%PDF-1.4 neither")
+    shell = Inside(folder)
+    shell.run("sync")
+
+    def said(question: str) -> str:
+        return str(shell.json("ask", question)["answer"])
+
+    for question in ("Which documents do I have?", "我有哪些文档？"):
+        text = said(question)
+        assert "\n- 2023/lease.pdf (" in text.replace("（", " (")
+        assert "\n- 2024/lease.pdf (" in text.replace("（", " (")
+        assert "\n- kelp.pdf" in text
+    assert "2024/broken.pdf" in said("What could not be read and why?")
+    about = said("Which documents are about the barn?")
+    assert "2023/lease.pdf" in about
+    assert "2024/lease.pdf" in about
+    quoted = said("What does section 1 say?")
+    assert "· 2023/lease.pdf, p. 1" in quoted
+    assert "· 2024/lease.pdf, p. 1" in quoted
+
+
 def test_documents_about_something_lead_to_the_place(app: App) -> None:
     answer = ask(app, "Which documents are about kelp?")
     assert [p.document for p in answer.passages] == ["kelp paper.pdf"]
@@ -84,6 +118,88 @@ def test_a_clause_is_quoted_where_it_stands(app: App) -> None:
     assert (evidence.document, evidence.page) == ("lease.pdf", 1)
     assert evidence.quote == "7.2 Period. Thirty days before the end of a month."
     assert evidence.boxes
+
+
+NOTICE = "What does clause 7.2 of the lease say?"
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """An app over two documents that have the same clauses."""
+    folder = tmp_path_factory.mktemp("two") / "knowledge"
+    write_pdf(folder / "lease.pdf", [f"{LEASE}\n8. Barn\nThe barn goes with the house."])
+    write_pdf(folder / "loan.pdf", ["LOAN\n7. Rate\nFive percent.\n8. Security\nThe tractor."])
+    made = App.open(settings(folder))
+    made.start()
+    until(lambda: len(made.documents()) == 2 and made.state().sync_progress is None)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        [NOTICE, "And clause 8?"],
+        [NOTICE, "那第八条呢"],
+        [NOTICE, "还有第八条呢？"],
+        [NOTICE, "What of clause 8 then?"],
+        [NOTICE, "What does clause 8 say?"],
+        [NOTICE, "And 7.3?", "and section 8?"],
+        ["How long does the lease run?", "And what does clause 8 say?"],
+        ["lease.pdf 第七条怎么规定？", "第八条呢"],
+    ],
+)
+def test_a_place_that_follows_is_of_the_same_document(two: App, asked: list[str]) -> None:
+    answer = ask(two, asked[-1], history=history(*asked[:-1]))
+    assert answer.source == "place"
+    assert "barn" in answer.text
+    assert "tractor" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["How long does the lease run?", "What does clause 8 say?"],  # it stands by itself
+        [NOTICE, "Who grows kelp along the coast?", "And clause 8?"],
+        [NOTICE, "What does clause 8 of the loan say?"],
+    ],
+)
+def test_a_place_after_something_else_is_looked_for_everywhere(two: App, asked: list[str]) -> None:
+    answer = ask(two, asked[-1], history=history(*asked[:-1]))
+    assert answer.source == "place"
+    assert "tractor" in answer.text
+
+
+def history(*asked: str) -> list[Message]:
+    return [
+        message
+        for question in asked
+        for message in (Message("user", question), Message("assistant", "It says so."))
+    ]
+
+
+def test_a_quotation_is_shown_before_its_places_are_found_on_their_pages(
+    app: App, tmp_path: Path
+) -> None:
+    knowledge = app.settings.knowledge
+    folder = Path(shutil.copytree(knowledge, tmp_path / "knowledge"))
+    container = Container(settings(folder))
+    with closing(container), closing(container.ledger(read_only=True)) as ledger:
+        direct = wiring.direct_answerer(container, ledger, model=lambda: "")
+        for question in ("What does clause 7.2 say?", "Which documents are about the lease?"):
+            events = direct.answer(question)
+            assert events is not None
+            shown = next(event for event in events if isinstance(event, Delta))
+            (folder / "lease.pdf").rename(folder / "away.pdf")
+            *told, last = events
+            (folder / "away.pdf").rename(folder / "lease.pdf")
+            assert isinstance(last, Finished)
+            answer = last.answer
+            assert answer.text == shown.text
+            assert [one.sentence for one in told if isinstance(one, Checked)] == list(
+                answer.sentences
+            )
+            assert not any(e.boxes for s in answer.sentences for e in s.evidence)
 
 
 def test_a_place_that_is_not_there_is_said_not_to_be(app: App) -> None:

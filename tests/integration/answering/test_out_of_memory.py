@@ -41,7 +41,7 @@ PAGES = [
 EMBEDDER = 200
 
 
-class Desk:
+class TightApp:
     """The real pipeline over one card, kept from question to question."""
 
     def __init__(
@@ -63,7 +63,7 @@ class Desk:
     def ask(
         self, *, cancelled: Callable[[], bool] = lambda: False, question: str = QUESTION
     ) -> list[Event]:
-        store = LedgerPassages(self._library.ledger, self._library.space)
+        store = LedgerPassages(self._library.ledger, self._library.version)
         model: TextGenerator = self.model
         pipeline = RagPipeline(  # each question is wired anew
             retriever=self._library.retriever,
@@ -98,7 +98,7 @@ def finished(events: list[Event]) -> Finished:
     return last
 
 
-def prompt_of(app: Desk) -> int:
+def prompt_of(app: TightApp) -> int:
     return app.model.asked[0][0]
 
 
@@ -120,7 +120,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> PageLibrary:
 @pytest.fixture(scope="module")
 def full_prompt(library: PageLibrary) -> int:
     """Tokens of the prompt with five passages."""
-    app = Desk(library, 100_000)
+    app = TightApp(library, 100_000)
     events = app.ask()
     assert steps(events) == []
     assert not finished(events).answer.notices
@@ -140,7 +140,7 @@ LADDER = [
 def test_a_smaller_card_takes_more_steps_and_still_answers(
     library: PageLibrary, full_prompt: int, share: float, expected: list[str]
 ) -> None:
-    app = Desk(library, int(share * (full_prompt + 40)))
+    app = TightApp(library, int(share * (full_prompt + 40)))
     events = app.ask()
     assert steps(events) == expected
     answer = finished(events).answer
@@ -153,7 +153,7 @@ def test_a_smaller_card_takes_more_steps_and_still_answers(
 def test_with_very_little_room_every_step_is_taken_once_in_order(
     library: PageLibrary, full_prompt: int
 ) -> None:
-    app = Desk(library, 20)
+    app = TightApp(library, 20)
     events = app.ask()
     assert steps(events) == list(STEPS)
     answer = finished(events).answer
@@ -167,7 +167,7 @@ def test_with_very_little_room_every_step_is_taken_once_in_order(
 def test_where_nothing_helps_the_question_fails_and_the_next_one_works(
     library: PageLibrary,
 ) -> None:
-    app = Desk(library, 100_000)
+    app = TightApp(library, 100_000)
     app.card.others = app.card.total - app.card.used  # a game has taken the rest
     with pytest.raises(OutOfMemory):
         app.ask()
@@ -180,7 +180,7 @@ def test_where_nothing_helps_the_question_fails_and_the_next_one_works(
 def test_memory_that_runs_out_amid_an_answer_begins_the_text_anew(
     library: PageLibrary, full_prompt: int
 ) -> None:
-    app = Desk(library, 2 * full_prompt + 20, CardGenerator, k=5)
+    app = TightApp(library, 2 * full_prompt + 20, CardGenerator, k=5)
     app.small.to_cpu()
     app.card.empty()
     app.card.total -= EMBEDDER
@@ -194,7 +194,7 @@ def test_memory_that_runs_out_amid_an_answer_begins_the_text_anew(
 def test_what_an_engine_cannot_do_is_skipped_and_said(
     library: PageLibrary, full_prompt: int
 ) -> None:
-    app = Desk(library, int(1.4 * full_prompt), CardGenerator)
+    app = TightApp(library, int(1.4 * full_prompt), CardGenerator)
     app.small.to_cpu()
     app.card.empty()
     app.card.total -= EMBEDDER
@@ -208,7 +208,7 @@ def test_what_an_engine_cannot_do_is_skipped_and_said(
 def test_what_was_lowered_stays_so_that_the_next_question_does_not_run_out(
     library: PageLibrary, full_prompt: int
 ) -> None:
-    app = Desk(library, int(1.2 * full_prompt))
+    app = TightApp(library, int(1.2 * full_prompt))
     assert steps(app.ask()) == ["caches", "cpu", "cache8"]
     assert [text.en for text in app.fallback.lowered] == [
         "the embedder works on the processor",
@@ -222,7 +222,7 @@ def test_what_was_lowered_stays_so_that_the_next_question_does_not_run_out(
 def test_calm_questions_take_the_steps_back_one_at_a_time(
     library: PageLibrary, full_prompt: int
 ) -> None:
-    app = Desk(library, int(1.2 * full_prompt))
+    app = TightApp(library, int(1.2 * full_prompt))
     app.ask()
     app.card.total = 100_000  # the other program has ended
     raised = [steps(app.ask(), "raised") for _ in range(2 * CALM)]
@@ -234,7 +234,7 @@ def test_calm_questions_take_the_steps_back_one_at_a_time(
 def test_a_step_that_has_to_be_taken_again_is_taken_back_later(
     library: PageLibrary, full_prompt: int
 ) -> None:
-    app = Desk(library, int(1.2 * full_prompt))
+    app = TightApp(library, int(1.2 * full_prompt))
     app.ask()
     seen = [steps(app.ask(), "raised") for _ in range(CALM)]
     assert seen[-1] == ["cache8"]
@@ -246,7 +246,7 @@ def test_a_step_that_has_to_be_taken_again_is_taken_back_later(
 def test_a_stopped_question_says_nothing_about_memory(
     library: PageLibrary, full_prompt: int
 ) -> None:
-    app = Desk(library, int(1.2 * full_prompt))
+    app = TightApp(library, int(1.2 * full_prompt))
     app.ask()
     stopped = [app.ask(cancelled=lambda: True) for _ in range(2 * CALM)]
     assert [steps(events, "raised") for events in stopped] == [[]] * (2 * CALM)
@@ -255,7 +255,7 @@ def test_a_stopped_question_says_nothing_about_memory(
 def test_an_embedder_that_cannot_come_back_stays_where_it_is(
     library: PageLibrary, full_prompt: int
 ) -> None:
-    app = Desk(library, int(1.9 * full_prompt))
+    app = TightApp(library, int(1.9 * full_prompt))
     assert steps(app.ask()) == ["caches", "cpu"]
     app.small._size = app.card.total
     for _ in range(CALM):
@@ -267,7 +267,7 @@ def test_an_embedder_that_cannot_come_back_stays_where_it_is(
 def test_a_question_that_does_not_fit_the_smaller_context_fails_for_want_of_memory(
     library: PageLibrary,
 ) -> None:
-    app = Desk(library, 0)
+    app = TightApp(library, 0)
     long = QUESTION + " really" * 2000
     with pytest.raises(OutOfMemory):
         app.ask(question=long)
@@ -301,7 +301,7 @@ class FullNow(TransformersGenerator):
 
 
 def test_the_real_engine_runs_out_and_answers_with_less(library: PageLibrary) -> None:
-    app = Desk(library, 100_000, max_tokens=160)
+    app = TightApp(library, 100_000, max_tokens=160)
     engine = FullNow(0, 3, 0, 0)  # in the prompt, after three tokens, in the prompt twice
     app.model = engine  # type: ignore[assignment]
     app.small.to_cpu()
@@ -343,7 +343,7 @@ def test_documents_that_are_read_whole_go_on_in_smaller_steps(tmp_path: Path) ->
 def test_a_full_card_costs_the_quotation_and_nothing_else(
     library: PageLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = Desk(library, 100_000)
+    app = TightApp(library, 100_000)
     assert finished(app.ask()).answer.quotation is not None
 
     embed, asked = library.embedder.embed_passages, []
@@ -363,7 +363,7 @@ def test_a_full_card_costs_the_quotation_and_nothing_else(
 def test_a_full_card_moves_the_embedder_that_reads_the_question(
     library: PageLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = Desk(library, 100_000)
+    app = TightApp(library, 100_000)
     embed = library.embedder.embed_query
 
     def full(text: str) -> Any:

@@ -53,7 +53,7 @@ def asked(
 ) -> tuple[list[float], int]:
     """Ask; return what ``after`` measured after each question, and how many were stopped."""
     chance = random.Random(7)
-    store = LedgerPassages(library.ledger, library.space)
+    store = LedgerPassages(library.ledger, library.version)
     pipeline = RagPipeline(
         retriever=library.retriever,
         generator=lambda _: model,

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from threading import Event as ThreadEvent
+from typing import Any
 
 import pytest
 
+from rag.answering.highlights import Highlighter
 from rag.answering.pipeline import AskSettings, RagPipeline
 from rag.answering.whole_document.asker import WholeDocumentAsker
 from rag.answering.whole_document.notes import NoteEngines
 from rag.answering.whole_document.scope import ReadingPace, ReadingPlanner
 from rag.errors import PromptTooLong, TooMuchToRead
+from rag.protocols import PageViewer
 from rag.retrieval.embedding.hashing import HashingEmbedder
 from rag.storage.passages import LedgerDocuments, LedgerPassages
-from rag.types.answers import Answer, AskMode, Delta, Event, Finished, ReadingProgress
+from rag.types.answers import (
+    Answer,
+    AskMode,
+    Checked,
+    Delta,
+    Event,
+    Finished,
+    ReadingProgress,
+    Retrieved,
+)
 from tests.fake_reader import RuleReader, locator_over
+from tests.integration.answering.test_checked_stream import Waiting
 from tests.libraries import PageLibrary
 
 
@@ -31,7 +45,10 @@ class Reader:
         self.limit = 300
         self.max_tokens = 200
 
-    def ask(
+    def ask(self, question: str, model: RuleReader, **options: Any) -> list[Event]:
+        return list(self.asking(question, model, **options))
+
+    def asking(
         self,
         question: str,
         model: RuleReader,
@@ -39,12 +56,15 @@ class Reader:
         documents: Sequence[str] | None = None,
         mode: AskMode = "auto",
         cancelled: Callable[[], bool] = lambda: False,
-    ) -> list[Event]:
+        viewer: PageViewer | None = None,
+    ) -> Iterator[Event]:
         library = self.library
         settings = AskSettings(max_tokens=self.max_tokens)
-        store = LedgerPassages(library.ledger, library.space)
-        highlighter = locator_over(self.folder, store)
-        shelf = LedgerDocuments(library.ledger, library.space)
+        store = LedgerPassages(library.ledger, library.version)
+        highlighter = (
+            Highlighter(self.folder, store, viewer) if viewer else locator_over(self.folder, store)
+        )
+        shelf = LedgerDocuments(library.ledger, library.version)
         pipeline = RagPipeline(
             retriever=library.retriever,
             generator=lambda _: model,
@@ -66,7 +86,7 @@ class Reader:
             self.pace,
         )
         asker = WholeDocumentAsker(pipeline, planner, parts)
-        return list(asker.ask(question, documents=documents, mode=mode, cancelled=cancelled))
+        return asker.ask(question, documents=documents, mode=mode, cancelled=cancelled)
 
 
 def answer_of(events: Sequence[Event]) -> Answer:
@@ -126,7 +146,7 @@ def test_each_sentence_is_proved_by_the_passage_it_came_from(reader: Reader) -> 
 
 def test_an_item_of_a_list_leads_to_its_own_page_of_a_passage(tmp_path: Path) -> None:
     reader = Reader(tmp_path, {"lease": LEASE})
-    (first, *_), library = reader.library.ledger.spaces().values(), reader.library
+    (first, *_), library = reader.library.ledger.versions().values(), reader.library
     connection = library.ledger.connection
     connection.execute("DELETE FROM chunks WHERE first_page = 2")
     connection.execute(
@@ -183,6 +203,38 @@ def test_a_count_counts_what_it_shows(reader: Reader) -> None:
     first, *items = answer.text.splitlines()
     assert first == "8 found:"
     assert len(items) == len(answer.sentences) == 8
+
+
+def test_a_list_is_shown_before_its_places_are_found_on_their_pages(reader: Reader) -> None:
+    viewer = Waiting()
+    model = RuleReader(words=("fee number",))
+    events = reader.asking("List all fees", model, viewer=viewer)
+    found = next(event for event in events if isinstance(event, Retrieved))
+    assert len(found.passages) == 8
+    text = next(event for event in events if isinstance(event, Delta)).text
+    assert not viewer.looked.is_set()
+    viewer.go.set()
+    *told, last = events
+    answer = answer_of([last])
+    assert answer.text == text
+    assert [one.sentence for one in told if isinstance(one, Checked)] == list(answer.sentences)
+    assert all(e.boxes for s in answer.sentences for e in s.evidence)
+    assert all(passage.boxes for passage in answer.passages)
+    assert [p.id for p in answer.passages] == [p.id for p in found.passages]
+
+
+def test_who_does_not_wait_for_the_places_of_a_list_has_the_list(reader: Reader) -> None:
+    viewer = Waiting()
+    left = ThreadEvent()
+    model = RuleReader(words=("fee number",))
+    events = reader.asking("List all fees", model, viewer=viewer, cancelled=left.is_set)
+    text = next(event for event in events if isinstance(event, Delta)).text
+    left.set()
+    answer = answer_of(list(events))
+    viewer.go.set()
+    assert (answer.text, answer.finish) == (text, "stop")
+    assert not any(e.boxes for s in answer.sentences for e in s.evidence)
+    assert [e.page for s in answer.sentences for e in s.evidence] == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 def test_two_documents_are_compared_each_under_its_name(reader: Reader) -> None:

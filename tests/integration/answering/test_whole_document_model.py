@@ -51,8 +51,11 @@ def test_everything_is_read_and_what_is_said_is_proved(
 
 
 def ask(library: PageLibrary, model: LlamaCppGenerator, question: str, folder: Path) -> Answer:
-    store = LedgerPassages(library.ledger, library.space)
-    highlighter, shelf = locator_over(folder, store), LedgerDocuments(library.ledger, library.space)
+    store = LedgerPassages(library.ledger, library.version)
+    highlighter, shelf = (
+        locator_over(folder, store),
+        LedgerDocuments(library.ledger, library.version),
+    )
     settings, pace = AskSettings(max_tokens=200), ReadingPace()
     pipeline = RagPipeline(
         retriever=library.retriever,

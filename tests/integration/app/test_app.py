@@ -369,7 +369,7 @@ def test_the_index_before_a_rebuild_is_described_and_gone_back_to(app: App) -> N
     until(lambda: names(app) == ["lease.pdf"])
     until(lambda: app.state().sync_progress is None)
     assert app.kept_index() is None
-    before = app._ledger.active_space()
+    before = app._ledger.active_version()
     done = app._jobs.file("rebuild", {"all": True})
     until(lambda: app._jobs.get(done).state == "done")
     kept = app.kept_index()
@@ -379,7 +379,7 @@ def test_the_index_before_a_rebuild_is_described_and_gone_back_to(app: App) -> N
     write_pdf(app.settings.knowledge / "later.pdf", ["later"])
     until(lambda: len(names(app)) == 2)
     app.roll_back_soon()
-    until(lambda: app._ledger.active_space() == before)
+    until(lambda: app._ledger.active_version() == before)
     assert before is not None
     kept = app.kept_index()
     assert kept is not None

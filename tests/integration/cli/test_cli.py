@@ -324,9 +324,9 @@ def test_doctor_finds_nothing_wrong(inside: Inside) -> None:
 
 def test_doctor_tells_what_the_library_knows_of_itself(inside: Inside) -> None:
     ledger = Ledger(inside.folder / ".rag" / "library.db")
-    space = ledger.active_space()
-    assert space is not None
-    keep(ledger, space, {"en": Calibration(1.5, 1.0, 94), "zh": Calibration(-2.0, 0.1, 30)})
+    version = ledger.active_version()
+    assert version is not None
+    keep(ledger, version, {"en": Calibration(1.5, 1.0, 94), "zh": Calibration(-2.0, 0.1, 30)})
     ledger.close()
     findings = inside.json("doctor")["findings"]
     told = [(f["state"], f["what"], f["remedy"]) for f in findings if "own" in f["what"]]

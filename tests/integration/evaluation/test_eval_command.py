@@ -1,14 +1,25 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rag.app.container import Container
+from rag.evaluation.library import brought
+from rag.indexing.incoming import quiet
+from rag.ingestion.workers.pool import WorkerPool
+from rag.ingestion.workers.tasks import WorkerLimits
+from rag.storage.ocr_pages import waiting_pages
+from tests.factories import settings
+from tests.fake_recognisers import OBEDIENT
 from tests.inside import Inside
 from tests.pdfs import write_pdf
 from tests.unit.evaluation.test_collections import write_beir, write_squad
+
+pytestmark = pytest.mark.usefixtures("shared_workers")
 
 
 @pytest.fixture
@@ -51,6 +62,41 @@ def test_a_folder_gives_the_object_of_the_contract(shell: Inside, folder: Path) 
     assert found["space"]["embedder"] == "hashing/256"
     assert found["model"] is None
     assert not {"citation", "answer", "abstention"} & home.keys()
+
+
+def test_questions_about_scans_that_nobody_read_are_left_out_and_counted(
+    shell: Inside, folder: Path
+) -> None:
+    write_pdf(folder / "pdfs" / "scan.pdf", ["#", "The deposit is two rents."])
+    file = folder / "questions" / "scans.jsonl"
+    row = {"lang": "en", "docs": ["scan.pdf"], "answers": ["x"], "answerable": True}
+    rows = [
+        row | {"id": "on the scan", "question": "What does it show?", "pages_1based": [1]},
+        row | {"id": "beside it", "question": "How high is the deposit?", "pages_1based": [1, 2]},
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    scans = shell.json("eval", str(folder), "--retrieval-only")["sets"]["scans"]
+    assert scans["n"] == 1
+    assert scans["left_out"] == {"page_not_read": 1}
+    assert scans["single"]["hit@5"] == 1.0
+
+
+def test_scans_are_recognised_where_the_settings_say_so(tmp_path: Path) -> None:
+    source, knowledge = tmp_path / "set", tmp_path / "knowledge"
+    write_pdf(source / "scan.pdf", ["#", "The deposit is two rents."])
+    knowledge.mkdir()
+    (knowledge / "scan.orders").write_text("tiger -")
+    with closing(Container(settings(knowledge))) as container:
+        container._pool = WorkerPool(
+            workers=1, timeout_s=60, limits=WorkerLimits(30, 512), recogniser=OBEDIENT
+        )
+        with closing(container.ledger()) as ledger:
+            brought(source, container, ledger, quiet)
+            assert waiting_pages(ledger)
+            measured = brought(source, container, ledger, quiet, recognised=True)
+            assert not waiting_pages(ledger)
+            (first, *_) = measured.searching()("tiger", 5, None)
+            assert first.chunk.first_page == 1
 
 
 def test_answers_are_judged_too(shell: Inside, folder: Path) -> None:

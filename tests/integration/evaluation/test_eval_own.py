@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from rag.storage.database import MIGRATIONS
 from rag.storage.ledger import Ledger
 from rag.storage.lock import LibraryLock
 from tests.inside import Inside
 from tests.pdfs import write_pdf
+
+pytestmark = pytest.mark.usefixtures("shared_workers")
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +57,23 @@ def test_questions_are_written_as_a_set_and_read_back(shell: Inside, tmp_path: P
     again = shell.json("eval", "--own", "--questions", str(file), "--retrieval-only")
     for key in ("shared", "single", "gate"):
         assert again["sets"]["own"][key] == first["sets"]["own"][key]
+
+
+def test_a_library_of_an_older_version_is_measured_and_left_as_it_is(
+    shell: Inside, tmp_path: Path
+) -> None:
+    copy = Inside(Path(shutil.copytree(shell.folder, tmp_path / "knowledge")))
+    file = copy.folder / ".rag" / "library.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(
+            "PRAGMA journal_mode = DELETE; DROP TABLE anchors; DROP TABLE anchored;"
+            f"PRAGMA user_version = {len(MIGRATIONS) - 1}"
+        )
+    before = file.read_bytes()
+    done = copy.run("eval", "--own", "--size", "4", "--retrieval-only")
+    assert done.returncode == 0
+    assert "`rag sync` brings it up to date" in done.stderr
+    assert file.read_bytes() == before
 
 
 def test_the_same_questions_are_asked_again_to_compare(shell: Inside) -> None:

@@ -15,7 +15,7 @@ def main() -> None:
         Path(sys.argv[1]), RAGDESK_CHUNK__TOKENS=sys.argv[2], RAGDESK_RETRIEVE__INDEX=sys.argv[3]
     )
     with owned(chosen) as (container, library, index):
-        library.rebuild(wanted=lambda space: wiring.is_wanted(container, space), report=tell)
+        library.rebuild(wanted=lambda version: wiring.is_wanted(container, version), report=tell)
         print("index", flush=True)
         index.for_writing()
 

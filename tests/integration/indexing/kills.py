@@ -53,15 +53,15 @@ def tell(progress: Progress) -> None:
 
 
 def contents(folder: Path) -> dict[str, Any]:
-    """Everything the live space holds, without the row numbers that depend on the way there."""
+    """All that the live index version holds, without row numbers: those depend on the way there."""
     ledger = Ledger(folder / ".rag" / "library.db")
     connection = ledger.connection
     try:
         assert broken_invariants(ledger) == []
-        space = ledger.active_space()
-        assert space is not None
+        version = ledger.active_version()
+        assert version is not None
         return {
-            "space": (space.embedder, space.dim, space.chunking, space.analyser),
+            "space": (version.embedder, version.dim, version.chunking, version.analyser),
             "files": connection.execute(
                 "SELECT path, size, document_id, reason FROM files ORDER BY 1"
             ).fetchall(),
@@ -72,9 +72,9 @@ def contents(folder: Path) -> dict[str, Any]:
             "chunks": connection.execute(
                 "SELECT c.document_id, c.start, c.end, c.heading, c.digest, v.vector, f.terms"
                 " FROM chunks c JOIN vectors v ON v.chunk_id = c.id"
-                f" JOIN {fts_table(space.id)} f ON f.rowid = c.id"
+                f" JOIN {fts_table(version.id)} f ON f.rowid = c.id"
                 " WHERE c.space_id = ? ORDER BY 1, 2",
-                (space.id,),
+                (version.id,),
             ).fetchall(),
             "alike": connection.execute("SELECT * FROM alike ORDER BY 1, 2").fetchall(),
         }

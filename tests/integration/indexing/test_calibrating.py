@@ -9,7 +9,7 @@ import pytest
 
 from rag.app import wiring
 from rag.app.container import Container
-from rag.errors import DownloadFailed, OutOfMemory, RagError, SpaceMismatch
+from rag.errors import DownloadFailed, IndexMismatch, OutOfMemory, RagError
 from rag.indexing import calibration as calibrating
 from rag.indexing.calibration import is_due, keep, kept, when_due
 from rag.indexing.questions.maker import questions_apart
@@ -55,15 +55,15 @@ def ask(library: PageLibrary, *, stop_after: int | None = None) -> list[Progress
 
 
 def test_what_it_learns_is_kept_and_asked_for_once(library: PageLibrary) -> None:
-    assert is_due(library.ledger, library.space)
-    assert kept(library.ledger, library.space) == {}
+    assert is_due(library.ledger, library.version)
+    assert kept(library.ledger, library.version) == {}
     heard = ask(library)
-    found = kept(library.ledger, library.space)["en"]
+    found = kept(library.ledger, library.version)["en"]
     assert found.threshold is not None
     assert found.questions >= 12
     assert heard[-1].stage == "check"
     assert heard[-1].done == found.questions
-    assert not is_due(library.ledger, library.space)
+    assert not is_due(library.ledger, library.version)
 
 
 def test_it_is_due_again_when_the_library_has_grown_or_shrunk_by_a_quarter(
@@ -71,47 +71,47 @@ def test_it_is_due_again_when_the_library_has_grown_or_shrunk_by_a_quarter(
 ) -> None:
     ask(library)
     library.add("one more", ["The ferry to Marrow leaves at nine in the morning."])
-    assert not is_due(library.ledger, library.space)
+    assert not is_due(library.ledger, library.version)
     library.add("many more", [f"Ferry number {n} leaves for Marrow at dawn." for n in range(8)])
-    assert is_due(library.ledger, library.space)
+    assert is_due(library.ledger, library.version)
     ask(library)
-    assert not is_due(library.ledger, library.space)
+    assert not is_due(library.ledger, library.version)
     for number in range(6):
         library.ledger.forget(f"guide{number}")
-    assert is_due(library.ledger, library.space)
+    assert is_due(library.ledger, library.version)
 
 
 def test_what_is_broken_off_leaves_what_was_known(library: PageLibrary) -> None:
     ask(library, stop_after=3)
-    assert kept(library.ledger, library.space) == {}
+    assert kept(library.ledger, library.version) == {}
     ask(library)
-    before = kept(library.ledger, library.space)
+    before = kept(library.ledger, library.version)
     library.add("many more", [f"Ferry number {n} leaves for Marrow at dawn." for n in range(8)])
     ask(library, stop_after=3)
     assert before
-    assert kept(library.ledger, library.space) == before
+    assert kept(library.ledger, library.version) == before
 
 
 def test_a_library_of_a_few_sentences_is_asked_once_and_left_alone(tmp_path: Path) -> None:
     made = PageLibrary(tmp_path, HashingEmbedder())
     made.add("note", ["Milk, eggs, bread."])
     assert ask(made) == []
-    assert kept(made.ledger, made.space) == {}
-    assert not is_due(made.ledger, made.space)
+    assert kept(made.ledger, made.version) == {}
+    assert not is_due(made.ledger, made.version)
 
 
 @pytest.mark.parametrize("known", [{"method": 0, "passages": 24}, {"method": 99}, None])
 def test_what_another_version_left_is_no_obstacle(
     library: PageLibrary, known: dict[str, int] | None
 ) -> None:
-    library.ledger.set_meta(f"calibration {library.space.id}", json.dumps(known))
-    assert kept(library.ledger, library.space) == {}
-    assert is_due(library.ledger, library.space)
+    library.ledger.set_meta(f"calibration {library.version.id}", json.dumps(known))
+    assert kept(library.ledger, library.version) == {}
+    assert is_due(library.ledger, library.version)
     ask(library)
-    assert kept(library.ledger, library.space)
+    assert kept(library.ledger, library.version)
 
 
-@pytest.mark.parametrize("error", [SpaceMismatch, DownloadFailed, OutOfMemory])
+@pytest.mark.parametrize("error", [IndexMismatch, DownloadFailed, OutOfMemory])
 def test_without_its_embedder_a_library_is_asked_another_time(
     error: type[RagError], library: PageLibrary, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -120,9 +120,9 @@ def test_without_its_embedder_a_library_is_asked_another_time(
 
     when_due(library.ledger, not_to_be_had, lambda _: None, lambda: False)
     assert "It is not to be had." in caplog.text
-    assert is_due(library.ledger, library.space)
+    assert is_due(library.ledger, library.version)
     ask(library)
-    assert kept(library.ledger, library.space)
+    assert kept(library.ledger, library.version)
 
 
 def test_a_question_is_asked_with_its_document_and_without(library: PageLibrary) -> None:
@@ -139,7 +139,7 @@ def test_questions_are_bounded_by_time(
 ) -> None:
     monkeypatch.setattr(calibrating, "_BUDGET_S", -1.0)
     assert ask(library) == []
-    assert not is_due(library.ledger, library.space)
+    assert not is_due(library.ledger, library.version)
 
 
 def test_a_sync_asks_and_a_rebuild_asks_the_new_index(tmp_path: Path) -> None:
@@ -153,14 +153,14 @@ def test_a_sync_asks_and_a_rebuild_asks_the_new_index(tmp_path: Path) -> None:
     try:
         library = wiring.library(container, ledger, index=None)
         library.sync(report=heard.append)
-        first = ledger.active_space()
+        first = ledger.active_version()
         assert first is not None
         assert kept(ledger, first)["en"].questions >= 12
         assert heard[-1].stage == "check"
         library.sync(report=heard.append)
         assert heard[-1].stage == "scan"  # nothing has changed: nobody asks
         library.rebuild(everything=True, wanted=lambda _: False)
-        second = ledger.active_space()
+        second = ledger.active_version()
         assert second is not None
         assert second != first
         assert kept(ledger, second)["en"].questions >= 12

@@ -79,7 +79,7 @@ def kill_after(
 
 
 def check(folder: Path) -> int:
-    """Return how many documents are complete in all spaces together."""
+    """Return how many documents are complete in all index versions together."""
     path = folder / ".rag" / "library.db"
     if not path.exists():
         return 0
@@ -127,11 +127,11 @@ def test_kills_cost_at_most_the_work_in_hand(tmp_path: Path) -> None:
     assert lost <= at + 1, "only the swap of a rebuild drops rows: those of the space before last"
 
     ledger = Ledger(rough / ".rag" / "library.db")
-    space = ledger.active_space()
-    assert space is not None
+    version = ledger.active_version()
+    assert version is not None
     folder = rough / ".rag" / "chroma"
-    chroma = open_chroma(ledger, space, folder)
-    assert chroma.ids() == exact_index(ledger, space).ids()
+    chroma = open_chroma(ledger, version, folder)
+    assert chroma.ids() == exact_index(ledger, version).ids()
     chroma.close()
     ledger.close()
 

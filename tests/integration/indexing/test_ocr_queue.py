@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
+from importlib.metadata import version as package_version
 from pathlib import Path
 
 import pytest
@@ -62,9 +62,9 @@ class Home:
 
     @property
     def passages(self) -> LedgerPassages:
-        space = self.ledger.active_space()
-        assert space is not None
-        return LedgerPassages(self.ledger, space)
+        version = self.ledger.active_version()
+        assert version is not None
+        return LedgerPassages(self.ledger, version)
 
     def finds(self, word: str) -> list[tuple[str, int]]:
         ids = [i for i, _ in self.passages.match([word], k=50, documents=None)]
@@ -299,7 +299,7 @@ def test_the_version_of_today_is_known_without_loading_it() -> None:
     code += "print(ocr_name());"
     code += "print('rapidocr' in sys.modules, 'numpy' in sys.modules)"
     said = subprocess.check_output([sys.executable, "-c", code], text=True).split()
-    assert said == [f"rapidocr/{version('rapidocr')}/{DPI}/{OCR_VERSION}", "False", "False"]
+    assert said == [f"rapidocr/{package_version('rapidocr')}/{DPI}/{OCR_VERSION}", "False", "False"]
 
 
 def test_a_removed_scan_leaves_nothing_behind(home: Home) -> None:

@@ -22,6 +22,8 @@ from rag.text.reasons import reason_text
 from tests.factories import settings
 from tests.pdfs import write_pdf
 
+pytestmark = pytest.mark.usefixtures("shared_workers")
+
 ADDRESS = "The server listens on 192.168.0.1:8080 in release 1.2.3:4.5.6 of the product."
 
 
@@ -50,8 +52,8 @@ class Home:
         self.library = Library(
             folder,
             self.ledger,
-            engines=lambda space: replace(
-                wiring.index_engines(container, self.ledger, space), analyser=self.analyser
+            engines=lambda version: replace(
+                wiring.index_engines(container, self.ledger, version), analyser=self.analyser
             ),
             pool=container.pool,
             index=self.index.for_writing,
@@ -63,9 +65,9 @@ class Home:
         return {d.paths[0]: (d.state, d.reason) for d in document_statuses(self.ledger)}
 
     def finds(self, word: str) -> list[str]:
-        space = self.ledger.active_space()
-        assert space is not None
-        store = LedgerPassages(self.ledger, space)
+        version = self.ledger.active_version()
+        assert version is not None
+        store = LedgerPassages(self.ledger, version)
         ids = [i for i, _ in store.match([word], k=50, documents=None)]
         return sorted({p.document for p in store.passages(ids).values()})
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rag.app.container import Container
-from rag.errors import SpaceMismatch, StoreError
+from rag.errors import IndexMismatch, StoreError
 from rag.indexing.incoming import IndexEngines
 from rag.indexing.library import Library
 from rag.ingestion.chunking import RecursiveChunker
@@ -24,6 +24,8 @@ from rag.types.documents import IndexVersion
 from rag.types.index_version import WantedVersion
 from tests.factories import settings
 from tests.pdfs import lines, write_pdf
+
+pytestmark = pytest.mark.usefixtures("shared_workers")
 
 
 class Counting(HashingEmbedder):
@@ -51,21 +53,21 @@ class Home:
     tokens: int = 64
     analyser: BilingualAnalyser = field(default_factory=BilingualAnalyser)
 
-    def engines(self, space: IndexVersion | None) -> IndexEngines:
-        tokens = int(space.chunking.split("/")[1]) if space else self.tokens
+    def engines(self, version: IndexVersion | None) -> IndexEngines:
+        tokens = int(version.chunking.split("/")[1]) if version else self.tokens
         chunker = RecursiveChunker(
             tokens=tokens, overlap=0, max_tokens=512, count=self.embedder.count_tokens
         )
-        if space is None:
-            space = self.ledger.create_space(
+        if version is None:
+            version = self.ledger.create_version(
                 embedder=self.embedder.name, dim=self.embedder.dim, chunking=chunker.name,
                 analyser=self.analyser.name,
             )  # fmt: skip
-        elif space.embedder != self.embedder.name:
+        elif version.embedder != self.embedder.name:
             from rag.text.messages import Text
 
-            raise SpaceMismatch(Text("other bytes", "x"), hint=Text("Run `rag rebuild`.", "x"))
-        return IndexEngines(space, self.embedder, chunker, self.analyser)
+            raise IndexMismatch(Text("other bytes", "x"), hint=Text("Run `rag rebuild`.", "x"))
+        return IndexEngines(version, self.embedder, chunker, self.analyser)
 
     @property
     def library(self) -> Library:
@@ -75,7 +77,7 @@ class Home:
         )  # fmt: skip
 
     @property
-    def fingerprint(self) -> WantedVersion:
+    def wanted(self) -> WantedVersion:
         from rag.types.index_version import chunking_name, ocr_name, reader_name
 
         chunking = chunking_name(tokens=self.tokens, overlap=0)
@@ -83,17 +85,17 @@ class Home:
         return WantedVersion(self.embedder.name, chunking, self.analyser.name, reader, ocr_name())
 
     def rebuild(self, **options):
-        report = self.library.rebuild(wanted=self.fingerprint.matches, **options)
+        report = self.library.rebuild(wanted=self.wanted.matches, **options)
         assert broken_invariants(self.ledger) == []
-        space = self.ledger.active_space()
-        assert space is not None
-        assert self.index.for_reading().ids() == LedgerPassages(self.ledger, space).chunk_ids()
+        version = self.ledger.active_version()
+        assert version is not None
+        assert self.index.for_reading().ids() == LedgerPassages(self.ledger, version).chunk_ids()
         return report
 
     def finds(self, word: str) -> list[str]:
-        space = self.ledger.active_space()
-        assert space is not None
-        store = LedgerPassages(self.ledger, space)
+        version = self.ledger.active_version()
+        assert version is not None
+        store = LedgerPassages(self.ledger, version)
         ids = [i for i, _ in store.match([word], k=50, documents=None)]
         return sorted({p.document for p in store.passages(ids).values()})
 
@@ -121,27 +123,27 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
 
 def test_other_bytes_of_the_embedder_are_mended_by_a_rebuild_and_only_by_it(home: Home) -> None:
-    before = home.ledger.active_space()
+    before = home.ledger.active_version()
     home.embedder = Counting("bbbb")
     write_pdf(home.folder / "new.pdf", ["newword has come"])
-    with pytest.raises(SpaceMismatch, match="rag rebuild"):
+    with pytest.raises(IndexMismatch, match="rag rebuild"):
         home.library.sync()
-    assert find_stale(home.ledger, home.fingerprint).embed == 3
+    assert find_stale(home.ledger, home.wanted).embed == 3
     report = home.rebuild()
     assert report.files["added"] == 1
-    after = home.ledger.active_space()
+    after = home.ledger.active_version()
     assert after is not None
     assert after != before
     assert after.embedder == "counting@bbbb"
     assert home.finds("newword") == ["new.pdf"]
     assert home.finds("aword") == ["a.pdf"]
-    assert not find_stale(home.ledger, home.fingerprint)
-    with pytest.raises(SpaceMismatch):  # nobody could ask the index of the old bytes
+    assert not find_stale(home.ledger, home.wanted)
+    with pytest.raises(IndexMismatch):  # nobody could ask the index of the old bytes
         home.library.rollback()
-    assert home.ledger.active_space() == after
+    assert home.ledger.active_version() == after
 
 
-def test_a_new_version_that_only_the_new_space_can_take_leaves_nothing_of_the_old(
+def test_a_new_file_that_only_the_new_index_version_can_take_leaves_nothing_of_the_old(
     home: Home,
 ) -> None:
     home.index.for_writing()
@@ -155,35 +157,35 @@ def test_a_new_version_that_only_the_new_space_can_take_leaves_nothing_of_the_ol
 def test_other_words_cost_no_embedding(home: Home) -> None:
     home.analyser = BilingualAnalyser()
     home.analyser.name = "bilingual/99"
-    stale = find_stale(home.ledger, home.fingerprint)
+    stale = find_stale(home.ledger, home.wanted)
     assert (stale.embed, stale.terms, stale.read) == (0, 3, 0)
     before = vectors(home)
     home.rebuild()
     assert len(home.embedder.texts) <= 24  # the check embeds its sample, nothing else
-    assert not find_stale(home.ledger, home.fingerprint)
+    assert not find_stale(home.ledger, home.wanted)
     assert vectors(home) == before
 
 
 def vectors(home: Home) -> dict[bytes, bytes]:
     """Return each passage's vector by what was embedded, bit by bit."""
-    space = home.ledger.active_space()
-    assert space is not None
+    version = home.ledger.active_version()
+    assert version is not None
     return dict(
         home.ledger.connection.execute(
             "SELECT c.digest, v.vector FROM chunks c JOIN vectors v ON v.chunk_id = c.id"
             " WHERE c.space_id = ?",
-            (space.id,),
+            (version.id,),
         )
     )
 
 
 def test_everything_anew_embeds_everything(home: Home) -> None:
-    space = home.ledger.active_space()
-    assert space is not None
-    passages = home.ledger.chunk_count(space)
+    version = home.ledger.active_version()
+    assert version is not None
+    passages = home.ledger.chunk_count(version)
     home.rebuild(everything=True)
     assert len(home.embedder.texts) >= passages
-    assert home.ledger.active_space() != space
+    assert home.ledger.active_version() != version
 
 
 def test_a_changed_page_leaves_the_passages_before_it_alone(home: Home) -> None:
@@ -211,20 +213,20 @@ def test_what_an_older_reader_read_is_read_again_and_only_the_difference_is_embe
         " AND number = 2",
         (other,),
     )
-    stale = find_stale(home.ledger, home.fingerprint)
+    stale = find_stale(home.ledger, home.wanted)
     assert (stale.embed, stale.read) == (0, 3)
-    space = home.ledger.active_space()
-    kept = LedgerPassages(home.ledger, space).chunk_ids() if space else set()
+    version = home.ledger.active_version()
+    kept = LedgerPassages(home.ledger, version).chunk_ids() if version else set()
     report = home.rebuild()
     assert sum(report.pages.values()) == 3, "only the document that reads otherwise is written"
-    assert home.ledger.active_space() == space
-    assert not find_stale(home.ledger, home.fingerprint)
+    assert home.ledger.active_version() == version
+    assert not find_stale(home.ledger, home.wanted)
     (text,) = connection.execute(
         "SELECT text FROM pages WHERE document_id = ? AND number = 2", (other,)
     ).fetchone()
     assert "bvord" not in text
-    assert space is not None
-    assert len(kept & LedgerPassages(home.ledger, space).chunk_ids()) >= 2 * len(kept) / 3 - 1
+    assert version is not None
+    assert len(kept & LedgerPassages(home.ledger, version).chunk_ids()) >= 2 * len(kept) / 3 - 1
 
 
 def test_a_document_that_can_no_longer_be_read_stays_as_it_was(home: Home) -> None:
@@ -238,8 +240,8 @@ def test_a_document_that_can_no_longer_be_read_stays_as_it_was(home: Home) -> No
     assert home.finds("aword") == ["a.pdf"]
 
 
-def test_a_space_that_fails_its_check_never_answers(home: Home) -> None:
-    before = home.ledger.active_space()
+def test_an_index_version_that_fails_its_check_never_answers(home: Home) -> None:
+    before = home.ledger.active_version()
     home.tokens = 32
 
     def spoil(progress) -> None:
@@ -251,15 +253,15 @@ def test_a_space_that_fails_its_check_never_answers(home: Home) -> None:
             )
 
     with pytest.raises(StoreError, match="do not find themselves"):
-        home.library.rebuild(wanted=home.fingerprint.matches, report=spoil)
-    assert home.ledger.active_space() == before
-    assert list(home.ledger.spaces().values()) == [before], "the bad one is gone"
+        home.library.rebuild(wanted=home.wanted.matches, report=spoil)
+    assert home.ledger.active_version() == before
+    assert list(home.ledger.versions().values()) == [before], "the bad one is gone"
     home.rebuild()
-    assert home.ledger.active_space() != before
+    assert home.ledger.active_version() != before
 
 
-def test_a_space_that_lost_documents_never_answers(home: Home) -> None:
-    before = home.ledger.active_space()
+def test_an_index_version_that_lost_documents_never_answers(home: Home) -> None:
+    before = home.ledger.active_version()
     home.tokens = 32
 
     def lose(progress) -> None:
@@ -269,24 +271,24 @@ def test_a_space_that_lost_documents_never_answers(home: Home) -> None:
             home.ledger.connection.execute("DELETE FROM fts_2")
 
     with pytest.raises(StoreError, match="3 documents are missing"):
-        home.library.rebuild(wanted=home.fingerprint.matches, report=lose)
-    assert home.ledger.active_space() == before
+        home.library.rebuild(wanted=home.wanted.matches, report=lose)
+    assert home.ledger.active_version() == before
 
 
 def test_the_estimate_comes_from_what_this_machine_did(home: Home) -> None:
-    space = home.ledger.active_space()
-    assert space is not None
+    version = home.ledger.active_version()
+    assert version is not None
     home.tokens = 32
-    assert find_stale(home.ledger, home.fingerprint).embed_s is None
+    assert find_stale(home.ledger, home.wanted).embed_s is None
     home.ledger.set_meta("speed embed counting@cccc", "2.0")
-    seconds = find_stale(home.ledger, home.fingerprint).embed_s
-    assert seconds == pytest.approx(home.ledger.chunk_count(space) * (64 / 32) / 2.0)
+    seconds = find_stale(home.ledger, home.wanted).embed_s
+    assert seconds == pytest.approx(home.ledger.chunk_count(version) * (64 / 32) / 2.0)
 
 
 def test_files_are_not_needed_to_embed_anew(home: Home) -> None:
     home.tokens = 32
     shutil.copytree(home.folder, home.folder.parent / "kept", ignore=lambda *_: [".rag"])
-    wanted: Callable[[IndexVersion], bool] = home.fingerprint.matches
+    wanted: Callable[[IndexVersion], bool] = home.wanted.matches
     report = home.library.rebuild(wanted=wanted)
     assert sum(report.pages.values()) == 0
 

@@ -26,6 +26,8 @@ from rag.types.progress import Progress
 from tests.factories import settings
 from tests.pdfs import lines, write_pdf
 
+pytestmark = pytest.mark.usefixtures("shared_workers")
+
 
 @dataclass
 class Home:
@@ -41,15 +43,15 @@ class Home:
     def sync(self) -> SyncReport:
         report = self.library.sync()
         assert broken_invariants(self.ledger) == []
-        if self.ledger.active_space() is not None:
+        if self.ledger.active_version() is not None:
             assert self.index.for_reading().ids() == self.passages.chunk_ids()
         return report
 
     @property
     def passages(self) -> LedgerPassages:
-        space = self.ledger.active_space()
-        assert space is not None
-        return LedgerPassages(self.ledger, space)
+        version = self.ledger.active_version()
+        assert version is not None
+        return LedgerPassages(self.ledger, version)
 
     def finds(self, word: str) -> list[str]:
         """Return the names of documents that hold the word."""
@@ -276,7 +278,7 @@ def test_forgetting_in_the_middle_of_a_rebuild_costs_the_rebuild_nothing(
 
     other.library.rebuild(wanted=lambda s: wiring.is_wanted(other.container, s), report=forget)
     assert (other.finds("alpha"), other.finds("beta")) == ([], ["beta.pdf"])
-    assert len(other.ledger.spaces()) == 2
+    assert len(other.ledger.versions()) == 2
     assert broken_invariants(other.ledger) == []
 
 
@@ -315,24 +317,24 @@ def test_a_rebuild_with_other_sizes_swaps_and_rolls_back(open_home: Callable[...
     home = open_home()
     write_pdf(home.folder / "a.pdf", [lines("the alpha clause says much", repeat=40)])
     home.sync()
-    before = home.ledger.active_space()
+    before = home.ledger.active_version()
     home.index.close()
     other = open_home(RAGDESK_CHUNK__TOKENS="64")
-    wanted = lambda space: wiring.is_wanted(other.container, space)  # noqa: E731
+    wanted = lambda version: wiring.is_wanted(other.container, version)  # noqa: E731
     assert before is not None
     assert not wanted(before)
     other.library.rebuild(wanted=wanted)
-    after = other.ledger.active_space()
+    after = other.ledger.active_version()
     assert after is not None
     assert wanted(after)
     assert other.ledger.chunk_count(after) > other.ledger.chunk_count(before)
     assert broken_invariants(other.ledger) == []
     assert other.library.rollback() == before
-    assert other.ledger.active_space() == before
+    assert other.ledger.active_version() == before
     assert other.library.rollback() == after
 
 
-def test_an_interrupted_rebuild_goes_on_and_the_old_space_answers(
+def test_an_interrupted_rebuild_goes_on_and_the_old_index_version_answers(
     open_home: Callable[..., Home],
 ) -> None:
     home = open_home()
@@ -341,34 +343,34 @@ def test_an_interrupted_rebuild_goes_on_and_the_old_space_answers(
     home.sync()
     home.index.close()
     other = open_home(RAGDESK_CHUNK__TOKENS="32")
-    wanted = lambda space: wiring.is_wanted(other.container, space)  # noqa: E731
+    wanted = lambda version: wiring.is_wanted(other.container, version)  # noqa: E731
     done: list[str] = []
 
     def stop_after_one(progress) -> None:
         if progress.stage == "write":
             done.append(progress.item)
 
-    before = other.ledger.active_space()
+    before = other.ledger.active_version()
     other.library.rebuild(wanted=wanted, report=stop_after_one, cancelled=lambda: len(done) >= 1)
-    assert other.ledger.active_space() == before
+    assert other.ledger.active_version() == before
     assert other.finds("bword") == ["b.pdf"]
-    half = [s for s in other.ledger.spaces().values() if s != before]
+    half = [s for s in other.ledger.versions().values() if s != before]
     assert len(half) == 1
     finished = len(other.ledger.complete_documents(half[0]))
     assert 1 <= finished < 3
     seen: list[Progress] = []
     other.library.rebuild(wanted=wanted, report=seen.append)
-    assert other.ledger.active_space() == half[0]
+    assert other.ledger.active_version() == half[0]
     assert len([p for p in seen if p.stage == "write"]) == 3 - finished
 
 
 def test_a_rebuild_without_a_change_does_nothing(home: Home) -> None:
     write_pdf(home.folder / "a.pdf", ["alpha"])
     home.sync()
-    before = home.ledger.active_space()
-    home.library.rebuild(wanted=lambda space: wiring.is_wanted(home.container, space))
-    assert home.ledger.active_space() == before
-    assert len(home.ledger.spaces()) == 1
+    before = home.ledger.active_version()
+    home.library.rebuild(wanted=lambda version: wiring.is_wanted(home.container, version))
+    assert home.ledger.active_version() == before
+    assert len(home.ledger.versions()) == 1
 
 
 def test_rolling_back_with_nothing_to_go_back_to_says_so(home: Home) -> None:

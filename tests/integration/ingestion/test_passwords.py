@@ -20,6 +20,8 @@ from rag.system import secrets as keyring_store
 from tests.factories import settings
 from tests.pdfs import write_pdf
 
+pytestmark = pytest.mark.usefixtures("shared_workers")
+
 SECRET = "open sesame 芝麻"
 
 
@@ -40,9 +42,9 @@ class Home:
         return document_id
 
     def finds(self, word: str) -> list[str]:
-        space = self.ledger.active_space()
-        assert space is not None
-        store = LedgerPassages(self.ledger, space)
+        version = self.ledger.active_version()
+        assert version is not None
+        store = LedgerPassages(self.ledger, version)
         ids = [i for i, _ in store.match([word], k=9, documents=None)]
         return sorted(p.document for p in store.passages(ids).values())
 

@@ -1,4 +1,4 @@
-"""Int8 and float32 write into the same space, so each must find what the other wrote."""
+"""Int8 and float32 write into the same index version, so each must find what the other wrote."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def engines(
     return {"onnx": make("onnx"), "torch": make("torch")}
 
 
-def test_both_engines_bear_the_name_of_one_space(engines: dict[str, Embedder]) -> None:
+def test_both_engines_bear_the_name_of_one_index_version(engines: dict[str, Embedder]) -> None:
     assert type(engines["onnx"]) is not type(engines["torch"])
     assert engines["onnx"].name == engines["torch"].name
     assert engines["onnx"].max_tokens == engines["torch"].max_tokens

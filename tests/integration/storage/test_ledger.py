@@ -8,7 +8,7 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -112,7 +112,7 @@ def tables(connection: sqlite3.Connection) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("version", range(len(MIGRATIONS)))
 @pytest.mark.parametrize("read_only", [False, True])
-def test_a_library_of_any_version_is_brought_up_to_date(
+def test_a_library_of_any_version_is_read_with_the_tables_of_today(
     tmp_path: Path, version: int, read_only: bool
 ) -> None:
     whole = sqlite3.connect(older(tmp_path / "whole.db", len(MIGRATIONS)))
@@ -121,6 +121,61 @@ def test_a_library_of_any_version_is_brought_up_to_date(
     assert ledger.connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
     ledger.close()
     whole.close()
+
+
+def test_who_only_reads_an_older_library_changes_nothing(tmp_path: Path) -> None:
+    path = older(tmp_path / "library.db", 3)
+    writer = connect(path)  # an app of that version, open: what it wrote is in the log
+    writer.execute("INSERT INTO meta VALUES ('who', 'older')")
+    ledger = Ledger(path, read_only=True)
+    assert ledger.meta("who") == "older"
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        ledger.connection.execute("DELETE FROM meta")
+    assert threads_read(ledger, "who") == ["older", "older"]
+    writer.execute("UPDATE meta SET value = 'newer'")  # nobody is in its way
+    writer.execute("UPDATE meta SET value = 'older'")
+    ledger.close()
+    assert writer.execute("PRAGMA user_version").fetchone() == (3,)
+    writer.close()
+
+
+def test_reading_an_older_library_leaves_its_log_as_it_is(tmp_path: Path) -> None:
+    path = older(tmp_path / "library.db", 3)
+    writer = connect(path)
+    writer.execute("INSERT INTO meta VALUES ('who', 'older')")
+    before = contents(tmp_path)
+    assert len(before["library.db-wal"]) > 0
+    with closing(Ledger(path, read_only=True)) as ledger:
+        assert ledger.meta("who") == "older"
+    assert contents(tmp_path) == before
+    writer.close()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return what is in the files; not the index of the log, where SQLite notes who reads."""
+    files = [path for path in folder.rglob("*") if path.suffix != ".db-shm" and path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def threads_read(ledger: Ledger, key: str) -> list[str | None]:
+    found: list[str | None] = []
+    for _ in range(2):
+        thread = threading.Thread(target=lambda: found.append(ledger.meta(key)))
+        thread.start()
+        thread.join(60)
+    return found
+
+
+def test_what_a_killed_reader_left_of_an_older_library_goes(tmp_path: Path) -> None:
+    path = older(tmp_path / "library.db", 3)
+    left, fresh = tmp_path / "older-left", tmp_path / "older-fresh"
+    for folder in (left, fresh):
+        folder.mkdir()
+        (folder / "library.db").write_bytes(b"text")
+    os.utime(left, (0, 0))
+    Ledger(path, read_only=True).close()
+    assert not left.exists()
+    assert fresh.exists(), "somebody may be reading it"
 
 
 def test_who_comes_second_finds_an_older_library_brought_up_to_date(tmp_path: Path) -> None:
@@ -173,7 +228,7 @@ def test_a_library_of_a_newer_program_is_left_alone(tmp_path: Path, read_only: b
         Ledger(path, read_only=read_only)
 
 
-def test_an_older_library_that_cannot_be_written_says_what_to_do() -> None:
+def test_an_older_library_that_cannot_be_written_is_read() -> None:
     base = Path(tempfile.mkdtemp(prefix="ragdesk-"))
     older(base / "library.db", 3)
     try:
@@ -181,10 +236,9 @@ def test_an_older_library_that_cannot_be_written_says_what_to_do() -> None:
         with ordinary_user(base):
             (base / "library.db").chmod(0o444)
             base.chmod(0o555)
-            with pytest.raises(StoreError, match="older version") as told:
-                Ledger(base / "library.db", read_only=True)
-        assert "rag sync" in told.value.hint.en
-        assert "rag sync" in told.value.hint.zh
+            with closing(Ledger(base / "library.db", read_only=True)) as ledger:
+                assert ledger.files() == {}
+        assert [path.name for path in base.iterdir()] == ["library.db"]
     finally:
         base.chmod(0o755)
         shutil.rmtree(base)

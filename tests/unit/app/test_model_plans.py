@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -201,7 +202,7 @@ def test_a_model_without_room_is_refused_before_it_is_downloaded(tmp_path: Path)
         container.generator()
     assert LLAMA in caught.value.message.en
     assert LLAMA in caught.value.message.zh
-    assert "Qwen2.5-Coder" in caught.value.hint.en
+    assert "Qwen3-4B-Q4_K_M" in caught.value.hint.en
     assert not list(tmp_path.iterdir())
 
 
@@ -249,3 +250,37 @@ def test_a_reranker_on_the_card_is_planned_for_and_one_on_the_cpu_is_not(tmp_pat
     assert helpers(beside).reranker_card == 0 < helpers(beside).reranker_ram
     assert Scripted(plain, 14).plans.helper_device("auto") == "auto"
     assert Scripted(on_card, 14).plans.helper_device("auto") == "cpu", "it fills what is left"
+
+
+# ---- which model answers if nobody chose one ----------------------------------------------
+
+
+def unchosen(folder: Path) -> Settings:
+    models = ModelSettings(folder=folder)
+    return Settings(models=models, generator=GeneratorSettings())
+
+
+def test_a_card_fetches_no_gigabytes_by_itself_and_is_offered_what_fits(tmp_path: Path) -> None:
+    plans = Scripted(unchosen(tmp_path), 24).plans
+    assert plans.chosen().model == "Qwen2.5-Coder-1.5B-Instruct-Q4_K_M"
+    offered = plans.offer()
+    assert offered is not None
+    assert "rag models pull Qwen3-14B`" in offered.en
+    assert Scripted(settings(tmp_path), 24).plans.offer() is None  # somebody chose Llama
+
+
+def test_what_a_loaded_model_takes_does_not_change_the_choice(tmp_path: Path) -> None:
+    container = Scripted(unchosen(tmp_path), ram=8)
+    first = container.plans.chosen()
+    container.reading = Scripted(unchosen(tmp_path), ram=2).reading
+    assert container.plans.chosen() == first
+
+
+def test_a_plan_may_ask_which_model_answers_while_it_is_made(tmp_path):
+    """With nothing chosen by name, whether OpenVINO runs it is asked from inside the plan."""
+    container = Container(settings(tmp_path, model="auto"))
+    name = "Qwen2.5-Coder-1.5B-Instruct-Q4_K_M"
+    worker = threading.Thread(target=lambda: container.plans.of(name), daemon=True)
+    worker.start()
+    worker.join(30)
+    assert not worker.is_alive()

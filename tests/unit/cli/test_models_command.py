@@ -58,6 +58,34 @@ def test_the_list_says_in_chinese_what_it_says_in_english(tmp_path: Path) -> Non
     assert "回答" in run("list", folder=tmp_path, language="zh").stdout
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_list_says_what_each_is_good_for_and_which_were_never_run(
+    tmp_path: Path, language: Language
+) -> None:
+    rows = json.loads(run("list", "--json", folder=tmp_path).stdout)["models"]
+    shown = run("list", folder=tmp_path, language=language).stdout
+    assert all(row["good_for"][language] for row in rows)
+    never = "Never run by this project." if language == "en" else "本项目未曾运行过。"
+    assert shown.count(never) == sum(not row["run_here"] for row in rows) > 0
+    first = rows[0]["good_for"][language].split()[0][:8]
+    assert first in shown
+
+
+def test_a_model_that_would_answer_better_here_is_offered_below_the_list(tmp_path: Path) -> None:
+    models = ModelSettings(folder=tmp_path, sources=("folder", "hub"))
+    context = Context(Settings().model_copy(update={"models": models}), "en", None)
+
+    def listed(*words: str) -> str:
+        result = CliRunner().invoke(app, ["list", *words], obj=context, env={"COLUMNS": "80"})
+        assert result.exit_code == 0, result.exception
+        return str(result.stdout)
+
+    offered = json.loads(listed("--json"))["offered"]
+    command = f"rag models pull {offered}"
+    assert (command in " ".join(listed().split())) == (offered is not None)
+    assert json.loads(run("list", "--json", folder=tmp_path).stdout)["offered"] is None  # no hub
+
+
 def test_the_list_for_machines_says_what_is_here_and_what_is_used(tmp_path: Path) -> None:
     listed = json.loads(run("list", "--json", folder=tmp_path).stdout)
     assert listed["folder"] == str(tmp_path)

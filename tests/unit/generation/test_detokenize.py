@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models
 
-from rag.generation.transformers.generate import TextOfTokens
+from rag.generation.detokenize import TextOfTokens
 
 
 def decode_bytes(ids: list[int]) -> str:

@@ -93,6 +93,14 @@ def test_every_maker_s_word_for_the_end_is_understood(key: str, said: str, under
     assert stream(Scripted(pieces=["a", last]))[-1].finish == understood
 
 
+def test_thoughts_are_never_shown_whether_inside_the_text_or_beside_it() -> None:
+    beside = AIMessageChunk(content="", additional_kwargs={"reasoning_content": "Hm."})
+    block = AIMessageChunk(content=[{"type": "reasoning", "reasoning": "Hm."}])
+    inside = ["<th", "ink>Hm, page 3", ".</thi", "nk>\n\n", "On page 3."]
+    deltas = stream(Scripted(pieces=[beside, block, *inside]))
+    assert "".join(delta.text for delta in deltas) == "On page 3."
+
+
 def test_a_model_that_goes_on_is_cut_at_the_limit() -> None:
     deltas = stream(Scripted(pieces=list("abcdefgh")), max_tokens=3)
     assert "".join(delta.text for delta in deltas) == "abc"

@@ -175,6 +175,14 @@ def test_thinking_is_switched_off_where_the_server_takes_the_word_for_it() -> No
             assert server.calls[-1].body.get("chat_template_kwargs") == expected
 
 
+def test_what_a_server_streams_of_its_model_s_thoughts_is_cut() -> None:
+    thinks = says("<think>", "Hm, page", " 3.", "</think>", "\n\nOn page 3.")
+    with scripted(serving(thinks)) as server:
+        generator = load(server.address)
+        assert "".join(delta.text for delta in ask(generator)) == "On page 3."
+        generator.close()
+
+
 def test_the_key_is_sent_and_is_nowhere_else(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -151,6 +151,17 @@ def test_the_panel_names_every_holder_and_why_the_card_is_slow(tmp_path: Path, l
     app.close()
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_better_model_is_offered_in_the_panel_and_nothing_else_is(
+    tmp_path: Path, language
+) -> None:
+    app = FakeApp(tmp_path)
+    assert "offer" not in machine_html(app.state(), (), language)
+    app.change(model_offer=Text("`rag models pull <M>` fetches it", "运行 `rag models pull <M>`"))
+    assert "rag models pull &lt;M&gt;" in machine_html(app.state(), (), language)
+    app.close()
+
+
 def test_without_a_card_the_panel_shows_processor_and_main_memory(tmp_path: Path) -> None:
     app = FakeApp(tmp_path)
     html = machine_html(app.state(), app.machine.history(SPAN_S), "en")
@@ -166,16 +177,14 @@ def test_the_panel_and_the_report_have_addresses(tmp_path: Path) -> None:
     command_line = FastAPI()
     command_line.include_router(app_router(app))
     with TestClient(command_line) as client:
-        assert "m-card" in client.get("/desk/machine?language=zh").json()["html"]
-        made = client.post("/desk/machine/report", json={"language": "en"}).json()
+        assert "m-card" in client.get("/app/machine?language=zh").json()["html"]
+        made = client.post("/app/machine/report", json={"language": "en"}).json()
         assert str(app.machine.reports[0]) in made["note"]
         assert client.get(made["picture"]).headers["content-type"] == "image/png"
-        assert client.get("/desk/machine/20260101-000000.png").status_code == 404
-        assert client.get("/desk/machine/..%2f..%2fsecret.png").status_code == 404
+        assert client.get("/app/machine/20260101-000000.png").status_code == 404
+        assert client.get("/app/machine/..%2f..%2fsecret.png").status_code == 404
         app.machine.error = ConfigError(Text("Full.", "已满。"), hint=Text("Go.", "去。"))
-        assert (
-            "Full." in client.post("/desk/machine/report", json={"language": "en"}).json()["note"]
-        )
+        assert "Full." in client.post("/app/machine/report", json={"language": "en"}).json()["note"]
     app.close()
 
 

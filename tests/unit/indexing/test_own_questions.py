@@ -142,10 +142,10 @@ def test_in_a_small_library_pages_are_taken_out(tmp_path: Path) -> None:
 def test_a_copy_without_a_document_or_page_does_not_know_it_and_the_library_stays(
     library: PageLibrary,
 ) -> None:
-    store = LedgerPassages(library.ledger, library.space)
+    store = LedgerPassages(library.ledger, library.version)
     before = store.chunk_ids()
     with reduced(library.ledger, [("guide0", None), ("guide1", [2])]) as copy:
-        other = LedgerPassages(copy, library.space)
+        other = LedgerPassages(copy, library.version)
         assert len(other.chunk_ids()) == len(before) - 3 - 1
         counts, total = other.document_frequency(["towna", "townb"])
         assert (counts, total) == ({"towna": 0, "townb": 1}, 26)

@@ -241,10 +241,10 @@ def test_the_ledger_keeps_the_way_back(tmp_path: Path) -> None:
     document = read(path)
     ledger = Ledger(tmp_path / "library.db")
     files = [FileRow("a.pdf", 1, 1, document.id)]
-    space = ledger.create_space(embedder="e", dim=2, chunking="c", analyser="a")
+    version = ledger.create_version(embedder="e", dim=2, chunking="c", analyser="a")
     nothing = IndexedChunks([], [], [], np.empty((0, 2), np.float32))
-    ledger.commit_document(DocumentRow(document, "en", "ready", None, files), space, nothing)
+    ledger.commit_document(DocumentRow(document, "en", "ready", None, files), version, nothing)
     assert ledger.load_document(document.id) == document
-    recipes = LedgerPassages(ledger, space).recipes(document.id, [1])
+    recipes = LedgerPassages(ledger, version).recipes(document.id, [1])
     assert recipes == {1: document.pages[0].recipe}
     ledger.close()

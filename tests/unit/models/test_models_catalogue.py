@@ -10,7 +10,12 @@ import pytest
 from rag.config import Settings
 from rag.errors import UnknownModel
 from rag.models.catalogue import Entry, load_catalogue
-from rag.models.planning.subjects import CPU_GENERATOR, GPU_GENERATOR, SMALL_GENERATOR
+from rag.models.planning.subjects import (
+    CARD_GENERATORS,
+    CPU_GENERATOR,
+    RAM_GENERATORS,
+    SMALL_GENERATOR,
+)
 
 MODELS = list(load_catalogue())
 
@@ -27,8 +32,8 @@ def test_every_model_can_be_fetched_and_recognised(model: Entry) -> None:
     if model.hub:
         assert re.fullmatch(r"[0-9a-f]{40}", model.hub.revision)
     assert model.bytes > 0
-    assert model.description.en
-    assert model.description.zh
+    assert model.good_for.en.endswith(".")
+    assert model.good_for.zh.endswith("。")
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
@@ -59,10 +64,17 @@ def test_embedders_and_only_embedders_say_how_they_embed() -> None:
 
 
 def test_the_defaults_are_in_the_catalogue_and_need_no_permission() -> None:
-    names = {CPU_GENERATOR, SMALL_GENERATOR, GPU_GENERATOR, Settings().embedder.model}
+    names = {CPU_GENERATOR, SMALL_GENERATOR, Settings().embedder.model}
+    names |= {*CARD_GENERATORS, *RAM_GENERATORS}
     found = [load_catalogue().get(name) for name in names]
     assert not any(model.gated for model in found)
     assert load_catalogue().get("Llama-2-13b-chat").gated
+
+
+def test_the_models_of_a_first_start_are_known_to_run() -> None:
+    for name in (CPU_GENERATOR, SMALL_GENERATOR, Settings().embedder.model):
+        assert load_catalogue().get(name).run_here
+    assert not load_catalogue().get("Qwen3-8B").run_here
 
 
 def test_the_default_models_of_a_cpu_also_come_in_wheels() -> None:

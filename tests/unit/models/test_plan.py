@@ -72,7 +72,13 @@ def test_the_weights_of_every_known_family_are_those_that_transformers_builds(ki
 
 @pytest.mark.parametrize(
     ("name", "published"),
-    [("Llama-2-13b-chat", 26_031_728_640), ("Qwen2.5-7B-Instruct", 15_231_233_024)],
+    [
+        ("Llama-2-13b-chat", 26_031_728_640),
+        ("Qwen2.5-7B-Instruct", 15_231_233_024),
+        ("Qwen3-4B", 8_044_936_192),
+        ("Qwen3-8B", 16_381_470_720),
+        ("Qwen3-14B", 29_536_614_400),
+    ],
 )
 def test_sixteen_bits_come_to_the_published_size_to_the_byte(name: str, published: int) -> None:
     shape = subject_of_entry(CATALOGUE.get(name)).shape

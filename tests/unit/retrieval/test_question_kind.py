@@ -157,3 +157,23 @@ def test_a_long_row_of_the_same_sound_is_no_trap(char: str) -> None:
 )  # fmt: skip
 def test_what_a_document_says_is_not_asked_of_the_list(question: str) -> None:
     assert question_kind(question) is None
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("Which papers are cited?", "content"),
+        ("which books are cited in it", "content"),
+        ("Which papers does it cite?", "content"),
+        ("引用了哪些文献？", "content"),
+        ("哪些论文被引用最多？", "content"),
+        ("Which papers are cited in the answer?", "app"),
+        ("Which documents do you cite?", "app"),
+        ("你引用了哪些文件？", "app"),
+        ("how do citations work", "app"),
+    ],
+)
+def test_what_documents_cite_is_in_the_documents_what_answers_cite_is_of_the_app(
+    question: str, kind: str
+) -> None:
+    assert told(question) == kind

@@ -40,6 +40,19 @@ def test_a_slip_finds_what_was_meant_and_says_what_was_searched(
     assert found.also.kind == "spelled"
 
 
+def test_words_are_shown_as_they_stand_in_the_documents(tmp_path: Path) -> None:
+    made = PageLibrary(tmp_path, HashingEmbedder())
+    made.add("firm", ["Companies. A Company pays its policies.", "This company notifies them."])
+    for asked, read in (
+        ("what does the compny pay", "what does the company pay"),
+        ("what do compnies pay", "what do companies pay"),
+        ("who notifeis them", "who notifies them"),
+    ):
+        found = made.retriever.search(asked, k=1)
+        assert found.also is not None
+        assert found.also.text == read
+
+
 @pytest.mark.parametrize(
     "question",
     [

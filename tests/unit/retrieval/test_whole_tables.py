@@ -39,13 +39,13 @@ class Pieces:
     def __init__(self, folder: Path, pieces: Sequence[tuple[str, str]]) -> None:
         embedder = HashingEmbedder()
         self.ledger = Ledger(folder / "library.db")
-        space = self.ledger.create_space(
+        version = self.ledger.create_version(
             embedder=embedder.name,
             dim=embedder.dim,
             chunking="recursive/230/0/3",
             analyser=BilingualAnalyser().name,
         )
-        self.ledger.activate(space)
+        self.ledger.activate(version)
         texts = [text for text, _ in pieces]
         pages = ["\n".join(texts[i : i + 2]) for i in range(0, len(texts), 2)]
         self.made = document(*pages, id="d", title="")
@@ -63,10 +63,10 @@ class Pieces:
         )
         self.ids, _ = self.ledger.commit_document(
             DocumentRow(self.made, "en", "ready", None, [FileRow("d.pdf", 1, 1, "d")]),
-            space,
+            version,
             indexed,
         )
-        self.store = LedgerPassages(self.ledger, space)
+        self.store = LedgerPassages(self.ledger, version)
 
     def read(self, *numbers: int) -> list[str]:
         return [passage.chunk.text for passage in self.whole(*numbers)]

@@ -91,7 +91,7 @@ def test_the_page_comes_with_our_own_head_before_everything_else(client: TestCli
     page = client.get("/")
     assert page.status_code == 200
     head = page.text.partition("<head>")[2]
-    assert head.startswith('<link rel="icon" href="/desk/assets/icon.svg"')
+    assert head.startswith('<link rel="icon" href="/app/assets/icon.svg"')
     assert '{"language": "auto"}' in head
     assert page.headers["content-length"] == str(len(page.content))
 
@@ -100,13 +100,13 @@ def test_the_page_comes_with_our_own_head_before_everything_else(client: TestCli
     "host", ["evil.example", "127.0.0.1.evil.example", "rag.localhost.evil:7860", ""]
 )
 def test_another_host_name_is_refused(client: TestClient, host: str) -> None:
-    for path in ("/", "/desk/state", "/gradio_api/info"):
+    for path in ("/", "/app/state", "/gradio_api/info"):
         assert client.get(path, headers={"Host": host}).status_code == 400
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:7860", "localhost:7860", "[::1]:7860"])
 def test_the_names_of_this_machine_are_accepted(client: TestClient, host: str) -> None:
-    assert client.get("/desk/state", headers={"Host": host}).status_code == 200
+    assert client.get("/app/state", headers={"Host": host}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -124,12 +124,12 @@ def test_pages_of_other_sites_can_ask_for_nothing(
 ) -> None:
     for path in ("/gradio_api/upload", "/gradio_api/queue/join"):
         assert client.post(path, headers=headers, files={"files": b"x"}).status_code == 403
-    assert client.get("/desk/state", headers=headers).status_code == 403
+    assert client.get("/app/state", headers=headers).status_code == 403
 
 
 def test_our_own_page_may_ask_and_a_link_may_lead_here(client: TestClient) -> None:
     ours = {"Origin": HOME, "Sec-Fetch-Site": "same-origin"}
-    assert client.get("/desk/state", headers=ours).status_code == 200
+    assert client.get("/app/state", headers=ours).status_code == 200
     link = {
         "Sec-Fetch-Site": "cross-site",
         "Sec-Fetch-Mode": "navigate",
@@ -139,7 +139,7 @@ def test_our_own_page_may_ask_and_a_link_may_lead_here(client: TestClient) -> No
 
 
 def test_every_answer_carries_the_content_policy(client: TestClient) -> None:
-    for path in ("/", "/desk/state", "/desk/assets/style.css", "/nothing/here"):
+    for path in ("/", "/app/state", "/app/assets/style.css", "/nothing/here"):
         headers = client.get(path).headers
         policy = headers["content-security-policy"]
         assert "default-src 'self'" in policy
@@ -153,7 +153,7 @@ def test_every_answer_carries_the_content_policy(client: TestClient) -> None:
 def test_a_page_image_is_drawn_and_not_kept_by_the_browser(
     client: TestClient, app: FakeApp
 ) -> None:
-    answer = client.get(f"/desk/page/{app.files[EN].id}/2.png", params={"width": 300})
+    answer = client.get(f"/app/page/{app.files[EN].id}/2.png", params={"width": 300})
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "image/png"
     assert answer.headers["cache-control"] == "private, no-store"
@@ -163,14 +163,14 @@ def test_a_page_image_is_drawn_and_not_kept_by_the_browser(
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        ("/desk/page/{id}/0.png", 422),
-        ("/desk/page/{id}/x.png", 422),
-        ("/desk/page/{id}/1.png?width=999999", 422),
-        (f"/desk/page/{{id}}/1.png?width={MAX_WIDTH + 1}", 422),
-        ("/desk/page/..%2F..%2Fetc%2Fpasswd/1.png", 404),
-        ("/desk/page/xyz/1.png", 422),
-        ("/desk/page/ABCDEF0123456789/1.png", 422),
-        (f"/desk/page/{'0' * 64}/1.png", 404),
+        ("/app/page/{id}/0.png", 422),
+        ("/app/page/{id}/x.png", 422),
+        ("/app/page/{id}/1.png?width=999999", 422),
+        (f"/app/page/{{id}}/1.png?width={MAX_WIDTH + 1}", 422),
+        ("/app/page/..%2F..%2Fetc%2Fpasswd/1.png", 404),
+        ("/app/page/xyz/1.png", 422),
+        ("/app/page/ABCDEF0123456789/1.png", 422),
+        (f"/app/page/{'0' * 64}/1.png", 404),
     ],
 )
 def test_only_pages_of_known_documents_are_drawn(
@@ -180,14 +180,14 @@ def test_only_pages_of_known_documents_are_drawn(
 
 
 def test_the_state_speaks_both_languages(client: TestClient) -> None:
-    assert "Ready" in client.get("/desk/state").json()["strip"]
-    assert "就绪" in client.get("/desk/state", params={"language": "zh"}).json()["strip"]
-    assert client.get("/desk/state", params={"language": "fr"}).status_code == 422
+    assert "Ready" in client.get("/app/state").json()["strip"]
+    assert "就绪" in client.get("/app/state", params={"language": "zh"}).json()["strip"]
+    assert client.get("/app/state", params={"language": "fr"}).status_code == 422
 
 
 def test_the_list_can_be_searched(client: TestClient, app: FakeApp) -> None:
     app.statuses.append(DocumentStatus("f" * 64, (HOSTILE,), "x", "en", {"text": 1}, "ready", None))
-    found = client.get("/desk/library", params={"find": "guide"}).json()
+    found = client.get("/app/library", params={"find": "guide"}).json()
     assert "RAG Desk guide.pdf" in found["html"]
     assert "script" not in found["html"]
     assert found["documents"] == 3
@@ -284,17 +284,15 @@ def take_all(stack: ExitStack) -> int | None:
 
 
 def test_a_rebuild_is_begun_by_our_own_page_only(client: TestClient, app: FakeApp) -> None:
-    assert (
-        client.post("/desk/rebuild", headers={"Origin": "http://evil.example"}).status_code == 403
-    )
+    assert client.post("/app/rebuild", headers={"Origin": "http://evil.example"}).status_code == 403
     assert app.rebuilds == 0
-    assert client.post("/desk/rebuild", headers={"Origin": HOME}).status_code == 204
+    assert client.post("/app/rebuild", headers={"Origin": HOME}).status_code == 204
     assert app.rebuilds == 1
 
 
 def test_the_list_names_the_versions_that_were_replaced(client: TestClient, app: FakeApp) -> None:
     app.replaced = ("ab" * 32,)
-    assert client.get("/desk/library").json()["older"] == ["ab" * 32]
+    assert client.get("/app/library").json()["older"] == ["ab" * 32]
 
 
 @pytest.mark.parametrize(
@@ -310,7 +308,7 @@ def test_a_password_goes_to_the_app_and_what_became_of_it_comes_back(
 ) -> None:
     document = app.files[EN].id
     sent = {"document": document, "password": password, "remember": remember, "language": "zh"}
-    answer = client.post("/desk/unlock", json=sent)
+    answer = client.post("/app/unlock", json=sent)
     assert answer.json() == {"opened": opened, "note": note}
     assert app.unlocked[-1] == (document, password, remember)
 
@@ -320,15 +318,15 @@ def test_a_document_is_forgotten_by_our_own_page_and_listed_apart(
 ) -> None:
     sent = {"document": app.files[EN].id, "language": "zh"}
     elsewhere = {"Origin": "http://evil.example"}
-    assert client.post("/desk/forget", json=sent, headers=elsewhere).status_code == 403
-    assert client.post("/desk/forget", json={**sent, "document": "../x"}).status_code == 422
-    before = client.get("/desk/library").json()["documents"]
-    assert client.post("/desk/forget", json=sent).json() == {"note": "", "chats": []}
-    found = client.get("/desk/library").json()
+    assert client.post("/app/forget", json=sent, headers=elsewhere).status_code == 403
+    assert client.post("/app/forget", json={**sent, "document": "../x"}).status_code == 422
+    before = client.get("/app/library").json()["documents"]
+    assert client.post("/app/forget", json=sent).json() == {"note": "", "chats": []}
+    found = client.get("/app/library").json()
     assert found["documents"] == before - 1
     assert (EN in found["html"], EN in found["more"]) == (False, True)
-    assert client.post("/desk/remember", json={"path": EN, "language": "en"}).json()["note"] == ""
-    found = client.get("/desk/library").json()
+    assert client.post("/app/remember", json={"path": EN, "language": "en"}).json()["note"] == ""
+    found = client.get("/app/library").json()
     assert (EN in found["html"], found["more"]) == (True, "")
 
 
@@ -340,27 +338,27 @@ def test_chats_are_listed_and_deleted_by_our_own_page_and_quotations_outlive_doc
         for event in app.ask("How do I add documents?", cancelled=lambda: False)
         if isinstance(event, Finished)
     )
-    stamp = client.get("/desk/state").json()["chats"]
+    stamp = client.get("/app/state").json()["chats"]
     chat = app.chats.add(None, replace(answer, question="<b>How?</b>"))
     try:
-        assert client.get("/desk/state").json()["chats"] != stamp
-        listed = client.get("/desk/chats").json()
+        assert client.get("/app/state").json()["chats"] != stamp
+        listed = client.get("/app/chats").json()
         assert listed["count"] == 1
         assert "&lt;b&gt;How?" in listed["html"]
         document = app.files[EN].id
         sent = {"documents": [document], "language": "zh"}
-        assert client.post("/desk/absent", json=sent).json() == {}
-        forgotten = client.post("/desk/forget", json={"document": document, "language": "zh"})
+        assert client.post("/app/absent", json=sent).json() == {}
+        forgotten = client.post("/app/forget", json={"document": document, "language": "zh"})
         assert forgotten.json() == {"note": "", "chats": [chat]}
-        assert client.post("/desk/absent", json=sent).json() == {document: "已忘记"}
+        assert client.post("/app/absent", json=sent).json() == {document: "已忘记"}
     finally:
         app.remember(EN)
     wish = {"chats": [chat], "language": "en"}
     elsewhere = {"Origin": "http://evil.example"}
-    assert client.post("/desk/chats/delete", json=wish, headers=elsewhere).status_code == 403
-    assert client.post("/desk/chats/delete", json={**wish, "chats": ["x"]}).status_code == 422
-    assert client.post("/desk/chats/delete", json=wish).json() == {"note": ""}
-    assert client.get("/desk/chats").json() == {"html": "", "count": 0}
+    assert client.post("/app/chats/delete", json=wish, headers=elsewhere).status_code == 403
+    assert client.post("/app/chats/delete", json={**wish, "chats": ["x"]}).status_code == 422
+    assert client.post("/app/chats/delete", json=wish).json() == {"note": ""}
+    assert client.get("/app/chats").json() == {"html": "", "count": 0}
 
 
 def test_why_a_document_could_not_be_forgotten_is_said(
@@ -369,17 +367,17 @@ def test_why_a_document_could_not_be_forgotten_is_said(
     error = UnknownDocument(Text("No.", "没有。"), hint=Text("Look.", "请看。"))
     monkeypatch.setattr(app, "error", error)
     sent = {"document": app.files[EN].id, "language": "zh"}
-    assert "没有。" in client.post("/desk/forget", json=sent).json()["note"]
+    assert "没有。" in client.post("/app/forget", json=sent).json()["note"]
 
 
 def test_another_index_is_offered_only_where_there_is_one(
     client: TestClient, app: FakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "data-fold" not in client.get("/desk/library").json()["more"]
+    assert "data-fold" not in client.get("/app/library").json()["more"]
     kept = PreviousIndex("multilingual-e5-small", 230, 1234, 0.0, newer=False)
     monkeypatch.setattr(app, "kept", kept)
-    assert "Go back to it" in client.get("/desk/library").json()["more"]
+    assert "Go back to it" in client.get("/app/library").json()["more"]
     elsewhere = {"Origin": "http://evil.example"}
-    assert client.post("/desk/roll-back", headers=elsewhere).status_code == 403
-    assert client.post("/desk/roll-back", headers={"Origin": HOME}).status_code == 204
-    assert "Use it again" in client.get("/desk/library").json()["more"]
+    assert client.post("/app/roll-back", headers=elsewhere).status_code == 403
+    assert client.post("/app/roll-back", headers={"Origin": HOME}).status_code == 204
+    assert "Use it again" in client.get("/app/library").json()["more"]

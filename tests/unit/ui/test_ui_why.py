@@ -39,7 +39,7 @@ def ask_why(app: FakeApp, **values: object) -> dict[str, str]:
         **values,
     }
     with TestClient(create_app(app, language="auto"), base_url=HOME) as client:
-        answer = client.post("/desk/why", json=body, headers={"origin": HOME})
+        answer = client.post("/app/why", json=body, headers={"origin": HOME})
     assert answer.status_code == 200, answer.text
     found: dict[str, str] = answer.json()
     return found
@@ -91,7 +91,7 @@ def test_what_goes_wrong_is_said_in_words(app: FakeApp) -> None:
 def test_what_the_page_would_not_send_is_refused(app: FakeApp, wrong: dict[str, object]) -> None:
     body = {"asked": ["a"], "sentence": "b", "documents": [], "language": "en", **wrong}
     with TestClient(create_app(app, language="auto"), base_url=HOME) as client:
-        answer = client.post("/desk/why", json=body, headers={"origin": HOME})
+        answer = client.post("/app/why", json=body, headers={"origin": HOME})
     assert answer.status_code == 422
 
 

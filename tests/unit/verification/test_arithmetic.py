@@ -104,7 +104,7 @@ def judged(answer: str, text: str = SHEET) -> Sentence:
         (
             "The quick ratio of Amcor is (698 + 1,875) / 4,476 = 0.57.", "unsupported", "number:698"
         ),
-        ("The quick ratio of Amcor is 0.57.", "unsupported", "nowhere"),
+        ("The quick ratio of Amcor is 0.57.", "unsupported", "number:0.57"),
         ("Twice the **cash** of Amcor: 689 * 2 = **1,378**.", "weak", "computed:1,378"),
         ("Cash and cash equivalents of Amcor were 689.", "supported", ""),
 

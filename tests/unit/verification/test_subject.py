@@ -1,0 +1,210 @@
+"""Whether a place is about what was asked: its subject, its column, its row, its yes or no."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import pytest
+
+from rag.answering.subject import subject_of
+from rag.retrieval.analyser import BilingualAnalyser
+from rag.text.sentences import split_sentences
+from rag.types.answers import Passage, Sentence
+from rag.verification.linker import Linker
+from tests import factories
+
+ANALYSER = BilingualAnalyser()
+
+
+class Library:
+    """What a subject asks of the ledger, over a few texts: one passage is one document."""
+
+    def __init__(self, texts: dict[str, str]) -> None:
+        self.terms = {name: set(ANALYSER.terms(text)) for name, text in texts.items()}
+
+    def document_frequency(
+        self, terms: Sequence[str], documents: Collection[str] | None = None
+    ) -> tuple[dict[str, int], int]:
+        found = {t: sum(t in held for held in self.terms.values()) for t in terms}
+        return found, len(self.terms)
+
+    def match(
+        self, terms: Sequence[str], *, k: int, documents: Collection[str] | None
+    ) -> list[tuple[int, float]]:
+        return [(1, 1.0) for d in documents or () if any(t in self.terms[d] for t in terms)][:k]
+
+
+def passage(name: str, text: str) -> Passage:
+    return factories.passage(text, id=1, document_id=name)
+
+
+def judged(question: str, answer: str, *passages: Passage) -> Sentence:
+    library = Library({p.chunk.document_id: p.chunk.text for p in passages})
+    subject = subject_of(question, analyser=ANALYSER, store=library)
+    linker = Linker(passages, terms=ANALYSER.terms, question=question, subject=subject)
+    (span,) = split_sentences(answer)
+    found = linker.judge(answer, *span)
+    assert found is not None
+    return found
+
+
+TAXES = passage(
+    "contoso",
+    "Our income taxes fell. The increase in fiscal year 2022 was primarily due to a $3.3 billion "
+    "net income tax benefit in the first quarter of fiscal year 2022.",
+)
+
+
+def test_a_figure_of_a_company_that_was_not_asked_for_is_unsupported():
+    found = judged(
+        "What was Tesla's net income for fiscal 2022?",
+        "The net income for fiscal 2022 was $3.3 billion.",
+        TAXES,
+    )
+    assert (found.verdict, found.reason) == ("unsupported", "about:tesla")
+
+
+def test_the_same_sentence_is_supported_where_its_company_was_asked_for():
+    found = judged(
+        "What was the net income tax benefit of fiscal 2022?",
+        "The net income tax benefit for fiscal year 2022 was $3.3 billion.",
+        TAXES,
+    )
+    assert found.verdict == "supported"
+
+
+def test_a_date_of_another_thing_on_the_same_page_is_not_supported():
+    page = passage(
+        "sport",
+        "2007年11月17日，苏格兰对意大利的赛事接近终场时，裁判误判一自由球予意大利。",
+    )
+    found = judged("轻艇水球是哪一年传入香港的？", "2007年11月17日", page)
+    assert found.verdict != "supported"
+
+
+TABLE = "Years ended December 31, 2018 2017 2016\nNet sales $ 32,765 $ 31,657 $ 30,109\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        ("Net sales were $31,657 in 2017.", "supported"),
+        ("Net sales were $32,765 in 2017.", "weak"),
+        ("Net sales were $31,657 in 2017, and $32,765 in 2018.", "supported"),
+        ("Net sales were $32,765 in 2017, and $31,657 in 2018.", "weak"),
+    ],
+)
+def test_a_figure_belongs_to_the_year_of_its_column(answer, verdict):
+    table = passage("report", TABLE)
+    found = judged("What were the net sales in 2017 and in 2018?", answer, table)
+    assert found.verdict == verdict
+    assert found.reason.startswith("column" if verdict == "weak" else "")
+
+
+def test_a_cell_belongs_to_the_name_of_its_column():
+    rows = "特性 | RTX 4090 | A100 40GB | A100 80GB |\n---|---|---|---|\n"
+    rows += "显存容量 | 24GB | 40GB | 80GB |\n功耗 | 450W | 250W | 300W |\n"
+    table = passage(
+        "cards", rows + "显存带宽 | 1.0 TB/s | 1.6 TB/s | 2.0 TB/s |\n接口 | PCIe | PCIe | SXM |"
+    )
+    asked = "RTX 4090和A100 80GB的显存带宽各是多少"
+    right = judged(asked, "RTX 4090的显存带宽为1.0 TB/s。", table)
+    wrong = judged(asked, "RTX 4090的显存带宽为1.6 TB/s。", table)
+    assert right.verdict == "supported"
+    assert (wrong.verdict, wrong.reason) == ("weak", "column:1.6 TB/s")
+
+
+def test_a_figure_of_another_row_is_not_supported():
+    table = passage(
+        "fees",
+        "The sponsor pays the annual fee in each year of this contract on the first of May.\n"
+        "It is paid to the club in full, and no part of it is paid back.\n"
+        "Annual Fee\nFirst Contract Year (2018/19): $ 35,000\n"
+        "Second Contract Year (2019/20): $ 35,700\nThird Contract Year (2020/21): $ 36,410",
+    )
+    asked = "How much is the annual fee in the third contract year?"
+    wrong = judged(asked, "The annual fee in the third contract year is $35,700.", table)
+    right = judged(asked, "The annual fee in the third contract year is $36,410.", table)
+    assert wrong.verdict != "supported"
+    assert right.verdict == "supported"
+    assert right.evidence[0].quote.startswith("Third Contract Year")
+
+
+def test_the_row_that_holds_the_figure_is_the_place_not_a_sentence_with_the_same_words():
+    page = passage(
+        "backlog",
+        "At the end of 2018, 30% of the total backlog was attributable to customers abroad.\n"
+        "Our backlog was as follows:\n(Dollars in millions) 2018 2017\n"
+        "Commercial $412,307 $410,986\nServices 78,174 63,654\nTotal Backlog $490,481 $474,640",
+    )
+    found = judged(
+        "Total backlog at end of 2018",
+        "The total backlog at the end of 2018 was $490,481 million.",
+        page,
+    )
+    assert found.verdict == "supported"
+    assert "490,481" in found.evidence[0].quote
+
+
+PARTIES = passage("deal", "No party to this Agreement has the right to assign any of its rights.")
+
+
+@pytest.mark.parametrize(("answer", "reason"), [("No.", "answered"), ("Yes.", "negation")])
+def test_a_bare_yes_or_no_shows_the_place_and_whether_that_says_no(answer, reason):
+    found = judged("May a party to this agreement assign its rights?", answer, PARTIES)
+    assert (found.verdict, found.reason) == ("weak", reason)
+    assert found.evidence[0].quote.startswith("No party")
+
+
+def test_a_bare_answer_whose_question_stands_nowhere_is_unsupported():
+    found = judged("Is there a swimming pool?", "Yes.", PARTIES)
+    assert (found.verdict, found.reason) == ("unsupported", "nowhere")
+
+
+def test_the_term_that_stands_in_the_place_of_another_is_told():
+    page = passage(
+        "tex",
+        "pdfTeX 是常用的引擎。xelatex 命令是结合 XeTeX 引擎和 LaTeX 格式的一个编译命令。",
+    )
+    asked = "xelatex 命令结合的是哪个引擎和哪个格式？"
+    wrong = judged(asked, "xelatex 命令结合的是 pdfTeX 引擎和 LaTeX 格式。", page)
+    assert wrong.verdict != "supported"
+
+
+def test_a_numbered_thing_is_not_another_of_its_kind():
+    page = passage(
+        "licences",
+        "We won 3,511 licences in Auction 107. In Auction 105 we participated and won 557 "
+        "licences in the 3.5 GHz band.",
+    )
+    asked = "How many licences did we win in Auction 107?"
+    wrong = judged(asked, "We won 557 licences in Auction 107.", page)
+    right = judged(asked, "We won 3,511 licences in Auction 107.", page)
+    assert wrong.verdict != "supported"
+    assert right.verdict == "supported"
+
+
+def test_what_is_denied_after_the_last_shared_word_denies_nothing_of_it():
+    page = passage(
+        "law",
+        "This Agreement shall be governed by the laws of the State of Colorado without regard to "
+        "conflicts of law.",
+    )
+    found = judged(
+        "Which state's law governs?",
+        "This Agreement is governed by the laws of the State of Colorado.",
+        page,
+    )
+    assert found.verdict == "supported"
+
+
+def test_what_was_done_in_another_year_is_no_plan_for_the_year_that_was_asked_for():
+    page = passage(
+        "stores", "During fiscal 2022, the Company opened 47 new stores and remodeled 20 stores."
+    )
+    found = judged(
+        "What are the new stores of the outlook for fiscal 2023?",
+        "The Company opens 47 new stores and remodels 20 stores.",
+        page,
+    )
+    assert (found.verdict, found.reason) == ("weak", "date:2023")
