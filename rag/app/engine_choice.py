@@ -20,7 +20,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import psutil
 from platformdirs import user_cache_path
 
 from rag.generation.openvino_copy import PACKAGE, installed_version, unfit
@@ -136,6 +135,8 @@ def compare(
     ``None`` if it was stopped, took too long beside other work, or if there is no room for it.
     """
     need = round(_TRIAL_SHARE * gguf.stat().st_size) + _TRIAL_BYTES
+    import psutil  # nowhere else: a sync that finds nothing new would wait for it
+
     if (free := psutil.virtual_memory().available) < need:
         logger.info("engines are not compared: %d bytes free, %d needed", free, need)
         return None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,6 +36,11 @@ def folder() -> Iterator[Path]:
     yield made
     _open_all(base)
     shutil.rmtree(base)
+
+
+def waiting_by(wait: Callable[[float], object]) -> SimpleNamespace:
+    """Return ``time`` with another ``sleep`` for one module; other threads sleep as ever."""
+    return SimpleNamespace(**{**vars(time), "sleep": wait})
 
 
 def _open_all(base: Path) -> None:
@@ -156,7 +163,7 @@ def test_a_half_copied_file_waits_until_it_stops_growing(
         with target.open("ab") as file:
             file.write(whole[target.stat().st_size :][: len(whole) // 3])
 
-    monkeypatch.setattr("rag.indexing.library.time.sleep", grow)
+    monkeypatch.setattr("rag.indexing.library.time", waiting_by(grow))
     report = library.sync()
     assert report.waiting == ["a.pdf"]
     assert report.failed == []
@@ -185,8 +192,8 @@ def test_the_old_version_answers_while_the_new_one_is_being_copied(
     library.sync()
     (old,) = ledger.document_ids()
     monkeypatch.setattr(
-        "rag.indexing.library.time.sleep",
-        lambda _: (folder / "a.pdf").write_bytes(b"%PDF-1.7 more more"),
+        "rag.indexing.library.time",
+        waiting_by(lambda _: (folder / "a.pdf").write_bytes(b"%PDF-1.7 more more")),
     )
     (folder / "a.pdf").write_bytes(b"%PDF-1.7 more")
     assert library.sync().waiting == ["a.pdf"]
