@@ -22,7 +22,11 @@ _PASSAGE = 0.1  # of what the best place of its passage says
 _LATER = 0.12  # off for each passage before
 OMITTED = " … "
 """Stands where something of a passage is left out."""
-_HEADER = re.compile(r"(?:(?<!\d)(?:19|20)\d\d(?!\d).*){2}|\b(?:thousand|million|billion)s?\b|百万|亿元|万元", re.I)
+_HEADER = re.compile(
+    r"(?:(?<!\d)(?:19|20)\d\d(?!\d).*){2}|\b(?:thousand|million|billion)s?\b|百万|亿元|万元",
+    re.IGNORECASE,
+)
+_HEADER_TOKENS = 40  # a longer line is no header
 _LATIN_CHARS, _CJK_TOKENS = 3.6, 0.7  # characters a token, tokens a character; of Qwen2.5
 
 
@@ -35,8 +39,9 @@ class Excerpts:
     tokens: int
 
     def of(self, question: str, passages: Sequence[Passage]) -> tuple[Passage, ...]:
-        """Return the passages, best first, with what is left of their texts; none is left out
-        that says anything, and one that says nothing is.
+        """Return the passages, best first, with what is left of their texts.
+
+        One of which nothing is left is not among them.
         """
         if not self.tokens or sum(tokens_in(p.chunk.text) for p in passages) <= self.tokens:
             return tuple(passages)
@@ -59,12 +64,15 @@ class Excerpts:
             if cost <= left:
                 kept.add(index)
                 left -= cost
-        kept |= {i for i, unit in enumerate(units) if unit.passage in foreign}
         kept |= set(_headers(units, kept))
         return tuple(
             replace(passage, chunk=replace(passage.chunk, text=text))
             for number, passage in enumerate(passages)
-            if (text := _joined(number, units, kept))
+            if (
+                text := passage.chunk.text
+                if number in foreign
+                else _joined(passage, number, units, kept)
+            )
         )
 
 
@@ -73,9 +81,10 @@ WHOLE = Excerpts(tuple, list, 0)
 
 
 def tokens_in(text: str) -> float:
-    """Return about how many tokens a text has for the models here."""
+    """Return about how many tokens a text has for the models here, which read digit by digit."""
     chinese = sum(map(is_cjk, text))
-    return chinese * _CJK_TOKENS + (len(text) - chinese) / _LATIN_CHARS
+    digits = sum(map(str.isdigit, text))
+    return chinese * _CJK_TOKENS + digits + (len(text) - chinese - digits) / _LATIN_CHARS
 
 
 def _told(units: Sequence[Span], asked: set[str]) -> list[float]:
@@ -105,24 +114,25 @@ def _told(units: Sequence[Span], asked: set[str]) -> list[float]:
 
 def _headers(units: Sequence[Span], kept: Collection[int]) -> list[int]:
     """Return the lines that name the years and the scale of rows that are kept."""
-    lowest = {units[i].passage: i for i in sorted(kept)}
+    lowest = {units[i].passage: i for i in sorted(kept)}  # the last row, of which all are above
     return [
         i
         for i, unit in enumerate(units)
-        if i < lowest.get(unit.passage, -1) and _HEADER.search(unit.text) and tokens_in(unit.text) < 40
+        if i < lowest.get(unit.passage, -1)
+        and tokens_in(unit.text) < _HEADER_TOKENS
+        and _HEADER.search(unit.text)
     ]
 
 
-def _joined(number: int, units: Sequence[Span], kept: Collection[int]) -> str:
+def _joined(passage: Passage, number: int, units: Sequence[Span], kept: Collection[int]) -> str:
     """Return what is kept of a passage; where something is left out stands an ellipsis."""
-    pieces: list[str] = []
+    text, pieces = passage.chunk.text, ""
     last: int | None = None
-    for index, unit in enumerate(units):
-        if unit.passage != number:
-            continue
-        if index in kept:
-            if pieces:
-                pieces.append("\n" if last == index - 1 else OMITTED)
-            pieces.append(unit.text)
-            last = index
-    return "".join(pieces)
+    for index in sorted(i for i in kept if units[i].passage == number):
+        unit = units[index]
+        if last is not None:
+            beside = last == index - 1
+            pieces += text[units[last].end : unit.start] if beside else OMITTED
+        pieces += unit.text
+        last = index
+    return pieces
