@@ -12,6 +12,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from rag.answering.excerpts import Excerpts
 from rag.answering.oom_fallback import SEARCHING, Attempts, Budget, Lowering, OutOfMemoryFallback
 from rag.answering.prompt_reuse import PromptReuse
 from rag.answering.quotation import Quoter
@@ -77,6 +78,7 @@ class AskSettings:
     min_relevance: float = 0.3
     sure_relevance: float = 0.8
     drop_unsupported: bool = False
+    passage_tokens: int = 0  # of the passages, that the model reads; 0 is all
 
 
 class Clock:
@@ -252,8 +254,10 @@ class RagPipeline:
         self._continuing = continuing or PromptReuse()
         self._instead = instead
         self._subject_of = subject_of
+        words = partial(content_terms, analyser=analyser)
+        self._excerpts = Excerpts(words, analyser.terms, settings.passage_tokens)
         self._quoter = Quoter(
-            lambda question: content_terms(question, analyser),
+            words,
             analyser.terms,
             embed_query=embed_query or embedder.embed_query,
             embed=embedder.embed_passages,
@@ -426,6 +430,7 @@ class RagPipeline:
             history=history,
             budget=means.budget,
             count=generator.count_tokens,
+            excerpts=self._excerpts,
         )
         return messages, kept, (*dropped, *found.passages[means.passages :])
 
@@ -445,7 +450,7 @@ class RagPipeline:
         messages, run.kept, run.dropped = self.fitted(run.found, generator, history)
         if run.dropped:
             yield run.retrieved()
-        self._continuing.asked(run.found.question, run.shown, history)
+        self._continuing.asked(run.found.question, run.shown, history, self._excerpts)
         run.prompt_tokens = generator.count_tokens(messages)
         run.clock.asked()
         means = self._means(run.found, generator)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rag.answering.excerpts import OMITTED, WHOLE, Excerpts
 from rag.generation.prompt import Count, build_messages, fit
 from rag.types.answers import Message, Passage
 
@@ -17,7 +18,8 @@ from rag.types.answers import Message, Passage
 class _Shown:
     turns: tuple[Message, ...]  # the conversation up to its last question
     at: int  # the turn that the passages were shown with
-    passages: tuple[int, ...]  # ids, in the order in which they were shown
+    passages: tuple[Passage, ...]  # as they were read, in the order in which they were shown
+    found: frozenset[int]  # ids of all that were found
 
 
 class PromptReuse:
@@ -34,31 +36,55 @@ class PromptReuse:
         history: Sequence[Message],
         budget: int,
         count: Count,
+        excerpts: Excerpts = WHOLE,
     ) -> tuple[list[Message], tuple[Passage, ...], tuple[Passage, ...]]:
-        """Return what ``rag.generation.prompt.fit`` does, the passages where they stood before."""
-        last = self._same(history, passages)
-        if last is not None:
-            by_id = {passage.id: passage for passage in passages}
-            shown = [by_id[passage] for passage in last.passages]
-            messages = build_messages(question, shown, history, at=last.at)
+        """Return what ``rag.generation.prompt.fit`` does, the passages where they stood before.
+
+        The model reads ``excerpts`` of them. The passages that are returned are whole; one of
+        which nothing is read counts as read.
+        """
+        read = excerpts.of(question, passages)
+        if last := self._same(history, passages, read):
+            messages = build_messages(question, last.passages, history, at=last.at)
             if count(messages) <= budget:
                 return messages, tuple(passages), ()
-        return fit(question, passages, history=history, budget=budget, count=count)
+        messages, _, dropped = fit(question, read, history=history, budget=budget, count=count)
+        left_out = {passage.id for passage in dropped}
+        kept = tuple(passage for passage in passages if passage.id not in left_out)
+        return messages, kept, tuple(p for p in passages if p.id in left_out)
 
-    def asked(self, question: str, passages: Sequence[Passage], history: Sequence[Message]) -> None:
+    def asked(
+        self,
+        question: str,
+        passages: Sequence[Passage],
+        history: Sequence[Message],
+        excerpts: Excerpts = WHOLE,
+    ) -> None:
         """Remember a question that the model is asked over these passages."""
-        last = self._same(history, passages)
+        read = excerpts.of(question, passages)
+        last = self._same(history, passages, read)
         turns = (*history, Message("user", question))
         if last is not None:
-            self._last = _Shown(turns, last.at, last.passages)
+            self._last = _Shown(turns, last.at, last.passages, last.found)
         else:
-            self._last = _Shown(turns, len(history), tuple(passage.id for passage in passages))
+            found = frozenset(passage.id for passage in passages)
+            self._last = _Shown(turns, len(history), read, found)
 
-    def _same(self, history: Sequence[Message], passages: Sequence[Passage]) -> _Shown | None:
-        """Return what was shown last if this goes on from there over the same passages."""
+    def _same(
+        self, history: Sequence[Message], passages: Sequence[Passage], read: Sequence[Passage]
+    ) -> _Shown | None:
+        """Return what was shown last if this goes on from there, and all of it was read then."""
         last = self._last
         if last is None or len(history) != len(last.turns) + 1:
             return None
         if tuple(history[:-1]) != last.turns or history[-1].role != "assistant":
             return None
-        return last if {passage.id for passage in passages} == set(last.passages) else None
+        if {passage.id for passage in passages} != last.found:
+            return None
+        known = {passage.id: passage.chunk.text for passage in last.passages}
+        return last if all(_stands_in(p.chunk.text, known.get(p.id, "")) for p in read) else None
+
+
+def _stands_in(excerpt: str, known: str) -> bool:
+    """Say whether all pieces of an excerpt were read before."""
+    return all(line in known for piece in excerpt.split(OMITTED) for line in piece.splitlines())

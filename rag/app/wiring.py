@@ -266,6 +266,7 @@ def _ask_settings(settings: Settings) -> AskSettings:
         min_relevance=settings.retrieve.min_relevance,
         sure_relevance=settings.retrieve.sure_relevance,
         drop_unsupported=settings.generator.drop_unsupported,
+        passage_tokens=settings.generator.passage_tokens,
     )
 
 

@@ -58,6 +58,23 @@ def candidate_spans(passages: Sequence[Passage], terms: Terms) -> list[Span]:
     ]
 
 
+def units_of(passages: Sequence[Passage], terms: Terms) -> list[Span]:
+    """Return the sentences of all passages, and the lines of what is a table or a list, in order.
+
+    Together they are the passages; no two of them overlap.
+    """
+    found: list[Span] = []
+    for index, passage in enumerate(passages):
+        text = passage.chunk.text
+        for start, end in split_prose(text):
+            if end - start <= MAX_SPAN_CHARS:
+                found.append(_span(index, text, start, end, terms))
+                continue
+            lines = split_lines(text[start:end])
+            found += [_span(index, text, start + a, start + b, terms) for a, b in lines]
+    return found
+
+
 def _places(text: str) -> Iterable[tuple[int, int]]:
     units: list[tuple[int, int]] = []
     for start, end in split_prose(text):
