@@ -64,6 +64,8 @@ class Excerpts:
             if cost <= left:
                 kept.add(index)
                 left -= cost
+        if not kept and not foreign:
+            return passages  # one place alone is more than all that may be read
         kept |= set(_headers(units, kept))
         return tuple(
             replace(passage, chunk=replace(passage.chunk, text=text))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from functools import cache, partial
-from itertools import chain
+import sqlite3
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Protocol
 
+from rag.errors import StoreError
 from rag.retrieval.query.content_words import content_terms, names_in
 from rag.text.language import is_cjk
 from rag.text.parse_errors import attempt
 from rag.verification.subject import Subject, rarity
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from rag.protocols import Analyser
 
@@ -27,12 +28,6 @@ class IndexedTerms(Protocol):
         """Return in how many passages each term occurs, and how many passages there are."""
         ...
 
-    def match(
-        self, terms: Sequence[str], *, k: int, documents: Collection[str] | None
-    ) -> list[tuple[int, float]]:
-        """Return passages that hold any of the terms."""
-        ...
-
 
 _HOLLOW = frozenset(
     "的地得了着过吗呢吧啊呀么嘛是有没不无在和跟与及或而并但就都也还又再才只很太更最这那哪什怎如何为因所以"
@@ -41,10 +36,10 @@ _HOLLOW = frozenset(
 )
 """Chinese characters that alone say nothing of a subject; a pair with one is left out."""
 _TASK_WORDS = (
-    "summari summaris summarize summarise list compar compare explain describ describe name chang "
-    "differ differenc much tell give say state accord answer question document agreement report "
-    "paper text pdf file contract about main mainli topic purpos kind type overview content overal "
-    "brief key point passag follow million billion thousand yes no any there mean"
+    "summary summarize summarise list compare explain describe name change differ different "
+    "difference much tell give say state according answer question document agreement report "
+    "paper text pdf file contract about main mainly topic purpose kind type overview content "
+    "overall brief key point passage following million billion thousand yes no any there mean"
 )
 _TASK_WORDS_ZH = (
     "文档 主要 内容 介绍 讲述 文章 论文 资料 文件 部分 方面 情况 关于 总结 概括 概述 说明 解释 "
@@ -52,7 +47,7 @@ _TASK_WORDS_ZH = (
     "比较 对比 哪里"
 )
 _TASKS = frozenset(f"{_TASK_WORDS} {_TASK_WORDS_ZH}".split())
-"""Stems and pairs by which a question says what is to be done, not with what."""
+"""Words and pairs by which a question says what is to be done, not with what."""
 _SHORT_FORM = 3  # letters; a document may write it out
 _YEAR = re.compile(r"(?:fy)?(?:19|20)?\d\d\Z")
 
@@ -68,27 +63,45 @@ def subject_of(question: str, *, analyser: Analyser, store: IndexedTerms) -> Sub
 
 def _subject(question: str, analyser: Analyser, store: IndexedTerms) -> Subject:
     def telling(text: str) -> list[str]:
-        return [term for term in content_terms(text, analyser) if _tells(term)]
+        return [term for term in content_terms(text, analyser) if _tells(term, analyser)]
 
+    names = {
+        term: name
+        for name in names_in(question)
+        for term in analyser.terms(name)
+        if _is_name(term, analyser)
+    }
     terms = telling(question)
     frequency, total = store.document_frequency(terms)
 
     @cache
     def holds(document_id: str, term: str) -> bool:
-        return bool(store.match([term], k=1, documents=[document_id]))
+        try:
+            return bool(store.document_frequency([term], [document_id])[0][term])
+        except (StoreError, sqlite3.Error):  # costs this one check
+            return True
 
-    names = chain.from_iterable(map(analyser.terms, names_in(question)))
-    weights = {term: rarity(frequency[term], total) for term in terms}
-    return Subject(weights, tuple(dict.fromkeys(filter(_is_name, names))), holds, telling)
+    weights = {
+        term: rarity(frequency[term], total)
+        for term in terms
+        # a word that stands nowhere is another word for something, or a slip; a name is not
+        if frequency[term] or term in names or is_cjk(term[0]) or any(map(str.isdigit, term))
+    }
+    return Subject(weights, names, holds, telling)
 
 
-def _tells(term: str) -> bool:
-    if is_cjk(term[0]):
-        hollow = term in _TASKS or any(char in _HOLLOW for char in term)
-        return len(term) > 1 and not hollow
-    return term not in _TASKS
+@lru_cache(maxsize=4)
+def _tasks(terms: Callable[[str], list[str]]) -> frozenset[str]:
+    return frozenset([*_TASKS, *terms(" ".join(sorted(_TASKS)))])
 
 
-def _is_name(term: str) -> bool:
+def _tells(term: str, analyser: Analyser) -> bool:
+    if term in _tasks(analyser.terms):
+        return False
+    return not is_cjk(term[0]) or (len(term) > 1 and not any(char in _HOLLOW for char in term))
+
+
+def _is_name(term: str, analyser: Analyser) -> bool:
     """Say whether the term of a name is looked for: no year (FY2023), no short form (EPS, R&D)."""
-    return _tells(term) and (is_cjk(term[0]) or len(term) > _SHORT_FORM) and not _YEAR.match(term)
+    is_long = is_cjk(term[0]) or len(term) > _SHORT_FORM
+    return _tells(term, analyser) and is_long and not _YEAR.match(term)

@@ -16,7 +16,7 @@ from rag.app.engine_choice import LLAMACPP, OPENVINO, compare
 from rag.app.model_plans import ChosenGenerator, ModelPlans
 from rag.app.registry import HASHING, load, without_weights
 from rag.errors import ConfigError, DownloadFailed, RagError, StoreError
-from rag.generation.openvino_copy import drop_copy
+from rag.generation.openvino_copy import drop_copy, has_copy
 from rag.protocols import Movable
 from rag.text.messages import Text
 from rag.types.documents import IndexVersion
@@ -238,10 +238,13 @@ class Container:
         except (RagError, OSError, ValueError) as error:
             logger.warning("the engines could not be compared: %s", error)
             return
-        if path and found:
-            self.plans.engines.keep(path, found)
-            if found.fastest != OPENVINO:
-                drop_copy(path)  # as large as the model, and of no use
+        if not path or not found:
+            return
+        if found.fastest == OPENVINO and not has_copy(path):
+            found = found.without(OPENVINO, "its copy of the model cannot be kept")
+        self.plans.engines.keep(path, found)
+        if found.fastest != OPENVINO:
+            drop_copy(path)  # as large as the model, and of no use
 
     def _generator_weights(
         self, chosen: ChosenGenerator, cancelled: Callable[[], bool]

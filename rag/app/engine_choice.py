@@ -13,7 +13,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -22,7 +22,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from rag.generation.openvino_copy import PACKAGE, installed_version, unfit
+from rag.generation.openvino_copy import PACKAGE, drop_drafts, installed_version, unfit
 from rag.system.process import physical_cores
 from rag.types.gguf import DamagedGguf, read_gguf
 
@@ -41,6 +41,8 @@ _FORMAT = 1  # of what is remembered, and of how it was timed
 _COMMAND = (sys.executable, "-m", "rag.app.engine_trial")
 _TRIAL_SHARE, _TRIAL_BYTES = 3.0, 1 << 30  # of the file, and beside it: free before a trial
 _POLL_S = 0.2
+_ENDED_BY_OTHERS = {1, 2, 9, 15}
+"""SIGHUP, SIGINT, SIGKILL (the system's, when memory is short), SIGTERM: nothing of an engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,12 @@ class EngineChoice:
         """The engine for questions; llama.cpp where nothing else could be used."""
         usable = [one for one in self.times if not one.refused]
         return min(usable, key=lambda one: one.start_s).engine if usable else LLAMACPP
+
+    def without(self, engine: str, why: str) -> EngineChoice:
+        """Return the same with one engine refused."""
+        return EngineChoice(
+            tuple(replace(one, refused=why) if one.engine == engine else one for one in self.times)
+        )
 
 
 @cache
@@ -154,12 +162,20 @@ def compare(
                 asked, waited = "", waited + _POLL_S
                 if stopped() or waited > limit_s:
                     process.kill()
+                    process.wait()
+                    drop_drafts(gguf)
                     return None
-    return _heard(said, process.returncode)
+    drop_drafts(gguf)
+    was_ended = stopped() or -process.returncode in _ENDED_BY_OTHERS
+    return None if was_ended else _heard(said, process.returncode)
 
 
-def _heard(said: str, code: int) -> EngineChoice:
-    """Return what the process told; an engine of which it told nothing brought it down."""
+def _heard(said: str, code: int) -> EngineChoice | None:
+    """Return what the process told; an engine of which it told nothing brought it down.
+
+    ``None`` where llama.cpp, which answers otherwise, could not be measured: the other one has
+    nothing to be held against.
+    """
     from rag.app.engine_trial import ENGINES, MARK
 
     times = []
@@ -174,7 +190,7 @@ def _heard(said: str, code: int) -> EngineChoice:
     choice = EngineChoice((*times, *(one for one in lost if one.engine not in told_of)))
     for one in choice.times:
         logger.info("%s", one)
-    return choice
+    return None if choice.times[0].refused else choice
 
 
 def _origin(gguf: Path) -> dict[str, object]:

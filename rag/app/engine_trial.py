@@ -55,7 +55,7 @@ def main() -> None:
     for engine in ENGINES:
         found = _tried(engine, Path(task["path"]), int(task["threads"]))
         first = first or found
-        if "refused" not in found and found["says"] != first.get("says", found["says"]):
+        if "refused" not in found and found["says"] != first.get("says"):
             found = {"engine": engine, "refused": f"reads the model otherwise: {found['says']}"}
         sys.stdout.write(f"{MARK}{json.dumps(found)}\n")
         sys.stdout.flush()

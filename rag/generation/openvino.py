@@ -31,6 +31,7 @@ from rag.generation.engine_errors import (
 from rag.generation.openvino_copy import copy_of, drop_copy, has_copy, keep_copy, unfit
 from rag.generation.prompt import plain_turns
 from rag.generation.streaming import OneAtATime, Stopped, iterate
+from rag.generation.thoughts import CLOSING, OPENED, without_thoughts
 from rag.system.process import give_back, physical_cores
 from rag.text.messages import Text
 from rag.types.answers import Delta, FinishReason, Message
@@ -64,6 +65,9 @@ _ENDS = (
     "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<|eom_id|>", "<|end|>", "</s>",
 )  # fmt: skip
 """What ends an answer wherever a vocabulary has it, beside the one end that a GGUF names."""
+
+_NO_THOUGHTS = {"enable_thinking": False}
+"""A word of templates of models that think; others never read it."""
 
 Emit = Callable[[Delta], None]
 
@@ -107,7 +111,7 @@ class OpenVinoGenerator:
             pipeline = _pipeline(path, window, properties)
             loaded = cls(pipeline, header, name=name, context_tokens=window)
             loaded._warm_up()
-        except (RuntimeError, ValueError, IndexError) as error:  # what C++ throws
+        except (RuntimeError, ValueError, IndexError, MemoryError) as error:  # what C++ throws
             raise _refused(path, error) from error
         logger.info("loaded %s with OpenVINO: window of %d tokens", path.name, window)
         return loaded
@@ -149,7 +153,7 @@ class OpenVinoGenerator:
                 most = min(max_tokens, self.context_tokens - len(ids))
                 emit(self._answer(ids, reply, _config(most, temperature, self._ends)))
 
-        return iterate(produce, cancelled=cancelled)
+        return without_thoughts(self.name, iterate(produce, cancelled=cancelled))
 
     def prepare(self, messages: Sequence[Message], *, cancelled: Stopped) -> None:
         """Read a prompt into the library's cache; see ``rag.protocols.TextGenerator``.
@@ -197,9 +201,12 @@ class OpenVinoGenerator:
 
     def _compute(self, ids: list[int], config: Any, reply: _Reply | None) -> None:
         tensor = openvino.Tensor(np.array([ids], np.int64))
+        held = self._holder[:1]
+        if not held:  # unloaded meanwhile
+            raise unloaded(self.name)
         try:
-            self._holder[0].generate([tensor], [config], reply)
-        except (RuntimeError, ValueError) as error:  # what C++ throws
+            held[0].generate([tensor], [config], reply)
+        except (RuntimeError, ValueError, MemoryError) as error:  # what C++ throws
             raise failed(self.name, str(error)) from error
 
     def _warm_up(self) -> None:
@@ -216,7 +223,11 @@ class OpenVinoGenerator:
 
     def _ids(self, messages: Sequence[Message]) -> list[int]:
         try:
-            text = self._tokenizer.apply_chat_template(plain_turns(messages), True)  # noqa: FBT003
+            text = self._tokenizer.apply_chat_template(
+                plain_turns(messages), add_generation_prompt=True, extra_context=_NO_THOUGHTS
+            )
+            if text.rstrip().endswith(OPENED):  # its template knows no such word
+                text = text.rstrip() + CLOSING
             found = self._tokenizer.encode(text, add_special_tokens=False).input_ids
         except (RuntimeError, ValueError) as error:
             raise failed(self.name, str(error)) from error

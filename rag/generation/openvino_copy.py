@@ -92,6 +92,7 @@ def keep_copy(gguf: Path, write: Callable[[Path], None]) -> bool:
     """
     target = copy_of(gguf)
     draft = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    drop_drafts(gguf)
     try:
         size = gguf.stat().st_size
         target.parent.mkdir(exist_ok=True)
@@ -115,6 +116,17 @@ def keep_copy(gguf: Path, write: Callable[[Path], None]) -> bool:
         with suppress(OSError):
             target.parent.rmdir()  # if nothing is in it
     return True
+
+
+def drop_drafts(gguf: Path) -> None:
+    """Remove what processes that were killed had begun: each is as large as the model."""
+    import psutil  # nowhere else: a sync that finds nothing new would wait for it
+
+    for left in copy_of(gguf).parent.glob("*.tmp"):
+        owner = left.suffixes[-2:-1]
+        number = owner[0].removeprefix(".") if owner else ""
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def drop_copy(gguf: Path) -> None:

@@ -40,20 +40,28 @@ class Thoughts:
         """Return what can be shown now; what may be the beginning of a mark is kept back."""
         rest, said = self._held + text, ""
         while True:
-            marks = (self._closing,) if self._closing else tuple(opening for opening, _ in MARKS)
+            marks = self._marks(said)
             at, mark = min(
                 ((rest.find(mark), mark) for mark in marks if mark in rest), default=(-1, "")
             )
-            if at < 0:
+            if at < 0 or (not self._closing and rest[:at].strip()):
                 break
             if not self._closing:
                 said += rest[:at]
             rest = rest[at + len(mark) :]
             self._thought = True
             self._closing = "" if self._closing else dict(MARKS)[mark]
-        keep = max(_overlap(rest, mark) for mark in marks)
+        keep = max((_overlap(rest, mark) for mark in marks), default=0)
+        if not self._closing and rest[: len(rest) - keep].strip():
+            keep = 0  # the answer has begun
         self._held = rest[len(rest) - keep :]
         return self._say(said if self._closing else said + rest[: len(rest) - keep])
+
+    def _marks(self, said: str) -> tuple[str, ...]:
+        """Return what is looked for. An answer that has begun may speak of such marks itself."""
+        if self._closing:
+            return (self._closing,)
+        return () if self._shown or said.strip() else tuple(opening for opening, _ in MARKS)
 
     def flush(self) -> str:
         """Return what was kept back and turned out to be no mark."""

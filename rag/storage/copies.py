@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from rag.storage.database import MIGRATIONS, connect, file_version, migrate
@@ -76,5 +76,6 @@ def current_copy(library: Path) -> LedgerCopy | None:
 def _tidy(home: Path, prefix: str) -> None:
     """Remove copies whose process was killed."""
     for left in home.glob(f"{prefix}*"):
-        if time.time() - left.stat().st_mtime > _LEFT_BEHIND_S:
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(OSError):  # another command may be removing its own
+            if time.time() - left.stat().st_mtime > _LEFT_BEHIND_S:
+                shutil.rmtree(left, ignore_errors=True)

@@ -25,7 +25,6 @@ from rag.verification.wording import (
     opposites,
     plain_marks,
     squeezed,
-    up_to_last,
 )
 
 _CLAUSE = re.compile(r"[,;:，；：。、\n]|[.!?](?=\s)")
@@ -263,11 +262,7 @@ def _contrary(claim: Claim, span: str, source: EvidenceSource) -> Iterator[Faile
             continue
         shares = [len(words & other) / len(words) for other in spoken]
         best = max(shares, default=0.0)
-        alike = [
-            up_to_last(clause, words & other, source.analyse)
-            for clause, other, share in zip(clauses, spoken, shares, strict=True)
-            if share >= _NEARLY * best
-        ]
+        alike = [c for c, share in zip(clauses, shares, strict=True) if share >= _NEARLY * best]
         denied = negations(said)
         if best < _SAME_CLAUSE:
             contrary = denied > 0 and not negations(span)

@@ -20,7 +20,12 @@ _VALUE = re.compile(r"[(\[]?[-–−+]?[$€£¥]?\d[\d,]*(?:\.\d+)?%?[)\]]?%?|[
 _FILLER = frozenset(["$", "€", "£", "¥", "%", ")", "(", ")%"])
 _REACH = 40  # lines above a row in which its header is looked for
 _CLAUSE = re.compile(
-    r"[;；，。、]|,(?!\d)|\b(?:and|while|whereas|but|compared (?:to|with)|from|versus)\b|和|而|与"
+    r"[;；，。、]|,(?!\d)|\bto\b(?=\s*[$€£¥]?\d)|和|而|与"
+    r"|\b(?:and|while|whereas|but|compared (?:to|with)|from|versus)\b"
+)
+_ANOTHER_YEAR = re.compile(
+    r"\b(?:previous|prior|preceding|last|next|following|earlier|ago)\b|上年|去年|前年|同期|上一|次年",
+    re.IGNORECASE,
 )
 _FEWEST = 2  # columns; one needs no telling apart
 
@@ -94,7 +99,7 @@ def _around(claim: str, figure: Quantity) -> _Clause:
 def _other_year(
     clause: _Clause, claim: str, question: str, figure: Quantity, row: str, above: str
 ) -> bool:
-    wanted = _only_year(clause.text) or _only_year(claim) or _only_year(question)
+    wanted = _year_of(clause.text, claim, question)
     if not wanted:
         return False
     values = row_values(row)
@@ -105,9 +110,14 @@ def _other_year(
     return bool(holding) and wanted not in holding
 
 
-def _only_year(text: str) -> str:
-    found = set(_YEAR.findall(text))
-    return found.pop() if len(found) == 1 else ""
+def _year_of(clause: str, claim: str, question: str) -> str:
+    """Return the year that a figure is said of: the only one of the first of them that has any."""
+    if _ANOTHER_YEAR.search(clause):
+        return ""
+    for text in (clause, claim, question):
+        if years := set(_YEAR.findall(text)):
+            return years.pop() if len(years) == 1 else ""
+    return ""
 
 
 def row_values(row: str) -> list[str]:
@@ -152,10 +162,11 @@ def header_years(above: str, *, columns: int) -> tuple[str, ...]:
 def _other_name(clause: _Clause, figure: Quantity, row: str, above: str) -> bool:
     """Say whether a cell between bars stands below another name than the clause has."""
     cells = _cells(row)
-    header = next(
-        (_cells(line) for line in above.splitlines()[:_REACH] if len(_cells(line)) == len(cells)),
-        [],
-    )
+    header: list[str] = []
+    for line in reversed(above.rstrip("\n").splitlines()[-_REACH:]):
+        if len(_cells(line)) != len(cells):
+            break  # the top line of an unbroken block of cells is its header
+        header = _cells(line)
     if len(cells) <= _FEWEST or not header:
         return False
     said = squeezed(clause.text)

@@ -202,10 +202,11 @@ class Linker:
         """Yield what is true of another column, or of something else than was asked."""
         passage = self._passages[match.span.passage]
         figures = [q for q in claim.quantities if q not in sums.quantities]
+        above = f"{_named(passage.chunk)}\n{passage.chunk.text[: match.span.start]}"
         for row in match.span.text.splitlines():
-            above = f"{_named(passage.chunk)}\n{passage.chunk.text[: match.span.start]}"
             for figure in displaced(claim.text, figures, row, above, question=self._question):
                 yield FailedCheck(f"column:{claim.said(figure)}")
+            above = f"{above}\n{row}"
         yield from self._about_another(claim, match)
 
     def _about_another(self, claim: Claim, match: _Match) -> Iterator[FailedCheck]:
@@ -216,15 +217,15 @@ class Linker:
             yield from self._in_another_row(claim, match)
             yield from self._in_another_year(claim, match)
         held = source.terms | match.span.terms
-        for name in self._subject.foreign(passage.chunk.document_id, held):
+        for name in self._subject.foreign(passage.chunk.document_id, held, across=match.foreign):
             yield FailedCheck(f"about:{name}", grave=is_bare or not claim.names)
         around, inside = self._subject.share(held), self._subject.share(match.span.terms)
         if is_bare:
             is_aside = (around + inside) / 2 < _ABOUT
             is_aside |= not self._subject.added(claim.text) and inside < _LABELLED
         else:
-            known = self._subject.known(passage.chunk.document_id)
-            is_aside = around < _ABOUT and known < _KNOWN
+            known = self._subject.known
+            is_aside = around < _ABOUT and known(passage.chunk.document_id) < _KNOWN
         if is_aside and not match.foreign:
             yield FailedCheck("subject")
         if not match.foreign and not self._subject.added(claim.text):
@@ -232,24 +233,28 @@ class Linker:
 
     def _in_another_row(self, claim: Claim, match: _Match) -> Iterator[FailedCheck]:
         """Yield figures of a row of which another row says more of what was asked and answered."""
-        span, figures = match.span, [q for q in claim.quantities if not q.date]
-        if not figures or not is_row(span.text):
+        figures = [q for q in claim.quantities if not q.date]
+        row = match.span.text.strip().splitlines()[-1:]  # below its header, perhaps
+        if not figures or not row or not is_row(row[0]):
             return
         said = frozenset(self._terms(" ".join(claim.said(q) for q in figures)))
         wanted = (claim.terms | self._subject.weights.keys()) - said
-        rows = [s for s in self._spans if s.passage == span.passage and is_row(s.text)]
-        wanted &= frozenset().union(*(row.terms for row in rows))
-        told = self._rarity.share(wanted & span.terms, wanted)
-        best = max(self._rarity.share(wanted & row.terms, wanted) for row in rows)
-        if best > told + _ASIDE:
+        mine = wanted & self._held_terms(row[0])
+        rows = [s for s in self._spans if s.passage == match.span.passage and is_row(s.text)]
+        wanted &= frozenset().union(mine, *(other.terms for other in rows))
+        told = self._rarity.share(mine, wanted)
+        # one that lacks a word of this row is another kind of row, such as the total
+        rivals = [wanted & other.terms for other in rows if mine <= other.terms]
+        if any(self._rarity.share(rival, wanted) > told + _ASIDE for rival in rivals):
             yield FailedCheck(f"elsewhere:{claim.said(figures[0])}")
 
     def _in_another_year(self, claim: Claim, match: _Match) -> Iterator[FailedCheck]:
         """Yield the year of a question where a claim without one comes from a place of another."""
         asked = Place(self._question).years
-        place = self._sources[match.span.passage].place(match.span.text)
+        source = self._sources[match.span.passage]
+        known = source.place(match.span.text).years | Place(source.above).years
         there = Place(match.span.text).years
-        if len(asked) != 1 or Place(claim.text).years or not there or asked & place.years:
+        if len(asked) != 1 or Place(claim.text).years or not there or asked & known:
             return
         yield FailedCheck(f"date:{next(iter(asked))}")
 
@@ -268,11 +273,13 @@ class Linker:
     def _yes_or_no(self, said: Answered, start: int, end: int) -> Sentence:
         """Judge a bare yes or no by the place that says most of the question."""
         shares = [self._subject.share(span.terms) for span in self._spans]
+        if not self._subject.weights:
+            return Sentence(start, end, "unsupported", reason="nowhere")
         best = max(range(len(shares)), key=lambda i: shares[i], default=None)
         if best is None or shares[best] < _ANSWERED:
             return Sentence(start, end, "unsupported", reason="nowhere")
         span = self._spans[best]
-        agrees = denies(self._question, span.text, self._terms) != said.yes
+        agrees = denies(self._question, span.text) != said.yes
         evidence = (self._evidence(_Match(span, shares[best])),)
         if not agrees:
             return Sentence(start, end, "weak", evidence, "negation")

@@ -23,8 +23,8 @@ class Subject:
 
     weights: Mapping[str, float] = field(default_factory=dict)
     """What each of the question's words tells, by its rarity in the library."""
-    names: Collection[str] = ()
-    """Those of the words that are, or are part of, a name."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Those of the words that are, or are part of, a name, and how the question writes them."""
     holds: Holds = lambda _document, _term: True
     telling: Callable[[str], Collection[str]] = lambda _text: ()
     """The terms of a text that say what it is about."""
@@ -37,8 +37,10 @@ class Subject:
     def added(self, sentence: str) -> float:
         """Return how many words a sentence says beside the question's and its figures.
 
-        A pair of Chinese characters counts half.
+        A pair of Chinese characters counts half. Endless where the question tells nothing.
         """
+        if not self.weights:
+            return math.inf
         own = set(self.telling(sentence)) - self.weights.keys()
         return sum(0.5 if is_cjk(term[0]) else 1 for term in own if not any(map(str.isdigit, term)))
 
@@ -46,11 +48,18 @@ class Subject:
         """Return the share, by weight, of the question's words that a document has anywhere."""
         return self.share([term for term in self.weights if self.holds(document_id, term)])
 
-    def foreign(self, document_id: str, held: Collection[str]) -> tuple[str, ...]:
-        """Return the names that neither ``held`` nor the whole document has."""
-        return tuple(
-            name for name in self.names if name not in held and not self.holds(document_id, name)
-        )
+    def foreign(
+        self, document_id: str, held: Collection[str], *, across: bool = False
+    ) -> tuple[str, ...]:
+        """Return the names of the question if neither ``held`` nor the whole document has any.
+
+        Of two that are compared each stands in a document of its own. ``across`` languages only
+        those with a digit are the same.
+        """
+        wanted = [t for t in self.names if not across or any(map(str.isdigit, t))]
+        if any(term in held or self.holds(document_id, term) for term in wanted):
+            return ()
+        return tuple(self.names[term] for term in wanted)
 
 
 def rarity(frequency: int, total: int) -> float:

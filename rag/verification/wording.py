@@ -281,8 +281,8 @@ _ENGLISH = re.compile(
     re.IGNORECASE,
 )
 _ENGLISH_POSITIVE = re.compile(
-    r"\bwithout (?:regard|limit|limitation|prejudice)\b|\bnot (?:be )?limited to\b|\bnot only\b"
-    r"|\b(?:no|not) (?:later|less|more|fewer|earlier) than\b|\bnot exceed(?:ing)?\b|\bno\.(?= ?\d)",
+    r"\bwithout (?:regard|prejudice|limit|limitation)\b|\bbut not limited to\b|\bnot only\b"
+    r"|\bno\.(?= ?\d)",
     re.IGNORECASE,
 )
 # Words that hold such a character and deny nothing; 不得不 says yes.
@@ -290,7 +290,7 @@ _CHINESE_POSITIVE = re.compile(
     "不得不|不仅|不但|不断|不同|不少|不过|不久|不管|不论|不妨|不禁|不愧|不止|不只|不一|不等|不锈钢|不动产|"
     "不丹|无论|无线|无锡|无非|无数|无疑|无机|无人机|未来|未必不|非常|非洲|除非|并非不|否则|是否|能否|可否|"
     "与否|差别|区别|分别|特别|级别|类别|性别|个别|别名|别称|别墅|别的|别人|没收|淹没|埋没|莫非|莫斯科|要不|"
-    "前所未有|史无前例|无与伦比|独一无二|必不可少|不可或缺|毫无疑问|未必|从未有过|"
+    "前所未有|史无前例|无与伦比|独一无二|必不可少|不可或缺|毫无疑问|"
     "对不起|了不起|来不及|忍不住|差不多|说不定|不得已|不可思议|不约而同|不了了之"
 )
 _CHINESE = re.compile("不|没|无|未|非|否|勿|别|莫|毫无")
@@ -329,24 +329,6 @@ def negations(text: str) -> int:
     text = _BROKEN.sub("", text)
     text = _ENGLISH_POSITIVE.sub("", text)
     return len(_ENGLISH.findall(text)) + len(_CHINESE.findall(_CHINESE_POSITIVE.sub("", text)))
-
-
-_ANY_WORD = re.compile(r"[A-Za-z0-9][\w.'’-]*|[\u3400-\u9fff]")
-
-
-def up_to_last(clause: str, shared: Collection[str], terms: Callable[[str], list[str]]) -> str:
-    """Return a clause up to its last shared word: what is denied after it is something else.
-
-    >>> words = lambda text: text.lower().split()
-    >>> up_to_last("Colorado law applies without delay", {"law", "applies"}, words)
-    'Colorado law applies'
-    """
-    last = 0
-    for word in _ANY_WORD.finditer(clause):
-        here = terms(clause[word.start() : word.end() + is_cjk(word[0][0])])
-        if any(term in shared for term in here):
-            last = word.end() + is_cjk(word[0][0])
-    return clause[:last] if last else clause
 
 
 def opposites(claim: str, place: str) -> Iterator[str]:

@@ -211,8 +211,8 @@ def _joined(tokens: Sequence[str]) -> str:
     """Return tokens as one word: a space between two that are not Chinese."""
     out = ""
     for token in tokens:
-        version = out and not _HAN.match(out[-1]) and not _HAN.match(token)
-        out += f" {token}" if version else token
+        apart = out and not _HAN.match(out[-1]) and not _HAN.match(token)
+        out += f" {token}" if apart else token
     return out
 
 

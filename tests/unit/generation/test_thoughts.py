@@ -53,7 +53,11 @@ def shown(pieces: Sequence[str], finish: str = "stop") -> str:
         ("<think>\nHm, page 3.\n</think>\n\nOn page 3 [1].", "On page 3 [1]."),
         ("<think>\n\n</think>\n\n第 3 页。", "第 3 页。"),
         ("[THINK]Hm.[/THINK]Yes.", "Yes."),
-        ("Yes.<think>Really?</think> It is [1].", "Yes. It is [1]."),
+        (
+            "It puts them between <think> and </think> [1].",
+            "It puts them between <think> and </think> [1].",
+        ),
+        ("R1 begins with <think>. Then it answers.", "R1 begins with <think>. Then it answers."),
         ("a < b, <thin> and <b>bold</b> [1]", "a < b, <thin> and <b>bold</b> [1]"),
         ("if a <", "if a <"),
         ("\n indented", "\n indented"),
@@ -76,10 +80,10 @@ def test_what_is_shown_does_not_depend_on_how_the_stream_falls_into_pieces(
 
 def test_text_that_is_no_mark_is_shown_as_soon_as_that_is_sure() -> None:
     thoughts = Thoughts()
-    assert [thoughts.push(piece) for piece in ("so ", "<", "th", "e", "<thi")] == [
-        "so ", "", "", "<the", ""
+    assert [thoughts.push(piece) for piece in ("\n", "<", "th", "e", "<thi")] == [
+        "\n", "", "", "<the", "<thi"
     ]  # fmt: skip
-    assert thoughts.flush() == "<thi"
+    assert thoughts.flush() == ""
 
 
 def test_tokens_of_thoughts_are_counted() -> None:
@@ -94,7 +98,7 @@ def test_an_answer_that_is_nothing_but_thoughts_says_so_with_a_remedy() -> None:
         shown(["<think>", "on and on"], "length")
     assert "max_tokens" in caught.value.hint.zh
     assert shown(["<think>", "stopped by a person"], "cancelled") == ""
-    assert shown(["Yes. ", "<think>", "on and on"], "length") == "Yes. "
+    assert shown(["Yes. ", "<think>", " is a mark"], "length") == "Yes. <think> is a mark"
 
 
 def test_a_reader_who_leaves_lets_go_of_the_model() -> None:
