@@ -170,12 +170,8 @@ def compare(
     return None if was_ended else _heard(said, process.returncode)
 
 
-def _heard(said: str, code: int) -> EngineChoice | None:
-    """Return what the process told; an engine of which it told nothing brought it down.
-
-    ``None`` where llama.cpp, which answers otherwise, could not be measured: the other one has
-    nothing to be held against.
-    """
+def _heard(said: str, code: int) -> EngineChoice:
+    """Return what the process told; an engine of which it told nothing brought it down."""
     from rag.app.engine_trial import ENGINES, MARK
 
     times = []
@@ -190,7 +186,9 @@ def _heard(said: str, code: int) -> EngineChoice | None:
     choice = EngineChoice((*times, *(one for one in lost if one.engine not in told_of)))
     for one in choice.times:
         logger.info("%s", one)
-    return None if choice.times[0].refused else choice
+    if choice.times[0].refused:
+        return choice.without(OPENVINO, "llama.cpp, which it is held against, cannot be measured")
+    return choice
 
 
 def _origin(gguf: Path) -> dict[str, object]:

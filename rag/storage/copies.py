@@ -6,17 +6,15 @@ only if nothing can be written there. Copying takes about a second for a gigabyt
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import tempfile
-import time
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 from rag.storage.database import MIGRATIONS, connect, file_version, migrate
 from rag.storage.errors import store_failure, writable
-
-_LEFT_BEHIND_S = 24 * 3600
 
 
 class LedgerCopy:
@@ -30,12 +28,11 @@ class LedgerCopy:
 
     def __init__(self, library: Path, source: sqlite3.Connection, *, prefix: str) -> None:
         home = library.parent
-        beside = home if writable(home) else None
-        if beside is not None:
-            _tidy(beside, prefix)
+        beside = home if writable(home) else Path(tempfile.gettempdir())
+        _tidy(beside, prefix)
         try:
             self._folder = tempfile.TemporaryDirectory(
-                prefix=prefix, dir=beside, ignore_cleanup_errors=True
+                prefix=f"{prefix}{os.getpid()}-", dir=beside, ignore_cleanup_errors=True
             )
         except OSError as error:
             raise store_failure(library, error) from error
@@ -62,7 +59,7 @@ def current_copy(library: Path) -> LedgerCopy | None:
     with closing(connect(library, read_only=True)) as source:
         if file_version(source, library) == len(MIGRATIONS):
             return None
-        copy = LedgerCopy(library, source, prefix="older-")
+        copy = LedgerCopy(library, source, prefix="ragdesk-older-")
     try:
         with closing(connect(copy.file)) as connection:
             connection.execute("PRAGMA synchronous = OFF")  # nobody needs it after a crash
@@ -74,8 +71,10 @@ def current_copy(library: Path) -> LedgerCopy | None:
 
 
 def _tidy(home: Path, prefix: str) -> None:
-    """Remove copies whose process was killed."""
-    for left in home.glob(f"{prefix}*"):
-        with suppress(OSError):  # another command may be removing its own
-            if time.time() - left.stat().st_mtime > _LEFT_BEHIND_S:
-                shutil.rmtree(left, ignore_errors=True)
+    """Remove copies whose process was killed; a service may keep its own for weeks."""
+    for left in home.glob(f"{prefix}*-*"):
+        import psutil  # nowhere else: there hardly ever is one
+
+        owner = left.name.removeprefix(prefix).partition("-")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -168,11 +170,14 @@ def threads_read(ledger: Ledger, key: str) -> list[str | None]:
 
 def test_what_a_killed_reader_left_of_an_older_library_goes(tmp_path: Path) -> None:
     path = older(tmp_path / "library.db", 3)
-    left, fresh = tmp_path / "older-left", tmp_path / "older-fresh"
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    left = tmp_path / f"ragdesk-older-{ended.pid}-x"
+    fresh = tmp_path / f"ragdesk-older-{os.getpid()}-x"
     for folder in (left, fresh):
         folder.mkdir()
         (folder / "library.db").write_bytes(b"text")
-    os.utime(left, (0, 0))
+        os.utime(folder, (0, 0))  # a service keeps its copy as long as it runs
     Ledger(path, read_only=True).close()
     assert not left.exists()
     assert fresh.exists(), "somebody may be reading it"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from rag.app.engine_trial import MARK
 from rag.app.model_plans import ModelPlans
 from rag.config import Settings
 from rag.errors import ModelError
-from rag.generation.openvino_copy import has_copy, keep_copy
+from rag.generation.openvino_copy import copy_of, drop_drafts, has_copy, keep_copy
 from rag.text.sizes import GIB
 from rag.types.hardware import GpuReading, MemoryReading
 from tests.tiny_models import llama_gguf
@@ -220,6 +221,23 @@ def test_a_copy_that_is_of_no_use_is_removed_after_the_comparison(fit: Path) -> 
     assert known.fastest == "llamacpp"
     assert not has_copy(fit)
     assert container.plans.to_compare() is None
+
+
+def test_a_comparison_that_somebody_ended_says_nothing_of_an_engine(gguf: Path) -> None:
+    ends = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"]
+    assert compare(gguf, threads=1, stopped=never, command=ends) is None
+
+
+def test_what_a_killed_comparison_had_begun_is_removed(gguf: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    left = copy_of(gguf).with_name(f"{gguf.stem}.{ended.pid}.tmp")
+    mine = copy_of(gguf).with_name(f"{gguf.stem}.{os.getpid()}.tmp")
+    for folder in (left, mine):
+        folder.mkdir(parents=True)
+    drop_drafts(gguf)
+    assert not left.exists()
+    assert mine.exists()
 
 
 def test_its_memory_is_planned_for(fit: Path) -> None:
