@@ -16,7 +16,6 @@ import pytest
 from platformdirs import user_cache_path
 
 from rag.evaluation.datasets import load_set
-from tests.conftest import skip_or_fail
 from tests.eval.by_document import DocumentRow, rows_of
 from tests.eval.measure_retrieval import Bench, synced
 
@@ -47,7 +46,8 @@ def found() -> Mapping[str, Path]:
 def rows(models_folder: Path) -> list[DocumentRow]:
     manuals = found()
     if missing := CHECKSUMS.keys() - manuals:
-        skip_or_fail(f"no {', '.join(sorted(missing))}; RAG_TEST_MANUALS names a folder")
+        # never a failure: the packages of one Debian release have them, and no other
+        pytest.skip(f"no {', '.join(sorted(missing))}; RAG_TEST_MANUALS names a folder")
     folder = user_cache_path("ragdesk", appauthor=False) / "manuals"
     folder.mkdir(parents=True, exist_ok=True)
     for name, file in manuals.items():
