@@ -332,8 +332,14 @@ class RagPipeline:
             yield Finished(self._answer(run, run.quoted(cancelled)))
 
     def _quote(self, run: AnswerState) -> Iterator[Event]:
+        subject = self._subject_of(run.found.searched or run.found.question)
+
+        def about(passage: Passage) -> bool:
+            held = frozenset(self._analyser.terms(passage.document))
+            return not subject.foreign(passage.chunk.document_id, held)
+
         try:
-            found = self._quoter.best(run.found.question, run.found.passages)
+            found = self._quoter.best(run.found.question, run.found.passages, about=about)
         except OutOfMemory:
             return  # a full card costs the quotation, and nothing else
         if found is not None:

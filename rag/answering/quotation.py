@@ -53,16 +53,27 @@ class Quoter:
         self._embed_query = embed_query
         self._embed = embed
 
-    def best(self, question: str, passages: Sequence[Passage]) -> Sentence | None:
+    def best(
+        self,
+        question: str,
+        passages: Sequence[Passage],
+        *,
+        about: Callable[[Passage], bool] = lambda _: True,
+    ) -> Sentence | None:
         """Return the best place as evidence without boxes; ``None`` where none is good enough.
 
-        The passages are those of the answer, best first.
+        The passages are those of the answer, best first. Of those that are not ``about`` what
+        was asked nothing is quoted.
         """
         no_words: Sequence[str] = ()
         asked = set(
             attempt(lambda: self._words(question), instead=no_words, what="the words of a question")
         )
-        spans = candidate_spans(passages[:_READ], self._terms)
+        spans = [
+            span
+            for span in candidate_spans(passages[:_READ], self._terms)
+            if about(passages[span.passage])
+        ]
         rarity = Rarity(spans)
         numbered, known = bool(_ASKS_A_NUMBER.search(question)), _values(question)
 

@@ -22,7 +22,7 @@ LEASE = (
 ZH = ("显存带宽是每秒1008GB。位宽是384位。这张显卡的功耗为450瓦。",)
 
 
-def quoted(question: str, texts: tuple[str, ...]) -> str | None:
+def quoted(question: str, texts: tuple[str, ...], *, about: bool = True) -> str | None:
     analyser, embedder = BilingualAnalyser(), HashingEmbedder()
     quoter = Quoter(
         lambda text: content_terms(text, analyser),
@@ -35,7 +35,7 @@ def quoted(question: str, texts: tuple[str, ...]) -> str | None:
         chunk = Chunk("d" * 64, at, at + len(text), number, number, text)
         passages.append(Passage(number, chunk, "lease.pdf", "lease.pdf"))
         at += len(text) + 1
-    found = quoter.best(question, passages)
+    found = quoter.best(question, passages, about=lambda _: about)
     if found is None:
         return None
     (evidence,) = found.evidence
@@ -63,6 +63,10 @@ def test_the_sentence_that_answers_is_quoted(
 def test_nothing_is_quoted_where_most_words_of_the_question_stand_nowhere() -> None:
     assert quoted("Which museum lent the bronze statue to the house?", LEASE) is None
     assert quoted("Is there a garden?", ()) is None
+
+
+def test_nothing_is_quoted_from_a_document_about_something_else() -> None:
+    assert quoted("How much is the monthly rent?", LEASE, about=False) is None
 
 
 def test_odd_text_costs_the_quotation_at_most() -> None:
