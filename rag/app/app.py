@@ -122,7 +122,9 @@ class App:
     def _load_model(self) -> None:
         self._model.load(self._container)
         if self._model.state == "ready":
-            self._container.compare_engines(self._stopping.is_set)
+            self._container.compare_engines(
+                self._stopping.is_set, asking=lambda: self._scheduler.asking
+            )
 
     def _wire_questions(self) -> None:
         settings = self.settings

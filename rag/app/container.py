@@ -17,7 +17,7 @@ from rag.app.model_plans import ChosenGenerator, ModelPlans
 from rag.app.registry import HASHING, load, without_weights
 from rag.errors import ConfigError, DownloadFailed, RagError, StoreError
 from rag.generation.openvino_copy import drop_copy, has_copy
-from rag.protocols import Movable
+from rag.protocols import Movable, never
 from rag.text.messages import Text
 from rag.types.documents import IndexVersion
 from rag.types.progress import Progress
@@ -226,15 +226,18 @@ class Container:
         built: TextGenerator = load(chosen.engine).load(path, name=chosen.model, **options)
         return built
 
-    def compare_engines(self, stopped: Callable[[], bool]) -> None:
+    def compare_engines(
+        self, stopped: Callable[[], bool], *, asking: Callable[[], bool] = never
+    ) -> None:
         """Find out which engine is faster for the model that answers, if that is not known yet.
 
-        It takes a minute or more, in a process of low priority; what is found counts from the
-        next time the model is loaded.
+        It takes a minute or more, in a process of low priority that stands still while somebody
+        is ``asking``; what is found counts from the next time the model is loaded.
         """
+        threads = self.settings.generator.threads
         try:
             path = self.plans.to_compare()
-            found = path and compare(path, threads=self.settings.generator.threads, stopped=stopped)
+            found = path and compare(path, threads=threads, stopped=stopped, asking=asking)
         except (RagError, OSError, ValueError) as error:
             logger.warning("the engines could not be compared: %s", error)
             return

@@ -13,18 +13,23 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_cache_path
 
 from rag.generation.openvino_copy import PACKAGE, drop_drafts, installed_version, unfit
+from rag.protocols import never
 from rag.system.process import physical_cores
 from rag.types.gguf import DamagedGguf, read_gguf
+
+if TYPE_CHECKING:
+    import psutil
 
 logger = logging.getLogger(__name__)
 
@@ -135,10 +140,11 @@ def compare(
     *,
     threads: int,
     stopped: Callable[[], bool],
+    asking: Callable[[], bool] = never,
     command: Sequence[str] = _COMMAND,
     limit_s: float = LIMIT_S,
 ) -> EngineChoice | None:
-    """Time the engines in a process of its own.
+    """Time the engines in a process of its own, which stands still while somebody is ``asking``.
 
     ``None`` if it was stopped, took too long beside other work, or if there is no room for it.
     """
@@ -153,13 +159,15 @@ def compare(
         list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         encoding="utf-8", errors="replace",
     ) as process:  # fmt: skip
-        waited, said, asked = 0.0, "", task
+        waited, said, told = 0.0, "", task
         while True:
             try:
-                said, _ = process.communicate(asked or None, timeout=_POLL_S)
+                said, _ = process.communicate(told or None, timeout=_POLL_S)
                 break
             except subprocess.TimeoutExpired:
-                asked, waited = "", waited + _POLL_S
+                told, stands = "", asking()
+                waited += 0 if stands else _POLL_S
+                _let(psutil.Process(process.pid), go_on=not stands)
                 if stopped() or waited > limit_s:
                     process.kill()
                     process.wait()
@@ -168,6 +176,17 @@ def compare(
     drop_drafts(gguf)
     was_ended = stopped() or -process.returncode in _ENDED_BY_OTHERS
     return None if was_ended else _heard(said, process.returncode)
+
+
+def _let(process: psutil.Process, *, go_on: bool) -> None:
+    """Let a process go on, or keep it from computing: the person's answer needs all cores."""
+    import psutil
+
+    with suppress(psutil.Error):  # it has ended
+        if go_on:
+            process.resume()
+        else:
+            process.suspend()
 
 
 def _heard(said: str, code: int) -> EngineChoice:

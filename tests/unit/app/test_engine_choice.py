@@ -93,6 +93,27 @@ def test_the_process_is_heard_out(gguf: Path) -> None:
     assert found.fastest == "openvino"
 
 
+def test_the_process_stands_still_while_somebody_asks(tmp_path: Path, gguf: Path) -> None:
+    ticks = tmp_path / "ticks"
+    works = (
+        f"import time\nfile = open({str(ticks)!r}, 'ab', buffering=0)\n"
+        "while file.tell() < 40:\n    file.write(b'.')\n    time.sleep(.02)\n"
+    )
+    told = saying(row("llamacpp", says=1), row("openvino", read_s=0.1, says=1))
+    seen: list[int] = []
+
+    def asking() -> bool:
+        if ticks.exists():
+            seen.append(ticks.stat().st_size)
+        return len(seen) < 6
+
+    found = compare(
+        gguf, threads=0, stopped=never, asking=asking, command=[*told[:2], works + told[2]]
+    )
+    assert seen[2] == seen[5] < 40, "it stood still"
+    assert found is not None, "and went on"
+
+
 def test_an_engine_that_brings_its_process_down_is_not_used(gguf: Path) -> None:
     command = saying(row("llamacpp"), then="import os; os._exit(11)")
     found = compare(gguf, threads=0, stopped=never, command=command)
