@@ -141,7 +141,7 @@ class GeneratorSettings(_Section):
         Field(description="window of the model that is used; auto: 4096, less if that fits better"),
     ] = "auto"
     passage_tokens: Annotated[
-        int, Field(ge=0, description="of the passages found that the model reads; 0: all")
+        int, Field(ge=0, description="tokens of the passages found that are read, about; 0: all")
     ] = 0
     max_tokens: Annotated[int, Field(ge=1, description="longest answer in tokens")] = 512
     temperature: Annotated[float, Field(ge=0, le=2, description="0 = always the likeliest")] = 0.0

@@ -11,11 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from rag.text.language import detect_language, is_cjk
 from rag.text.parse_errors import attempt
 from rag.types.answers import Passage
-from rag.verification.spans import Rarity, Span, Terms, or_none, units_of
+
+if TYPE_CHECKING:
+    from rag.verification.spans import Span, Terms
 
 _NEIGHBOUR, _NEXT = 0.35, 0.18  # of what the place beside says, and of the one beside that
 _PASSAGE = 0.1  # of what the best place of its passage says
@@ -51,6 +54,11 @@ class Excerpts:
         )
 
     def _cut(self, question: str, passages: tuple[Passage, ...]) -> tuple[Passage, ...]:
+        from rag.verification.spans import (  # nowhere else: a sync has no use for it
+            or_none,
+            units_of,
+        )
+
         language = detect_language(question)
         units = units_of(passages, or_none(self.terms))
         foreign = {i for i, p in enumerate(passages) if detect_language(p.chunk.text) != language}
@@ -91,6 +99,8 @@ def tokens_in(text: str) -> float:
 
 def _told(units: Sequence[Span], asked: set[str]) -> list[float]:
     """Return for each place what it and what stands beside it share with the question."""
+    from rag.verification.spans import Rarity
+
     rarity = Rarity(units)
     shares = [rarity.share(asked & unit.terms, asked) for unit in units]
     best: dict[int, float] = {}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rag.answering.excerpts import Excerpts
 from rag.answering.oom_fallback import SEARCHING, Attempts, Budget, Lowering, OutOfMemoryFallback
-from rag.answering.prompt_reuse import PromptReuse
+from rag.answering.prompt_reuse import Fitted, PromptReuse
 from rag.answering.quotation import Quoter
 from rag.answering.sentence_check import BackgroundThread, SentenceChecker, wait_for
 from rag.errors import OutOfMemory, PromptTooLong
@@ -139,6 +139,7 @@ class AnswerState:
     text: str = ""
     tokens: int = 0
     prompt_tokens: int = 0
+    subject: Subject = field(default_factory=Subject)
     finish: FinishReason = "stop"
     kept: tuple[Passage, ...] | None = None
     dropped: tuple[Passage, ...] = ()
@@ -253,7 +254,8 @@ class RagPipeline:
         self._fallback = fallback or OutOfMemoryFallback()
         self._continuing = continuing or PromptReuse()
         self._instead = instead
-        self._subject_of = subject_of
+        self.subject_of = subject_of
+        """What a question, or a follow-up made whole, is about."""
         words = partial(content_terms, analyser=analyser)
         self._excerpts = Excerpts(words, analyser.terms, settings.passage_tokens)
         self._quoter = Quoter(
@@ -332,11 +334,11 @@ class RagPipeline:
             yield Finished(self._answer(run, run.quoted(cancelled)))
 
     def _quote(self, run: AnswerState) -> Iterator[Event]:
-        subject = self._subject_of(run.found.searched or run.found.question)
+        run.subject = self.subject_of(run.found.searched or run.found.question)
 
         def about(passage: Passage) -> bool:
             held = frozenset(self._analyser.terms(passage.document))
-            return not subject.foreign(passage.chunk.document_id, held)
+            return not run.subject.foreign(passage.chunk.document_id, held)
 
         try:
             found = self._quoter.best(run.found.question, run.found.passages, about=about)
@@ -419,18 +421,18 @@ class RagPipeline:
         )
         if self.refuses(found):
             return None
-        return self.fitted(self.made_whole(found), generator, draft.history)[0]
+        return self.fitted(self.made_whole(found), generator, draft.history).messages
 
     def fitted(
         self, found: SearchResult, generator: TextGenerator, history: Sequence[Message] = ()
-    ) -> tuple[list[Message], tuple[Passage, ...], tuple[Passage, ...]]:
+    ) -> Fitted:
         """Return the prompt, the passages in it, and those that the budget leaves out.
 
         Raises:
             PromptTooLong: the question does not fit even alone.
         """
         means = self._means(found, generator)
-        messages, kept, dropped = self._continuing.fit(
+        fitted = self._continuing.fit(
             found.question,
             found.passages[: means.passages],
             history=history,
@@ -438,7 +440,7 @@ class RagPipeline:
             count=generator.count_tokens,
             excerpts=self._excerpts,
         )
-        return messages, kept, (*dropped, *found.passages[means.passages :])
+        return fitted._replace(dropped=(*fitted.dropped, *found.passages[means.passages :]))
 
     def _refuse(self, run: AnswerState) -> Iterator[Event]:
         run.text = NOT_IN_DOCUMENTS.say(run.language)
@@ -453,16 +455,17 @@ class RagPipeline:
         history: Sequence[Message],
         cancelled: Callable[[], bool],
     ) -> Iterator[Event]:
-        messages, run.kept, run.dropped = self.fitted(run.found, generator, history)
+        fitted = self.fitted(run.found, generator, history)
+        run.kept, run.dropped = fitted.kept, fitted.dropped
         if run.dropped:
             yield run.retrieved()
-        self._continuing.asked(run.found.question, run.shown, history, self._excerpts)
-        run.prompt_tokens = generator.count_tokens(messages)
+        self._continuing.asked(run.found.question, fitted, history)
+        run.prompt_tokens = generator.count_tokens(fitted.messages)
         run.clock.asked()
         means = self._means(run.found, generator)
         with self._checker(run) as checker:
             for delta in generator.stream(
-                messages,
+                fitted.messages,
                 max_tokens=means.max_tokens,
                 temperature=self._settings.temperature,
                 cancelled=cancelled,
@@ -480,19 +483,18 @@ class RagPipeline:
             run.text = NOTHING_LEFT.say(run.language)
             yield Delta(run.text, 0)
 
-    def linker(self, question: str, passages: Sequence[Passage], *, searched: str = "") -> Linker:
-        """Return what judges the sentences of an answer; ``searched`` is a follow-up made whole."""
+    def linker(self, question: str, passages: Sequence[Passage], subject: Subject) -> Linker:
+        """Return what judges the sentences of an answer."""
         return Linker(
             passages,
             terms=self._analyser.terms,
             embed=self._embedder.embed_passages,
             question=question,
-            subject=self._subject_of(searched or question),
+            subject=subject,
         )
 
     def _checker(self, run: AnswerState) -> SentenceChecker:
-        found = run.found
-        linker = self.linker(found.question, run.shown, searched=found.searched)
+        linker = self.linker(run.found.question, run.shown, run.subject)
         located = partial(self._highlighter.proven_beside, passages=run.shown, beside=run.beside)
         return SentenceChecker(linker.judge, located, drop=self._settings.drop_unsupported)
 

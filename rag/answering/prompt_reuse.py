@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rag.answering.excerpts import OMITTED, WHOLE, Excerpts
 from rag.generation.prompt import Count, build_messages, fit
@@ -18,8 +19,17 @@ from rag.types.answers import Message, Passage
 class _Shown:
     turns: tuple[Message, ...]  # the conversation up to its last question
     at: int  # the turn that the passages were shown with
-    passages: tuple[Passage, ...]  # as they were read, in the order in which they were shown
-    found: frozenset[int]  # ids of all that were found
+    read: tuple[Passage, ...]  # in the order in which they stand in its prompt
+    kept: frozenset[int]  # ids of those that were shown to the person
+
+
+class Fitted(NamedTuple):
+    """A prompt, and what became of the passages found."""
+
+    messages: list[Message]
+    kept: tuple[Passage, ...]  # whole; of some of them nothing may be read
+    dropped: tuple[Passage, ...]  # by the budget
+    read: tuple[Passage, ...]  # what of the kept ones stands in the prompt
 
 
 class PromptReuse:
@@ -37,38 +47,27 @@ class PromptReuse:
         budget: int,
         count: Count,
         excerpts: Excerpts = WHOLE,
-    ) -> tuple[list[Message], tuple[Passage, ...], tuple[Passage, ...]]:
-        """Return what ``rag.generation.prompt.fit`` does, the passages where they stood before.
+    ) -> Fitted:
+        """Fit as ``rag.generation.prompt.fit`` does, the passages where they stood before.
 
-        The model reads ``excerpts`` of them. The passages that are returned are whole; one of
-        which nothing is read counts as read.
+        The model reads ``excerpts`` of them.
         """
         read = excerpts.of(question, passages)
         if last := self._same(history, passages, read):
-            messages = build_messages(question, last.passages, history, at=last.at)
+            messages = build_messages(question, last.read, history, at=last.at)
             if count(messages) <= budget:
-                return messages, tuple(passages), ()
-        messages, _, dropped = fit(question, read, history=history, budget=budget, count=count)
+                return Fitted(messages, tuple(passages), (), last.read)
+        messages, read, dropped = fit(question, read, history=history, budget=budget, count=count)
         left_out = {passage.id for passage in dropped}
         kept = tuple(passage for passage in passages if passage.id not in left_out)
-        return messages, kept, tuple(p for p in passages if p.id in left_out)
+        return Fitted(messages, kept, tuple(p for p in passages if p.id in left_out), read)
 
-    def asked(
-        self,
-        question: str,
-        passages: Sequence[Passage],
-        history: Sequence[Message],
-        excerpts: Excerpts = WHOLE,
-    ) -> None:
-        """Remember a question that the model is asked over these passages."""
-        read = excerpts.of(question, passages)
-        last = self._same(history, passages, read)
-        turns = (*history, Message("user", question))
-        if last is not None:
-            self._last = _Shown(turns, last.at, last.passages, last.found)
-        else:
-            found = frozenset(passage.id for passage in passages)
-            self._last = _Shown(turns, len(history), read, found)
+    def asked(self, question: str, fitted: Fitted, history: Sequence[Message]) -> None:
+        """Remember a question that the model is asked with this prompt."""
+        last = self._same(history, fitted.kept, fitted.read)
+        at = len(history) if last is None else last.at
+        kept = frozenset(passage.id for passage in fitted.kept)
+        self._last = _Shown((*history, Message("user", question)), at, fitted.read, kept)
 
     def _same(
         self, history: Sequence[Message], passages: Sequence[Passage], read: Sequence[Passage]
@@ -79,9 +78,9 @@ class PromptReuse:
             return None
         if tuple(history[:-1]) != last.turns or history[-1].role != "assistant":
             return None
-        if {passage.id for passage in passages} != last.found:
+        if {passage.id for passage in passages} != last.kept:
             return None
-        known = {passage.id: passage.chunk.text for passage in last.passages}
+        known = {passage.id: passage.chunk.text for passage in last.read}
         return last if all(_stands_in(p.chunk.text, known.get(p.id, "")) for p in read) else None
 
 

@@ -69,11 +69,9 @@ class Quoter:
         asked = set(
             attempt(lambda: self._words(question), instead=no_words, what="the words of a question")
         )
-        spans = [
-            span
-            for span in candidate_spans(passages[:_READ], self._terms)
-            if about(passages[span.passage])
-        ]
+        read = passages[:_READ]
+        quotable = {i for i, passage in enumerate(read) if about(passage)}
+        spans = [s for s in candidate_spans(read, self._terms) if s.passage in quotable]
         rarity = Rarity(spans)
         numbered, known = bool(_ASKS_A_NUMBER.search(question)), _values(question)
 

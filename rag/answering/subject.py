@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from rag.errors import StoreError
 from rag.retrieval.query.content_words import content_terms, names_in
+from rag.retrieval.relevance import rarity
 from rag.text.language import is_cjk
 from rag.text.parse_errors import attempt
-from rag.verification.subject import Subject, rarity
+from rag.verification.subject import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -234,14 +234,16 @@ class Container:
         It takes a minute or more, in a process of low priority that stands still while somebody
         is ``asking``; what is found counts from the next time the model is loaded.
         """
-        threads = self.settings.generator.threads
         try:
             path = self.plans.to_compare()
-            found = path and compare(path, threads=threads, stopped=stopped, asking=asking)
+            if path is None:
+                return
+            threads = self.settings.generator.threads
+            found = compare(path, threads=threads, stopped=stopped, asking=asking)
         except (RagError, OSError, ValueError) as error:
             logger.warning("the engines could not be compared: %s", error)
             return
-        if not path or not found:
+        if found is None:
             return
         if found.fastest == OPENVINO and not has_copy(path):
             found = found.without(OPENVINO, "its copy of the model cannot be kept")

@@ -17,9 +17,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from platformdirs import user_cache_path
 
@@ -34,17 +33,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LLAMACPP, OPENVINO = "llamacpp", "openvino"
+ENGINES = (LLAMACPP, OPENVINO)
+"""In this order: what the second counts and answers is held against the first."""
+MARK = "engine-trial "
+"""Before each line that tells of an engine."""
 QUESTION_READ, QUESTION_WRITTEN = 1100, 80
 """Tokens of the median question: rules, five passages and a sentence or two (measured)."""
 OPENVINO_MEMORY = 1.5
-"""Bytes that OpenVINO holds for each byte of the file, keys and values apart: 1.43 measured. Beside
-that it has its copy mapped, which the system may take back; llama.cpp computes from the file."""
+"""Bytes that OpenVINO holds for each byte of the file, keys and values apart: 1.34 measured, and
+some room. Beside that it has its copy mapped, which the system may take back; llama.cpp computes
+from the file."""
 QUESTIONS_A_START = 5
 """Over so many questions an engine that loads longer has to make up for it. An assumption."""
 LIMIT_S = 900.0
 _FORMAT = 1  # of what is remembered, and of how it was timed
 _COMMAND = (sys.executable, "-m", "rag.app.engine_trial")
-_TRIAL_SHARE, _TRIAL_BYTES = 3.0, 1 << 30  # of the file, and beside it: free before a trial
+_TRIAL_SHARE, _TRIAL_BYTES = 3.0, 1 << 30  # of the file, and beside it: free first; assumed
 _POLL_S = 0.2
 _ENDED_BY_OTHERS = {1, 2, 9, 15}
 """SIGHUP, SIGINT, SIGKILL (the system's, when memory is short), SIGTERM: nothing of an engine."""
@@ -52,7 +56,7 @@ _ENDED_BY_OTHERS = {1, 2, 9, 15}
 
 @dataclass(frozen=True, slots=True)
 class EngineTime:
-    """How fast one engine was: seconds of all threads' time a token, and to load the model."""
+    """How fast one engine was: processor seconds a token, by thread; seconds to load the model."""
 
     engine: str
     load_s: float = 0.0
@@ -92,7 +96,7 @@ class EngineChoice:
 
 
 @cache
-def may_compare(gguf: Path) -> str:
+def why_not_compared(gguf: Path) -> str:
     """Return why there is nothing to compare for a file; "" if OpenVINO should run it."""
     if installed_version() is None:
         return f"{PACKAGE} is not installed"
@@ -160,21 +164,17 @@ def compare(
         encoding="utf-8", errors="replace",
     ) as process:  # fmt: skip
         waited, said, told = 0.0, "", task
-        while True:
+        while process.returncode is None:
             try:
                 said, _ = process.communicate(told or None, timeout=_POLL_S)
-                break
             except subprocess.TimeoutExpired:
                 told, stands = "", asking()
                 waited += 0 if stands else _POLL_S
                 _let(psutil.Process(process.pid), go_on=not stands)
                 if stopped() or waited > limit_s:
                     process.kill()
-                    process.wait()
-                    drop_drafts(gguf)
-                    return None
     drop_drafts(gguf)
-    was_ended = stopped() or -process.returncode in _ENDED_BY_OTHERS
+    was_ended = stopped() or waited > limit_s or -process.returncode in _ENDED_BY_OTHERS
     return None if was_ended else _heard(said, process.returncode)
 
 
@@ -191,15 +191,11 @@ def _let(process: psutil.Process, *, go_on: bool) -> None:
 
 def _heard(said: str, code: int) -> EngineChoice:
     """Return what the process told; an engine of which it told nothing brought it down."""
-    from rag.app.engine_trial import ENGINES, MARK
-
     times = []
     for line in said.splitlines():
         _, mark, told = line.partition(MARK)
         if mark:
-            found: dict[str, Any] = json.loads(told)
-            found.pop("says", None)
-            times.append(EngineTime(**found))
+            times.append(EngineTime(**json.loads(told)))
     told_of = {one.engine for one in times}
     lost = [EngineTime(one, refused=f"ended with code {code}") for one in ENGINES]
     choice = EngineChoice((*times, *(one for one in lost if one.engine not in told_of)))
@@ -218,15 +214,8 @@ def _origin(gguf: Path) -> dict[str, object]:
         "file": [gguf.name, found.st_size, found.st_mtime_ns],
         "processor": _processor(),
         "cores": physical_cores(),
-        "versions": {name: _version(name) for name in ("xllamacpp", PACKAGE)},
+        "versions": {name: installed_version(name) for name in ("xllamacpp", PACKAGE)},
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
 
 
 @cache

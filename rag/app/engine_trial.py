@@ -22,16 +22,13 @@ from typing import Any
 
 import psutil
 
+from rag.app.engine_choice import ENGINES, MARK
 from rag.app.registry import load
 from rag.errors import RagError
 from rag.generation.openvino_copy import has_copy
 from rag.protocols import TextGenerator, never
 from rag.system.process import RECOGNITION, lower_process, physical_cores
 from rag.types.answers import Message
-
-MARK = "engine-trial "
-ENGINES = ("llamacpp", "openvino")
-"""In this order: what the second counts and answers is held against the first."""
 
 _WINDOW = 1024
 _WORD = re.compile(r"\w+")
@@ -51,12 +48,12 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends this process
     task = json.loads(sys.stdin.read())
     lower_process(RECOGNITION)
-    first: dict[str, Any] = {}
+    said: list[Any] = []
     for engine in ENGINES:
         found = _tried(engine, Path(task["path"]), int(task["threads"]))
-        first = first or found
-        if "refused" not in found and found["says"] != first.get("says"):
-            found = {"engine": engine, "refused": f"reads the model otherwise: {found['says']}"}
+        said.append(found.pop("says", None))
+        if "refused" not in found and said[-1] != said[0]:
+            found = {"engine": engine, "refused": f"reads the model otherwise: {said[-1]}"}
         sys.stdout.write(f"{MARK}{json.dumps(found)}\n")
         sys.stdout.flush()
 

@@ -17,7 +17,7 @@ from rag.app.engine_choice import (
     OPENVINO,
     OPENVINO_MEMORY,
     EngineMemory,
-    may_compare,
+    why_not_compared,
 )
 from rag.app.registry import ECHO, URL
 from rag.errors import ConfigError, OutOfMemory, RagError
@@ -323,7 +323,7 @@ class ModelPlans:
 
     def _faster(self, path: Path | None) -> str:
         """Return the engine that was faster for a GGUF, where it may be used; else llama.cpp."""
-        if path is None or not path.is_file() or not self._on_cpu() or may_compare(path):
+        if path is None or not path.is_file() or not self._on_cpu() or why_not_compared(path):
             return LLAMACPP
         found = self.engines.of(path)
         if found is None or found.fastest != OPENVINO or not has_copy(path):
@@ -344,7 +344,7 @@ class ModelPlans:
         path = self.file_of(chosen)
         if chosen.engine != LLAMACPP or path is None or not self._on_cpu():
             return None
-        if why := may_compare(path):
+        if why := why_not_compared(path):
             logger.info("%s is run by llama.cpp: %s", path.name, why)
             return None
         known = self.engines.of(path)
@@ -404,7 +404,7 @@ class ModelPlans:
             logger.info("no plan for %s: %s", name, error.message.en)
             return None
         if self._runs_openvino(name):
-            subject = replace(subject, spread=OPENVINO_MEMORY)
+            subject = replace(subject, ram_factor=OPENVINO_MEMORY)
         found = plan_for(self._settings, subject, self._first_room())
         for reason in found.reasons:
             logger.info("%s: %s", name, reason.en)

@@ -139,7 +139,7 @@ _ENGINES = {"llamacpp": "llama.cpp", "openvino": "OpenVINO"}
 def _engines(context: Context) -> Iterator[Finding]:
     """Tell which engine runs a GGUF on this CPU, and why."""
     from rag.app.container import Container
-    from rag.app.engine_choice import may_compare
+    from rag.app.engine_choice import why_not_compared
 
     plans = Container(context.settings).plans
     try:
@@ -160,9 +160,9 @@ def _engines(context: Context) -> Iterator[Finding]:
     elif found := plans.engines.of(path):
         yield _timed(name, found)
     else:
-        why = may_compare(path)
-        why_zh = f"（{why}）" if why else ""
-        yield _ok(f"engine: {name}{f' ({why})' if why else ''}", f"引擎：{name}{why_zh}")
+        why = why_not_compared(path)
+        note, note_zh = (f" ({why})", f"（{why}）") if why else ("", "")
+        yield _ok(f"engine: {name}{note}", f"引擎：{name}{note_zh}")
 
 
 def _timed(name: str, found: EngineChoice) -> Finding:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from rag.errors import ModelError
+from rag.generation.answer_stream import answer_stream
 from rag.generation.engine_errors import (
     AGAIN,
     cannot_load,
@@ -30,8 +31,8 @@ from rag.generation.engine_errors import (
     unloaded,
 )
 from rag.generation.prompt import LLAMA2_CHAT, LLAMA2_VOCABULARY, plain_turns
-from rag.generation.streaming import OneAtATime, Stopped, iterate
-from rag.generation.thoughts import CLOSED, OPENED, without_thoughts
+from rag.generation.streaming import OneAtATime, Stopped
+from rag.generation.thoughts import CLOSED, OPENED
 from rag.system.process import physical_cores
 from rag.text.messages import Text
 from rag.types.answers import Delta, FinishReason, Message
@@ -155,19 +156,11 @@ class LlamaCppGenerator:
             ModelError: llama.cpp broke off, or the model is unloaded, or did nothing but think.
         """
         request = _request(messages, max_tokens=max_tokens, temperature=temperature)
-        deltas: Iterator[Delta] = iterate(
-            lambda emit, stopped: self._generate(request, emit, stopped), cancelled=cancelled
-        )
-        return without_thoughts(self.name, deltas)
 
-    def _generate(self, request: dict[str, Any], emit: Emit, stopped: Stopped) -> None:
-        with self._gate.turn(stopped) as mine:
-            if self._gate.closed:
-                raise unloaded(self.name)
-            if not mine:
-                emit(Delta("", 0, "cancelled"))
-                return
-            emit(self._run(request, emit, lambda: stopped() or self._gate.closed))
+        def work(emit: Emit, stopped: Stopped) -> None:
+            emit(self._run(request, emit, stopped))
+
+        return answer_stream(self.name, self._gate, work, cancelled=cancelled)
 
     def _run(self, request: dict[str, Any], emit: Emit, stopped: Stopped) -> Delta:
         """Have a request computed by whoever holds the model; return the delta that ends it."""

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from rag.generation.answer_stream import answer_stream
 from rag.generation.detokenize import TextOfTokens
 from rag.generation.engine_errors import (
     AGAIN,
@@ -30,8 +31,8 @@ from rag.generation.engine_errors import (
 )
 from rag.generation.openvino_copy import copy_of, drop_copy, has_copy, keep_copy, unfit
 from rag.generation.prompt import plain_turns
-from rag.generation.streaming import OneAtATime, Stopped, iterate
-from rag.generation.thoughts import CLOSING, OPENED, without_thoughts
+from rag.generation.streaming import OneAtATime, Stopped
+from rag.generation.thoughts import CLOSING, OPENED
 from rag.system.process import give_back, physical_cores
 from rag.text.messages import Text
 from rag.types.answers import Delta, FinishReason, Message
@@ -141,19 +142,13 @@ class OpenVinoGenerator:
             ModelError: OpenVINO broke off, or the model is unloaded.
         """
 
-        def produce(emit: Emit, stopped: Stopped) -> None:
-            with self._gate.turn(stopped) as mine:
-                if self._gate.closed:
-                    raise unloaded(self.name)
-                if not mine:
-                    emit(Delta("", 0, "cancelled"))
-                    return
-                ids = self._fitting(messages)
-                reply = _Reply(self, emit, lambda: stopped() or self._gate.closed)
-                most = min(max_tokens, self.context_tokens - len(ids))
-                emit(self._answer(ids, reply, _config(most, temperature, self._ends)))
+        def work(emit: Emit, stopped: Stopped) -> None:
+            ids = self._fitting(messages)
+            most = min(max_tokens, self.context_tokens - len(ids))
+            config = _config(most, temperature, self._ends)
+            emit(self._answer(ids, _Reply(self, emit, stopped), config))
 
-        return without_thoughts(self.name, iterate(produce, cancelled=cancelled))
+        return answer_stream(self.name, self._gate, work, cancelled=cancelled)
 
     def prepare(self, messages: Sequence[Message], *, cancelled: Stopped) -> None:
         """Read a prompt into the library's cache; see ``rag.protocols.TextGenerator``.

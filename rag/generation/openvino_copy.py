@@ -15,6 +15,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from rag.system.process import remove_left
 from rag.text.messages import Text
 from rag.types.gguf import Gguf
 
@@ -24,6 +25,7 @@ FOLDER = ".openvino"
 """Beside the GGUF; in it a folder for each file, named like it."""
 PACKAGE = "openvino-genai"
 
+_DRAFT = "draft-"  # then the process that writes it, and the file
 _NOTE = "made.json"
 _FORMAT = 1  # of what is kept; another number makes it anew
 _MODEL = "openvino_model.bin"
@@ -61,10 +63,10 @@ def unfit(header: Gguf) -> Text | None:
     return None
 
 
-def installed_version() -> str | None:
-    """Return the version of the library; ``None`` where it is not installed."""
+def installed_version(package: str = PACKAGE) -> str | None:
+    """Return the version of the library, or of another; ``None`` where it is not installed."""
     try:
-        return version(PACKAGE)
+        return version(package)
     except PackageNotFoundError:
         return None
 
@@ -91,7 +93,7 @@ def keep_copy(gguf: Path, write: Callable[[Path], None]) -> bool:
     The copy is there whole, or not at all.
     """
     target = copy_of(gguf)
-    draft = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    draft = target.with_name(f"{_DRAFT}{os.getpid()}-{target.name}")
     drop_drafts(gguf)
     try:
         size = gguf.stat().st_size
@@ -120,13 +122,7 @@ def keep_copy(gguf: Path, write: Callable[[Path], None]) -> bool:
 
 def drop_drafts(gguf: Path) -> None:
     """Remove what processes that were killed had begun: each is as large as the model."""
-    import psutil  # nowhere else: a sync that finds nothing new would wait for it
-
-    for left in copy_of(gguf).parent.glob("*.tmp"):
-        owner = left.suffixes[-2:-1]
-        number = owner[0].removeprefix(".") if owner else ""
-        if number.isdecimal() and not psutil.pid_exists(int(number)):
-            shutil.rmtree(left, ignore_errors=True)
+    remove_left(copy_of(gguf).parent, _DRAFT)
 
 
 def drop_copy(gguf: Path) -> None:

@@ -1,20 +1,19 @@
 """Copies of the ledger, for who must not change it: they go when nobody needs them any more.
 
 A copy lies beside the ledger, because that is where a person expects its text to be; elsewhere
-only if nothing can be written there. Copying takes about a second for a gigabyte.
+only if nothing can be written there.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
-import tempfile
 from contextlib import closing
 from pathlib import Path
 
 from rag.storage.database import MIGRATIONS, connect, file_version, migrate
 from rag.storage.errors import store_failure, writable
+from rag.system.process import remove_left
 
 
 class LedgerCopy:
@@ -27,9 +26,11 @@ class LedgerCopy:
     """
 
     def __init__(self, library: Path, source: sqlite3.Connection, *, prefix: str) -> None:
+        import tempfile  # nowhere else: hardly any library needs a copy
+
         home = library.parent
         beside = home if writable(home) else Path(tempfile.gettempdir())
-        _tidy(beside, prefix)
+        remove_left(beside, prefix)
         try:
             self._folder = tempfile.TemporaryDirectory(
                 prefix=f"{prefix}{os.getpid()}-", dir=beside, ignore_cleanup_errors=True
@@ -68,13 +69,3 @@ def current_copy(library: Path) -> LedgerCopy | None:
         copy.remove()
         raise
     return copy
-
-
-def _tidy(home: Path, prefix: str) -> None:
-    """Remove copies whose process was killed; a service may keep its own for weeks."""
-    for left in home.glob(f"{prefix}*-*"):
-        import psutil  # nowhere else: there hardly ever is one
-
-        owner = left.name.removeprefix(prefix).partition("-")[0]
-        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import sys
 import threading
 from contextlib import suppress
@@ -43,6 +44,16 @@ def peak_bytes() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak << 10
+
+
+def remove_left(folder: Path, prefix: str) -> None:
+    """Remove folders named ``{prefix}{pid}-…`` whose process was killed."""
+    for left in folder.glob(f"{prefix}*-*"):
+        import psutil  # nowhere else: there hardly ever is one
+
+        owner = left.name.removeprefix(prefix).partition("-")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def physical_cores() -> int:

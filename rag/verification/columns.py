@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from rag.text.quantities import Place, Quantity, gaps
 from rag.verification.wording import squeezed
@@ -30,20 +29,13 @@ _ANOTHER_YEAR = re.compile(
 _FEWEST = 2  # columns; one needs no telling apart
 
 
-@dataclass(frozen=True, slots=True)
-class _Clause:
-    start: int
-    end: int
-    text: str
-
-
 def displaced(
     claim: str, figures: Sequence[Quantity], row: str, above: str, *, question: str = ""
 ) -> Iterator[Quantity]:
     r"""Yield those figures of a claim that its row has in a column of another year or name.
 
     ``row`` is the line that is the evidence, ``above`` what stands over it, header included. A
-    clause without a year or name of its own takes the only one of the claim, else of the question.
+    clause without a year takes that of the claim, and a claim without one that of the question.
 
     >>> from rag.text.quantities import quantities
     >>> said = "Net sales were 42,794 in 2022."
@@ -71,11 +63,8 @@ def figures_apart(
     [('Some 27% own a tablet', [' 18% own a smartphone.'])]
     """
     text = " ".join(place.split())
-    marks = [0, *(m.end() for m in _CLAUSE.finditer(text)), len(text)]
-    starts = [0, *(m.start() for m in _CLAUSE.finditer(text)), len(text)]
-    clauses = [text[a:b] for a, b in zip(marks, starts[1:], strict=False) if text[a:b].strip()]
-    numbered = [clause for clause in clauses if any(char.isdigit() for char in clause)]
-    if len(numbered) < _FEWEST or "|" in text:
+    numbered = [each for each in _CLAUSE.split(text) if any(map(str.isdigit, each))]
+    if len(numbered) == 1 or "|" in text:
         return
     for figure in figures:
         if figure.date or figure.code or figure.value is None:
@@ -85,7 +74,7 @@ def figures_apart(
             yield figure, holding[0], [other for other in numbered if other is not holding[0]]
 
 
-def _around(claim: str, figure: Quantity) -> _Clause:
+def _around(claim: str, figure: Quantity) -> str:
     start, end = 0, len(claim)
     for mark in _CLAUSE.finditer(claim):
         if mark.end() <= figure.start:
@@ -93,13 +82,13 @@ def _around(claim: str, figure: Quantity) -> _Clause:
         elif mark.start() >= figure.end:
             end = mark.start()
             break
-    return _Clause(start, end, claim[start:end])
+    return claim[start:end]
 
 
 def _other_year(
-    clause: _Clause, claim: str, question: str, figure: Quantity, row: str, above: str
+    clause: str, claim: str, question: str, figure: Quantity, row: str, above: str
 ) -> bool:
-    wanted = _year_of(clause.text, claim, question)
+    wanted = _year_of(clause, claim, question)
     if not wanted:
         return False
     values = row_values(row)
@@ -159,7 +148,7 @@ def header_years(above: str, *, columns: int) -> tuple[str, ...]:
     return ()
 
 
-def _other_name(clause: _Clause, figure: Quantity, row: str, above: str) -> bool:
+def _other_name(clause: str, figure: Quantity, row: str, above: str) -> bool:
     """Say whether a cell between bars stands below another name than the clause has."""
     cells = _cells(row)
     header: list[str] = []
@@ -169,7 +158,7 @@ def _other_name(clause: _Clause, figure: Quantity, row: str, above: str) -> bool
         header = _cells(line)
     if len(cells) <= _FEWEST or not header:
         return False
-    said = squeezed(clause.text)
+    said = squeezed(clause)
     named = [i for i, cell in enumerate(header) if i and _tells(cell) and squeezed(cell) in said]
     holding = [i for i, cell in enumerate(cells) if i and _is(figure, cell, above)]
     return bool(named and holding) and not set(named) & set(holding)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rag.text.language import detect_language, is_cjk
@@ -32,7 +33,7 @@ from rag.verification.wording import (
     without_pages,
     without_possessive,
 )
-from rag.verification.yes_no import Answered, answered, denies
+from rag.verification.yes_no import answered, denies
 
 if TYPE_CHECKING:
     from rag.protocols import Vector, Vectors
@@ -162,8 +163,8 @@ class Linker:
         """Judge a sentence that claims nothing of its own; ``None`` for any other."""
         if is_refusal(text):
             return Sentence(start, end, "not_in_documents")
-        if said := answered(self._question, text, self._terms):
-            return self._yes_or_no(said, start, end)
+        if (yes := answered(self._question, text, self._terms)) is not None:
+            return self._yes_or_no(start, end, yes=yes)
         if only_repeats(self._question, text, self._terms):
             return Sentence(start, end, "unsupported", reason="echo")
         return None
@@ -212,23 +213,22 @@ class Linker:
     def _about_another(self, claim: Claim, match: _Match) -> Iterator[FailedCheck]:
         """Yield why a place may be about something else than was asked."""
         source, passage = self._sources[match.span.passage], self._passages[match.span.passage]
-        is_bare = self._subject.added(claim.text) <= _BARE
+        added = self._subject.added(claim.text)
         if not match.foreign:
             yield from self._in_another_row(claim, match)
             yield from self._in_another_year(claim, match)
         held = source.terms | match.span.terms
         for name in self._subject.foreign(passage.chunk.document_id, held, across=match.foreign):
-            yield FailedCheck(f"about:{name}", grave=is_bare or not claim.names)
+            yield FailedCheck(f"about:{name}", grave=added <= _BARE or not claim.names)
         around, inside = self._subject.share(held), self._subject.share(match.span.terms)
-        if is_bare:
-            is_aside = (around + inside) / 2 < _ABOUT
-            is_aside |= not self._subject.added(claim.text) and inside < _LABELLED
+        if added <= _BARE:
+            is_aside = (around + inside) / 2 < _ABOUT or (not added and inside < _LABELLED)
         else:
             known = self._subject.known
             is_aside = around < _ABOUT and known(passage.chunk.document_id) < _KNOWN
         if is_aside and not match.foreign:
             yield FailedCheck("subject")
-        if not match.foreign and not self._subject.added(claim.text):
+        if not match.foreign and not added:
             yield from self._beside(claim, match.span)
 
     def _in_another_row(self, claim: Claim, match: _Match) -> Iterator[FailedCheck]:
@@ -250,13 +250,14 @@ class Linker:
 
     def _in_another_year(self, claim: Claim, match: _Match) -> Iterator[FailedCheck]:
         """Yield the year of a question where a claim without one comes from a place of another."""
-        asked = Place(self._question).years
+        asked = self._asked_years
+        if len(asked) != 1 or Place(claim.text).years:
+            return
         source = self._sources[match.span.passage]
         known = source.place(match.span.text).years | Place(source.above).years
         there = Place(match.span.text).years
-        if len(asked) != 1 or Place(claim.text).years or not there or asked & known:
-            return
-        yield FailedCheck(f"date:{next(iter(asked))}")
+        if there and not asked & known:
+            yield FailedCheck(f"date:{next(iter(asked))}")
 
     def _beside(self, claim: Claim, span: Span) -> Iterator[FailedCheck]:
         """Yield figures in whose clause less of the question stands than in another's."""
@@ -270,20 +271,16 @@ class Linker:
     def _held_terms(self, text: str) -> frozenset[str]:
         return frozenset(self._terms(text))
 
-    def _yes_or_no(self, said: Answered, start: int, end: int) -> Sentence:
+    def _yes_or_no(self, start: int, end: int, *, yes: bool) -> Sentence:
         """Judge a bare yes or no by the place that says most of the question."""
-        shares = [self._subject.share(span.terms) for span in self._spans]
-        if not self._subject.weights:
-            return Sentence(start, end, "unsupported", reason="nowhere")
+        shares = [self._subject.share(s.terms) for s in self._spans if self._subject.weights]
         best = max(range(len(shares)), key=lambda i: shares[i], default=None)
         if best is None or shares[best] < _ANSWERED:
             return Sentence(start, end, "unsupported", reason="nowhere")
         span = self._spans[best]
-        agrees = denies(self._question, span.text) != said.yes
+        agrees = denies(self._question, span.text) != yes
         evidence = (self._evidence(_Match(span, shares[best])),)
-        if not agrees:
-            return Sentence(start, end, "weak", evidence, "negation")
-        return Sentence(start, end, "weak", evidence, "answered")
+        return Sentence(start, end, "weak", evidence, "answered" if agrees else "negation")
 
     def _best(self, claim: Claim) -> _Match | None:
         """Return the span with the best support; ``None`` when there is no span."""
@@ -374,8 +371,18 @@ class Linker:
         total = sum(wanted.values())
         if not total:
             return [0.0] * len(self._spans)
-        letters = [squeezed(span.text) for span in self._spans]
-        return [sum(w for word, w in wanted.items() if word in there) / total for there in letters]
+        return [
+            sum(weight for word, weight in wanted.items() if word in there) / total
+            for there in self._letters
+        ]
+
+    @cached_property
+    def _letters(self) -> list[str]:
+        return [squeezed(span.text) for span in self._spans]
+
+    @cached_property
+    def _asked_years(self) -> frozenset[int]:
+        return Place(self._question).years
 
     def _overlap(self, claim: Claim, span: Span) -> float:
         """Return the share of the claim that the span holds, a little less for long spans."""

@@ -6,13 +6,13 @@ page for something.
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from rag.retrieval.relevance import rarity
 from rag.text.language import is_cjk
 from rag.text.parse_errors import attempt
 from rag.text.quantities import Quantity
@@ -26,7 +26,6 @@ MAX_SPAN_CHARS = 600
 
 
 _ROWS = 3  # lines from which a table is one; a sentence is broken over two or three
-_CELLS = re.compile(r"\|.*\|")
 _ROW = re.compile(r"\|.*\||(?:[\d,.)%$€£¥—–-]+\s+){2,}[\d,.)%$€£¥—–-]*$")
 _ENDS_A_ROW = re.compile(r"[ \t]\(?[$€£¥]?[ \t]?\d[\d,.]*\)?%?\)?[ \t]*$|\|[^|\n]*\|?[ \t]*$")
 _IS_YEAR = re.compile(r"(?:19|20)\d\d")
@@ -59,7 +58,7 @@ def candidate_spans(passages: Sequence[Passage], terms: Terms) -> list[Span]:
 
 
 def units_of(passages: Sequence[Passage], terms: Terms) -> list[Span]:
-    """Return the sentences of all passages, and the lines of what is a table or a list, in order.
+    """Return the sentences of all passages in order, of the long ones their lines.
 
     Together they are the passages; no two of them overlap.
     """
@@ -94,7 +93,7 @@ def _is_tabular(lines: Sequence[str]) -> bool:
     """Say whether lines without an end of sentence are rows: no one place says all of them."""
     told = [line for line in lines if any(map(str.isalnum, line))]
     if len(told) < _ROWS:  # a sentence is broken over two lines as well
-        return len(told) > 1 and bool(_ROW.search(told[-1]) or _CELLS.search(told[-1]))
+        return len(told) > 1 and bool(_ROW.search(told[-1]))
     rows = sum(
         bool(_ROW.search(line)) or is_row(line) or _width(line) < _SHORT_LINE for line in told
     )
@@ -129,12 +128,12 @@ class Rarity:
         self._spans = Counter(term for span in spans for term in span.terms)
 
     def weight(self, term: str) -> float:
-        """Return ln(1 + (N - n + .5) / (n + .5)) for a term of n of the N spans.
+        """Return a term's inverse document frequency, a span being a document.
 
         A term that stands nowhere weighs like a common one: it tells no span from another.
         """
         count = self._spans[term] or max(1, self._total // 4)
-        return math.log(1 + (self._total - count + 0.5) / (count + 0.5))
+        return rarity(count, self._total)
 
     def share(self, part: Iterable[str], whole: Iterable[str]) -> float:
         """Return the weight of ``part`` over that of ``whole``; 0 for an empty whole."""

@@ -60,8 +60,3 @@ class Subject:
         if any(term in held or self.holds(document_id, term) for term in wanted):
             return ()
         return tuple(self.names[term] for term in wanted)
-
-
-def rarity(frequency: int, total: int) -> float:
-    """Return ln(1 + (N - n + .5) / (n + .5)), as BM25 weighs a term of n of the N passages."""
-    return math.log(1 + (total - frequency + 0.5) / (frequency + 0.5))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from rag.text.language import is_cjk
 from rag.verification.wording import negations
@@ -19,35 +18,25 @@ _NO = re.compile(
     r"(?=\W|$)[\s,，.。!！;；:：]*",
     re.IGNORECASE,
 )
-_ASKS = re.compile(
-    r"^\W*(?:(?:and|so|ok|but|then)\b\W*)*(?:is|are|was|were|do|does|did|can|could|may|might|must|"
-    r"shall|should|will|would|has|have|had|am)\b|吗|是否|是不是|能不能|会不会|有没有|可不可以|能否|可否"
-    r"|要不要|对不对",
-    re.IGNORECASE,
-)
-
-
 _CHOICE = re.compile(
     "是不是|能不能|会不会|有没有|可不可以|要不要|对不对|好不好|需不需要|该不该|是否|能否|可否"
+)
+_ASKS = re.compile(
+    r"^\W*(?:(?:and|so|ok|but|then)\b\W*)*(?:is|are|was|were|do|does|did|can|could|may|might|must|"
+    rf"shall|should|will|would|has|have|had|am)\b|吗|{_CHOICE.pattern}",
+    re.IGNORECASE,
 )
 _PARTICLES = frozenset("是的会能可以有对不没否吧了啊呢要需应该")
 _BARE = 6  # characters; a longer one restates the question, and is a sentence like any other
 _DENIED = re.compile(r"\W*(?:不|没|否|非|未)")
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A bare answer to a question of yes or no."""
-
-    yes: bool
-
-
-def answered(question: str, sentence: str, terms: Callable[[str], list[str]]) -> Answered | None:
+def answered(question: str, sentence: str, terms: Callable[[str], list[str]]) -> bool | None:
     """Return what a sentence answers that says yes or no, or a verb of the question, and no more.
 
     >>> words = lambda text: text.lower().strip(".?").split()
     >>> answered("Is the lease renewable?", "Yes.", words)
-    Answered(yes=True)
+    True
     >>> answered("Is the lease renewable?", "Yes, for two years.", words) is None
     True
     """
@@ -56,7 +45,7 @@ def answered(question: str, sentence: str, terms: Callable[[str], list[str]]) ->
     for pattern, yes in ((_NO, False), (_YES, True)):
         match = pattern.match(sentence)
         if match and not terms(sentence[match.end() :]):
-            return Answered(yes)
+            return yes
     said = {char for char in sentence if is_cjk(char)}
     if (
         said
@@ -64,7 +53,7 @@ def answered(question: str, sentence: str, terms: Callable[[str], list[str]]) ->
         and said <= set(question) | _PARTICLES
         and not re.search(r"[A-Za-z0-9]", sentence)
     ):
-        return Answered(not _DENIED.match(sentence))
+        return not _DENIED.match(sentence)
     return None
 
 

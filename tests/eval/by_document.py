@@ -9,7 +9,6 @@ the sets' PDFs (``rag sync``), or those of the questions in FILE. Nothing is wri
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from rag.evaluation.datasets import QuestionSet, load_set, load_sets
 from rag.evaluation.scoring import first_hit
 from rag.indexing.questions.maker import Question
 from rag.protocols import Analyser
+from rag.retrieval.relevance import rarity
 from rag.storage.ledger import Ledger
 from tests.eval.measure_retrieval import MODES, PAGE_SETS, Bench, Mode, eval_folder
 
@@ -52,11 +52,11 @@ class PageBm25:
         total = len(self._length)
         for term in dict.fromkeys(self._analyser.terms(question)):
             holding = self._holding.get(term, [])
-            rarity = math.log(1 + (total - len(holding) + 0.5) / (len(holding) + 0.5))
+            weight = rarity(len(holding), total)
             for page, count in holding:
                 if document is None or page[0] == document:
                     share = self._length[page] / self._mean
-                    scores[page] += rarity * count / (count + _K1 * (1 - _B + _B * share))
+                    scores[page] += weight * count / (count + _K1 * (1 - _B + _B * share))
         return sorted(scores, key=lambda page: (-scores[page], page))[:K]
 
 

@@ -77,7 +77,8 @@ class Judge:
         passages = self._passages(row["passages"])
         if passages is None:
             return
-        linker = self._pipeline.linker(row["question"], passages, searched=row["searched"])
+        subject = self._pipeline.subject_of(row["searched"] or row["question"])
+        linker = self._pipeline.linker(row["question"], passages, subject)
         for said in row["sentences"]:
             text = "".join(self._piece(piece, passages) for piece in said["text"])
             if self._baseline:

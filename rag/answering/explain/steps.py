@@ -269,7 +269,7 @@ class Prompting:
         passages = self._trace.found.passages
         if generator is None:
             return outcome("prompt", place=self._shown(passages)), []
-        messages, kept, dropped = self._pipeline.fitted(
+        messages, kept, dropped, _ = self._pipeline.fitted(
             self._pipeline.made_whole(self._trace.found), generator, self._asked.history
         )
         place = self._shown(kept)

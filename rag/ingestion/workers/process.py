@@ -15,7 +15,6 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import shutil
 import sys
 import tempfile
 import threading
@@ -30,12 +29,12 @@ from pathlib import Path
 from types import FunctionType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-import psutil
 from pebble import ProcessExpired, ProcessPool
 
 from rag.errors import RagError, UnreadableDocument
 from rag.ingestion.workers.tasks import TOO_BIG, TOO_SLOW, Journal, start_worker
 from rag.protocols import Cancelled, never
+from rag.system.process import remove_left
 
 if sys.platform == "win32":
     from multiprocessing.popen_spawn_win32 import Popen
@@ -151,10 +150,7 @@ class WorkerJob(Generic[T]):
 
 def _own_folder() -> tempfile.TemporaryDirectory[str]:
     """Return a new folder, after removing those of processes that were killed."""
-    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
-        owner = left.name.removeprefix(_PREFIX).partition("-")[0]
-        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)
+    remove_left(Path(tempfile.gettempdir()), _PREFIX)
     return tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-")
 
 

@@ -89,15 +89,15 @@ class Subject:
     file_bytes: int = 0
     layer_bytes: int = 0  # the file's largest layer; 0 = its header was not read
     wide: int = 2  # bytes of a number that is not quantised
-    spread: float = 1.0  # bytes of main memory for each byte of the file, by the engine
+    ram_factor: float = 1.0  # bytes of main memory for each byte of the file, by the engine
 
     def weights(self, precision: Precision | None) -> Weights:
         """Return the weights in a precision; ``None`` is the file's own."""
         if self.file_bytes or precision is None:
             return weights_of_file(
-                round(self.spread * self.file_bytes),
+                round(self.ram_factor * self.file_bytes),
                 self.shape,
-                layer_bytes=round(self.spread * self.layer_bytes),
+                layer_bytes=round(self.ram_factor * self.layer_bytes),
             )
         return weights_of(self.shape, precision, wide=self.wide)
 

@@ -21,13 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
-import psutil
 from safetensors import SafetensorError
 
 from rag.errors import ModelError
 from rag.retrieval.embedding.bert_shape import BertShape
 from rag.retrieval.embedding.token_embedder import Ids, Reading, TokenEmbedder, load_token_ids
-from rag.system.process import give_back, lower_thread
+from rag.system.process import give_back, lower_thread, physical_cores
 from rag.text.messages import Text
 from rag.types.progress import Progress
 
@@ -151,8 +150,7 @@ class OnnxEmbedder(TokenEmbedder):
         shape = BertShape.of(folder)
         assert shape is not None, "a graph is only written of such a model"
         self._session = open_session(graph)
-        cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
-        self._threads = ThreadPoolExecutor(cores, "onnx", initializer=lower_thread)
+        self._threads = ThreadPoolExecutor(physical_cores(), "onnx", initializer=lower_thread)
         tokens = load_token_ids(folder)
         super().__init__(tokens, dim=shape.hidden, longest=shape.max_tokens, **reading)
 

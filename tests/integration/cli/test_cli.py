@@ -400,5 +400,12 @@ def test_a_sync_that_finds_nothing_new_loads_nothing_that_reading_needs(synced: 
     loaded = subprocess.check_output(
         [sys.executable, "-c", code], env=synced.environment, text=True
     ).split()
-    reading = {"numpy", "psutil", "pypdfium2", "rag.retrieval.analyser", "rag.text.anchors"}
+    reading = {
+        "numpy",
+        "psutil",
+        "pypdfium2",
+        "rag.retrieval.analyser",
+        "rag.text.anchors",
+        "rag.text.quantities",
+    }
     assert reading.isdisjoint(loaded)

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from rag.app.container import Container
-from rag.app.engine_choice import EngineChoice, EngineMemory, EngineTime, compare
-from rag.app.engine_trial import MARK
+from rag.app.engine_choice import MARK, EngineChoice, EngineMemory, EngineTime, compare
 from rag.app.model_plans import ModelPlans
 from rag.config import Settings
 from rag.errors import ModelError
@@ -86,7 +85,7 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path, gguf: Path) 
 
 
 def test_the_process_is_heard_out(gguf: Path) -> None:
-    command = saying(row("llamacpp", says=[1, True]), row("openvino", read_s=0.1, says=[1, True]))
+    command = saying(row("llamacpp"), row("openvino", read_s=0.1))
     found = compare(gguf, threads=0, stopped=never, command=command)
     assert found is not None
     assert [one.engine for one in found.times] == ["llamacpp", "openvino"]
@@ -99,7 +98,7 @@ def test_the_process_stands_still_while_somebody_asks(tmp_path: Path, gguf: Path
         f"import time\nfile = open({str(ticks)!r}, 'ab', buffering=0)\n"
         "while file.tell() < 40:\n    file.write(b'.')\n    time.sleep(.02)\n"
     )
-    told = saying(row("llamacpp", says=1), row("openvino", read_s=0.1, says=1))
+    told = saying(row("llamacpp"), row("openvino", read_s=0.1))
     seen: list[int] = []
 
     def asking() -> bool:
@@ -252,8 +251,8 @@ def test_a_comparison_that_somebody_ended_says_nothing_of_an_engine(gguf: Path) 
 def test_what_a_killed_comparison_had_begun_is_removed(gguf: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         ended.wait()
-    left = copy_of(gguf).with_name(f"{gguf.stem}.{ended.pid}.tmp")
-    mine = copy_of(gguf).with_name(f"{gguf.stem}.{os.getpid()}.tmp")
+    left = copy_of(gguf).with_name(f"draft-{ended.pid}-{gguf.stem}")
+    mine = copy_of(gguf).with_name(f"draft-{os.getpid()}-{gguf.stem}")
     for folder in (left, mine):
         folder.mkdir(parents=True)
     drop_drafts(gguf)
