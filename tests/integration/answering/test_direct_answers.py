@@ -54,6 +54,13 @@ def test_documents_are_counted_and_gaps_named(app: App) -> None:
     assert "broken.pdf" in ask(app, "哪些文件读不了，为什么？").text
 
 
+def test_a_name_that_no_document_has_is_neither_quoted_for_nor_supported(app: App) -> None:
+    assert ask(app, "How long does the lease run?").quotation is not None
+    answer = ask(app, "How long does the lease of Tesla run?")
+    assert (answer.quotation, answer.verdict) == (None, "unsupported")
+    assert {sentence.reason for sentence in answer.sentences} == {"echo", "about:Tesla"}
+
+
 def test_a_list_leads_to_the_documents(app: App) -> None:
     answer = ask(app, "我有哪些文档？")
     assert {passage.document for passage in answer.passages} == {"lease.pdf", "kelp paper.pdf"}

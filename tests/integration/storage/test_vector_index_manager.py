@@ -120,9 +120,9 @@ def damage_of(kind: str, folder: Path) -> None:
         "delete",
         "overwrite",
         "vectors",
-        # each starts Chroma in a process of its own, and a file cut short is one overwritten
+        # a file that is cut short is to Chroma as one that is overwritten
         pytest.param("truncate", marks=pytest.mark.slow),
-        pytest.param("version", marks=pytest.mark.slow),
+        "version",
     ],
 )
 def test_whatever_happened_to_its_files_it_is_filled_again(

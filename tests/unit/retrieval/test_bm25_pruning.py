@@ -96,6 +96,8 @@ def test_within_a_document_a_word_that_all_of_it_says_counts_little(tmp_path: Pa
     assert store.document_frequency(["zenith"]) == ({"zenith": 400}, 1201)
     (best, _), *_ = index.search(question, k=5, documents=[own])
     assert store.passages([best])[best].chunk.first_page == 401
+    (best, _), *_ = index.search(question, k=200, documents=[own])  # all are candidates
+    assert store.passages([best])[best].chunk.first_page == 401
     # many documents are nearly the library: words are not counted anew among theirs
     among_many = BM25Index(store, ANALYSER, most_within=400)
     (best, _), *_ = among_many.search(question, k=5, documents=[own])
